@@ -1,0 +1,1 @@
+"""The vocabulary every other package speaks; numpy and pydantic only, never torch."""

@@ -1,0 +1,119 @@
+"""Cases, datasets and splits: what belongs together, what it means, and who validates where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+from segwright.core.document import Document, Part
+from segwright.core.errors import UsageError
+from segwright.core.labels import LabelSpace
+
+
+class Source(Part):
+    """One file (or folder: a DICOM series, a stack of sections, a Zarr store), or a part of it.
+
+    Attributes:
+        path: Relative to the dataset's root, with forward slashes; absolute if it lies elsewhere.
+        key: Array inside an HDF5, Zarr or MATLAB file.
+        plane: One channel of the file; `None` takes all.
+    """
+
+    path: str
+    key: str | None = None
+    plane: int | None = None
+
+
+class LabelSource(Source):
+    """A file that holds labels.
+
+    Attributes:
+        structure: Non-zero voxels are this structure; `None` means a map of values, read by the label space.
+    """
+
+    structure: str | None = None
+
+
+class Case(Part):
+    """One subject's scan(s); the unit of split, prediction and report.
+
+    Attributes:
+        id: Unique in the dataset, safe as a file name.
+        images: Sources in channel order; a source may carry several channels.
+        label: One source with a value map, or one a structure; empty if unlabelled.
+        group: What must not cross folds (patient, animal, block).
+    """
+
+    id: str
+    images: tuple[Source, ...]
+    label: tuple[LabelSource, ...] = ()
+    group: str
+
+
+class Dataset(Document):
+    """Cases plus the meaning of their channels and labels; saved as `dataset.yaml`, which a person may edit.
+
+    Attributes:
+        root: Folder that sources are relative to.
+        layout: How the folder was understood.
+        channels: One name a channel.
+        modality: `ct`, `mr`, `xray`, `em` or `other`; decides normalisation.
+        labels: Meaning of label values.
+        cases: All cases, labelled or not.
+        group_rule: In words, how the group of each case was found.
+        notes: What was assumed while reading the folder.
+    """
+
+    filename: ClassVar[str] = "dataset.yaml"
+    root: str
+    layout: str
+    channels: tuple[str, ...]
+    modality: str = "other"
+    labels: LabelSpace = LabelSpace()
+    cases: tuple[Case, ...]
+    group_rule: str = ""
+    notes: tuple[str, ...] = ()
+
+    def path(self, source: Source) -> Path:
+        """Absolute path of a source."""
+        return Path(self.root, source.path)
+
+    @property
+    def labelled(self) -> tuple[Case, ...]:
+        """Cases that have a label."""
+        return tuple(case for case in self.cases if case.label)
+
+    def case(self, case_id: str) -> Case:
+        """The case of that id."""
+        for case in self.cases:
+            if case.id == case_id:
+                return case
+        raise UsageError(f"No case {case_id!r} in the dataset.", cure="List the cases with 'segwright inspect'.")
+
+    def select(self, ids: Iterable[str]) -> Dataset:
+        """The same dataset with some cases only, in the dataset's order."""
+        wanted = set(ids)
+        return self.model_copy(update={"cases": tuple(case for case in self.cases if case.id in wanted)})
+
+
+class Fold(Part):
+    """One division into training and validation cases (ids)."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+class Split(Document):
+    """All folds of a run, with the rule that made them.
+
+    Attributes:
+        folds: In order; fold `i` validates on `folds[i].validation`.
+        groups: Group of each case.
+        rule: In words: how groups were kept together and what was stratified.
+    """
+
+    filename: ClassVar[str] = "splits.json"
+    folds: tuple[Fold, ...]
+    groups: dict[str, str]
+    rule: str = ""

@@ -1,0 +1,112 @@
+"""The base of all saved documents: strict keys, a schema number, whole-file writes and a content hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from segwright.core.atomic import atomic_path
+from segwright.core.errors import DataError, ReadError, UnknownNameError
+
+
+class Part(BaseModel):
+    """A frozen piece of a document; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Document(Part):
+    """A part that is saved on its own as JSON or YAML, with a schema number for migration.
+
+    Example:
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> Note.from_json(Note(text="a").to_json()) == Note(text="a")
+        True
+    """
+
+    current_schema: ClassVar[int] = 1
+    schema_number: int = 1
+
+    def to_json(self) -> str:
+        """The document as indented JSON text."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str | Path | None = None) -> Self:
+        """Parse JSON text; `where` names the file in error messages."""
+        try:
+            return cls.from_data(json.loads(text), where=where)
+        except json.JSONDecodeError as error:
+            raise ReadError(
+                "The file is not valid JSON.", came=str(error), where=where, cure="Restore the file."
+            ) from error
+
+    @classmethod
+    def from_data(cls, data: Any, *, where: str | Path | None = None) -> Self:
+        """Validate plain data; unknown and ill-typed keys are named with the nearest valid key."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise _explain(cls, error, where) from error
+
+    def content_hash(self) -> str:
+        """Twelve hexadecimal digits that change whenever any field does."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def save(self, path: str | Path) -> Path:
+        """Write as YAML or JSON, chosen by suffix; the file appears only when whole."""
+        path = Path(path)
+        with atomic_path(path) as partial:
+            if path.suffix in {".yaml", ".yml"}:
+                text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+            else:
+                text = self.to_json()
+            partial.write_text(text, encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read YAML or JSON, chosen by suffix."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ReadError(f"Cannot read {path.name}.", came=str(error), where=path, cure="Check the path.") from error
+        if path.suffix in {".yaml", ".yml"}:
+            return cls.from_data(_parse_yaml(text, path), where=path)
+        return cls.from_json(text, where=path)
+
+
+def _parse_yaml(text: str, path: Path) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ReadError(
+            "The file is not valid YAML.", came=str(error), where=path, cure="Mend the line named."
+        ) from error
+
+
+def _explain(cls: type[Document], error: ValidationError, where: str | Path | None) -> DataError | UnknownNameError:
+    """Turn pydantic's first complaint into our own error, with the nearest key for an unknown one."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        return UnknownNameError.among(f"{cls.__name__.lower()} key", field, cls.model_fields, where=_text(where))
+    return DataError(
+        f"{cls.__name__} field {field!r} is not valid.",
+        expected=first["msg"],
+        came=repr(first.get("input"))[:200],
+        where=where,
+        cure=f"Correct {field!r}.",
+    )
+
+
+def _text(where: str | Path | None) -> str | None:
+    return None if where is None else str(where)

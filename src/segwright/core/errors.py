@@ -1,0 +1,138 @@
+"""Every error segwright raises on purpose, as one tree; each says what was expected, what came, where, and the cure.
+
+SegwrightError
+├── UsageError            the command or call is wrong (exit code 2)
+│   ├── UnknownNameError  a name that no table holds
+│   └── RecipeError       a recipe or override that cannot be understood
+└── DataError             the input is wrong (exit code 1)
+    ├── ReadError         a file that cannot be opened or decoded
+    ├── WriteError        a result that cannot be stored
+    ├── LayoutError       a folder whose arrangement is not understood
+    ├── GeometryError     grids that do not fit
+    ├── LabelError        label values that do not fit the label space
+    ├── IntegrityError    the check found errors in a dataset
+    ├── PlanError         data, recipe and machine admit no plan
+    ├── OutOfMemoryError  a step would not fit in memory
+    ├── TrainingError     training collapsed or became NaN for good
+    └── ModelError        a model folder that is incomplete or of another version
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class SegwrightError(Exception):
+    """Base of all deliberate errors.
+
+    Args:
+        what: One sentence naming the problem.
+        expected: What would have been right.
+        came: What was found instead.
+        where: File, folder or field concerned.
+        cure: What to do next, concrete enough to paste.
+
+    Example:
+        >>> str(SegwrightError("Label is missing.", where="a.nii.gz", cure="Add a label."))
+        'Label is missing. Where: a.nii.gz. Cure: Add a label.'
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: object = None,
+        came: object = None,
+        where: str | Path | None = None,
+        cure: str | None = None,
+    ) -> None:
+        self.what = what
+        self.expected = None if expected is None else str(expected)
+        self.came = None if came is None else str(came)
+        self.where = None if where is None else str(where)
+        self.cure = cure
+        super().__init__(what)
+
+    def details(self) -> dict[str, str]:
+        """The named parts that were given, in reading order."""
+        parts = {"expected": self.expected, "came": self.came, "where": self.where, "cure": self.cure}
+        return {name: value for name, value in parts.items() if value}
+
+    def __str__(self) -> str:
+        tail = [f"{name.capitalize()}: {value.rstrip('.')}." for name, value in self.details().items()]
+        return " ".join([self.what, *tail])
+
+
+class UsageError(SegwrightError):
+    """The command line or call is wrong."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that no table holds; suggests the nearest.
+
+    Example:
+        >>> UnknownNameError.among("loss", "dicee", ["dice", "focal"]).cure
+        "Did you mean 'dice'?"
+    """
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str], *, where: str | None = None) -> UnknownNameError:
+        """An error for `name`, listing what is known and the nearest spelling."""
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        cure = f"Did you mean {near[0]!r}?" if near else "Use one of the names listed."
+        return cls(f"Unknown {kind} {name!r}.", expected=", ".join(names), where=where, cure=cure)
+
+
+class RecipeError(UsageError):
+    """A recipe or override that cannot be understood."""
+
+
+class DataError(SegwrightError):
+    """The input is wrong."""
+
+
+class ReadError(DataError):
+    """A file that cannot be opened or decoded."""
+
+
+class WriteError(DataError):
+    """A result that cannot be stored."""
+
+
+class LayoutError(DataError):
+    """A folder whose arrangement is not understood."""
+
+
+class GeometryError(DataError):
+    """Grids that do not fit together."""
+
+
+class LabelError(DataError):
+    """Label values that do not fit the label space."""
+
+
+class IntegrityError(DataError):
+    """The integrity check found errors in a dataset."""
+
+
+class PlanError(DataError):
+    """Data, recipe and machine admit no plan."""
+
+
+class OutOfMemoryError(DataError):
+    """A step would not fit in memory; names the setting to change."""
+
+
+class TrainingError(DataError):
+    """Training collapsed or became NaN and could not be rescued."""
+
+
+class ModelError(DataError):
+    """A model folder that is incomplete, damaged or of another version."""

@@ -1,0 +1,73 @@
+"""One thing the integrity check noticed: what, where, and the cure."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from segwright.core.document import Document, Part
+
+
+class Finding(Part):
+    """A fact about a dataset that a person should know.
+
+    Attributes:
+        level: `error` stops a fit, `warning` is listed, `note` tells what was assumed or mapped.
+        code: Short stable name, e.g. `shape-mismatch`.
+        what: One sentence.
+        where: Case id or file; empty for the dataset as a whole.
+        cure: What to do.
+    """
+
+    level: Literal["error", "warning", "note"]
+    code: str
+    what: str
+    where: str = ""
+    cure: str = ""
+
+
+class CaseFacts(Part):
+    """What one pass over a case measured.
+
+    Attributes:
+        shape: Voxels `(z, y, x)`.
+        spacing: mm a voxel, `None` where unknown.
+        orientation: Axis codes.
+        image_type: NumPy type of the stored image.
+        percentiles: For each channel, the 0, 0.5, 50, 99.5 and 100 percentiles.
+        mean, std: For each channel, over all voxels.
+        zero_share: Share of voxels that are exactly 0 in every channel.
+        content: Shape of the box around non-zero voxels.
+        volumes: Voxels of each structure.
+        foreground: For each channel: mean, std, 0.5 and 99.5 percentile over labelled voxels; empty without any.
+        label_values: Raw value counts of a value map, as found on disk.
+        digest: Hash of the image's bytes, for finding duplicates.
+    """
+
+    case: str
+    group: str
+    shape: tuple[int, int, int]
+    spacing: tuple[float | None, float | None, float | None]
+    orientation: str
+    image_type: str
+    percentiles: tuple[tuple[float, float, float, float, float], ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    zero_share: float
+    content: tuple[int, int, int]
+    volumes: dict[str, int] = {}
+    foreground: tuple[tuple[float, float, float, float], ...] = ()
+    label_values: dict[int, int] = {}
+    digest: str = ""
+
+
+class Inspection(Document):
+    """Findings and measured facts of a dataset, from one pass over it; the fingerprint is read off it."""
+
+    filename: ClassVar[str] = "inspection.json"
+    findings: tuple[Finding, ...]
+    facts: tuple[CaseFacts, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Findings that stop a fit."""
+        return tuple(finding for finding in self.findings if finding.level == "error")

@@ -1,0 +1,183 @@
+"""What label numbers mean: exclusive or overlapping structures, the ignore value, sides, regions and colours.
+
+Canonical label arrays, used everywhere behind the readers, are `(P, z, y, x)` integers:
+
+- exclusive structures: `P = 1`, 0 is background, `i + 1` is structure `i`, type int16;
+- overlapping structures: `P = K` planes of 0 or 1, type int8.
+
+`IGNORE` (-1) marks voxels that count nowhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from segwright.core.document import Part
+from segwright.core.errors import LabelError
+
+IGNORE = -1
+
+#: Twelve colours that stay apart for colour-blind readers (after Okabe-Ito and Paul Tol's muted set).
+PALETTE = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00",
+    "#CC79A7", "#88CCEE", "#AA4499", "#44AA99", "#DDCC77", "#882255",
+)  # fmt: skip
+
+_SIDES = (("left", "right"), ("l", "r"), ("lt", "rt"), ("lh", "rh"))
+
+
+class Structure(Part):
+    """One named thing to segment.
+
+    Attributes:
+        name: As shown to people.
+        values: Values in label files that mean this structure; empty when it has files of its own.
+        colour: `#RRGGBB`; chosen from the palette when empty.
+    """
+
+    name: str
+    values: tuple[int, ...] = ()
+    colour: str = ""
+
+
+class LabelSpace(Part):
+    """The structures of a dataset and how they share voxels.
+
+    Attributes:
+        structures: In channel order; may be empty only before labels are known.
+        kind: `exclusive` (one structure a voxel) or `overlapping` (any number).
+        ignore: Value in label files for voxels that count nowhere.
+        regions: Named unions of structures that are scored as well.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "liver", "values": [63]}, {"name": "spleen", "values": [252]}])
+        >>> space.from_values(np.array([[[0, 63, 252]]])).tolist()
+        [[[[0, 1, 2]]]]
+    """
+
+    structures: tuple[Structure, ...] = ()
+    kind: Literal["exclusive", "overlapping"] = "exclusive"
+    ignore: int | None = None
+    regions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LabelSpace:
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"structure names must differ, came {list(self.names)}")
+        for region, parts in self.regions.items():
+            missing = set(parts) - set(self.names)
+            if missing:
+                raise ValueError(f"region {region!r} names unknown structures {sorted(missing)}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Structure names in channel order."""
+        return tuple(structure.name for structure in self.structures)
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether a voxel belongs to at most one structure."""
+        return self.kind == "exclusive"
+
+    @property
+    def planes(self) -> int:
+        """Planes of a canonical label array: 1 if exclusive, else one a structure."""
+        return 1 if self.exclusive else len(self.structures)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of canonical label arrays."""
+        return np.dtype(np.int16 if self.exclusive else np.int8)
+
+    def colour(self, index: int) -> str:
+        """Colour of structure `index`."""
+        return self.structures[index].colour or PALETTE[index % len(PALETTE)]
+
+    def from_values(self, raw: NDArray[Any], *, where: str | None = None) -> NDArray[Any]:
+        """Map file values `(z, y, x)` to a canonical label array `(P, z, y, x)`.
+
+        Raises:
+            LabelError: A value belongs to no structure; the table of known values is shown.
+        """
+        present, inverse = np.unique(raw, return_inverse=True)
+        self._refuse_unknown(present, where)
+        index = inverse.reshape(raw.shape)
+        if self.exclusive:
+            return self._lookup(present)[index][None]
+        table = np.stack([np.isin(present, s.values) for s in self.structures]).astype(np.int8)
+        table[:, present == self.ignore if self.ignore is not None else np.zeros(len(present), bool)] = IGNORE
+        return table[:, index]
+
+    def _lookup(self, present: NDArray[Any]) -> NDArray[np.int16]:
+        """Canonical value of each file value present."""
+        meaning = {value: i + 1 for i, s in enumerate(self.structures) for value in s.values}
+        if self.ignore is not None:
+            meaning[self.ignore] = IGNORE
+        return np.array([meaning.get(int(value), 0) for value in present], dtype=np.int16)
+
+    def _refuse_unknown(self, present: NDArray[Any], where: str | None) -> None:
+        known = {0, *([self.ignore] if self.ignore is not None else [])}
+        known.update(value for s in self.structures for value in s.values)
+        unknown = [value for value in present.tolist() if value not in known]
+        if unknown:
+            raise LabelError(
+                f"Label value {unknown[0]:g} belongs to no structure.",
+                expected=f"values {sorted(known)}",
+                came=f"also {[f'{v:g}' for v in unknown[:5]]}",
+                where=where,
+                cure="Correct the label, or name the value in dataset.yaml under labels.structures.",
+            )
+
+    def to_values(self, labels: NDArray[Any]) -> NDArray[Any]:
+        """Map exclusive canonical labels `(1, z, y, x)` back to file values `(z, y, x)`, in the smallest unsigned type."""
+        values = [0, *(s.values[0] if s.values else i + 1 for i, s in enumerate(self.structures))]
+        table = np.array([*values, self.ignore or 0])  # index -1 is the ignore value
+        smallest = np.min_scalar_type(int(table.max())) if table.min() >= 0 else np.dtype(np.int32)
+        return table.astype(smallest)[labels[0]]
+
+    def mask(self, labels: NDArray[Any], index: int) -> NDArray[np.bool_]:
+        """Voxels `(z, y, x)` of structure `index` in a canonical array."""
+        return labels[0] == index + 1 if self.exclusive else labels[index] == 1
+
+    def ignored(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
+        """Voxels `(z, y, x)` that count for no structure."""
+        return (labels == IGNORE).any(axis=0)
+
+    def from_masks(self, masks: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Build a canonical array from one mask `(z, y, x)` a structure, in order; later structures win if exclusive."""
+        if not self.exclusive:
+            return np.stack([np.asarray(mask) != 0 for mask in masks]).astype(np.int8)
+        labels = np.zeros((1, *masks[0].shape), dtype=np.int16)
+        for index, mask in enumerate(masks):
+            labels[0][np.asarray(mask) != 0] = index + 1
+        return labels
+
+    def partner(self, index: int) -> int | None:
+        """The structure that a left-right mirror turns structure `index` into; `None` if it has no side."""
+        words = re.split(r"([^a-zA-Z]+)", self.names[index])
+        swapped = "".join(_swap_side(word) for word in words).lower()
+        lower = [name.lower() for name in self.names]
+        if swapped == lower[index] or swapped not in lower:
+            return None
+        return lower.index(swapped)
+
+    @property
+    def has_sides(self) -> bool:
+        """Whether mirroring left and right would swap structures."""
+        return any(self.partner(i) is not None for i in range(len(self.structures)))
+
+
+def _swap_side(word: str) -> str:
+    for a, b in _SIDES:
+        if word.lower() == a:
+            return b
+        if word.lower() == b:
+            return a
+    return word

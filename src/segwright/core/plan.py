@@ -1,0 +1,183 @@
+"""What will be done: every number resolved, with its reason; later steps read it and recompute nothing."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from segwright.core.document import Document, Part
+from segwright.core.labels import LabelSpace
+from segwright.core.recipe import PartChoice
+
+Triple = tuple[int, int, int]
+
+
+class Normalisation(Part):
+    """Intensity mapping of one channel: clip to `[low, high]`, then subtract `mean` and divide by `std`.
+
+    Attributes:
+        scheme: `case` computes mean and std on each case (percentile-clipped at `low_percentile`/`high_percentile`),
+            `fixed` uses the dataset's numbers below (CT), `none` keeps values.
+        nonzero: Statistics over non-zero voxels only, for scans whose outside is set to 0.
+    """
+
+    scheme: Literal["case", "fixed", "none"] = "case"
+    nonzero: bool = False
+    low_percentile: float = 0.5
+    high_percentile: float = 99.5
+    low: float | None = None
+    high: float | None = None
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class PreparePlan(Part):
+    """How a scan becomes a network-ready array.
+
+    Attributes:
+        orientation: Axis codes in `(z, y, x)` order, e.g. `SPR`; `None` keeps the array's own axes (2-D images).
+        crop: Cut away the empty (constant zero) border first.
+        spacing: Target mm a voxel; an axis that is `None` keeps its own; `None` as a whole resamples nothing.
+        fit: Largest `(y, x)` size for images without spacing; larger ones shrink with their aspect kept.
+        normalise: One entry a channel.
+    """
+
+    orientation: str | None = None
+    crop: bool = False
+    spacing: tuple[float | None, float | None, float | None] | None = None
+    fit: tuple[int, int] | None = None
+    normalise: tuple[Normalisation, ...]
+
+
+class NetSpec(Part):
+    """Everything a network builder needs.
+
+    Attributes:
+        name: Row of the nets table.
+        in_channels: Image channels (before slab folding).
+        out_channels: Output channels as the target asks.
+        slab: Slices seen: 1 is 2-D, odd is 2.5-D (the centre slice is predicted), 0 is 3-D.
+        widths: Channels a level, finest first.
+        strides: Downsampling from the level above, `(z, y, x)`; the first is `(1, 1, 1)`.
+        kernels: Kernel size a level.
+        encoder_blocks: Convolutions (or residual blocks) a level on the way down.
+        decoder_blocks: The same on the way up.
+        norm: Normalisation layer.
+        deep_supervision: Also return logits of coarser levels while training.
+        checkpointing: Recompute activations in the backward pass.
+        params: Further parameters of this network.
+    """
+
+    name: str = "unet"
+    in_channels: int
+    out_channels: int
+    slab: int = 0
+    widths: tuple[int, ...]
+    strides: tuple[Triple, ...]
+    kernels: tuple[Triple, ...]
+    encoder_blocks: tuple[int, ...]
+    decoder_blocks: tuple[int, ...]
+    norm: Literal["instance", "batch", "group"] = "instance"
+    deep_supervision: bool = False
+    checkpointing: bool = False
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def spatial_dims(self) -> int:
+        """2 for 2-D and 2.5-D, else 3."""
+        return 3 if self.slab == 0 else 2
+
+    @property
+    def context(self) -> Triple:
+        """Slices of context the network needs on each side of what it predicts."""
+        return (self.slab // 2, 0, 0)
+
+    @property
+    def divisor(self) -> Triple:
+        """Input lengths must be multiples of this."""
+        total = [1, 1, 1]
+        for stride in self.strides:
+            total = [a * b for a, b in zip(total, stride, strict=True)]
+        return (total[0] if self.slab == 0 else 1, total[1], total[2])
+
+
+class SamplePlan(Part):
+    """Which patches: policy row, their size `(z, y, x)`, and the share forced onto a structure."""
+
+    policy: PartChoice
+    patch: Triple
+    foreground: float = 0.33
+
+
+class AugmentPlan(Part):
+    """Random changes in order of application; `mirror` lists the axes (0 z, 1 y, 2 x) that may be flipped."""
+
+    steps: tuple[PartChoice, ...] = ()
+    mirror: tuple[int, ...] = ()
+
+
+class TrainPlan(Part):
+    """How a member is trained.
+
+    Attributes:
+        seconds: Clock budget a fold; the schedule ends at zero when it does. Exactly one of `seconds`, `steps` is set.
+        steps: Step budget a fold.
+        warmup: Share of the budget with a rising learning rate.
+        ema: Weight average over this share of all steps; 0 switches it off.
+        precision: `auto` is resolved by measurement at the start of a fit.
+        channels_last: Memory layout; `None` is resolved by measurement.
+    """
+
+    batch: int
+    accumulate: int = 1
+    seconds: float | None = None
+    steps: int | None = None
+    loss: PartChoice
+    optimiser: PartChoice
+    schedule: PartChoice
+    lr: float
+    weight_decay: float
+    warmup: float = 0.08
+    clip: float = 1.0
+    ema: float = 0.03
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    channels_last: bool | None = None
+    compile: bool = False
+
+
+class WindowPlan(Part):
+    """How a prepared scan is predicted: window `(z, y, x)`, overlap share, mirrored axes, windows a batch."""
+
+    size: Triple
+    overlap: float = 0.5
+    mirror: tuple[int, ...] = ()
+    batch: int = 1
+
+
+class Plan(Document):
+    """All decisions of a run.
+
+    Attributes:
+        why: Reason for each number, keyed by dotted field name.
+        memory: Forecast in bytes: `train`, `predict` and what they are made of.
+    """
+
+    filename: ClassVar[str] = "plan.json"
+    recipe: str = "default"
+    channels: tuple[str, ...]
+    modality: str = "other"
+    labels: LabelSpace
+    prepare: PreparePlan
+    net: NetSpec
+    target: str
+    sample: SamplePlan
+    augment: AugmentPlan
+    train: TrainPlan
+    window: WindowPlan
+    folds: int
+    postprocess: bool = True
+    tolerance: float = 1.0
+    seed: int = 0
+    why: dict[str, str] = Field(default_factory=dict)
+    memory: dict[str, int] = Field(default_factory=dict)

@@ -1,0 +1,107 @@
+"""What a person asks for: every field optional, nothing derived."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from segwright.core.document import Document, Part
+
+
+class PartChoice(Part):
+    """A row of a table with parameters, e.g. `{name: dice_ce, params: {squared: true}}`.
+
+    Written short as just the name, or as a mapping of `name` and parameters side by side.
+    """
+
+    name: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, value: Any) -> Any:
+        """Accept `"dice"` and `{"name": "dice", "smooth": 1}` beside the full form."""
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "params" not in value:
+            return {"name": value.get("name"), "params": {k: v for k, v in value.items() if k != "name"}}
+        return value
+
+
+class Recipe(Document):
+    """A person's wishes. `None` (the default nearly everywhere) leaves the choice to the planner.
+
+    Attributes:
+        name: Recipe name as listed by `segwright recipes`.
+        about: One sentence on what it is for.
+        net: Row of the nets table.
+        loss: Row of the losses table.
+        folds: Number of folds; 0 trains one member on all cases without validation.
+        minutes: Time budget for the whole `fit`.
+        steps: Optimiser steps a fold, instead of a time budget; makes a run exactly repeatable.
+        spacing: Target voxel size `(z, y, x)` in mm; `"native"` keeps each scan's own.
+        size: Largest working size `(y, x)` in pixels for images without spacing.
+        slab: Slices the network sees: 1 (2-D), odd (2.5-D), 0 (3-D).
+        patch: Training patch `(z, y, x)` in voxels.
+        batch: Patches a step.
+        accumulate: Steps whose gradients are summed before an update.
+        width: Channels of the first level.
+        levels: Resolution levels.
+        norm: `instance`, `batch` or `group`.
+        deep_supervision: Losses at lower resolutions as well.
+        optimiser: Row of the optimisers.
+        schedule: Row of the schedules.
+        lr: Peak learning rate.
+        weight_decay: Decoupled weight decay.
+        ema: Average weights over the last steps.
+        foreground: Share of patches forced onto a structure.
+        augment: `off`, `light`, `medium` or `strong`.
+        mirror: Axes that may be mirrored (`z`, `y`, `x`); empty switches mirroring off.
+        precision: `auto`, `float32` or `bfloat16`.
+        compile: Use `torch.compile`, with a fall back that says so.
+        checkpointing: Recompute activations to save memory.
+        overlap: Share by which prediction windows overlap.
+        tta: Mirror at test time.
+        postprocess: Search post-processing on out-of-fold predictions.
+        tolerance: Surface Dice tolerance in mm (voxels where spacing is unknown).
+        seed: Of everything random.
+    """
+
+    name: str = "default"
+    about: str = ""
+    net: PartChoice | None = None
+    loss: PartChoice | None = None
+    folds: int = Field(default=5, ge=0, le=50)
+    minutes: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=1)
+    spacing: tuple[float | None, float | None, float | None] | Literal["native"] | None = None
+    size: tuple[int, int] | None = None
+    slab: int | None = Field(default=None, ge=0)
+    patch: tuple[int, int, int] | None = None
+    batch: int | None = Field(default=None, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    width: int | None = Field(default=None, ge=2)
+    levels: int | None = Field(default=None, ge=1, le=8)
+    norm: Literal["instance", "batch", "group"] | None = None
+    deep_supervision: bool | None = None
+    optimiser: PartChoice | None = None
+    schedule: PartChoice | None = None
+    lr: float | None = Field(default=None, gt=0)
+    weight_decay: float | None = Field(default=None, ge=0)
+    ema: bool = True
+    foreground: float | None = Field(default=None, ge=0, le=1)
+    augment: Literal["off", "light", "medium", "strong"] | None = None
+    mirror: tuple[Literal["z", "y", "x"], ...] | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    checkpointing: bool = False
+    overlap: float | None = Field(default=None, ge=0, lt=1)
+    tta: bool | None = None
+    postprocess: bool = True
+    tolerance: float = Field(default=1.0, gt=0)
+    seed: int = 0
+
+    @field_validator("net", "loss", "optimiser", "schedule", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return PartChoice.parse(value)

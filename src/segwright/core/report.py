@@ -1,0 +1,57 @@
+"""The verdict: a long table case x structure x metric, and its aggregates."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from segwright.core.document import Document, Part
+
+
+class Score(Part):
+    """One number. `value` is `None` where the metric is undefined (`note` says why); such rows are counted."""
+
+    case: str
+    group: str
+    structure: str
+    metric: str
+    value: float | None
+    note: str = ""
+    fold: int | None = None
+
+
+class Aggregate(Part):
+    """Summary of one metric over cases.
+
+    Attributes:
+        structure: Structure or region; `mean` for the mean over structures of each case.
+        low, high: Bounds of the 95 % bootstrap interval of the mean, resampling groups.
+        cases: Values that entered; `missing` were undefined.
+    """
+
+    structure: str
+    metric: str
+    mean: float | None
+    median: float | None
+    low: float | None
+    high: float | None
+    std: float | None
+    cases: int
+    groups: int
+    missing: int
+
+
+class Report(Document):
+    """Scores and aggregates, with notes on how empty masks were treated."""
+
+    filename: ClassVar[str] = "report.json"
+    title: str = ""
+    scores: tuple[Score, ...]
+    aggregates: tuple[Aggregate, ...]
+    notes: tuple[str, ...] = ()
+
+    def aggregate(self, structure: str, metric: str) -> Aggregate | None:
+        """The aggregate of that structure and metric, if any."""
+        for row in self.aggregates:
+            if row.structure == structure and row.metric == metric:
+                return row
+        return None
