@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from segwright.core.document import Document, Part
 
 
@@ -54,9 +56,9 @@ class CaseFacts(Part):
     std: tuple[float, ...]
     zero_share: float
     content: tuple[int, int, int]
-    volumes: dict[str, int] = {}
+    volumes: dict[str, int] = Field(default_factory=dict)
     foreground: tuple[tuple[float, float, float, float], ...] = ()
-    label_values: dict[int, int] = {}
+    label_values: dict[int, int] = Field(default_factory=dict)
     digest: str = ""
 
 

@@ -30,8 +30,8 @@ class Geometry:
 
     Example:
         >>> g = Geometry.from_spacing((3, 4, 5), (2.0, 1.0, 0.5))
-        >>> g.spacing, g.orientation, tuple(g.to_world((1, 0, 0)))
-        ((2.0, 1.0, 0.5), 'SAR', (0.0, 0.0, 2.0))
+        >>> g.spacing, g.orientation, g.to_world((1, 0, 0)).tolist()
+        ((2.0, 1.0, 0.5), 'SAR', [0.0, 0.0, 2.0])
     """
 
     shape: Triple
@@ -118,12 +118,14 @@ class Geometry:
 
     def to_world(self, index: ArrayLike) -> NDArray[np.float64]:
         """Index `(..., 3)` in `(z, y, x)` to world `(..., 3)` in RAS+ millimetres."""
-        return np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        world: NDArray[np.float64] = np.asarray(index, dtype=np.float64) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return world
 
     def to_index(self, world: ArrayLike) -> NDArray[np.float64]:
         """World `(..., 3)` to fractional index `(..., 3)`."""
         offset = np.asarray(world, dtype=np.float64) - self.affine[:3, 3]
-        return np.linalg.solve(self.affine[:3, :3], offset.reshape(-1, 3).T).T.reshape(offset.shape)
+        index: NDArray[np.float64] = np.linalg.solve(self.affine[:3, :3], offset.reshape(-1, 3).T).T
+        return index.reshape(offset.shape)
 
     def crop(self, box: Box) -> Geometry:
         """The grid of a box of this grid; the box may reach outside, which pads."""

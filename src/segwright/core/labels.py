@@ -136,7 +136,7 @@ class LabelSpace(Part):
             )
 
     def to_values(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Map exclusive canonical labels `(1, z, y, x)` back to file values `(z, y, x)`, in the smallest unsigned type."""
+        """Map exclusive canonical labels `(1, z, y, x)` back to file values `(z, y, x)`, smallest type."""
         values = [0, *(s.values[0] if s.values else i + 1 for i, s in enumerate(self.structures))]
         table = np.array([*values, self.ignore or 0])  # index -1 is the ignore value
         smallest = np.min_scalar_type(int(table.max())) if table.min() >= 0 else np.dtype(np.int32)
@@ -151,7 +151,7 @@ class LabelSpace(Part):
         return (labels == IGNORE).any(axis=0)
 
     def from_masks(self, masks: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """Build a canonical array from one mask `(z, y, x)` a structure, in order; later structures win if exclusive."""
+        """Build a canonical array from one mask `(z, y, x)` a structure, in order; later ones win if exclusive."""
         if not self.exclusive:
             return np.stack([np.asarray(mask) != 0 for mask in masks]).astype(np.int8)
         labels = np.zeros((1, *masks[0].shape), dtype=np.int16)
