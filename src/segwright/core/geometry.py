@@ -124,8 +124,8 @@ class Geometry:
     def to_index(self, world: ArrayLike) -> NDArray[np.float64]:
         """World `(..., 3)` to fractional index `(..., 3)`."""
         offset = np.asarray(world, dtype=np.float64) - self.affine[:3, 3]
-        index: NDArray[np.float64] = np.linalg.solve(self.affine[:3, :3], offset.reshape(-1, 3).T).T
-        return index.reshape(offset.shape)
+        index = np.linalg.solve(self.affine[:3, :3], offset.reshape(-1, 3).T).T
+        return np.asarray(index, dtype=np.float64).reshape(offset.shape)
 
     def crop(self, box: Box) -> Geometry:
         """The grid of a box of this grid; the box may reach outside, which pads."""

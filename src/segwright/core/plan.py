@@ -127,6 +127,8 @@ class TrainPlan(Part):
         ema: Weight average over this share of all steps; 0 switches it off.
         precision: `auto` is resolved by measurement at the start of a fit.
         channels_last: Memory layout; `None` is resolved by measurement.
+        float32_layers: Convolutions kept in float32 because their bfloat16 result failed the self-test.
+        threads: CPU threads; `None` leaves torch's default.
     """
 
     batch: int
@@ -143,6 +145,8 @@ class TrainPlan(Part):
     ema: float = 0.03
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     channels_last: bool | None = None
+    float32_layers: tuple[str, ...] = ()
+    threads: int | None = None
     compile: bool = False
 
 

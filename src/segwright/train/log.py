@@ -1,0 +1,66 @@
+"""Where training events go: one JSON line an event, and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+class EventLog:
+    """Appends events to `log.jsonl` and mirrors numbers to TensorBoard.
+
+    Args:
+        folder: Fold folder.
+        resume_step: Events after this step are dropped first: they are about to be repeated.
+        tensorboard: Also write event files for TensorBoard.
+    """
+
+    def __init__(self, folder: Path, *, resume_step: int | None = None, tensorboard: bool = True) -> None:
+        self.path = folder / "log.jsonl"
+        kept = [] if resume_step is None else [e for e in read_events(self.path) if e.get("step", 0) <= resume_step]
+        self.path.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+        self._file = self.path.open("a", encoding="utf-8")
+        self._board = _open_board(folder / "tensorboard", resume_step) if tensorboard else None
+
+    def write(self, event: dict[str, Any]) -> None:
+        """Append one event; numbers also go to TensorBoard."""
+        self._file.write(json.dumps(event) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in _numbers(event):
+                self._board.add_scalar(name, value, event.get("step", 0))
+
+    def close(self) -> None:
+        """Flush and close both sinks."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Events of a log; a last line cut off by a kill is left out."""
+    if not path.exists():
+        return []
+    events = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return events
+
+
+def _open_board(folder: Path, resume_step: int | None) -> Any:
+    from torch.utils.tensorboard import SummaryWriter  # heavy, so only when a fold starts
+
+    return SummaryWriter(str(folder), purge_step=None if resume_step is None else resume_step + 1)
+
+
+def _numbers(event: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in event.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}/{key}", v) for key, v in value.items() if isinstance(v, int | float))
+        elif isinstance(value, int | float) and name != "step":
+            yield name, float(value)

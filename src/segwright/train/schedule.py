@@ -1,0 +1,52 @@
+"""Learning-rate factors as functions of progress, so that the rate ends when the budget does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+Schedule = Callable[[float, int], float]
+
+
+def cosine(*, floor: float = 0.0) -> Schedule:
+    """Half a cosine from 1 to `floor` (Loshchilov & Hutter 2017, without restarts)."""
+    return lambda progress, step: floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def poly(*, power: float = 0.9) -> Schedule:
+    """`(1 - progress) ** power`, the usual choice of long segmentation runs."""
+    return lambda progress, step: max(0.0, 1 - progress) ** power
+
+
+def step(*, at: Sequence[float] = (0.6, 0.85), factor: float = 0.1) -> Schedule:
+    """Multiply by `factor` at each share of the budget in `at`."""
+    return lambda progress, step: factor ** sum(progress >= share for share in at)
+
+
+def halve(*, every: int = 1000) -> Schedule:
+    """Halve every `every` optimiser steps."""
+    return lambda progress, step: 0.5 ** (step // every)
+
+
+def constant() -> Schedule:
+    """No decay."""
+    return lambda progress, step: 1.0
+
+
+def with_warmup(schedule: Schedule, share: float) -> Schedule:
+    """Rise linearly over the first `share` of the budget, then follow `schedule` over the rest.
+
+    Example:
+        >>> rate = with_warmup(cosine(), 0.1)
+        >>> rate(0.05, 0), rate(0.1, 0), round(rate(1.0, 0), 6)
+        (0.5, 1.0, 0.0)
+    """
+    if share <= 0:
+        return schedule
+
+    def rate(progress: float, step: int) -> float:
+        if progress < share:
+            return max(progress / share, 1e-3)
+        return schedule((progress - share) / (1 - share), step)
+
+    return rate
