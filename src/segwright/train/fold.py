@@ -1,0 +1,234 @@
+"""One fold from start to end: wires the plan's parts, drives the loop, logs, checkpoints, restarts a collapse."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from segwright.augment.compose import Augmenter
+from segwright.core.atomic import atomic_path
+from segwright.core.plan import Plan
+from segwright.core.registry import Registry
+from segwright.core.seed import derive_seed
+from segwright.losses import bind_loss, deep_supervision
+from segwright.nets import build
+from segwright.sample import SampleCase
+from segwright.sample.patches import Patches
+from segwright.targets import Target, build_target
+from segwright.train import OPTIMISERS, SCHEDULES
+from segwright.train.average import WeightAverage
+from segwright.train.clock import Clock
+from segwright.train.device import make_fabric
+from segwright.train.inner import inner
+from segwright.train.keep import keep_float32
+from segwright.train.log import EventLog
+from segwright.train.loop import Parts, Step, train
+from segwright.train.measure import with_layout
+from segwright.train.pseudo import PseudoDice
+from segwright.train.schedule import with_warmup
+from segwright.train.state import TrainState
+
+#: Seconds between checkpoints: what a kill can cost.
+CHECKPOINT_EVERY = 30.0
+#: Share of the budget after which a member that has learnt nothing is restarted, and below which it counts as such.
+COLLAPSE_AFTER, COLLAPSE_BELOW, RESTARTS = 0.15, 0.02, 2
+#: Pseudo-Dice is taken this many times over a fold.
+CHECKS = 20
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Prepared cases of a fold.
+
+    Attributes:
+        train: Cases to learn from.
+        validation: Cases for the pseudo-Dice; may be empty.
+    """
+
+    train: Sequence[SampleCase]
+    validation: Sequence[SampleCase]
+
+
+@dataclass
+class FoldRun:
+    """A fold being trained.
+
+    Attributes:
+        plan: Resolved plan.
+        fold: Fold number.
+        folder: Where log, checkpoint and weights go.
+        device: Torch device.
+        resume: Continue from the last checkpoint if there is one.
+        listen: Called with every event (step events are thinned to a few a second).
+        initial: Weights to start from, if any.
+    """
+
+    plan: Plan
+    fold: int
+    folder: Path
+    device: torch.device
+    resume: bool = False
+    listen: Callable[[Event], None] = field(default=lambda event: None)
+
+    def run(self, data: FoldData) -> Event:
+        """Train to the end of the budget; returns the closing event.
+
+        Files: `log.jsonl`, `last.ckpt` (to resume), `weights.safetensors` (the average at the end), and
+        `best.safetensors` (the average at its best pseudo-Dice).
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = self.folder / "last.ckpt"
+        state, fabric = self._start(attempt=0)
+        if self.resume and checkpoint.exists():
+            state.restore(checkpoint)
+        log = EventLog(self.folder, resume_step=state.step if self.resume else None)
+        try:
+            while True:
+                outcome = self._attempt(state, fabric, data, log)
+                if outcome is None:
+                    break
+                log.write(outcome)
+                self.listen(outcome)
+                state, fabric = self._start(attempt=outcome["attempt"], spent=state.elapsed)
+                state.save(checkpoint)
+            return self._finish(state, log)
+        finally:
+            log.close()
+
+    def _start(self, *, attempt: int, spent: float = 0.0) -> tuple[TrainState, Any]:
+        """A fresh member; each attempt has its own initial weights and half the rate of the one before."""
+        plan = self.plan
+        torch.manual_seed(derive_seed(plan.seed, "weights", self.fold, attempt) % 2**63)
+        net = build(plan.net)
+        keep_float32(net, plan.train.float32_layers)
+        net = with_layout(net, bool(plan.train.channels_last), plan.net.spatial_dims)
+        net = net.to(self.device)
+        average = WeightAverage(net, plan.train.ema)
+        choice = plan.train.optimiser
+        settings = {"lr": plan.train.lr, "weight_decay": plan.train.weight_decay, **choice.params}
+        optimiser = OPTIMISERS.load(choice.name)(net, **settings)
+        if plan.train.compile:
+            self._compile(net)
+        fabric = make_fabric(self.device, plan.train.precision)
+        net, optimiser = fabric.setup(net, optimiser)
+        state = TrainState(net, optimiser, average, attempt=attempt, lr_scale=0.5**attempt, elapsed=spent)
+        return state, fabric
+
+    def _compile(self, net: nn.Module) -> None:
+        """Compile in place; torch falls back to eager by itself when compilation fails, and says so here."""
+        import torch._dynamo
+
+        torch._dynamo.config.suppress_errors = True
+        net.compile()
+        self.listen({"kind": "note", "fold": self.fold, "text": "torch.compile is on; parts that fail run eagerly."})
+
+    def _attempt(self, state: TrainState, fabric: Any, data: FoldData, log: EventLog) -> Event | None:
+        """Train until the budget ends (`None`) or a collapse is seen (the restart event)."""
+        plan = self.plan.train
+        clock = Clock(steps=plan.steps, seconds=plan.seconds, spent=state.elapsed)
+        parts = self._parts(data, state)
+        judge = PseudoDice(self.plan, data.validation or data.train, self.fold, self.device)
+        saved, next_check = time.perf_counter(), clock.progress(state.step) + 1 / CHECKS
+        for step in train(state, parts, clock, fabric):
+            event = _step_event(step, self.fold)
+            if step.progress >= next_check or clock.done(step.step):
+                next_check = step.progress + 1 / CHECKS
+                event["pseudo_dice"] = judge.score(state.average.net)
+                if self._collapsed(step, event["pseudo_dice"], state):
+                    return {"kind": "restart", "fold": self.fold, "step": step.step, "attempt": state.attempt + 1}
+                self._keep_best(state, event["pseudo_dice"])
+            log.write(event)
+            self.listen({**event, "remaining": clock.remaining(step.step)})
+            if time.perf_counter() - saved > CHECKPOINT_EVERY:
+                state.save(self.folder / "last.ckpt")
+                saved = time.perf_counter()
+        return None
+
+    def _parts(self, data: FoldData, state: TrainState) -> Parts:
+        plan, train_plan = self.plan, self.plan.train
+        target: Target = build_target(plan.target, plan.labels)
+        loss = bind_loss(train_plan.loss)
+        return Parts(
+            patches=Patches(
+                data.train,
+                patch=plan.sample.patch,
+                context=plan.net.context,
+                policy=plan.sample.policy,
+                foreground=plan.sample.foreground,
+                batch=train_plan.batch,
+                seed=derive_seed(plan.seed, "sample", state.attempt),
+                fold=self.fold,
+            ),
+            augment=Augmenter(
+                plan.augment.steps, mirror=plan.augment.mirror, context=plan.net.context, in_plane=plan.net.slab != 0
+            ),
+            encode=lambda label: target.encode(inner(label, plan.net.context[0])),
+            loss=deep_supervision(loss) if plan.net.deep_supervision else loss,
+            schedule=with_warmup(_load(SCHEDULES, train_plan.schedule), train_plan.warmup),
+            lr=train_plan.lr,
+            clip=train_plan.clip,
+            accumulate=train_plan.accumulate,
+            seed=plan.seed,
+            fold=self.fold,
+            channels_last=bool(train_plan.channels_last),
+        )
+
+    def _collapsed(self, step: Step, pseudo: dict[str, float], state: TrainState) -> bool:
+        early = COLLAPSE_AFTER <= step.progress < COLLAPSE_AFTER + 0.5
+        return early and bool(pseudo) and max(pseudo.values()) < COLLAPSE_BELOW and state.attempt < RESTARTS
+
+    def _keep_best(self, state: TrainState, pseudo: dict[str, float]) -> None:
+        mean = sum(pseudo.values()) / len(pseudo) if pseudo else -1.0
+        if mean > state.best:
+            state.best = mean
+            save_weights(state.average.net, self.folder / "best.safetensors")
+
+    def _finish(self, state: TrainState, log: EventLog) -> Event:
+        state.save(self.folder / "last.ckpt")
+        save_weights(state.average.net, self.folder / "weights.safetensors")
+        event = {
+            "kind": "end",
+            "fold": self.fold,
+            "step": state.step,
+            "elapsed": state.elapsed,
+            "restarts": state.attempt,
+            "best_pseudo_dice": state.best,
+        }
+        log.write(event)
+        self.listen(event)
+        return event
+
+
+def _load(table: Registry, choice: Any) -> Any:
+    return table.load(choice.name)(**choice.params)
+
+
+def _step_event(step: Step, fold: int) -> Event:
+    return {
+        "kind": "step",
+        "fold": fold,
+        "step": step.step,
+        "progress": round(step.progress, 5),
+        "elapsed": round(step.elapsed, 3),
+        "loss": step.loss,
+        "lr": step.lr,
+        "grad_norm": step.grad_norm,
+        "waited": round(step.waited, 4),
+        **({"skipped": True} if step.skipped else {}),
+    }
+
+
+def save_weights(net: nn.Module, path: Path) -> None:
+    """Store weights as safetensors, contiguous and in float32; the file appears only when whole."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    with atomic_path(path) as partial:
+        save_file(tensors, partial)

@@ -1,0 +1,75 @@
+"""Pseudo-Dice: a cheap sign of progress on a few fixed patches; never a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segwright.core.plan import Plan
+from segwright.core.recipe import PartChoice
+from segwright.sample import SampleCase
+from segwright.sample.patches import Patches
+from segwright.targets import build_target
+from segwright.train.inner import inner
+from segwright.train.loop import to_channels_last
+
+#: Patches looked at; few, because the score only steers the eye and notices a collapse.
+PATCHES = 8
+
+
+class PseudoDice:
+    """Scores a network on fixed patches, pooled over them.
+
+    Args:
+        plan: Resolved plan.
+        cases: Where the patches come from; validation cases, or training cases where there are none.
+        fold: Names the random stream.
+        device: Torch device.
+    """
+
+    def __init__(self, plan: Plan, cases: Sequence[SampleCase], fold: int, device: torch.device) -> None:
+        self.plan = plan
+        self.device = device
+        self.target = build_target(plan.target, plan.labels)
+        source = Patches(
+            list(cases)[:PATCHES],
+            patch=plan.sample.patch,
+            context=plan.net.context,
+            policy=PartChoice(name="foreground"),
+            foreground=1.0,
+            batch=min(plan.train.batch, max(len(cases), 1)),
+            seed=plan.seed,
+            fold=fold,
+        )
+        rounds = max(1, min(PATCHES, len(cases)) // min(plan.train.batch, max(len(cases), 1)))
+        self.batches = [source.at(i) for i in range(rounds)]
+
+    @torch.inference_mode()
+    def score(self, net: nn.Module) -> dict[str, float]:
+        """Dice of each structure pooled over the patches; structures absent from all of them are left out."""
+        net.eval()
+        overlap: Tensor | float = 0.0
+        total: Tensor | float = 0.0
+        for batch in self.batches:
+            hits, sizes = self._count(net, batch.image.to(self.device), batch.label.to(self.device))
+            overlap, total = overlap + hits, total + sizes
+        names = self.plan.labels.names
+        pairs = zip(names, torch.as_tensor(overlap).tolist(), torch.as_tensor(total).tolist(), strict=True)
+        return {name: 2 * hit / size for name, hit, size in pairs if size > 0}
+
+    def _count(self, net: nn.Module, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Twice-counted overlap and summed sizes per structure."""
+        reference, weight = self.target.encode(inner(label, self.plan.net.context[0]))
+        image = to_channels_last(image) if self.plan.train.channels_last else image
+        bfloat16 = self.plan.train.precision == "bfloat16"
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=bfloat16):
+            logits = net(image)
+        predicted = self.target.harden(logits)
+        if weight is not None:
+            predicted, reference = predicted * weight, reference * weight
+        first = reference.shape[1] - len(self.plan.labels.structures)
+        axes = (0, 2, 3, 4)
+        predicted, reference = predicted[:, first:], reference[:, first:]
+        return (predicted * reference).sum(axes), (predicted + reference).sum(axes)
