@@ -1,0 +1,56 @@
+"""Datasets on disk look as people keep them, and hold what was drawn."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from segwright.core.errors import UnknownNameError, UsageError
+from segwright.io import read
+from segwright.phantoms.spine import spine_xray
+from segwright.phantoms.tumour import tumour_mri
+from segwright.phantoms.write import _views, write_dataset
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_radiographs_are_pairs_with_views(tmp_path):
+    folder = write_dataset("spine-xray", tmp_path / "x", cases=6, seed=2, held_out=2)
+    images, masks = names(folder / "scans" / "images"), names(folder / "scans" / "masks")
+    assert images == masks and len(images) == 6
+    patients = {name.split("_")[0] for name in images}
+    assert len(patients) == 4 and "p000_a.png" in images
+    assert not patients & {name.split("_")[0] for name in names(folder / "held-out" / "images")}
+    drawn = spine_xray(2, 0)
+    assert np.array_equal(read(folder / "scans" / "images" / "p000_a.png").array(), drawn.image)
+    mask = read(folder / "scans" / "masks" / "p000_a.png").array()
+    assert np.array_equal(mask, drawn.label * 255)
+
+
+def test_volumes_are_in_nnunet_layout(tmp_path):
+    folder = write_dataset("tumour-mri", tmp_path / "m", cases=2, seed=1, held_out=1)
+    assert names(folder / "scans") == ["dataset.json", "imagesTr", "labelsTr"]
+    assert names(folder / "scans" / "imagesTr") == ["m000_0000.nii.gz", "m001_0000.nii.gz"]
+    facts = json.loads((folder / "scans" / "dataset.json").read_text())
+    assert facts["labels"] == {"background": 0, "organ": 1, "tumour": 2} and facts["numTraining"] == 2
+    volume, drawn = read(folder / "scans" / "imagesTr" / "m001_0000.nii.gz"), tumour_mri(1, 1)
+    assert np.array_equal(volume.array(), drawn.image)
+    assert volume.geometry.aligned_with(drawn.geometry)
+    assert names(folder / "held-out" / "labels") == ["m002.nii.gz"]
+
+
+@pytest.mark.parametrize(("cases", "share", "patients"), [(10, 0.7, 7), (10, 1.0, 10), (10, 0.0, 4), (1, 0.1, 1)])
+def test_views_are_dealt_to_patients(cases, share, patients):
+    counts = _views(cases, share, seed=0)
+    assert sum(counts) == cases and len(counts) == patients and max(counts) <= 3
+
+
+def test_wrong_requests_are_explained(tmp_path):
+    with pytest.raises(UnknownNameError, match="spine-xray"):
+        write_dataset("spine-xrey", tmp_path, cases=1)
+    with pytest.raises(UsageError, match="at least one"):
+        write_dataset("spine-xray", tmp_path, cases=0)
