@@ -1,0 +1,142 @@
+"""Pieces that networks are built of: convolution with norm and activation, residual block, steps down and up."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segwright.core.errors import RecipeError
+from segwright.core.plan import Triple
+from segwright.nets.dims import fit, linear_mode, operator
+
+LEAK = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What all blocks of a network share.
+
+    Attributes:
+        dims: Spatial axes, 2 or 3.
+        norm: `instance`, `batch` or `group`.
+        activation: `leaky` (slope 0.01) or `relu`.
+    """
+
+    dims: int
+    norm: str
+    activation: str = "leaky"
+
+    def __post_init__(self) -> None:
+        choose("activation", self.activation, ("leaky", "relu"))
+
+    def normalise(self, channels: int) -> nn.Module:
+        """A norm layer with learned scale and shift; groups are 8, or fewer where 8 does not divide the channels."""
+        if self.norm == "group":
+            return nn.GroupNorm(math.gcd(8, channels), channels)
+        layer: nn.Module = operator(self.norm, self.dims)(channels, affine=True)
+        return layer
+
+    def activate(self) -> nn.Module:
+        """An activation that overwrites its input, which no norm layer needs again."""
+        return nn.LeakyReLU(LEAK, inplace=True) if self.activation == "leaky" else nn.ReLU(inplace=True)
+
+    def convolve(self, inputs: int, outputs: int, kernel: Triple, stride: Triple = (1, 1, 1)) -> nn.Module:
+        """A convolution that keeps size (divided by stride); no bias, since a norm follows."""
+        size, step = fit(kernel, self.dims), fit(stride, self.dims)
+        padding = tuple(edge // 2 for edge in size)
+        layer: nn.Module = operator("conv", self.dims)(inputs, outputs, size, step, padding, bias=False)
+        return layer
+
+
+def choose(name: str, value: str, known: tuple[str, ...]) -> str:
+    """Check a word parameter against its choices.
+
+    Raises:
+        RecipeError: The word is not among them.
+    """
+    if value not in known:
+        raise RecipeError(f"Network parameter {name!r} is not valid.", expected=" or ".join(known), came=repr(value))
+    return value
+
+
+class ConvBlock(nn.Sequential):
+    """Convolution, norm, activation."""
+
+    def __init__(self, style: Style, inputs: int, outputs: int, *, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
+        convolution = style.convolve(inputs, outputs, kernel, stride)
+        super().__init__(convolution, style.normalise(outputs), style.activate())
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a short cut (He et al. 2016); the short cut is averaged and projected where shapes differ.
+
+    Averaging before the projection uses every voxel, where a strided projection would skip most (He et al. 2019).
+    """
+
+    def __init__(self, style: Style, inputs: int, outputs: int, *, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
+        super().__init__()
+        self.first = ConvBlock(style, inputs, outputs, kernel=kernel, stride=stride)
+        self.second = nn.Sequential(style.convolve(outputs, outputs, kernel), style.normalise(outputs))
+        self.shortcut = _shortcut(style, inputs, outputs, stride)
+        self.activation = style.activate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to `(B, outputs, ...)` at the stride's size."""
+        y = self.second(self.first(x))
+        y = y.add_(self.shortcut(x))
+        return self.activation(y)
+
+
+def _shortcut(style: Style, inputs: int, outputs: int, stride: Triple) -> nn.Module:
+    parts: list[nn.Module] = []
+    step = fit(stride, style.dims)
+    if max(step) > 1:
+        parts.append(operator("mean_pool", style.dims)(step, step, ceil_mode=True))
+    if inputs != outputs:
+        parts += [style.convolve(inputs, outputs, (1, 1, 1)), style.normalise(outputs)]
+    return nn.Sequential(*parts)
+
+
+class Up(nn.Module):
+    """Bring coarse features to the size of a skip connection and join the two.
+
+    Args:
+        mode: `linear` or `nearest` projects at the coarse size, where it is cheap, then interpolates (the two
+            commute); `transpose` is a learned transposed convolution, slower on CPUs.
+    """
+
+    def __init__(self, style: Style, inputs: int, outputs: int, *, stride: Triple, mode: str) -> None:
+        super().__init__()
+        self.mode = linear_mode(style.dims) if mode == "linear" else mode
+        step = fit(stride, style.dims)
+        if mode == "transpose":
+            self.project: nn.Module = operator("transpose", style.dims)(inputs, outputs, step, step)
+        else:
+            self.project = operator("conv", style.dims)(inputs, outputs, 1)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Coarse `(B, inputs, ...)` and skip `(B, C, ...)` to `(B, outputs + C, ...)`."""
+        x = self.project(x)
+        if self.mode == "nearest":
+            x = F.interpolate(x, size=skip.shape[2:], mode="nearest")
+        elif self.mode != "transpose":
+            x = F.interpolate(x, size=skip.shape[2:], mode=self.mode, align_corners=False)
+        return torch.cat((x, skip), dim=1)
+
+
+def initialise(module: nn.Module) -> None:
+    """He initialisation (He et al. 2015) of all convolutions; each residual block starts as its short cut alone."""
+    for part in module.modules():
+        if isinstance(part, (*_CONVOLUTIONS,)):
+            nn.init.kaiming_normal_(part.weight, a=LEAK)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)
+        if isinstance(part, ResidualBlock):
+            nn.init.zeros_(part.second[1].weight)
+
+
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)

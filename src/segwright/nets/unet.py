@@ -1,0 +1,169 @@
+"""One builder for the plain U-Net and the U-Net with a residual encoder, in two and three dimensions.
+
+Ronneberger et al. 2015, Çiçek et al. 2016; residual encoder after Isensee et al. 2024 (arXiv 2404.09556).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from segwright.core.errors import PlanError
+from segwright.core.plan import NetSpec, Triple
+from segwright.nets.blocks import ConvBlock, ResidualBlock, Style, Up, choose, initialise
+from segwright.nets.dims import fit, operator
+
+
+def unet(spec: NetSpec, *, up: str = "linear", down: str = "conv", activation: str = "leaky") -> UNet:
+    """A U-Net of plain convolutions.
+
+    Args:
+        spec: `encoder_blocks` counts convolutions a level.
+        up: `linear`, `nearest` or `transpose`; interpolation is the fastest on CPUs in bfloat16.
+        down: `conv` (the first convolution of a level is strided) or `pool` (maximum).
+        activation: `leaky` or `relu`.
+    """
+    return UNet(spec, block=ConvBlock, up=up, down=down, activation=activation)
+
+
+def resenc(spec: NetSpec, *, up: str = "linear", down: str = "conv", activation: str = "leaky") -> UNet:
+    """A U-Net whose encoder is a stem convolution and residual blocks; arguments as for `unet`."""
+    return UNet(spec, block=ResidualBlock, up=up, down=down, activation=activation)
+
+
+class UNet(nn.Module):
+    """Encoder, decoder with skip connections, and one head a supervised level.
+
+    Works on `(B, C, y, x)` or `(B, C, z, y, x)` whose lengths are multiples of `spec.divisor`; `nets.slab` sees to it.
+
+    Attributes:
+        stem: Convolution before residual blocks; empty in the plain U-Net.
+        encoder: One stage a level, finest first.
+        ups, decoder, heads: One a level, finest first, without the coarsest level.
+    """
+
+    def __init__(
+        self, spec: NetSpec, *, block: type[ConvBlock | ResidualBlock], up: str, down: str, activation: str
+    ) -> None:
+        super().__init__()
+        check_levels(spec)
+        choose("up", up, ("linear", "nearest", "transpose"))
+        choose("down", down, ("conv", "pool"))
+        style = Style(spec.spatial_dims, spec.norm, activation)
+        self.checkpointing, self.deep_supervision = spec.checkpointing, spec.deep_supervision
+        inputs = spec.in_channels * max(1, spec.slab)
+        self.stem, inputs = _stem(style, spec, inputs) if block is ResidualBlock else (nn.Sequential(), inputs)
+        self.encoder = nn.ModuleList(_encoder(style, spec, inputs, block=block, pool=down == "pool"))
+        self.ups = nn.ModuleList(
+            Up(style, coarse, fine, stride=stride, mode=up)
+            for fine, coarse, stride in zip(spec.widths, spec.widths[1:], spec.strides[1:], strict=False)
+        )
+        self.decoder = nn.ModuleList(_decoder(style, spec))
+        self.heads = nn.ModuleList(
+            operator("conv", style.dims)(spec.widths[level], spec.out_channels, 1) for level in range(heads(spec))
+        )
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Logits at the input's size; while training with deep supervision a list, finest first."""
+        skips: list[Tensor] = []
+        x = self.stem(x)
+        for stage in self.encoder:
+            x = self._run(stage, x)
+            skips.append(x)
+        x = skips.pop()
+        supervise = self.training and self.deep_supervision
+        logits: list[Tensor] = []
+        for level in reversed(range(len(self.decoder))):
+            x = self._run(self.decoder[level], self.ups[level](x, skips.pop()))
+            if level == 0 or (supervise and level < len(self.heads)):
+                logits.insert(0, self.heads[level](x))
+        if not self.decoder:
+            return self.heads[0](x)
+        return logits if supervise else logits[0]
+
+    def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
+        """Apply a stage, forgetting its inner activations if asked to."""
+        if not (self.checkpointing and self.training and torch.is_grad_enabled()):
+            result: Tensor = stage(x)
+            return result
+
+        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+            return nullcontext(), _frozen_statistics(stage)
+
+        return checkpoint(stage, x, use_reentrant=False, context_fn=contexts)
+
+
+def heads(spec: NetSpec) -> int:
+    """Number of supervised levels: all decoder levels but the coarsest, at least two where there are two."""
+    levels = len(spec.widths)
+    return max(1, min(2, levels - 1), levels - 2) if spec.deep_supervision else 1
+
+
+def check_levels(spec: NetSpec) -> None:
+    """Refuse a specification whose tuples do not describe the same levels.
+
+    Raises:
+        PlanError: Wrong lengths, an even kernel, or a stride on the first level.
+    """
+    levels = len(spec.widths)
+    lengths = {"strides": levels, "kernels": levels, "encoder_blocks": levels, "decoder_blocks": levels - 1}
+    for name, wanted in lengths.items():
+        if len(getattr(spec, name)) != wanted:
+            raise PlanError(
+                f"Network field {name!r} does not match the {levels} widths.",
+                expected=f"{wanted} entries",
+                came=str(getattr(spec, name)),
+                cure="Give one entry a level (decoder_blocks: without the coarsest).",
+            )
+    if any(edge % 2 == 0 for kernel in spec.kernels for edge in kernel):
+        raise PlanError("Kernel edges must be odd.", came=str(spec.kernels), cure="Use 1, 3 or 5.")
+    if min((*spec.encoder_blocks, *spec.decoder_blocks)) < 1:
+        raise PlanError("Each level needs a block.", came=f"{spec.encoder_blocks} and {spec.decoder_blocks}")
+    if max(spec.strides[0]) > 1:
+        raise PlanError("The first level has full resolution.", expected="stride (1, 1, 1)", came=str(spec.strides[0]))
+
+
+def _stem(style: Style, spec: NetSpec, inputs: int) -> tuple[nn.Module, int]:
+    return ConvBlock(style, inputs, spec.widths[0], kernel=spec.kernels[0]), spec.widths[0]
+
+
+def _encoder(
+    style: Style, spec: NetSpec, inputs: int, *, block: type[ConvBlock | ResidualBlock], pool: bool
+) -> Iterator[nn.Module]:
+    for level, width in enumerate(spec.widths):
+        stride: Triple = spec.strides[level]
+        stage: list[nn.Module] = []
+        if pool and max(fit(stride, style.dims)) > 1:
+            step = fit(stride, style.dims)
+            stage.append(operator("max_pool", style.dims)(step, step))
+            stride = (1, 1, 1)
+        for _ in range(spec.encoder_blocks[level]):
+            stage.append(block(style, inputs, width, kernel=spec.kernels[level], stride=stride))
+            inputs, stride = width, (1, 1, 1)
+        yield nn.Sequential(*stage)
+
+
+def _decoder(style: Style, spec: NetSpec) -> Iterator[nn.Module]:
+    for level, count in enumerate(spec.decoder_blocks):
+        width, kernel = spec.widths[level], spec.kernels[level]
+        entries = [2 * width] + [width] * (count - 1)
+        yield nn.Sequential(*(ConvBlock(style, entry, width, kernel=kernel) for entry in entries))
+
+
+@contextmanager
+def _frozen_statistics(module: nn.Module) -> Iterator[None]:
+    """Keep batch norm from counting a batch twice when a checkpointed stage runs again."""
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.track_running_stats for norm in norms]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm, value in zip(norms, before, strict=True):
+            norm.track_running_stats = value
