@@ -1,0 +1,1 @@
+"""From data to decisions: inspection, fingerprint, rules, plan and splits; no torch."""

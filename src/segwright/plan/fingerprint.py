@@ -1,0 +1,158 @@
+"""Measured facts of a dataset as a whole; contains no choices except the common orientation they are stated in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import ClassVar
+
+import numpy as np
+
+from segwright.core.case import Dataset
+from segwright.core.document import Document
+from segwright.core.errors import PlanError
+from segwright.core.finding import CaseFacts, Inspection
+from segwright.core.labels import LabelSpace
+
+_WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
+
+Floats = tuple[float, float, float]
+
+
+class Fingerprint(Document):
+    """Aggregates over the labelled cases of a dataset.
+
+    Shapes and spacings are in `(z, y, x)` order after turning every scan to `orientation`.
+
+    Attributes:
+        dims: 2 if every case is a single plane, else 3.
+        orientation: Common axis codes, slices first; `None` for single planes.
+        spacing: Median mm a voxel; `None` where unknown in any case.
+        fine_spacing: 10th percentile of the same.
+        spacing_spread: Largest relative deviation from the median over cases and axes.
+        shape_median, shape_large: Median and 95th percentile of the shapes, in voxels.
+        zero_share: Median share of voxels that are exactly zero.
+        content_share: Median share of the grid inside the box of non-zero voxels.
+        foreground: For each channel: mean, std, 0.5 and 99.5 percentile over labelled voxels.
+        presence: Cases in which each structure occurs.
+        share: Median share of voxels of each structure where it occurs.
+    """
+
+    filename: ClassVar[str] = "fingerprint.json"
+    cases: int
+    groups: int
+    channels: tuple[str, ...]
+    modality: str
+    labels: LabelSpace
+    dims: int
+    orientation: str | None
+    spacing: tuple[float | None, float | None, float | None]
+    fine_spacing: tuple[float | None, float | None, float | None]
+    spacing_spread: float
+    shape_median: Floats
+    shape_large: Floats
+    zero_share: float
+    content_share: float
+    foreground: tuple[tuple[float, float, float, float], ...]
+    presence: dict[str, int]
+    share: dict[str, float]
+
+    @property
+    def anisotropy(self) -> float:
+        """Slice spacing over in-plane spacing; 1 where unknown."""
+        z, y, x = self.spacing
+        if z is None or y is None or x is None:
+            return 1.0
+        return z / max(min(y, x), 1e-9)
+
+    @property
+    def rarest_share(self) -> float:
+        """Voxel share of the rarest structure."""
+        return min(self.share.values(), default=0.0)
+
+
+def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
+    """Aggregate the facts of the labelled cases.
+
+    Raises:
+        PlanError: No labelled case was measured.
+    """
+    labelled = {case.id for case in dataset.labelled}
+    facts = [fact for fact in inspection.facts if fact.case in labelled]
+    if not facts:
+        raise PlanError("There is no labelled case to plan for.", where=dataset.root, cure="Add labels.")
+    dims = 2 if all(fact.shape[0] == 1 for fact in facts) else 3
+    orientation = _common_orientation(facts) if dims == 3 else None
+    shapes = np.array([_turned(fact.shape, fact, orientation) for fact in facts], dtype=float)
+    spacings = np.array([_turned(fact.spacing, fact, orientation) for fact in facts], dtype=float)
+    median = np.median(spacings, axis=0)
+    names = dataset.labels.names
+    return Fingerprint(
+        cases=len(facts),
+        groups=len({fact.group for fact in facts}),
+        channels=dataset.channels,
+        modality=dataset.modality,
+        labels=dataset.labels,
+        dims=dims,
+        orientation=orientation,
+        spacing=_known(median),
+        fine_spacing=_known(np.percentile(spacings, 10, axis=0)),
+        spacing_spread=_spread(spacings, median),
+        shape_median=_triple(np.median(shapes, axis=0)),
+        shape_large=_triple(np.percentile(shapes, 95, axis=0)),
+        zero_share=float(np.median([fact.zero_share for fact in facts])),
+        content_share=float(np.median([np.prod(fact.content) / np.prod(fact.shape) for fact in facts])),
+        foreground=_foreground(facts),
+        presence={name: sum(fact.volumes.get(name, 0) > 0 for fact in facts) for name in names},
+        share={name: _share(facts, name) for name in names},
+    )
+
+
+def _common_orientation(facts: list[CaseFacts]) -> str:
+    """Codes with the coarsest world axis first (or the most frequent slice axis), growing to S, A and R."""
+    votes: Counter[int] = Counter()
+    for fact in facts:
+        known = [(step or 0.0) for step in fact.spacing]
+        clear = max(known) > 1.5 * min(known) > 0
+        axis = int(np.argmax(known)) if clear else 0
+        votes[_WORLD[fact.orientation[axis]]] += 1
+    first = votes.most_common(1)[0][0]
+    rest = [axis for axis in (2, 1, 0) if axis != first]
+    return "".join("RAS"[axis] for axis in (first, *rest))
+
+
+def _turned(values: tuple[float | int | None, ...], fact: CaseFacts, orientation: str | None) -> list[float]:
+    numbers = [float("nan") if value is None else float(value) for value in values]
+    if orientation is None:
+        return numbers
+    have = {_WORLD[letter]: axis for axis, letter in enumerate(fact.orientation)}
+    return [numbers[have[_WORLD[letter]]] for letter in orientation]
+
+
+def _known(values: np.ndarray) -> tuple[float | None, float | None, float | None]:
+    z, y, x = (None if np.isnan(value) else round(float(value), 6) for value in values)
+    return z, y, x
+
+
+def _triple(values: np.ndarray) -> Floats:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _spread(spacings: np.ndarray, median: np.ndarray) -> float:
+    known = ~np.isnan(median)
+    if not known.any():
+        return 0.0
+    return float(np.abs(spacings[:, known] / median[known] - 1).max())
+
+
+def _foreground(facts: list[CaseFacts]) -> tuple[tuple[float, float, float, float], ...]:
+    """Mean over cases of each channel's statistics inside labels."""
+    rows = [fact.foreground for fact in facts if fact.foreground]
+    if not rows:
+        return ()
+    means = np.array(rows, dtype=float).mean(axis=0)
+    return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in means)
+
+
+def _share(facts: list[CaseFacts], name: str) -> float:
+    shares = [fact.volumes[name] / float(np.prod(fact.shape)) for fact in facts if fact.volumes.get(name, 0) > 0]
+    return float(np.median(shares)) if shares else 0.0

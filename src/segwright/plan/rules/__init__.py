@@ -1,0 +1,1 @@
+"""Small pure rules: each returns a value and the reason for it."""
