@@ -1,0 +1,28 @@
+"""How good a prediction is: functions `(reference, prediction, *, spacing) -> float | None` on masks `(z, y, x)`."""
+
+from __future__ import annotations
+
+from segwright.core.registry import Registry
+
+#: Metric names to `Metric` objects, which carry unit, direction, range, symmetry and the rule for empty masks.
+METRICS = Registry(
+    "segwright.metrics",
+    {
+        "dice": "segwright.metrics.overlap:dice",
+        "iou": "segwright.metrics.overlap:iou",
+        "precision": "segwright.metrics.overlap:precision",
+        "recall": "segwright.metrics.overlap:recall",
+        "hd95": "segwright.metrics.surface:hd95",
+        "hausdorff": "segwright.metrics.surface:hausdorff",
+        "assd": "segwright.metrics.surface:assd",
+        "surface_dice": "segwright.metrics.surface:surface_dice",
+        "volume_error": "segwright.metrics.volume:volume_error",
+        "volume_difference": "segwright.metrics.volume:volume_difference",
+        "presence": "segwright.metrics.volume:presence",
+    },
+)
+
+#: What an evaluation reports unless told otherwise.
+DEFAULT_METRICS = (
+    "dice", "iou", "precision", "recall", "hd95", "assd", "surface_dice", "volume_error", "presence",
+)  # fmt: skip

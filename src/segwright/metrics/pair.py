@@ -1,0 +1,81 @@
+"""One structure in reference and prediction, measured once for all metrics: cropped, counted, and its surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.errors import GeometryError
+from segwright.core.geometry import Spacing
+from segwright.ops.components import enclosing_box
+from segwright.ops.distance import step_lengths
+from segwright.ops.surface import border, border_distances, counting_axes
+
+
+class Pair:
+    """Two masks of one structure and what metrics ask of them, computed when first asked.
+
+    Args:
+        reference: `(z, y, x)`, true inside.
+        prediction: `(z, y, x)`.
+        spacing: mm a voxel; where an axis that counts is unknown, lengths are in voxels.
+        tolerance: For surface Dice, in the unit of the distances.
+        shape: Shape of the scan, if the masks are crops of it: it decides whether a plane is measured as a plane.
+
+    Raises:
+        GeometryError: The masks differ in shape.
+    """
+
+    def __init__(
+        self,
+        reference: NDArray[np.bool_],
+        prediction: NDArray[np.bool_],
+        *,
+        spacing: Spacing | None = None,
+        tolerance: float = 1.0,
+        shape: Sequence[int] | None = None,
+    ) -> None:
+        if reference.shape != prediction.shape or reference.ndim != 3:
+            raise GeometryError(
+                "Reference and prediction must be masks (z, y, x) of one shape.",
+                expected=reference.shape,
+                came=prediction.shape,
+                cure="Put the prediction on the grid of the reference.",
+            )
+        self.shape = tuple(shape or reference.shape)
+        self.lengths, self.physical = step_lengths(self.shape, spacing)
+        self.tolerance = tolerance
+        box = enclosing_box(reference, prediction)
+        where = box.slices if box else (slice(0, 0),) * 3
+        self.reference, self.prediction = reference[where], prediction[where]
+
+    @cached_property
+    def reference_voxels(self) -> int:
+        """Voxels of the reference."""
+        return int(np.count_nonzero(self.reference))
+
+    @cached_property
+    def prediction_voxels(self) -> int:
+        """Voxels of the prediction."""
+        return int(np.count_nonzero(self.prediction))
+
+    @cached_property
+    def common_voxels(self) -> int:
+        """Voxels in both (TP)."""
+        return int(np.count_nonzero(self.reference & self.prediction))
+
+    @property
+    def voxel_size(self) -> float:
+        """mm³ a voxel (mm² in a plane), or 1 where spacing is unknown."""
+        return float(np.prod(self.lengths))
+
+    @cached_property
+    def distances(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """From each surface element of the reference to the prediction's surface, and the other way round."""
+        axes = counting_axes(self.shape)
+        reference, prediction = border(self.reference, axes), border(self.prediction, axes)
+        ahead = border_distances(reference, prediction, self.lengths)
+        return ahead, border_distances(prediction, reference, self.lengths)

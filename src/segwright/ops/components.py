@@ -1,0 +1,98 @@
+"""Which voxels hang together: connected components, their sizes and the largest one (the only door to cc3d)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.box import Box
+from segwright.core.errors import UsageError
+
+#: Neighbours that count as touching, named as in 3-D, and what they mean in a single plane.
+Connectivity = Literal[4, 6, 8, 18, 26]
+PLANAR: dict[int, Connectivity] = {6: 4, 18: 8, 26: 8, 4: 4, 8: 8}
+SOLID: dict[int, Connectivity] = {6: 6, 18: 18, 26: 26, 4: 6, 8: 26}
+
+
+def label_components(mask: NDArray[np.bool_], connectivity: int = 26) -> tuple[NDArray[Any], int]:
+    """Number the connected components of a mask `(z, y, x)` from 1; returns the numbers and how many there are.
+
+    Args:
+        mask: True inside.
+        connectivity: 6, 18 or 26 neighbours; in a single plane (`z = 1`) they mean 4, 8 and 8, and 4 or 8 may be
+            given as well (6 and 26 in three dimensions).
+
+    Raises:
+        UsageError: Another connectivity.
+
+    Example:
+        >>> label_components(np.array([[[1, 0, 1, 1]]], bool))
+        (array([[[1, 0, 2, 2]]], dtype=uint16), 2)
+    """
+    if connectivity not in SOLID:
+        raise UsageError("Unknown connectivity.", expected="6, 18 or 26 (4 or 8 in a plane)", came=connectivity)
+    if not mask.any():
+        return np.zeros(mask.shape, np.uint16), 0
+    if mask.shape[0] == 1:
+        plane, count = cc3d.connected_components(mask[0], connectivity=PLANAR[connectivity], return_N=True)
+        return plane[None], int(count)
+    labels, count = cc3d.connected_components(
+        np.ascontiguousarray(mask), connectivity=SOLID[connectivity], return_N=True
+    )
+    return labels, int(count)
+
+
+def component_sizes(components: NDArray[Any], count: int) -> NDArray[np.int64]:
+    """Voxels of components 1 to `count` of a numbered array, in order.
+
+    Example:
+        >>> component_sizes(np.array([[[1, 0, 2, 2]]]), 2).tolist()
+        [1, 2]
+    """
+    return np.bincount(components.ravel(), minlength=count + 1)[1:]
+
+
+def largest_component(mask: NDArray[np.bool_], connectivity: int = 26) -> NDArray[np.bool_]:
+    """The largest component of a mask `(z, y, x)`; of equal ones the first in array order; empty if the mask is.
+
+    Example:
+        >>> largest_component(np.array([[[1, 0, 1, 1]]], bool)).astype(int).tolist()
+        [[[0, 0, 1, 1]]]
+    """
+    components, count = label_components(mask, connectivity)
+    if count <= 1:
+        return mask.copy()
+    kept: NDArray[np.bool_] = components == np.argmax(component_sizes(components, count)) + 1
+    return kept
+
+
+def enclosing_box(*masks: NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds every true voxel of all masks `(z, y, x)`; `None` if there is none.
+
+    Example:
+        >>> enclosing_box(np.array([[[0, 1, 0]]], bool), np.array([[[0, 0, 1]]], bool))
+        Box(start=(0, 0, 1), stop=(1, 1, 3))
+    """
+    boxes = [box for box in map(_box, masks) if box is not None]
+    if not boxes:
+        return None
+    start = np.min([box.start for box in boxes], axis=0)
+    stop = np.max([box.stop for box in boxes], axis=0)
+    return Box(tuple(start.tolist()), tuple(stop.tolist()))
+
+
+def _box(mask: NDArray[np.bool_]) -> Box | None:
+    """Narrow one axis after the other, so that later axes are searched in what is left."""
+    start, stop = [], []
+    view = mask
+    for axis in range(mask.ndim):
+        hits = np.flatnonzero(view.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if not len(hits):
+            return None
+        start.append(int(hits[0]))
+        stop.append(int(hits[-1]) + 1)
+        view = view[(slice(None),) * axis + (slice(start[-1], stop[-1]),)]
+    return Box(tuple(start), tuple(stop))

@@ -1,0 +1,57 @@
+"""Euclidean distances in physical units, on grids of any spacing (the only door to edt)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import edt
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.geometry import Spacing
+
+
+def step_lengths(shape: Sequence[int], spacing: Spacing | None) -> tuple[tuple[float, float, float], bool]:
+    """Edge lengths of a voxel `(z, y, x)` to measure with, and whether they are millimetres.
+
+    If the spacing of an axis that counts is unknown, all lengths are 1 and the measure is voxels: lengths of
+    different units are never mixed. The z axis of a single plane does not count.
+
+    Example:
+        >>> step_lengths((1, 9, 9), (None, 0.5, 0.5)), step_lengths((9, 9, 9), (None, 0.5, 0.5))
+        (((1.0, 0.5, 0.5), True), ((1.0, 1.0, 1.0), False))
+    """
+    z, y, x = spacing or (None, None, None)
+    if y is None or x is None or (z is None and shape[0] > 1):
+        return (1.0, 1.0, 1.0), False
+    return (1.0 if z is None else float(z), float(y), float(x)), True
+
+
+def distance_to(mask: NDArray[np.bool_], lengths: Sequence[float]) -> NDArray[np.float32]:
+    """Distance from each voxel `(z, y, x)` to the nearest true voxel centre, in the unit of `lengths`.
+
+    Infinite everywhere if the mask is empty. A single plane is measured in the plane.
+
+    Example:
+        >>> distance_to(np.array([[[1, 0, 0]]], bool), (1.0, 1.0, 0.5)).tolist()
+        [[[0.0, 0.5, 1.0]]]
+    """
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    axes = tuple(axis for axis in range(mask.ndim) if mask.shape[axis] > 1)
+    if not axes:
+        return np.zeros(mask.shape, np.float32)
+    flat = np.ascontiguousarray(~mask.reshape([mask.shape[axis] for axis in axes]))
+    anisotropy = tuple(float(lengths[axis]) for axis in axes)
+    far = edt.edt(flat, anisotropy=anisotropy if len(axes) > 1 else anisotropy[0], black_border=False, parallel=1)
+    return far.reshape(mask.shape)
+
+
+def signed_distance(mask: NDArray[np.bool_], lengths: Sequence[float]) -> NDArray[np.float32]:
+    """Distance to the nearest voxel of the other side, positive inside a mask `(z, y, x)`, negative outside.
+
+    Example:
+        >>> signed_distance(np.array([[[1, 1, 0, 0]]], bool), (1.0, 1.0, 1.0)).tolist()
+        [[[2.0, 1.0, -1.0, -2.0]]]
+    """
+    return np.where(mask, distance_to(~mask, lengths), -distance_to(mask, lengths))
