@@ -72,7 +72,7 @@ class ConvBlock(nn.Sequential):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a short cut (He et al. 2016); the short cut is averaged and projected where shapes differ.
+    """Two convolutions beside a short cut (He et al. 2016), which is averaged and projected where shapes differ.
 
     Averaging before the projection uses every voxel, where a strided projection would skip most (He et al. 2019).
     """

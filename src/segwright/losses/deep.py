@@ -1,0 +1,47 @@
+"""Deep supervision: the same loss at several resolutions (Lee et al. 2015; weights after Isensee et al. 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from segwright.losses.protocol import BoundLoss
+
+
+class DeepSupervision:
+    """Sum a loss over logits of several sizes; targets shrink to each by nearest neighbour, so they stay one-hot.
+
+    Args:
+        loss: Loss at one size.
+        weights: One a size, finest first, scaled to sum to 1; `None` halves from each size to the next.
+    """
+
+    def __init__(self, loss: BoundLoss, weights: Sequence[float] | None = None) -> None:
+        self.loss, self.weights = loss, weights
+
+    def __call__(self, logits: Tensor | Sequence[Tensor], target: Tensor, *, weight: Tensor | None = None) -> Tensor:
+        """Logits `(B, C, ...)`, or several of them finest first, and a target of the finest size, to a scalar."""
+        if isinstance(logits, Tensor):
+            return self.loss(logits, target, weight=weight)
+        factors = self.weights or [0.5**level for level in range(len(logits))]
+        total = sum(factors)
+        terms = [
+            factor / total * self.loss(part, _shrink(target, part), weight=_shrink_weight(weight, part))
+            for factor, part in zip(factors, logits, strict=True)
+        ]
+        result = terms[0]
+        for term in terms[1:]:
+            result = result + term
+        return result
+
+
+def _shrink(target: Tensor, like: Tensor) -> Tensor:
+    if target.shape[2:] == like.shape[2:]:
+        return target
+    return F.interpolate(target, size=like.shape[2:], mode="nearest-exact")
+
+
+def _shrink_weight(weight: Tensor | None, like: Tensor) -> Tensor | None:
+    return None if weight is None else _shrink(weight, like)
