@@ -1,0 +1,150 @@
+"""The way in: turn, crop, normalise and resample a scan, with a record of every spatial step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.errors import GeometryError
+from segwright.core.geometry import Geometry, Triple
+from segwright.core.labels import LabelSpace
+from segwright.core.plan import PreparePlan
+from segwright.core.trail import Cropped, Resampled, SpatialStep, Trail, Turned
+from segwright.core.volume import Volume
+from segwright.ops.crop import content_box
+from segwright.ops.intensity import normalise
+from segwright.ops.resample import resample, resample_labels
+
+#: Where slices are thicker than this many in-plane edges, cubic interpolation across them would only ring.
+THICK = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scan as the network sees it.
+
+    Attributes:
+        array: float32 `(C, z, y, x)`.
+        trail: Spatial steps from the source grid to this one.
+        repaired: Voxels that were NaN or infinite and were replaced; for whoever reports.
+    """
+
+    array: NDArray[np.float32]
+    trail: Trail
+    repaired: int = 0
+
+
+def prepare_image(volume: Volume, plan: PreparePlan) -> Prepared:
+    """Bring a scan to the plan's orientation, content, intensities and voxel size, in that order.
+
+    Intensities come before resampling: statistics then belong to the measured voxels, and zeros outside the body
+    stay exact zeros. Single planes are not turned, and axes without spacing keep their voxels.
+
+    Args:
+        volume: Scan with as many channels as `plan.normalise`.
+        plan: What to do.
+
+    Example:
+        >>> from segwright.core.plan import Normalisation
+        >>> scan = Volume.of(np.arange(8.0).reshape(2, 2, 2), Geometry.from_spacing((2, 2, 2), (4, 1, 1)))
+        >>> prepare_image(scan, PreparePlan(spacing=(2, 1, 1), normalise=(Normalisation(),))).array.shape
+        (1, 4, 2, 2)
+    """
+    steps: list[tuple[SpatialStep, Geometry]] = []
+    array, geometry = volume.array(), volume.geometry
+    turned = _turn_for(geometry, plan.orientation)
+    if turned:
+        steps.append((turned, geometry))
+        array, geometry = turn(array, turned), geometry.permute(turned.order).flip(turned.flips)
+    if plan.crop:
+        box = content_box(array)
+        if box.shape != geometry.shape:
+            steps.append((Cropped(box), geometry))
+            array, geometry = array[(slice(None), *box.slices)], geometry.crop(box)
+    scaled, repaired = normalise(array, plan.normalise)
+    shape = target_shape(geometry, plan)
+    if shape != geometry.shape:
+        steps.append((Resampled(shape), geometry))
+        scaled, geometry = resample(scaled, shape, order=_orders(geometry)), geometry.resample(shape)
+    return Prepared(scaled, Trail(volume.geometry, geometry, tuple(steps)), repaired)
+
+
+def _turn_for(geometry: Geometry, orientation: str | None) -> Turned | None:
+    """The turn that the plan's orientation asks for, if any."""
+    if orientation is None or geometry.ndim_effective == 2:
+        return None
+    order, flips = geometry.path_to(orientation)
+    return None if order == (0, 1, 2) and not flips else Turned(order, flips)
+
+
+def target_shape(geometry: Geometry, plan: PreparePlan) -> Triple:
+    """Voxels `(z, y, x)` after resampling a grid as planned; at least 1 an axis.
+
+    `fit` only concerns planes whose size the spacing did not already decide, and never enlarges.
+
+    Example:
+        >>> target_shape(Geometry.from_spacing((1, 3000, 1000)), PreparePlan(fit=(1024, 512), normalise=()))
+        (1, 1024, 341)
+    """
+    wanted = plan.spacing or (None, None, None)
+    pairs = list(zip(geometry.spacing, wanted, strict=True))
+    if geometry.ndim_effective == 2:
+        pairs[0] = (None, None)
+    z, y, x = (
+        n if own is None or new is None else max(1, round(n * own / new))
+        for n, (own, new) in zip(geometry.shape, pairs, strict=True)
+    )
+    if plan.fit is not None and all(own is None or new is None for own, new in pairs[1:]):
+        factor = min(1.0, plan.fit[0] / y, plan.fit[1] / x)
+        y, x = max(1, round(y * factor)), max(1, round(x * factor))
+    return z, y, x
+
+
+def _orders(geometry: Geometry) -> Triple:
+    """Interpolation order an axis: cubic, but linear across slices that are thick against the plane."""
+    finest = min(geometry.lengths)
+    z, y, x = (1 if length > THICK * finest else 3 for length in geometry.lengths)
+    return z, y, x
+
+
+def prepare_label(labels: NDArray[Any], trail: Trail, space: LabelSpace) -> NDArray[Any]:
+    """Take canonical labels `(P, z, y, x)` along an image's trail, in one contiguous array.
+
+    Raises:
+        GeometryError: The labels do not lie on the trail's source grid.
+    """
+    if labels.shape[1:] != trail.source.shape:
+        raise GeometryError(
+            "Label and image differ in shape.",
+            expected=trail.source.shape,
+            came=labels.shape[1:],
+            cure="Bring the label onto the image's grid, or remove the case.",
+        )
+    labels = unresampled(labels, trail)
+    return np.ascontiguousarray(resample_labels(labels, trail.target.shape, space=space))
+
+
+def unresampled(array: NDArray[Any], trail: Trail) -> NDArray[Any]:
+    """A view of `(P, z, y, x)` on the source grid as it lies after turn and crop; writing to it writes to `array`.
+
+    Raises:
+        GeometryError: The trail goes on after resampling, so that no view exists.
+    """
+    for position, (step, _) in enumerate(trail.steps):
+        if isinstance(step, Turned):
+            array = turn(array, step)
+        elif isinstance(step, Cropped):
+            array = array[(slice(None), *step.box.slices)]
+        elif position != len(trail.steps) - 1:
+            raise GeometryError("A trail may resample only as its last step.", came=[s for s, _ in trail.steps])
+    return array
+
+
+def turn(array: NDArray[Any], step: Turned) -> NDArray[Any]:
+    """A view of `(C, z, y, x)` with axes permuted, then reversed."""
+    turned = array.transpose(0, *(axis + 1 for axis in step.order))
+    index = tuple(slice(None, None, -1) if axis in step.flips else slice(None) for axis in range(3))
+    return turned[(slice(None), *index)]
