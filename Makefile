@@ -1,0 +1,41 @@
+# The commands of this project; each works in a fresh clone. Python 3.11 or newer is taken from PYTHON.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check install clean
+
+help:            ## List the targets.
+	@grep -E '^[a-z%-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/.installed      ## Install, then run the main job on scans the software draws itself.
+	$(BIN)/segwright demo
+
+install: .venv/.installed   ## Install into .venv.
+
+test: .venv/.installed-dev  ## Check style and types, then run all tests.
+	scripts/test
+
+check: .venv/.installed-dev ## Style, formatting and types only.
+	scripts/check
+
+bench-%: .venv/.installed-dev ## Run benchmarks/<name>.py.
+	$(BIN)/python benchmarks/$*.py
+
+clean:           ## Remove the environment and caches.
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo 'Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Stamps: the environment is installed again only when a file that defines it changes.
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ .venv/.installed

@@ -1,0 +1,54 @@
+"""What `import segwright` offers: a short list of names that resolve, are explained, and tables whose rows exist."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+
+import pytest
+
+import segwright
+from segwright.core.registry import Registry
+
+
+def test_the_list_of_public_names_is_short():
+    names = list(segwright.__all__)
+    assert len(set(names)) == len(names) <= 35
+    assert {"open_dataset", "inspect", "plan", "fit", "predict", "evaluate", "Model", "Report"} <= set(names)
+
+
+def test_every_public_name_resolves_and_is_explained():
+    for name in segwright.__all__:
+        thing = getattr(segwright, name)
+        if not name.startswith("__"):
+            assert (inspect.getdoc(thing) or "").strip(), f"segwright.{name} has no docstring"
+            assert not isinstance(thing, ModuleType), f"segwright.{name} is a module"
+
+
+def test_dir_shows_the_public_names():
+    assert set(segwright.__all__) <= set(dir(segwright))
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = segwright.no_such_name
+
+
+def tables() -> list[tuple[str, Registry]]:
+    """Every table of parts that a package of segwright holds."""
+    found = {}
+    for package in pkgutil.iter_modules(segwright.__path__, "segwright."):
+        if package.ispkg:
+            module = importlib.import_module(package.name)
+            found.update({f"{package.name}.{key}": value for key, value in vars(module).items()})
+    return sorted((key, value) for key, value in found.items() if isinstance(value, Registry))
+
+
+@pytest.mark.parametrize(("where", "table"), tables(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_row_of_a_table_exists_and_is_explained(where, table):
+    for name in table:
+        part = table.load(name)
+        if callable(part):
+            assert (inspect.getdoc(part) or "").strip(), f"row {name!r} of {where} has no docstring"
