@@ -1,0 +1,19 @@
+"""Random changes of training batches: drawn from one generator, applied on any device, in 2-D and 3-D alike."""
+
+from segwright.core.registry import Registry
+
+AUGMENTS = Registry(
+    "segwright.augments",
+    {
+        "spatial": "segwright.augment.spatial:Spatial",
+        "mirror": "segwright.augment.mirror:Mirror",
+        "brightness": "segwright.augment.intensity:Brightness",
+        "contrast": "segwright.augment.intensity:Contrast",
+        "gamma": "segwright.augment.intensity:Gamma",
+        "noise": "segwright.augment.intensity:Noise",
+        "blur": "segwright.augment.resolution:Blur",
+        "low_resolution": "segwright.augment.resolution:LowResolution",
+        "blank_boxes": "segwright.augment.boxes:BlankBoxes",
+        "cutmix": "segwright.augment.boxes:CutMix",
+    },
+)

@@ -1,0 +1,98 @@
+"""Placing rules: where in a case a patch is cut, and in which order cases are visited."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from segwright.core.box import Box
+from segwright.sample.case import SampleCase
+
+Triple = tuple[int, int, int]
+
+
+def shuffled(cases: Sequence[SampleCase], rng: np.random.Generator) -> tuple[int, ...]:
+    """Every case once, in random order."""
+    return tuple(rng.permutation(len(cases)).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A row of the table: call it for a box; ask it for the order of one pass.
+
+    Attributes:
+        place: `(case, rng, patch, foreground) -> Box`.
+        order: `(cases, rng) -> indices`, as many as there are cases; a policy may repeat some and leave out others.
+
+    Example:
+        >>> case = SampleCase(np.zeros((1, 1, 4, 9)), np.zeros((1, 1, 4, 9), np.int16))
+        >>> uniform(case, np.random.default_rng(0), patch=(1, 6, 9), foreground=0.0)
+        Box(start=(0, -1, 0), stop=(1, 5, 9))
+    """
+
+    place: Callable[[SampleCase, np.random.Generator, Triple, float], Box]
+    order: Callable[[Sequence[SampleCase], np.random.Generator], tuple[int, ...]] = shuffled
+
+    def __call__(self, case: SampleCase, rng: np.random.Generator, *, patch: Triple, foreground: float) -> Box:
+        """A box of `patch` voxels. It leaves the image only on axes where the patch is longer, and is centred there.
+
+        Args:
+            case: Where to cut.
+            rng: Source of randomness.
+            patch: `(z, y, x)` in voxels.
+            foreground: Share of boxes that must hold a voxel of a structure; `uniform` pays no heed to it.
+        """
+        return self.place(case, rng, patch, foreground)
+
+
+def _box(start: Sequence[int], shape: Triple, patch: Triple) -> Box:
+    """Move a box inside the image; centre it on axes where it is too long."""
+    inside = [
+        min(max(int(a), 0), n - p) if p <= n else -((p - n) // 2) for a, n, p in zip(start, shape, patch, strict=True)
+    ]
+    return Box(tuple(inside), tuple(a + p for a, p in zip(inside, patch, strict=True)))
+
+
+def _anywhere(case: SampleCase, rng: np.random.Generator, patch: Triple, foreground: float = 0.0) -> Box:
+    """Every position inside the image is equally likely."""
+    start = [int(rng.integers(0, max(n - p, 0) + 1)) for n, p in zip(case.shape, patch, strict=True)]
+    return _box(start, case.shape, patch)
+
+
+def _on_structure(case: SampleCase, rng: np.random.Generator, patch: Triple, foreground: float) -> Box:
+    """With the given share around a spot of a structure drawn evenly among those present, else anywhere."""
+    forced = rng.random() < foreground
+    if not forced or not case.present:
+        return _anywhere(case, rng, patch)
+    spots = case.spots[case.present[int(rng.integers(len(case.present)))]]
+    spot = spots[int(rng.integers(len(spots)))]
+    # The spot falls in the middle half of the patch: not always the centre, and never without surroundings.
+    start = [int(s) - p // 4 - int(rng.integers(0, max(p // 2, 1))) for s, p in zip(spot, patch, strict=True)]
+    return _box(start, case.shape, patch)
+
+
+def _rare_more_often(cases: Sequence[SampleCase], rng: np.random.Generator) -> tuple[int, ...]:
+    """One pass in which half of all visits go evenly to cases and half evenly to structures.
+
+    Systematic resampling keeps the number of visits of each case within one of its expectation.
+    """
+    holders: dict[int, list[int]] = {}
+    for index, case in enumerate(cases):
+        for structure in case.present:
+            holders.setdefault(structure, []).append(index)
+    if not holders:
+        return shuffled(cases, rng)
+    weight = np.full(len(cases), 0.5 / len(cases))
+    for having in holders.values():
+        weight[having] += 0.5 / (len(holders) * len(having))
+    marks = (np.arange(len(cases)) + rng.random()) / len(cases)
+    order = rng.permutation(len(cases))
+    visits = order[np.searchsorted(np.cumsum(weight[order]), marks, side="right").clip(max=len(cases) - 1)]
+    return tuple(rng.permutation(visits).tolist())
+
+
+uniform = Policy(_anywhere)
+foreground = Policy(_on_structure)
+balanced = Policy(_on_structure, _rare_more_often)
