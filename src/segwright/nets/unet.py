@@ -75,15 +75,14 @@ class UNet(nn.Module):
         for stage in self.encoder:
             x = self._run(stage, x)
             skips.append(x)
-        x = skips.pop()
+        skips.pop()  # the coarsest features are x itself
         supervise = self.training and self.deep_supervision
         logits: list[Tensor] = []
-        for level in reversed(range(len(self.decoder))):
-            x = self._run(self.decoder[level], self.ups[level](x, skips.pop()))
+        for level in reversed(range(len(self.encoder))):
+            if level < len(self.decoder):
+                x = self._run(self.decoder[level], self.ups[level](x, skips.pop()))
             if level == 0 or (supervise and level < len(self.heads)):
                 logits.insert(0, self.heads[level](x))
-        if not self.decoder:
-            return self.heads[0](x)
         return logits if supervise else logits[0]
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
@@ -159,11 +158,11 @@ def _decoder(style: Style, spec: NetSpec) -> Iterator[nn.Module]:
 def _frozen_statistics(module: nn.Module) -> Iterator[None]:
     """Keep batch norm from counting a batch twice when a checkpointed stage runs again."""
     norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    before = [norm.track_running_stats for norm in norms]
-    for norm in norms:
-        norm.track_running_stats = False
+    kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers()]
+    for norm, name, buffer in kept:
+        setattr(norm, name, buffer.clone())
     try:
         yield
     finally:
-        for norm, value in zip(norms, before, strict=True):
-            norm.track_running_stats = value
+        for norm, name, buffer in kept:
+            setattr(norm, name, buffer)
