@@ -87,8 +87,18 @@ def axis_taps(old: int, new: int, order: int = 1, antialias: bool = True) -> Tap
     stretch = scale if antialias and scale > ANTIALIAS_FROM else 1.0
     radius, kernel = _KERNELS[order][0] * stretch, _KERNELS[order][1]
     index = np.floor(centre - radius)[:, None] + 1 + np.arange(int(np.ceil(2 * radius)))
-    weight = kernel(np.abs(index - centre[:, None]) / stretch)
-    return _frozen(index, weight / weight.sum(axis=1, keepdims=True), old)
+    distance = index - centre[:, None]
+    weight = kernel(np.abs(distance) / stretch)
+    weight /= weight.sum(axis=1, keepdims=True)
+    return _frozen(index, weight if stretch == 1 else _centred(weight, distance), old)
+
+
+def _centred(weight: NDArray[np.float64], distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tilt rows so that their mean distance is 0: a sampled wide kernel would else shift content by part of a voxel."""
+    shift = (weight * distance).sum(axis=1, keepdims=True)
+    share = np.abs(weight) / np.abs(weight).sum(axis=1, keepdims=True)
+    offset = distance - (share * distance).sum(axis=1, keepdims=True)
+    return weight - shift * share * offset / (share * offset**2).sum(axis=1, keepdims=True)
 
 
 def _frozen(index: NDArray[Any], weight: NDArray[Any], old: int) -> Taps:
