@@ -23,7 +23,7 @@ class Pair:
         prediction: `(z, y, x)`.
         spacing: mm a voxel; where an axis that counts is unknown, lengths are in voxels.
         tolerance: For surface Dice, in the unit of the distances.
-        shape: Shape of the scan, if the masks are crops of it: it decides whether a plane is measured as a plane.
+        shape: Shape of the scan, if the masks are crops of it already: it decides whether a plane is measured as one.
 
     Raises:
         GeometryError: The masks differ in shape.
@@ -48,9 +48,11 @@ class Pair:
         self.shape = tuple(shape or reference.shape)
         self.lengths, self.physical = step_lengths(self.shape, spacing)
         self.tolerance = tolerance
-        box = enclosing_box(reference, prediction)
-        where = box.slices if box else (slice(0, 0),) * 3
-        self.reference, self.prediction = reference[where], prediction[where]
+        if shape is None:
+            box = enclosing_box(reference, prediction)
+            where = box.slices if box else (slice(0, 0),) * 3
+            reference, prediction = reference[where], prediction[where]
+        self.reference, self.prediction = reference, prediction
 
     @cached_property
     def reference_voxels(self) -> int:

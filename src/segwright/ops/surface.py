@@ -11,8 +11,10 @@ from scipy.spatial import cKDTree
 from segwright.ops.components import enclosing_box
 from segwright.ops.distance import distance_to
 
-#: Voxels of the box for each border voxel below which a distance map is cheaper than a tree (measured).
-_DENSE = 6
+#: A distance map costs about as much as a tree over this many border voxels a voxel of the box, plus the voxels that
+#: its start-up is worth (both measured); only boxes full of speckle are that dense.
+_DENSE = 8
+_START = 10_000
 
 
 def border(mask: NDArray[np.bool_], axes: Sequence[int] | None = None) -> NDArray[np.bool_]:
@@ -91,7 +93,7 @@ def border_distances(
     start, aim = np.count_nonzero(origin), np.count_nonzero(target)
     if not start or not aim:
         return np.full(start, np.inf)
-    if origin.size < _DENSE * (start + aim):
+    if origin.size + _START < _DENSE * (start + aim):
         return distance_to(target, lengths)[origin].astype(np.float64)
     distances = np.zeros(start)
     apart = ~target[origin]  # voxels that both borders share are 0 apart and need no search
