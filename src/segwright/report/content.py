@@ -1,0 +1,71 @@
+"""What the page of a run shows, as one plain value, so that drawing never reads files or computes scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.case import Dataset, Split
+from segwright.core.finding import Inspection
+from segwright.core.plan import Plan
+from segwright.core.report import Report
+
+
+@dataclass(frozen=True, eq=False)
+class WorstCase:
+    """One poorly scored case with what is needed to draw it.
+
+    Attributes:
+        case, group, fold: Whose it is, and the fold that predicted it without having seen it.
+        scores: Dice of each structure; `None` where undefined.
+        image: One channel `(z, y, x)`, any numeric type.
+        reference, prediction: Canonical labels `(P, z, y, x)` on the image's grid.
+        spacing: mm a voxel `(z, y, x)`, `None` where unknown.
+        orientation: Axis codes in `(z, y, x)` order, e.g. `SPR`; empty draws the array as it is stored.
+    """
+
+    case: str
+    group: str
+    fold: int | None
+    scores: Mapping[str, float | None]
+    image: NDArray[Any]
+    reference: NDArray[np.integer[Any]]
+    prediction: NDArray[np.integer[Any]]
+    spacing: tuple[float | None, float | None, float | None]
+    orientation: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class RunContent:
+    """Everything on the page of a run.
+
+    Attributes:
+        title: Heading, e.g. the name of the run's folder.
+        dataset, inspection, plan, split: The documents of the run.
+        log: For each fold its events in order, each a mapping with any of `step`, `elapsed` (seconds), `progress`,
+            `loss`, `lr`, `grad_norm`, `pseudo_dice` (structure to value) and `restarted`.
+        report: Out-of-fold scores.
+        comparison: Rows of a comparison with other runs; the keys of the first are the column headings.
+        postprocess: `chosen` (list of steps), `candidates` (mappings with `name`, `structure`, `gain`, `se`,
+            `nested_gain`, `accepted`, `why`), and optionally `gain`, `nested_gain`, `why` of the chain as a whole.
+        worst: Cases to draw, worst first.
+        commands: What to type next: a sentence, and the command.
+        receipt: Versions, hashes, seed, hardware, command, and `durations` in seconds; may nest one level.
+    """
+
+    title: str
+    dataset: Dataset
+    inspection: Inspection
+    plan: Plan
+    split: Split
+    report: Report
+    log: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    comparison: Sequence[Mapping[str, Any]] = ()
+    postprocess: Mapping[str, Any] | None = None
+    worst: Sequence[WorstCase] = ()
+    commands: Mapping[str, str] = field(default_factory=dict)
+    receipt: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,105 @@
+"""The same tables as plain text for a terminal or a log, at most 80 columns wide."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from segwright.core.finding import Finding
+from segwright.core.plan import Plan
+from segwright.core.report import Report
+from segwright.report.tables import finding_groups, plan_sections
+from segwright.report.wording import MISSING, Column, column, interval, number, structures_of
+
+WIDTH = 80
+
+
+def score_table(report: Report, metrics: Sequence[str] = ("dice", "hd95", "surface_dice")) -> str:
+    """One line a structure, first the mean over structures; `missing` counts undefined values of all metrics shown.
+
+    The first metric is shown with its 95 % interval. Metrics the report does not hold are left out.
+    """
+    held = {row.metric for row in report.aggregates}
+    shown = [column(name) for name in metrics if name in held]
+    if not shown:
+        return "No scores."
+    names = ["mean", *structures_of(report)]
+    head = ["structure", _head(shown[0]), "[95 % interval]", *map(_head, shown[1:]), "cases", "missing"]
+    rows = [_score_row(report, name, shown) for name in names if report.aggregate(name, shown[0].name) is not None]
+    lines = _aligned([head, *rows])
+    return "\n".join([*lines, *(line for note in report.notes for line in _wrapped(note))])
+
+
+def findings_table(findings: Iterable[Finding]) -> str:
+    """Errors first; findings of one kind are told once, with the places where they occur and the cure."""
+    lines: list[str] = []
+    for group in finding_groups(findings):
+        count = f" ({group.count} times)" if group.count > 1 else ""
+        lines += _wrapped(f"{group.level:<8} {group.what}{count} [{group.code}]", hang=9)
+        if group.places:
+            more = f" and {group.count - 3} more" if group.count > 3 else ""
+            lines += _wrapped("where: " + ", ".join(place.where for place in group.places[:3]) + more, start=9)
+        if group.cure:
+            lines += _wrapped(f"cure: {group.cure}", start=9)
+    return "\n".join(lines) if lines else "No findings."
+
+
+def plan_table(plan: Plan) -> str:
+    """Field, value and reason of every decision, by section of the plan."""
+    lines: list[str] = []
+    for section in plan_sections(plan):
+        lines += ["", section.name] if lines else [section.name]
+        for row in section.rows:
+            lines += _wrapped(f"{row.field:<18} {row.value}", start=2, hang=21)
+            lines += _wrapped(row.why, start=21) if row.why else []
+    return "\n".join(lines)
+
+
+def _head(shown: Column) -> str:
+    return f"{shown.label} {shown.unit}".strip()
+
+
+def _score_row(report: Report, name: str, shown: Sequence[Column]) -> list[str]:
+    """Cells of one structure; the caller has checked that its first aggregate exists."""
+    found = [report.aggregate(name, item.name) for item in shown]
+    values = [MISSING if row is None else number(row.mean, item.digits) for row, item in zip(found, shown, strict=True)]
+    first = found[0]
+    assert first is not None
+    bounds = interval(first.low, first.high, shown[0].digits)
+    missing = sum(row.missing for row in found if row is not None)
+    return [name, values[0], bounds, *values[1:], str(first.cases), str(missing)]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns padded to their widest cell; the first is cut so that a line fits."""
+    widths = [max(map(_cells, cells)) for cells in zip(*rows, strict=True)]
+    room = WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)
+    widths[0] = max(min(widths[0], room), 8)
+    lines = []
+    for row in rows:
+        rest = [" " * (width - _cells(cell)) + cell for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join([_fitted(row[0], widths[0]), *rest]).rstrip())
+    return lines
+
+
+def _cells(text: str) -> int:
+    """Terminal cells a text takes: wide East Asian characters take two, combining marks none."""
+    wide = sum(unicodedata.east_asian_width(sign) in "WF" for sign in text)
+    return len(text) + wide - sum(unicodedata.combining(sign) != 0 for sign in text)
+
+
+def _fitted(text: str, width: int) -> str:
+    """The text padded to `width` cells, or cut in the middle, where names differ least."""
+    if _cells(text) <= width:
+        return text + " " * (width - _cells(text))
+    head, tail = list(text[: len(text) // 2]), list(text[len(text) // 2 :])
+    while _cells("".join(head + tail)) > width - 1:
+        (head if len(head) >= len(tail) else tail).pop(-1 if len(head) >= len(tail) else 0)
+    short = "".join(head) + "…" + "".join(tail)
+    return short + " " * (width - _cells(short))
+
+
+def _wrapped(text: str, *, start: int = 0, hang: int | None = None) -> list[str]:
+    hang = start if hang is None else hang
+    return textwrap.wrap(text, WIDTH, initial_indent=" " * start, subsequent_indent=" " * hang, break_on_hyphens=False)
