@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import shutil
@@ -126,7 +127,10 @@ class Cache:
                 self._write(partial, prepared, label)
         except OSError as error:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
-                return  # another writer was faster; its entry is as good as ours
+                # another writer was faster and its entry is as good as ours; what both moved aside is nobody's
+                for old in self.folder.glob(f".old-*-{glob.escape(key)}"):
+                    shutil.rmtree(old, ignore_errors=True)
+                return
             raise WriteError(
                 "Cannot write to the cache.",
                 came=str(error),
