@@ -1,0 +1,189 @@
+"""Files to volumes and back: one call reads any format, one writes labels on the grid and header of their scan."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from segwright.core.errors import ReadError, WriteError
+from segwright.core.registry import Registry
+from segwright.core.volume import Volume
+from segwright.io.protocol import ArrayInfo, Format, decoding, encoding, smallest
+from segwright.io.sniff import SUFFIXES, suffix_of
+from segwright.io.sniff import sniff as _sniff
+
+__all__ = [
+    "READERS",
+    "ArrayInfo",
+    "Format",
+    "is_readable",
+    "keys",
+    "output_suffix",
+    "read",
+    "read_planes",
+    "sniff",
+    "suffix_of",
+    "write",
+]
+
+#: Format families; each row is a `Format`. Other packages add rows under the entry point `segwright.readers`.
+READERS = Registry(
+    "segwright.readers",
+    {
+        "nifti": "segwright.io.nifti:FORMAT",
+        "itk": "segwright.io.itk:FORMAT",
+        "dicom": "segwright.io.dicom:FORMAT",
+        "image": "segwright.io.image:FORMAT",
+        "tiff": "segwright.io.tiff:FORMAT",
+        "zarr": "segwright.io.zarr:FORMAT",
+        "hdf5": "segwright.io.hdf5:FORMAT",
+        "npy": "segwright.io.npy:FORMAT",
+        "matlab": "segwright.io.matlab:FORMAT",
+        "sections": "segwright.io.sections:FORMAT",
+    },
+)
+
+
+@cache
+def _added() -> dict[str, str]:
+    """Suffixes that plug-in rows claim; theirs win over built-in ones."""
+    rows = [name for name in READERS if name not in READERS.builtin]
+    return {suffix: name for name in rows for suffix in READERS.load(name).suffixes}
+
+
+def sniff(path: str | Path) -> str | None:
+    """Row of `READERS` that opens a file or folder, or `None`; looks at content before suffix.
+
+    A folder of two or more plain images counts as `sections`: whether they are one volume or independent
+    pictures is for the caller to know.
+    """
+    return _added().get(suffix_of(path)) or _sniff(path)
+
+
+def is_readable(path: str | Path) -> bool:
+    """Whether `read` would try to open a file or folder; decodes nothing."""
+    return sniff(path) is not None
+
+
+def _format(path: Path) -> Format:
+    """The format of a source.
+
+    Raises:
+        ReadError: It does not exist, is empty, or no reader knows it.
+    """
+    if not path.exists():
+        raise ReadError("There is no such file.", where=path, cure="Check the path.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise ReadError("The file is empty (0 bytes).", where=path, cure="Copy it again, or take the case out.")
+    name = sniff(path)
+    if name is not None:
+        loaded: Format = READERS.load(name)
+        return loaded
+    if path.is_dir():
+        raise ReadError(
+            "The folder is not one scan.",
+            expected="a DICOM series, a Zarr store, or two or more section images",
+            where=path,
+            cure="Point to the file or folder of one scan.",
+        )
+    known = ", ".join(sorted(SUFFIXES))
+    raise ReadError(
+        "No reader knows this file.",
+        expected=known,
+        came=suffix_of(path) or "no suffix",
+        where=path,
+        cure="Convert it to one of the formats listed.",
+    )
+
+
+def read(source: str | Path, key: str | None = None) -> Volume:
+    """Open a scan or label as `(C, z, y, x)`; the header is read now, voxels when they are sliced.
+
+    Args:
+        source: File, DICOM folder, Zarr folder or folder of sections.
+        key: Array inside an HDF5, Zarr, MATLAB or `.npz` file; series UID in a DICOM folder.
+
+    Returns:
+        A volume whose header holds `format`, `path`, `warnings` (sentences for a person) and what the writer of
+        the format needs; DICOM adds `patient_id`, `study_uid`, `series_uid`, `modality`, `frame_uids`, `gaps`.
+
+    Raises:
+        ReadError: Whatever is wrong with the file: names it, the reason and the cure.
+    """
+    path = Path(source)
+    with decoding(path, "a scan"):
+        return _format(path).read(path, key)
+
+
+def read_planes(source: str | Path, key: str | None = None) -> Volume:
+    """Open an `(R, C, K)` array of a MATLAB, NumPy, HDF5 or Zarr file as K channels `(K, 1, R, C)`.
+
+    Raises:
+        ReadError: The array has other than 2 or 3 axes, or the format's axes have a fixed meaning.
+    """
+    path = Path(source)
+    with decoding(path, "planes"):
+        chosen = _format(path)
+        if chosen.planes is None:
+            raise ReadError(
+                "Only arrays without named axes can be read as planes.",
+                expected="a .mat, .npy, .npz, .h5 or .zarr source",
+                came=chosen.name,
+                where=path,
+                cure="Read it as a volume.",
+            )
+        return chosen.planes(path, key)
+
+
+def keys(source: str | Path) -> tuple[ArrayInfo, ...]:
+    """Arrays inside an HDF5, Zarr, MATLAB or NumPy file that can be scans or labels; empty for other formats."""
+    path = Path(source)
+    with decoding(path, "a scan"):
+        chosen = _format(path)
+        return () if chosen.keys is None else chosen.keys(path)
+
+
+def output_suffix(volume: Volume) -> str:
+    """Suffix under which a label of this scan goes back: the scan's own where that format can hold labels.
+
+    DICOM and unknown sources give `.nii.gz` in 3-D and `.png` in 2-D, JPEG gives `.png`; sections give the
+    empty suffix, meaning a folder.
+    """
+    name = volume.header.get("format")
+    path = str(volume.header.get("path", ""))
+    suffix = "" if name == "sections" else suffix_of(path)
+    if name in READERS and suffix in READERS.load(str(name)).writes:
+        return suffix
+    return ".png" if volume.geometry.shape[0] == 1 else ".nii.gz"
+
+
+def write(volume: Volume, path: str | Path, *, like: Volume | None = None) -> Path:
+    """Store a label or image in the format that the suffix of `path` names; the file appears only when whole.
+
+    Integers take the smallest type that holds them. If `like` (by default the volume itself) was read from the
+    same format and has the same grid, its header fields are kept bit for bit; otherwise the grid is written anew.
+
+    Raises:
+        WriteError: Unknown or lossy format, or values, axes or channels it cannot hold.
+    """
+    path = Path(path)
+    source = like if like is not None else volume
+    name = SUFFIXES.get(suffix_of(path)) or _added().get(suffix_of(path))
+    if not suffix_of(path) and source.header.get("format") == "sections":
+        name = "sections"
+    if name is None:
+        raise WriteError(
+            "No writer knows this suffix.", came=suffix_of(path) or "none", where=path, cure="Use '.nii.gz' or '.png'."
+        )
+    chosen: Format = READERS.load(name)
+    if chosen.write is None or (chosen.writes and suffix_of(path) not in chosen.writes):
+        raise WriteError(
+            f"Labels are not written as {suffix_of(path)}.",
+            expected=", ".join(chosen.writes) or "another format",
+            where=path,
+            cure=f"Use '{output_suffix(source)}'.",
+        )
+    same = source.header.get("format") == name and source.geometry == volume.geometry
+    with encoding(path, name):
+        chosen.write(path, smallest(volume.array()), volume.geometry, source if same else None)
+    return path

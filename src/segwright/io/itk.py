@@ -1,0 +1,191 @@
+"""NRRD, MHA/MHD and GIPL through SimpleITK, with spacing that the header does not state left unknown."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from segwright.core.errors import ReadError
+from segwright.core.geometry import Geometry
+from segwright.core.volume import Index, LazyArray, Volume
+from segwright.io.protocol import Format, decoding, lazy, make_header, same_format
+from segwright.io.sniff import suffix_of
+
+sitk: Any = SimpleITK
+# ITK prints what it corrects to standard error; what matters is found by the checks below.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+#: Key written into files whose grid has no spacing, because ITK always writes one.
+_MARK: Final = "segwright_spacing"
+_LPS: Final = np.diag([-1.0, -1.0, 1.0])
+_UNITS = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "microns": 1e-3, "micron": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
+
+
+def read(path: Path, key: str | None = None) -> Volume:
+    """Open a file ITK knows; vector pixels and a fourth axis become channels."""
+    with decoding(path, "an ITK image"):
+        reader = _reader(path)
+        size = reader.GetSize()
+        if len(size) not in (2, 3, 4):
+            raise ReadError("The image has no usable shape.", expected="2 to 4 axes", came=size, where=path)
+        shape = (size[2] if len(size) > 2 else 1, size[1], size[0])
+        text = _text_header(path)
+        geometry, warnings = _geometry(reader, shape, text)
+        header = make_header(
+            "itk",
+            path,
+            spacing=reader.GetSpacing(),
+            origin=reader.GetOrigin(),
+            direction=reader.GetDirection(),
+            ndim=min(len(size), 3),
+            unknown=not any(geometry.known),
+            warnings=warnings,
+        )
+        return Volume(_lazy(reader, path, shape), geometry, header=header)
+
+
+def _reader(path: Path) -> Any:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
+
+
+def _lazy(reader: Any, path: Path, shape: tuple[int, int, int]) -> LazyArray:
+    size, parts = reader.GetSize(), reader.GetNumberOfComponents()
+    frames = size[3] if len(size) == 4 else 1
+    probe = sitk.Image([1] * 2, reader.GetPixelID(), parts)
+    dtype = sitk.GetArrayViewFromImage(probe).dtype
+    magnitude = dtype.kind == "c"
+
+    def part(index: Index) -> NDArray[Any]:
+        box = [(s.start, s.stop - s.start) for s in (index[3], index[2], index[1])]
+        box = [*box, (0, frames)][: len(size)] if len(size) > 2 else box[:2]
+        fresh = _reader(path)
+        fresh.SetExtractIndex([start for start, _ in box])
+        fresh.SetExtractSize([length for _, length in box])
+        array = sitk.GetArrayFromImage(fresh.Execute())
+        full = array.reshape(frames, *(s.stop - s.start for s in index[1:]), parts)
+        full = np.moveaxis(full, -1, 1).reshape(frames * parts, *full.shape[1:4])[index[0]]
+        return np.abs(full).astype(np.float32) if magnitude else full
+
+    kind = np.dtype(np.float32) if magnitude else dtype
+    return lazy((frames * parts, *shape), kind, part, path=path, family="an ITK image")
+
+
+def _geometry(reader: Any, shape: tuple[int, int, int], text: str) -> tuple[Geometry, tuple[str, ...]]:
+    """RAS+ grid in mm from ITK's LPS+ one."""
+    n = len(reader.GetSize())
+    m = min(n, 3)
+    columns = np.eye(3)
+    columns[:m, :m] = np.array(reader.GetDirection()).reshape(n, n)[:m, :m] * np.array(reader.GetSpacing())[:m]
+    affine = np.eye(4)
+    affine[:3, :3] = _LPS @ columns
+    affine[:m, 3] = reader.GetOrigin()[:m]
+    affine[:3, 3] = _LPS @ affine[:3, 3]
+    unit, warnings = _unit(text)
+    affine[:3] *= unit
+    known = _states_spacing(text)
+    if not known:
+        warnings = (*warnings, "The header states no spacing; it is treated as unknown.")
+    if shape[0] == 1 or not known:
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        affine[:3, 2] /= lengths[2]
+        affine[:3, :2] /= 1.0 if known else lengths[:2]
+    return Geometry.from_xyz(shape, affine, (known and shape[0] > 1, known, known)), warnings
+
+
+def _text_header(path: Path) -> str:
+    """The text in front of the voxels of NRRD and MetaImage files, else nothing."""
+    with path.open("rb") as stream:
+        head = stream.read(1 << 16)
+    end = b"\n\n" if head.startswith(b"NRRD") else b"ElementDataFile"
+    if end not in head and not head.startswith((b"NRRD", b"ObjectType", b"NDims")):
+        return ""
+    return head.split(end)[0].decode("utf-8", errors="replace")
+
+
+def _states_spacing(text: str) -> bool:
+    if not text:
+        return True
+    if f"{_MARK}:=unknown" in text or f"{_MARK} = unknown" in text:
+        return False
+    words = ("space directions:", "spacings:", "ElementSpacing", "ElementSize", "TransformMatrix")
+    stated = [word for word in words if word in text]
+    return bool(stated) and stated != ["TransformMatrix"]
+
+
+def _unit(text: str) -> tuple[float, tuple[str, ...]]:
+    line = next((line for line in text.splitlines() if line.startswith("space units:")), "")
+    names = {part for part in line.partition(":")[2].replace('"', " ").split() if part not in {"none", "???"}}
+    if not names or names <= {"mm", "millimeter", "millimetre"}:
+        return 1.0, ()
+    if len(names) == 1 and (name := next(iter(names))) in _UNITS:
+        return _UNITS[name], ()
+    return 1.0, (f"The length unit {sorted(names)} is not understood; millimetres are assumed.",)
+
+
+def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:
+    """Store `array` `(C, z, y, x)`; with `like`, its origin, spacing and direction bit for bit."""
+    known = same_format(like, "itk")
+    flat = known["ndim"] == 2 if known else _is_flat(geometry)
+    voxels = np.moveaxis(array, 0, -1) if array.shape[0] > 1 else array[0]
+    image = sitk.GetImageFromArray(voxels[0] if flat else voxels, isVector=array.shape[0] > 1)
+    if known:
+        m = known["ndim"]
+        n = len(known["spacing"])
+        image.SetSpacing(known["spacing"][:m])
+        image.SetOrigin(known["origin"][:m])
+        image.SetDirection(np.array(known["direction"]).reshape(n, n)[:m, :m].ravel().tolist())
+    else:
+        _place(image, geometry, 2 if flat else 3)
+    if not any(geometry.known):
+        image.SetMetaData(_MARK, "unknown")
+    _save(image, path)
+
+
+def _is_flat(geometry: Geometry) -> bool:
+    """Whether a grid is one upright plane at z = 0, which a 2-D file places without loss."""
+    plain = np.zeros((4, 4))
+    plain[[0, 1, 2], [2, 1, 0]] = geometry.lengths[::-1]
+    plain[:2, 3], plain[3, 3] = geometry.affine[:2, 3], 1.0
+    return geometry.shape[0] == 1 and bool(np.array_equal(plain, geometry.affine))
+
+
+def _place(image: Any, geometry: Geometry, m: int) -> None:
+    affine = geometry.affine_xyz
+    columns = (_LPS @ affine[:3, :3])[:m, :m]
+    lengths = np.linalg.norm(columns, axis=0)
+    image.SetSpacing(lengths.tolist())
+    image.SetOrigin((_LPS @ affine[:3, 3])[:m].tolist())
+    image.SetDirection((columns / lengths).ravel().tolist())
+
+
+def _save(image: Any, path: Path) -> None:
+    """Write in a folder of its own, then move: a detached header names its voxel file, so names must be final."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.with_name(f".partial-{uuid.uuid4().hex[:8]}")
+    folder.mkdir()
+    try:
+        sitk.WriteImage(image, str(folder / path.name), useCompression=suffix_of(path) != ".gipl")
+        made = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
+        for file in made:
+            os.replace(file, path.with_name(file.name))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+FORMAT: Final = Format(
+    "itk",
+    (".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz"),
+    read,
+    write,
+    writes=(".nrrd", ".nhdr", ".mha", ".mhd"),
+)

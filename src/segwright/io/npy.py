@@ -1,0 +1,83 @@
+"""NumPy `.npy` and `.npz` arrays, mapped into memory where the file allows; pickled objects are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.atomic import atomic_path
+from segwright.core.geometry import Geometry
+from segwright.core.volume import Index, Volume
+from segwright.io.axes import Axes, guess_axes
+from segwright.io.protocol import (
+    ArrayInfo,
+    Format,
+    decoding,
+    is_scan,
+    lazy_stored,
+    make_header,
+    pick_key,
+    same_format,
+)
+
+_ONLY = "array"
+
+
+def keys(path: Path) -> tuple[ArrayInfo, ...]:
+    """The arrays of an `.npz`, or the one of an `.npy` (named `array`)."""
+    with decoding(path, "NumPy"):
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return (ArrayInfo(_ONLY, loaded.shape, str(loaded.dtype)),) if is_scan(loaded.shape, loaded.dtype) else ()
+        with loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
+        return tuple(ArrayInfo(n, a.shape, str(a.dtype)) for n, a in arrays.items() if is_scan(a.shape, a.dtype))
+
+
+def read(path: Path, key: str | None = None) -> Volume:
+    """Open an array with unknown spacing; axes by `guess_axes`."""
+    info = pick_key(keys(path), key, path)
+    return _open(path, info, guess_axes(info.shape, np.dtype(info.dtype), where=path))
+
+
+def planes(path: Path, key: str | None = None) -> Volume:
+    """Open a 3-D array whose last axis holds channels."""
+    info = pick_key(keys(path), key, path)
+    return _open(path, info, Axes("yxc" if len(info.shape) == 3 else "yx"))
+
+
+def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
+    def part(index: Index) -> NDArray[Any]:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            array = np.array(loaded[index])
+        else:
+            with loaded:
+                array = loaded[info.name][index]
+        return array.astype(np.uint8) if array.dtype.kind == "b" else array
+
+    dtype = np.dtype(info.dtype).newbyteorder("=")
+    real = np.dtype("u1") if dtype.kind == "b" else dtype
+    data = lazy_stored(axes, info.shape, real, part, path=path, family="NumPy")
+    channel = axes.channel_axes[0] if axes.channel_axes else None
+    header = make_header("npy", path, key=info.name, axes=axes.letters, channel_axis=channel)
+    return Volume(data, Geometry.from_spacing(data.shape[1:]), header=header)
+
+
+def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:
+    """Store in the source's axis order; NumPy files carry no spacing."""
+    known = same_format(like, "npy")
+    axes = Axes(known["axes"]).for_labels(array.shape) if known else Axes("zyx" if len(array) == 1 else "czyx")
+    voxels = axes.stored(array)
+    with atomic_path(path) as partial, partial.open("wb") as stream:
+        if path.suffix.lower() == ".npz":
+            save: Any = np.savez_compressed
+            save(stream, **{known.get("key", "label"): voxels})
+        else:
+            np.save(stream, voxels, allow_pickle=False)
+
+
+FORMAT: Final = Format("npy", (".npy", ".npz"), read, write, writes=(".npy", ".npz"), keys=keys, planes=planes)

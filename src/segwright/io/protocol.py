@@ -1,0 +1,199 @@
+"""What a file format must offer, and the guard that turns any decoder's failure into one kind of error."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.errors import OutOfMemoryError, ReadError, SegwrightError, WriteError
+from segwright.core.geometry import Geometry
+from segwright.core.volume import Index, LazyArray, Volume
+from segwright.io.axes import Axes, Shape4
+
+MENDED = "Replace the file by a whole copy, or take the case out of the dataset."
+
+
+class ArrayInfo(NamedTuple):
+    """An array inside a file: its name, stored shape and type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class ReadFile(Protocol):
+    """Opens a file or folder; voxels are read later, when the volume is sliced."""
+
+    def __call__(self, path: Path, key: str | None, /) -> Volume: ...
+
+
+class WriteFile(Protocol):
+    """Stores `array` `(C, z, y, x)` on `geometry`; `like` is a volume of the same format and grid, or None."""
+
+    def __call__(self, path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One row of the readers table.
+
+    Attributes:
+        name: Row name; also `header["format"]` of its volumes.
+        suffixes: Lower-case suffixes it claims, compound ones included.
+        read: Opens a source.
+        write: Stores an array; `None` where the format is not written.
+        writes: Suffixes it can write without loss.
+        keys: Lists the arrays of a file; `None` where a file holds one only.
+        planes: Like `read`, but the last stored axis becomes channels; `None` where axes have a meaning.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: ReadFile
+    write: WriteFile | None = None
+    writes: tuple[str, ...] = ()
+    keys: Callable[[Path], tuple[ArrayInfo, ...]] | None = None
+    planes: ReadFile | None = None
+
+
+@contextmanager
+def decoding(path: str | Path, family: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into a `ReadError` that names the file, the reason and the cure."""
+    try:
+        yield
+    except (ReadError, OutOfMemoryError):
+        raise
+    except SegwrightError as error:
+        raise ReadError(
+            error.what, expected=error.expected, came=error.came, where=path, cure=error.cure or MENDED
+        ) from error
+    except Exception as error:
+        raise ReadError(f"The file cannot be read as {family}.", came=reason(error), where=path, cure=MENDED) from error
+
+
+@contextmanager
+def encoding(path: str | Path, family: str) -> Iterator[None]:
+    """Turn whatever an encoder raises into a `WriteError`."""
+    try:
+        yield
+    except SegwrightError:
+        raise
+    except Exception as error:
+        raise WriteError(
+            f"The result cannot be written as {family}.",
+            came=reason(error),
+            where=path,
+            cure="Check free space and write permission of the folder, or choose another format.",
+        ) from error
+
+
+def reason(error: BaseException) -> str:
+    """Kind and first line of an exception.
+
+    Example:
+        >>> reason(ValueError("bad magic"))
+        'ValueError: bad magic'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = max(lines, key=len) if len(lines) > 1 else "".join(lines)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def lazy(
+    shape: Shape4, dtype: np.dtype[Any] | type, read: Callable[[Index], NDArray[Any]], *, path: Path, family: str
+) -> LazyArray:
+    """A lazy array whose slices are normalised and whose failures are `ReadError`s."""
+
+    def guarded(index: Index) -> NDArray[Any]:
+        exact = tuple(slice(*part.indices(n)[:2]) for part, n in zip(index, shape, strict=True))
+        with decoding(path, family):
+            return read(exact)
+
+    return LazyArray(shape, np.dtype(dtype), guarded)
+
+
+def lazy_stored(
+    axes: Axes,
+    stored: Sequence[int],
+    dtype: np.dtype[Any],
+    read: Callable[[Index], NDArray[Any]],
+    *,
+    path: Path,
+    family: str,
+) -> LazyArray:
+    """A lazy array over a store that is sliced in its own axis order."""
+    return lazy(axes.shape(stored), dtype, lambda index: axes.fetch(stored, index, read), path=path, family=family)
+
+
+def make_header(name: str, path: Path, **rest: Any) -> dict[str, Any]:
+    """The header every volume carries: format, path, warnings, and what the format adds."""
+    rest["warnings"] = tuple(rest.get("warnings", ()))
+    return {"format": name, "path": str(path), **rest}
+
+
+def pick_key(found: Sequence[ArrayInfo], key: str | None, path: Path) -> ArrayInfo:
+    """The array named `key`, or the only one that can be a scan.
+
+    Raises:
+        ReadError: No such array, none at all, or several and no key; lists them with shapes.
+    """
+    listing = "; ".join(f"{info.name} {info.shape} {info.dtype}" for info in found[:20]) or "no numeric array"
+    if key is not None:
+        for info in found:
+            if info.name.strip("/") == key.strip("/"):
+                return info
+        near = difflib.get_close_matches(key, [info.name for info in found], n=1)
+        cure = f"Did you mean 'key: {near[0]}'?" if near else "Give one of the arrays listed as 'key:'."
+        raise ReadError(f"The file has no array {key!r}.", came=listing, where=path, cure=cure)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise ReadError(
+            "The file holds no array that could be a scan.",
+            expected="a numeric array of two or more axes",
+            where=path,
+            cure="Store the scan as a numeric array.",
+        )
+    raise ReadError(
+        "The file holds several arrays, and none was chosen.",
+        came=listing,
+        where=path,
+        cure=f"Name one, e.g. 'key: {found[0].name}'.",
+    )
+
+
+def is_scan(shape: Sequence[int], dtype: np.dtype[Any]) -> bool:
+    """Whether an array can be a scan or label: numeric, at least two axes, none empty."""
+    return dtype.kind in "biuf" and len(shape) >= 2 and min(shape) > 0 and max(shape) > 1
+
+
+def same_format(like: Volume | None, name: str) -> Mapping[str, Any]:
+    """The header of `like` if it comes from format `name`, else an empty one."""
+    return like.header if like is not None and like.header.get("format") == name else {}
+
+
+def smallest(array: NDArray[Any]) -> NDArray[Any]:
+    """Integers in the smallest type that holds them (unsigned unless a value is negative); floats as they are.
+
+    Example:
+        >>> smallest(np.array([0, 300])).dtype, smallest(np.array([True])).dtype
+        (dtype('uint16'), dtype('uint8'))
+    """
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    if array.dtype.kind not in "iu":
+        return array.astype(np.float32) if array.dtype == np.float16 else array
+    low, high = int(array.min()), int(array.max())
+    kinds = ("uint8", "uint16", "uint32", "uint64") if low >= 0 else ("int8", "int16", "int32", "int64")
+    for kind in kinds:
+        limits = np.iinfo(kind)
+        if limits.min <= low and high <= limits.max:
+            return array.astype(kind, copy=False)
+    return array

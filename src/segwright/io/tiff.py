@@ -1,0 +1,195 @@
+"""TIFF planes and stacks, with the spacing that OME, ImageJ or centimetre resolution tags give."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+from xml.etree import ElementTree
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from segwright.core.atomic import atomic_path
+from segwright.core.errors import ReadError, WriteError
+from segwright.core.geometry import Geometry, Spacing
+from segwright.core.volume import Index, Volume
+from segwright.io.axes import Axes
+from segwright.io.protocol import MENDED, Format, decoding, lazy_stored, make_header, same_format
+
+# Complaints about damaged tags would be printed; damage that matters raises below.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+_RGB = ("red", "green", "blue")
+_MM = {"nm": 1e-6, "µm": 1e-3, "\u03bcm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3}
+_MM |= {"\\u00b5m": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0, "inch": 25.4}
+
+
+def read(path: Path, key: str | None = None) -> Volume:
+    """Open the first series of a TIFF: pages are z unless the file says otherwise; samples, C and T are channels."""
+    with decoding(path, "TIFF"):
+        with tifffile.TiffFile(path) as tif:
+            series = _first_series(tif, path)
+            stored = tuple(int(n) for n in series.shape)
+            axes, warnings = _axes(series)
+            page = series.keyframe
+            dtype = np.dtype(series.dtype or np.uint8).newbyteorder("=")
+            invert = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+            spacing, affine = _spacing(tif, page)
+            paged = axes.letters == "zyx" and len(series.pages) == stored[0]
+            kind = "imagej" if tif.is_imagej else "ome" if tif.is_ome else ""
+            if len(tif.series) > 1:
+                warnings.append(f"The file holds {len(tif.series)} series of different shapes; the first is used.")
+        if invert:
+            warnings.append("Zero means white in this file; values are inverted.")
+        geometry = _geometry(axes.shape(stored)[1:], spacing, affine)
+
+        def part(index: Index) -> NDArray[Any]:
+            return _decode(path, index, paged=paged, invert=invert)
+
+        real = np.dtype(np.uint8) if dtype.kind == "b" else dtype
+        data = lazy_stored(axes, stored, real, part, path=path, family="TIFF")
+        data, names = _without_alpha(data, axes, stored, warnings)
+        header = make_header("tiff", path, axes=axes.letters, kind=kind, warnings=warnings)
+        return Volume(data, geometry, names, header)
+
+
+def _first_series(tif: tifffile.TiffFile, path: Path) -> Any:
+    if not tif.pages or not tif.series or min(tif.series[0].shape, default=0) < 1:
+        raise ReadError(
+            "The TIFF holds no readable page.",
+            came=f"{path.stat().st_size} bytes without an image directory where the header names one",
+            where=path,
+            cure=MENDED,
+        )
+    series = tif.series[0]
+    if series.dtype is None or series.dtype.kind not in "biuf":
+        raise ReadError(
+            "The TIFF does not say how its pixels are stored.",
+            expected="whole or real numbers",
+            came=f"bits {series.keyframe.bitspersample}, format {series.keyframe.sampleformat}",
+            where=path,
+            cure=MENDED,
+        )
+    return series
+
+
+def _axes(series: Any) -> tuple[Axes, list[str]]:
+    """Our letters for tifffile's; time without depth is taken for depth and said so."""
+    letters: str = series.axes
+    warnings = []
+    if "Z" not in letters:
+        depth = next((letter for letter in "IQTA" if letter in letters), None)
+        if depth is None:
+            free = [letter for letter in letters if letter not in "YXSC"]
+            depth = free[0] if free else None
+        if depth == "T":
+            warnings.append("The file calls its pages time points; they are read as slices.")
+        letters = letters.replace(depth, "Z") if depth else letters
+    return Axes("".join(letter.lower() for letter in letters)), warnings
+
+
+def _decode(path: Path, index: Index, *, paged: bool, invert: bool) -> NDArray[Any]:
+    """Voxels in stored order, page by page where slices are pages."""
+    with tifffile.TiffFile(path) as tif:
+        series: Any = tif.series[0]
+        if paged:
+            pages = [series.pages[i].asarray()[index[1:]] for i in range(index[0].start, index[0].stop)]
+            array = np.stack(pages)
+        else:
+            array = series.asarray()[index]
+        if array.dtype.kind == "b":
+            array = array.astype(np.uint8)
+            return 1 - array if invert else array
+        bits = series.keyframe.bitspersample
+    return ((1 << bits) - 1 - array).astype(array.dtype) if invert and array.dtype.kind == "u" else array
+
+
+def _without_alpha(data: Any, axes: Axes, stored: tuple[int, ...], warnings: list[str]) -> tuple[Any, tuple[str, ...]]:
+    """Drop the fourth sample of RGB pixels; name the three colours."""
+    samples = stored[axes.letters.index("s")] if "s" in axes.letters else 1
+    if data.shape[0] != samples or samples not in (3, 4):
+        return data, ()
+    if samples == 4:
+        warnings.append("The fourth sample of each pixel (transparency) is dropped.")
+    inner = data.read
+    shape = (3, *data.shape[1:])
+    return type(data)(shape, data.dtype, lambda index: inner((slice(*index[0].indices(3)), *index[1:]))), _RGB
+
+
+def _geometry(shape: tuple[int, int, int], spacing: Spacing, affine: Any) -> Geometry:
+    known = (spacing[0] is not None and shape[0] > 1, spacing[1] is not None, spacing[2] is not None)
+    if affine is not None:
+        return Geometry(shape, np.array(affine, dtype=np.float64), known)
+    return Geometry.from_spacing(shape, (spacing[0] if shape[0] > 1 else None, spacing[1], spacing[2]))
+
+
+def _spacing(tif: tifffile.TiffFile, page: Any) -> tuple[Spacing, Any]:
+    """mm along `(z, y, x)`, and an affine where we wrote one."""
+    ours = tif.shaped_metadata[0] if tif.shaped_metadata else {}
+    if "spacing_mm" in ours:
+        z, y, x = ours["spacing_mm"]
+        return (z, y, x), ours.get("affine_ras_mm")
+    if tif.is_ome and tif.ome_metadata:
+        return _ome(tif.ome_metadata), None
+    down, right = _resolution(page, "YResolution"), _resolution(page, "XResolution")
+    if tif.is_imagej:
+        meta = tif.imagej_metadata or {}
+        unit = _MM.get(str(meta.get("unit", "")).strip().lower())
+        if unit is None:
+            return (None, None, None), None
+        depth = meta.get("spacing")
+        return (_scaled(depth, unit), _scaled(down, unit), _scaled(right, unit)), None
+    if int(page.tags.valueof("ResolutionUnit", 2)) == 3:
+        return (None, _scaled(down, 10.0), _scaled(right, 10.0)), None
+    return (None, None, None), None
+
+
+def _scaled(step: Any, unit: float) -> float | None:
+    return float(step) * unit if step is not None and 0 < float(step) < 1e9 else None
+
+
+def _resolution(page: Any, tag: str) -> float | None:
+    """Length units a pixel, from the tag's pixels a unit."""
+    value = page.tags.valueof(tag)
+    return value[1] / value[0] if value and value[0] > 0 and value[1] > 0 else None
+
+
+def _ome(xml: str) -> Spacing:
+    """PhysicalSizeZ, Y and X of the first image; micrometres unless a unit is given."""
+    pixels = next(node for node in ElementTree.fromstring(xml).iter() if node.tag.endswith("}Pixels"))
+    steps: list[float | None] = []
+    for axis in "ZYX":
+        size = pixels.get(f"PhysicalSize{axis}")
+        unit = _MM.get(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+        steps.append(_scaled(size, unit) if size is not None and unit is not None else None)
+    return steps[0], steps[1], steps[2]
+
+
+def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:
+    """Store slices as pages, with spacing: as ImageJ where the source was, else as exact numbers and in centimetres."""
+    if array.dtype.kind not in "uif" or array.dtype.itemsize > 4:
+        raise WriteError("TIFF stores up to 32 bits.", came=array.dtype, where=path, cure="Write '.nii.gz'.")
+    flat = array.shape[1] == 1
+    axes = Axes(("" if array.shape[0] == 1 else "c") + ("yx" if flat else "zyx"))
+    z, y, x = geometry.spacing
+    resolution = None if y is None or x is None else (10.0 / x, 10.0 / y)
+    options: dict[str, Any] = {"resolution": resolution, "resolutionunit": "CENTIMETER"} if resolution else {}
+    meta: dict[str, Any] = {"axes": axes.letters.upper()}
+    imagej = same_format(like, "tiff").get("kind") == "imagej" and array.dtype.str[1:] in {"u1", "u2", "f4"}
+    if imagej and array.shape[0] == 1 and y is not None and x is not None:
+        meta |= {"unit": "mm", **({"spacing": z} if z is not None else {})}
+        options = {"imagej": True, "resolution": (1.0 / x, 1.0 / y)}
+    else:
+        meta |= {"spacing_mm": list(geometry.spacing), "affine_ras_mm": geometry.affine.tolist()}
+        options["ome"] = False
+    with atomic_path(path) as partial:
+        tifffile.imwrite(
+            partial, axes.stored(array), photometric="minisblack", compression="zlib", metadata=meta, **options
+        )
+
+
+FORMAT: Final = Format(
+    "tiff", (".tif", ".tiff", ".ome.tif", ".ome.tiff"), read, write, writes=(".tif", ".tiff", ".ome.tif", ".ome.tiff")
+)

@@ -1,0 +1,197 @@
+"""Zarr version 2 and 3 arrays and OME-Zarr images, sliced in place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from segwright.core.atomic import atomic_path
+from segwright.core.errors import ReadError
+from segwright.core.geometry import Geometry
+from segwright.core.volume import Index, Volume
+from segwright.io.axes import Axes, guess_axes
+from segwright.io.protocol import (
+    ArrayInfo,
+    Format,
+    decoding,
+    is_scan,
+    lazy_stored,
+    make_header,
+    pick_key,
+    same_format,
+)
+
+_ROOT = "/"
+_MM = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
+_MM |= {"angstrom": 1e-7, "nm": 1e-6, "um": 1e-3, "µm": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0}
+
+
+def keys(path: Path) -> tuple[ArrayInfo, ...]:
+    """Arrays that can be scans or labels; of a pyramid the full-resolution one only."""
+    with decoding(path, "Zarr"):
+        return tuple(_found(zarr.open(str(path), mode="r"), ""))
+
+
+def _found(node: Any, name: str) -> list[ArrayInfo]:
+    if isinstance(node, zarr.Array):
+        info = ArrayInfo(name or _ROOT, tuple(node.shape), str(node.dtype))
+        return [info] if is_scan(node.shape, np.dtype(node.dtype)) else []
+    lower = {level["path"] for scale in _multiscales(node) for level in scale.get("datasets", [])[1:]}
+    members = [(child, item) for child, item in node.members() if child not in lower]
+    return [info for child, item in members for info in _found(item, f"{name}/{child}".strip("/"))]
+
+
+def _multiscales(node: Any) -> list[Mapping[str, Any]]:
+    """The pyramids a group describes, in either version of the OME metadata."""
+    attributes = dict(node.attrs)
+    return list(attributes.get("ome", attributes).get("multiscales", []))
+
+
+def _choose(path: Path, key: str | None) -> ArrayInfo:
+    """The array of `key`: an array, a group with a pyramid, or by default the image rather than its labels."""
+    found = keys(path)
+    images = [info for info in found if not f"/{info.name}".startswith("/labels/")]
+    if key is None:
+        return pick_key(images if len(images) == 1 else found, None, path)
+    inside = [info for info in found if info.name.startswith(key.strip("/") + "/")]
+    return inside[0] if len(inside) == 1 else pick_key(found, key, path)
+
+
+def read(path: Path, key: str | None = None) -> Volume:
+    """Open level 0 of an OME-Zarr image, or an array; spacing in mm where the metadata give units."""
+    info = _choose(path, key)
+    with decoding(path, "Zarr"):
+        scale, level = _described(path, info.name)
+        axes = _named_axes(scale, info) or guess_axes(info.shape, np.dtype(info.dtype), where=path)
+        return _open(path, info, axes, scale, level)
+
+
+def planes(path: Path, key: str | None = None) -> Volume:
+    """Open a 3-D array whose last axis holds channels."""
+    info = _choose(path, key)
+    with decoding(path, "Zarr"):
+        return _open(path, info, Axes("yxc" if len(info.shape) == 3 else "yx"), {}, {})
+
+
+def _described(path: Path, name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The pyramid and its level that array `name` belongs to; empty where no metadata name it."""
+    parent, _, leaf = name.rpartition("/")
+    root = zarr.open(str(path), mode="r")
+    if isinstance(root, zarr.Array):
+        return {}, {}
+    group = root[parent] if parent else root
+    for scale in _multiscales(group):
+        for level in scale.get("datasets", []):
+            if level.get("path") == leaf:
+                return scale, level
+    return {}, {}
+
+
+def _named_axes(scale: Mapping[str, Any], info: ArrayInfo) -> Axes | None:
+    """Axes the metadata name (a list of names or of records); version 0.1 and 0.2 fix them to t, c, z, y, x."""
+    if not scale:
+        return None
+    named = scale.get("axes", "tczyx"[-len(info.shape) :])
+    letters = "".join((axis["name"] if isinstance(axis, Mapping) else axis)[0].lower() for axis in named)
+    if len(letters) != len(info.shape) or len(set(letters)) < len(letters):
+        raise ReadError("The axes named in the metadata do not fit the array.", came=f"{letters}, {info.shape}")
+    return Axes(letters)
+
+
+def _open(path: Path, info: ArrayInfo, axes: Axes, scale: Mapping[str, Any], level: Mapping[str, Any]) -> Volume:
+    def part(index: Index) -> NDArray[Any]:
+        array = np.asarray(_array(path, info.name)[index])
+        return array.astype(np.uint8) if array.dtype.kind == "b" else array
+
+    store = _array(path, info.name)
+    dtype = np.dtype(info.dtype).newbyteorder("=")
+    real = np.dtype("u1") if dtype.kind == "b" else dtype
+    data = lazy_stored(axes, info.shape, real, part, path=path, family="Zarr")
+    geometry, warnings = _geometry(data.shape[1:], axes, scale, level)
+    if "affine_ras_mm" in store.attrs:
+        geometry = Geometry(geometry.shape, np.array(store.attrs["affine_ras_mm"]), geometry.known)
+    header = make_header(
+        "zarr",
+        path,
+        key=info.name,
+        axes=axes.letters,
+        channel_axis=axes.channel_axes[0] if axes.channel_axes else None,
+        zarr_format=store.metadata.zarr_format,
+        warnings=warnings,
+    )
+    return Volume(data, geometry, header=header)
+
+
+def _array(path: Path, name: str) -> Any:
+    node = zarr.open(str(path), mode="r")
+    return node if isinstance(node, zarr.Array) else node[name]
+
+
+def _geometry(
+    shape: tuple[int, int, int], axes: Axes, scale: Mapping[str, Any], level: Mapping[str, Any]
+) -> tuple[Geometry, tuple[str, ...]]:
+    """Grid from the scale and translation of the level and of the whole pyramid, in mm."""
+    steps, starts = np.ones(len(axes.letters)), np.zeros(len(axes.letters))
+    moves = [*level.get("coordinateTransformations", []), *scale.get("coordinateTransformations", [])]
+    for move in moves:
+        factor = np.array(move.get("scale", np.ones(len(steps))), dtype=np.float64)
+        steps, starts = steps * factor, starts * factor + np.array(move.get("translation", 0.0), dtype=np.float64)
+    units = {axis["name"]: axis.get("unit") for axis in scale.get("axes", []) if isinstance(axis, Mapping)}
+    spacing: list[float | None] = []
+    affine = np.eye(4)[[2, 1, 0, 3]]
+    for column, letter in enumerate("zyx"):
+        i = axes.letters.find(letter)
+        mm = _MM.get(str(units.get(letter)).lower()) if i >= 0 and moves else None
+        step = float(steps[i]) * mm if mm is not None and steps[i] > 0 and shape[column] > 1 else None
+        spacing.append(step)
+        affine[2 - column, column] = 1.0 if step is None else step
+        affine[2 - column, 3] = 0.0 if mm is None else float(starts[i]) * mm
+    z, y, x = (step is not None for step in spacing)
+    strange = moves and not all(units.get(letter) for letter in "zyx" if letter in axes.letters)
+    warnings = ("The metadata scale the voxels but name no unit; spacing is treated as unknown.",) if strange else ()
+    return Geometry(shape, affine, (z, y, x)), warnings
+
+
+def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:
+    """Store an OME-Zarr image of one level, in the Zarr version of the source (2 without one)."""
+    known = same_format(like, "zarr")
+    axes = Axes(known["axes"]).for_labels(array.shape) if known else Axes("zyx" if len(array) == 1 else "czyx")
+    version = known.get("zarr_format", 2)
+    voxels = axes.stored(array)
+    chunks = tuple(min(n, 64 if letter == "z" else 256) for n, letter in zip(voxels.shape, axes.letters, strict=True))
+    scale = _metadata(axes, geometry)
+    with atomic_path(path) as partial:
+        group = zarr.open_group(str(partial), mode="w", zarr_format=version)
+        group.attrs.update(
+            {"multiscales": [scale]} if version == 2 else {"ome": {"version": "0.5", "multiscales": [scale]}}
+        )
+        options: dict[str, Any] = {"chunk_key_encoding": {"name": "v2", "separator": "/"}} if version == 2 else {}
+        item = group.create_array("0", shape=voxels.shape, dtype=voxels.dtype, chunks=chunks, **options)
+        item[...] = voxels
+        item.attrs["affine_ras_mm"] = geometry.affine.tolist()
+
+
+def _metadata(axes: Axes, geometry: Geometry) -> dict[str, Any]:
+    """One multiscales record; axes without spacing carry no unit, so that they stay unknown."""
+    spacing = dict(zip("zyx", geometry.spacing, strict=True))
+    named: list[dict[str, str]] = []
+    for letter in axes.letters:
+        if letter not in "zyx":
+            named.append({"name": letter, "type": "channel"})
+        elif spacing[letter] is None:
+            named.append({"name": letter, "type": "space"})
+        else:
+            named.append({"name": letter, "type": "space", "unit": "millimeter"})
+    steps = [spacing.get(letter) or 1.0 for letter in axes.letters]
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": steps}]}
+    return {"version": "0.4", "axes": named, "datasets": [level]}
+
+
+FORMAT: Final = Format(
+    "zarr", (".zarr", ".ome.zarr"), read, write, writes=(".zarr", ".ome.zarr"), keys=keys, planes=planes
+)
