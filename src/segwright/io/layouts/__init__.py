@@ -1,0 +1,51 @@
+"""Folder arrangements that are read as they are: one row a layout, tried in the order of the table.
+
+A layout is an object with `matches(folder) -> bool` and `open(folder) -> Dataset`. It may leave `channels`,
+`modality`, `labels.structures`, `group_rule` and each case's `group` empty: what no file states is then discovered
+from the data. A case with a label and no image has empty `images`; the check reports it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from segwright.core.case import Dataset
+from segwright.core.registry import Registry
+
+
+class Layout(Protocol):
+    """One arrangement of files.
+
+    Attributes:
+        looks_like: In words, what such a folder holds; shown when no layout fits.
+    """
+
+    looks_like: str
+
+    def matches(self, folder: Path) -> bool:
+        """Whether the folder is arranged so; must be quick and must not raise."""
+        ...
+
+    def open(self, folder: Path) -> Dataset:
+        """The folder as cases; paths relative to `folder`."""
+        ...
+
+
+_HERE = "segwright.io.layouts"
+
+LAYOUTS = Registry(
+    "segwright.layouts",
+    {
+        "table": f"{_HERE}.table:TABLE",
+        "decathlon": f"{_HERE}.decathlon:DECATHLON",
+        "nnunet": f"{_HERE}.nnunet:NNUNET",
+        "bids": f"{_HERE}.bids:BIDS",
+        "totalsegmentator": f"{_HERE}.totalsegmentator:TOTALSEGMENTATOR",
+        "sections": f"{_HERE}.sections:SECTIONS",
+        "pairs": f"{_HERE}.pairs:PAIRS",
+        "patients": f"{_HERE}.patients:PATIENTS",
+        "suffix": f"{_HERE}.suffix:SUFFIX",
+        "container": f"{_HERE}.container:CONTAINER",
+    },
+)

@@ -1,0 +1,98 @@
+"""Builds cases out of items that belong together; shared by the layouts that go by names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from segwright.core.case import Case, Dataset, LabelSource
+from segwright.io.layouts.names import channel_sets, match, safe_id, structure_name
+from segwright.io.layouts.scan import Item, relative
+
+
+def label_source(item: Item, root: Path, structure: str | None = None) -> LabelSource:
+    """An item as a label."""
+    return LabelSource(path=relative(item.path, root), structure=structure)
+
+
+def unique_ids(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """The cases with ids made distinct by a counter, in id order."""
+    seen: dict[str, int] = {}
+    out = []
+    for case in cases:
+        count = seen[case.id.lower()] = seen.get(case.id.lower(), 0) + 1
+        out.append(case if count == 1 else case.model_copy(update={"id": f"{case.id}-{count}"}))
+    return tuple(sorted(out, key=lambda case: case.id))
+
+
+def pair_items(images: Sequence[Item], labels: Sequence[Item], root: Path) -> tuple[tuple[str, ...], tuple[Case, ...]]:
+    """Channel names (empty unless several files make an image) and cases, from two lists whose stems match.
+
+    Images without label become unlabelled cases; labels without image become cases without images.
+    """
+    channels, sets = _channels_by_name(images, labels)
+    by_stem = {item.stem: item for item in images}
+    units = {name: tuple(by_stem[stem] for _, stem in sorted(parts.items())) for name, parts in sets.items()}
+    units = units or {item.stem: (item,) for item in images}
+    label_by_stem = {item.stem: item for item in labels}
+    pairs = match(list(units), list(label_by_stem))
+    cases = [
+        Case(
+            id=safe_id(name),
+            images=tuple(item.source(root) for item in parts),
+            label=(label_source(label_by_stem[pairs[name]], root),) if name in pairs else (),
+            group="",
+        )
+        for name, parts in units.items()
+    ]
+    orphans = [item for stem, item in label_by_stem.items() if stem not in set(pairs.values())]
+    cases += [Case(id=safe_id(i.stem), images=(), label=(label_source(i, root),), group="") for i in orphans]
+    return channels, unique_ids(cases)
+
+
+def _channels_by_name(
+    images: Sequence[Item], labels: Sequence[Item]
+) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
+    """Several files an image: only considered when there are clearly more images than labels, or none are labelled."""
+    stems = [item.stem for item in images]
+    if labels and len(images) < 1.5 * len(labels):
+        single = [stem for stem in stems if stem.endswith("_0000")]
+        if len(single) != len(stems):
+            return (), {}
+        return (), {stem[:-5]: {"0000": stem} for stem in stems}
+    return channel_sets(stems, [item.stem for item in labels])
+
+
+def add_structures(cases: Sequence[Case], structures: Mapping[str, Sequence[Item]], root: Path) -> tuple[Case, ...]:
+    """The cases with one label file a structure, matched by stem for each structure by itself."""
+    stems = [case.id for case in cases]
+    found: dict[str, list[LabelSource]] = {stem: [] for stem in stems}
+    orphans: list[Case] = []
+    for name, items in structures.items():
+        by_stem = {item.stem: item for item in items}
+        pairs = match(stems, list(by_stem))
+        for stem, other in pairs.items():
+            found[stem].append(label_source(by_stem[other], root, name))
+        lone = [item for stem, item in by_stem.items() if stem not in set(pairs.values())]
+        orphans += [
+            Case(id=safe_id(f"{i.stem}-{name}"), images=(), label=(label_source(i, root, name),), group="")
+            for i in lone
+        ]
+    full = [case.model_copy(update={"label": tuple(found[case.id])}) for case in cases]
+    return unique_ids([*full, *orphans])
+
+
+def structure_names(raw: Iterable[str]) -> dict[str, str]:
+    """Folder or file names to structure names; names that would collide stay as they are."""
+    raw = list(raw)
+    short = {name: structure_name(name) for name in raw}
+    clash = len(set(short.values())) != len(short)
+    return {name: name for name in raw} if clash else short
+
+
+def draft(root: Path, layout: str, cases: Iterable[Case], *, notes: Iterable[str] = (), **known: object) -> Dataset:
+    """A dataset in which everything the layout did not state is left empty."""
+    fields: dict[str, object] = {"channels": (), "modality": "", **known}
+    return Dataset.model_validate(
+        {"root": str(root), "layout": layout, "cases": tuple(cases), "notes": tuple(notes), **fields}
+    )

@@ -1,0 +1,186 @@
+"""Sibling folders of images and labels whose file names match, under any names and in any mix of formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import SegwrightError
+from segwright.io.layouts.content import mostly_labels
+from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names, unique_ids
+from segwright.io.layouts.names import match, role, safe_id, tokens
+from segwright.io.layouts.scan import Item, items, subfolders
+
+_SPLITS = {"tr": "train", "ts": "test", "va": "val", "training": "train", "testing": "test", "valid": "val",
+           "validation": "val", "train": "train", "test": "test", "val": "val"}  # fmt: skip
+
+
+@dataclass
+class Arrangement:
+    """Which folder holds what, inside one part (train, test, ...) of a dataset."""
+
+    images: list[Path] = field(default_factory=list)
+    label: Path | None = None
+    structures: dict[str, list[Item]] = field(default_factory=dict)
+
+
+class Pairs:
+    """`images/` beside `masks/`; several image folders are channels, several label folders are structures."""
+
+    looks_like = "two sibling folders, images and labels, whose file names match (images/a.png, masks/a.png)"
+
+    def matches(self, folder: Path) -> bool:
+        """Whether some siblings pair up."""
+        try:
+            return bool(_parts(folder))
+        except (SegwrightError, OSError):
+            return False
+
+    def open(self, folder: Path) -> Dataset:
+        """Pair the siblings; parts such as train and test are put together and named in the notes."""
+        parts = _parts(folder)
+        notes: list[str] = []
+        cases: list[Case] = []
+        channels: tuple[str, ...] = ()
+        for name, arrangement in parts.items():
+            channels, found = _cases(arrangement, folder)
+            several = len(parts) > 1
+            cases += [c.model_copy(update={"id": safe_id(f"{name}_{c.id}")}) if several else c for c in found]
+            notes.append(_told(arrangement, folder, name))
+        if len(parts) > 1:
+            notes.append(f"The parts {', '.join(parts)} were put together; folds are made anew from all of them.")
+        return draft(folder, "pairs", unique_ids(cases), channels=channels, notes=notes)
+
+
+PAIRS = Pairs()
+
+
+def _parts(folder: Path) -> dict[str, Arrangement]:
+    """Arrangements by part: split words in folder names (`imagesTr`), or split folders (`train/images`), or one."""
+    children = subfolders(folder)
+    groups: dict[str, list[Path]] = {}
+    for child in children:
+        groups.setdefault(_part_of(child.name), []).append(child)
+    found = {name or "all": _arrange(group) for name, group in groups.items() if len(group) > 1}
+    nested = {child.name: _arrange(subfolders(child)) for child in children if _part_of(child.name, whole=True)}
+    whole = {name: a for name, a in {**found, **nested}.items() if a is not None}
+    return {name: a for name, a in whole.items() if a.label or a.structures}
+
+
+def _part_of(name: str, *, whole: bool = False) -> str:
+    """The split a folder name speaks of; with `whole`, only if it speaks of nothing else."""
+    words = tokens(name)
+    if whole and len(words) != 1:
+        return ""
+    return next((_SPLITS[word] for word in words if word in _SPLITS), "")
+
+
+def _arrange(folders: Sequence[Path]) -> Arrangement | None:
+    """Decide which of some sibling folders hold images and which labels; `None` where names do not match."""
+    filled = {folder: found for folder in folders if (found := items(folder, depth=2))}
+    roles = {folder: role(folder.name) for folder in filled}
+    images = [f for f in filled if roles[f] == "image"]
+    labels = [f for f in filled if roles[f] == "label"]
+    unknown = [f for f in filled if roles[f] is None]
+    if images and labels:
+        labels += [f for f in unknown if _fits(filled[images[0]], filled[f]) and mostly_labels(filled[f])]
+    else:
+        judged = {folder: mostly_labels(filled[folder]) for folder in unknown}
+        if not images:
+            images = [folder for folder in unknown if not judged[folder]]
+        labels += [folder for folder in unknown if judged[folder]]
+    return _fitted(images, labels, filled)
+
+
+def _fitted(images: list[Path], labels: list[Path], filled: dict[Path, list[Item]]) -> Arrangement | None:
+    """Keep the folders whose file names agree."""
+    if not images or not labels:
+        return None
+    main = max(images, key=lambda f: max(len(_names(filled[f], filled[label])) for label in labels))
+    channels = [main, *(f for f in images if f != main and _same(filled[main], filled[f]))]
+    result = Arrangement(images=sorted(channels) if len(channels) > 1 else [main])
+    sets = {label: _structure_sets(filled[main], label, filled[label]) for label in labels}
+    direct = [f for f in labels if not sets[f] and _fits(filled[main], filled[f])]
+    if len(direct) == 1 and role(direct[0].name) == "label":
+        result.label = direct[0]
+    else:
+        names = structure_names(f.name for f in direct)
+        result.structures = {names[f.name]: filled[f] for f in direct}
+    for found in sets.values():
+        result.structures.update(found)
+    if result.structures:
+        result.label = None
+    return result if result.label or result.structures else None
+
+
+def _structure_sets(images: list[Item], folder: Path, found: list[Item]) -> dict[str, list[Item]]:
+    """One mask folder a structure (`masks/heart/a.png`) or a case (`masks/a/heart.png`); empty if neither."""
+    if any(item.path.parent == folder for item in found) or any("/" in item.stem for item in images):
+        return {}
+    children = {child.name: items(child) for child in subfolders(folder)}
+    children = {name: inner for name, inner in children.items() if inner}
+    fitting = {name: inner for name, inner in children.items() if _fits(images, inner)}
+    if fitting and len(fitting) * 2 >= len(children):
+        names = structure_names(fitting)
+        return {names[name]: inner for name, inner in fitting.items()}
+    by_case = match([item.stem for item in images], list(children))
+    if len(by_case) * 2 < len(children):
+        return {}
+    table: dict[str, list[Item]] = {}
+    for name in by_case.values():
+        for item in children[name]:
+            table.setdefault(item.stem, []).append(Item(item.path, name, item.kind))
+    names = structure_names(table)
+    return {names[name]: inner for name, inner in table.items()}
+
+
+def _names(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, str]:
+    return match([item.stem for item in images], [item.stem for item in labels])
+
+
+def _fits(images: Sequence[Item], labels: Sequence[Item]) -> bool:
+    """Whether at least half of the shorter list finds its partner (channels of one case count once)."""
+    if len(_names(images, labels)) * 2 >= min(len(images), len(labels)):
+        return True
+    _, cases = pair_items(images, labels, Path("/"))
+    return sum(bool(c.images and c.label) for c in cases) * 2 >= len(labels)
+
+
+def _same(a: Sequence[Item], b: Sequence[Item]) -> bool:
+    return len(_names(a, b)) >= 0.8 * max(len(a), len(b))
+
+
+def _cases(arrangement: Arrangement, root: Path) -> tuple[tuple[str, ...], tuple[Case, ...]]:
+    """Channel names and cases of one arrangement."""
+    main = items(arrangement.images[0], depth=2)
+    labels = items(arrangement.label, depth=2) if arrangement.label else []
+    channels, cases = pair_items(main, labels, root)
+    if len(arrangement.images) > 1:
+        channels = tuple(folder.name for folder in arrangement.images)
+        cases = _with_channels(cases, arrangement.images, root)
+    if arrangement.structures:
+        cases = add_structures(cases, arrangement.structures, root)
+    return channels, cases
+
+
+def _with_channels(cases: Sequence[Case], folders: Sequence[Path], root: Path) -> tuple[Case, ...]:
+    """The cases with one image from each channel folder."""
+    tables = [{item.stem: item for item in items(folder, depth=2)} for folder in folders]
+    pairs = [match([case.id for case in cases], list(table)) for table in tables]
+    out = []
+    for case in cases:
+        found = [table[pair[case.id]] for table, pair in zip(tables, pairs, strict=True) if case.id in pair]
+        out.append(case.model_copy(update={"images": tuple(i.source(root) for i in found)}) if case.images else case)
+    return tuple(out)
+
+
+def _told(arrangement: Arrangement, root: Path, part: str) -> str:
+    """One sentence on which folders were taken."""
+    images = ", ".join(f.relative_to(root).as_posix() for f in arrangement.images)
+    if arrangement.label:
+        labels = arrangement.label.relative_to(root).as_posix()
+    else:
+        labels = "one folder a structure: " + ", ".join(arrangement.structures)
+    return f"Images from {images}; labels from {labels}." + (f" Part: {part}." if part != "all" else "")

@@ -1,0 +1,156 @@
+"""A folder a patient, with the same file names in each: `p1/flair.nii.gz`, `p1/t1c.nii.gz`, `p1/label.nii.gz`."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import SegwrightError
+from segwright.io.layouts.content import mostly_labels
+from segwright.io.layouts.listing import draft, label_source, structure_names, unique_ids
+from segwright.io.layouts.names import role, safe_id
+from segwright.io.layouts.scan import Item, items, sections_item, subfolders
+
+Leaf = dict[str, Item]
+
+
+class Patients:
+    """Folders, one or two levels down, that each hold a patient's channels and label."""
+
+    looks_like = "a folder a patient with equal file names (p1/flair.nii.gz, p1/label.nii.gz, p2/flair.nii.gz, ...)"
+
+    def matches(self, folder: Path) -> bool:
+        """Whether names come back over subfolders and some of them are labels."""
+        try:
+            leaves = _leaves(folder)
+            return bool(leaves) and bool(_roles(leaves)[1])
+        except (SegwrightError, OSError):
+            return False
+
+    def open(self, folder: Path) -> Dataset:
+        """One case a folder; names that most folders have are channels or labels."""
+        leaves = _leaves(folder)
+        images, labels = _roles(leaves)
+        names = structure_names(labels)
+        several = len(labels) > 1
+        cases = []
+        for leaf, parts in leaves.items():
+            label = tuple(
+                label_source(parts[name], folder, names[name] if several else None) for name in labels if name in parts
+            )
+            sources = tuple(parts[name].source(folder) for name in images if name in parts)
+            where = leaf.relative_to(folder).as_posix() if leaf != folder else parts[images[0]].stem
+            cases.append(Case(id=safe_id(where), images=sources, label=label, group=_patient(leaf, leaves, folder)))
+        told = f"Channels {', '.join(images)}; labels {', '.join(labels)}; one case a folder."
+        rule = "the folder of the patient" if all(case.group for case in cases) else ""
+        return draft(
+            folder,
+            "patients",
+            unique_ids(cases),
+            channels=tuple(images) if len(images) > 1 else (),
+            notes=[told, *_left_out(leaves, images, labels)],
+            group_rule=rule,
+        )
+
+
+PATIENTS = Patients()
+
+
+def _leaves(folder: Path) -> dict[Path, Leaf]:
+    """Folders that hold several items, with each item under its name less the folder's; down to three levels."""
+    found: dict[Path, Leaf] = {}
+    for depth in (0, 1, 2, 3):
+        for leaf in _at_depth(folder, depth):
+            parts = _leaf(leaf)
+            if 2 <= len(parts) <= 40:
+                found[leaf] = parts
+        if found and (depth > 0 or len(found[folder]) <= 12):
+            return found if depth > 0 else _alone(found)
+    return found
+
+
+def _alone(found: dict[Path, Leaf]) -> dict[Path, Leaf]:
+    """The folder itself as the only case: wanted only where its files are not numbered cases of their own."""
+    parts = next(iter(found.values()))
+    labels = [name for name in parts if role(name) == "label"]
+    return found if len(labels) == 1 and len(parts) <= 5 and not _cases_by_number(parts) else {}
+
+
+def _cases_by_number(parts: Leaf) -> bool:
+    """Whether two names differ in a number only, as cases do."""
+    plain = Counter(re.sub(r"\d+", "#", name) for name in parts if re.search(r"\d{2,}|[_-]\d", name))
+    return any(count > 1 for count in plain.values())
+
+
+def _at_depth(folder: Path, depth: int) -> list[Path]:
+    if depth == 0:
+        return [folder]
+    return [leaf for child in subfolders(folder) for leaf in _at_depth(child, depth - 1)]
+
+
+def _leaf(folder: Path) -> Leaf:
+    """Items of a folder by bare name; subfolders that are a series or a stack of sections count as one item."""
+    found = items(folder)
+    for child in subfolders(folder):
+        inner = items(child)
+        stack = sections_item(child)
+        if len(inner) == 1 and inner[0].kind == "series":
+            found.append(Item(child, child.name, "series"))
+        elif stack is not None:
+            found.append(stack)
+    return {_bare(item, folder): item for item in found}
+
+
+def _bare(item: Item, folder: Path) -> str:
+    """`flair` for `BraTS_001/BraTS_001_flair.nii.gz`."""
+    if item.path == folder:
+        return "image"
+    stem = item.stem
+    for name in (folder.name, folder.parent.name):
+        if stem.startswith(name) and len(stem) > len(name):
+            return stem[len(name) :].strip("_-. ") or stem
+    return stem
+
+
+def _roles(leaves: Mapping[Path, Leaf]) -> tuple[list[str], list[str]]:
+    """Names of channels and of labels among those that at least a third of the folders have."""
+    counts = Counter(name for parts in leaves.values() for name in parts)
+    names = sorted(name for name, count in counts.items() if count * 3 >= len(leaves))
+    labels = [name for name in names if role(name) == "label"]
+    unknown = [name for name in names if role(name) is None]
+    judged = [n for n in unknown if mostly_labels([parts[n] for parts in leaves.values() if n in parts])]
+    labels = sorted({*labels, *judged})
+    images = [name for name in names if name not in labels]
+    return (images, labels) if images else ([], [])
+
+
+def _patient(leaf: Path, leaves: Mapping[Path, Leaf], root: Path) -> str:
+    """The patient: the upper of two folder levels, unless that level is a handful of classes or parts."""
+    if leaf == root:
+        return ""
+    parts = leaf.relative_to(root).parts
+    tops = {other.relative_to(root).parts[0] for other in leaves}
+    return safe_id(parts[0] if len(tops) > 4 or len(tops) == len(leaves) else "_".join(parts[:2]))
+
+
+def _left_out(leaves: Mapping[Path, Leaf], images: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Names in too few folders to be a channel."""
+    used = {*images, *labels}
+    other = sorted({name for parts in leaves.values() for name in parts if name not in used})
+    return [f"Left out, because few folders have them: {', '.join(other[:8])}."] if other else []
+
+
+def unlabelled_leaves(folder: Path, count: int) -> dict[Path, Leaf]:
+    """Folders that hold exactly `count` images each, for prediction; labels among them are left aside."""
+    found: dict[Path, Leaf] = {}
+    for depth in (1, 2, 3):
+        for leaf in _at_depth(folder, depth):
+            parts = {name: item for name, item in _leaf(leaf).items() if role(name) != "label"}
+            if len(parts) == count or (count == 1 and "image" in parts):
+                found[leaf] = parts
+        if found:
+            return found
+    return found

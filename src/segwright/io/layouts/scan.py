@@ -1,0 +1,148 @@
+"""Lists what a folder holds as items a reader can open: files, DICOM series and stacks of sections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from segwright import io
+from segwright.core.case import Source
+from segwright.core.errors import SegwrightError
+
+#: Formats that hold named arrays and so may hold an image and its label together.
+CONTAINERS = frozenset({".h5", ".hdf5", ".hdf", ".mat", ".zarr", ".ome.zarr", ".npz"})
+PLANE_FORMATS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif"})
+_VIEWS_OF_FILES = frozenset({".csv", ".json", ".yaml", ".yml", ".txt", ".md", ".xml", ".pdf", ".html", ".xlsx", ".zip"})
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that one call of a reader opens.
+
+    Attributes:
+        path: File, or folder of a series or stack.
+        stem: Name without suffix; with the subfolders below the place searched, joined by `/`.
+        kind: What it is.
+    """
+
+    path: Path
+    stem: str
+    kind: Literal["file", "series", "sections"] = "file"
+
+    def source(self, root: Path, key: str | None = None, plane: int | None = None) -> Source:
+        """The item as a source relative to `root`."""
+        return Source(path=relative(self.path, root), key=key, plane=plane)
+
+
+def relative(path: Path, root: Path) -> str:
+    """`path` relative to `root` with forward slashes; absolute where it lies elsewhere."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()
+
+
+def stem_of(path: Path) -> str:
+    """File name without its whole suffix (`.nii.gz` is one suffix); a DICOM name without suffix stays whole."""
+    suffix = io.suffix_of(path)
+    if suffix and path.name.lower().endswith(suffix.lower()) and len(path.name) > len(suffix):
+        return path.name[: -len(suffix)]
+    return path.name
+
+
+def suffix_of(path: Path) -> str:
+    """Suffix in lower case as the readers see it."""
+    return str(io.suffix_of(path) or "").lower()
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder in name order, without hidden ones and archives' droppings."""
+    if not folder.is_dir():
+        return []
+    skip = {"__MACOSX", "Thumbs.db", "DICOMDIR"}
+    return sorted(entry for entry in folder.iterdir() if entry.name[0] not in "._~" and entry.name not in skip)
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Visible subfolders that are not themselves a store (Zarr)."""
+    return [entry for entry in visible(folder) if entry.is_dir() and suffix_of(entry) not in {".zarr", ".ome.zarr"}]
+
+
+def files(folder: Path) -> list[Path]:
+    """Visible files (and stores) that some reader takes; the `.img` of a header pair is not listed twice."""
+    found = [p for p in visible(folder) if not (p.is_dir() and suffix_of(p) not in {".zarr", ".ome.zarr"})]
+    found = [p for p in found if suffix_of(p) not in _VIEWS_OF_FILES and io.is_readable(p)]
+    headers = {p.stem for p in found if suffix_of(p) in {".hdr", ".mhd", ".nhdr"}}
+    return [p for p in found if not (suffix_of(p) in {".img", ".raw", ".zraw"} and p.stem in headers)]
+
+
+def items(folder: Path, *, depth: int = 0) -> list[Item]:
+    """What can be opened in a folder, and in subfolders down to `depth`; a DICOM series is one item."""
+    found = files(folder)
+    slices = series_files(found)
+    result = [Item(p, stem_of(p)) for p in found if p not in slices]
+    if slices:
+        result.insert(0, Item(folder, folder.name, "series"))
+    if depth > 0:
+        for child in subfolders(folder):
+            result += [_below(item, child) for item in items(child, depth=depth - 1)]
+    return result
+
+
+def _below(item: Item, folder: Path) -> Item:
+    """An item of a subfolder, with the subfolder in its stem; a series in it is named by the subfolder alone."""
+    stem = folder.name if item.path == folder else f"{folder.name}/{item.stem}"
+    return Item(item.path, stem, item.kind)
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, by suffix or by the mark at byte 128."""
+    if suffix_of(path) in {".dcm", ".dicom", ".ima"}:
+        return True
+    if suffix_of(path) in PLANE_FORMATS | CONTAINERS or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(132)[128:] == b"DICM"
+
+
+def series_files(found: Sequence[Path]) -> set[Path]:
+    """The DICOM files among `found` if they are slices of one series; empty where each is an image of its own."""
+    dicom = [path for path in found if is_dicom(path)]
+    if len(dicom) < 2:
+        return set()
+    uids = []
+    for path in (dicom[0], dicom[len(dicom) // 2], dicom[-1]):
+        try:
+            uids.append(io.read(path).header.get("series_uid"))
+        except SegwrightError:
+            return set()
+    return set(dicom) if uids[0] and len(set(uids)) == 1 else set()
+
+
+def numbered(stems: Sequence[str], *, least: int = 3) -> bool:
+    """Whether stems are one name with a running number (gaps of one in five at most), as sections of a stack are.
+
+    Example:
+        >>> numbered(["s_01", "s_02", "s_03"]), numbered(["a1", "b2", "c3"]), numbered(["p3", "p90", "p412"])
+        (True, False, False)
+    """
+    found = [re.fullmatch(r"(.*?)(\d+)(\D*)", stem) for stem in stems]
+    if len(stems) < least or any(hit is None for hit in found):
+        return False
+    parts = [hit.groups() for hit in found if hit]
+    values = sorted(int(number) for _, number, _ in parts)
+    if len({(head, tail) for head, _, tail in parts}) != 1 or len(set(values)) != len(values):
+        return False
+    return (values[-1] - values[0] + 1) <= 1.25 * len(values)
+
+
+def sections_item(folder: Path) -> Item | None:
+    """The folder as one stack of numbered planes, or `None` if it does not look like one."""
+    found = files(folder)
+    planes = [path for path in found if suffix_of(path) in PLANE_FORMATS]
+    if not planes or len(planes) != len(found) or not numbered([stem_of(path) for path in planes]):
+        return None
+    return Item(folder, folder.name, "sections")

@@ -1,0 +1,118 @@
+"""One stack cut into numbered planes: `raw/s_00.png ...` beside a folder of planes for each structure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright import io
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import SegwrightError
+from segwright.io.layouts.content import mostly_labels
+from segwright.io.layouts.listing import draft, label_source, structure_names, unique_ids
+from segwright.io.layouts.names import match, role, safe_id
+from segwright.io.layouts.scan import Item, files, sections_item, stem_of, subfolders
+
+_WORDS = re.compile(r"(?i)(^|[^a-z])(sections?|slices?|z|layers?|planes?|stack)([^a-z]|\d|$)")
+
+
+class Sections:
+    """Folders of numbered planes that belong to one volume; one such set here, or one in each subfolder."""
+
+    looks_like = "numbered planes of one stack in sibling folders (raw/s_00.png, mitochondria/s_00.png)"
+
+    def matches(self, folder: Path) -> bool:
+        """Whether siblings are stacks with equal numbers and neighbouring planes resemble each other."""
+        try:
+            return bool(_stacks(folder))
+        except (SegwrightError, OSError):
+            return False
+
+    def open(self, folder: Path) -> Dataset:
+        """One case a set of sibling stacks."""
+        stacks = _stacks(folder)
+        cases = []
+        for place, (images, labels) in stacks.items():
+            named = role(labels[0].path.name) == "label" and len(labels) == 1
+            names = structure_names(item.stem for item in labels)
+            label = tuple(label_source(i, folder, None if named else names[i.stem]) for i in labels)
+            cases.append(
+                Case(id=safe_id(place.name), images=tuple(i.source(folder) for i in images), label=label, group="")
+            )
+        first = next(iter(stacks.values()))
+        channels = tuple(item.stem for item in first[0]) if len(first[0]) > 1 else ()
+        note = "Numbered planes are read as sections of one stack; the files state no distance between sections."
+        return draft(folder, "sections", unique_ids(cases), channels=channels, notes=[note])
+
+
+SECTIONS = Sections()
+
+
+def _stacks(folder: Path) -> dict[Path, tuple[list[Item], list[Item]]]:
+    """Sets of sibling stacks: in the folder itself, else in each of its subfolders."""
+    here = _siblings(folder)
+    if here:
+        return {folder: here}
+    found = {child: set_ for child in subfolders(folder) if (set_ := _siblings(child))}
+    return found if len(found) * 2 > len(subfolders(folder)) else {}
+
+
+def _siblings(folder: Path) -> tuple[list[Item], list[Item]] | None:
+    """Image stacks and label stacks among the subfolders; `None` if these are not planes of one volume."""
+    stacks = [item for child in subfolders(folder) if (item := sections_item(child))]
+    if len(stacks) < 2:
+        return None
+    labels = [s for s in stacks if role(s.stem) == "label" or (role(s.stem) is None and _flat(s))]
+    images = [s for s in stacks if s not in labels]
+    if not images or not labels:
+        return None
+    stems = [stem_of(path) for path in files(images[0].path)]
+    labels = [s for s in labels if len(match(stems, [stem_of(p) for p in files(s.path)])) == len(stems)]
+    return (images, labels) if labels and one_stack(files(images[0].path)) else None
+
+
+def _flat(stack: Item) -> bool:
+    return mostly_labels([Item(path, stem_of(path)) for path in files(stack.path)])
+
+
+def one_stack(planes: Sequence[Path]) -> bool:
+    """Whether planes are neighbours in one volume rather than images of different patients.
+
+    They must share one size, and either be named as sections or resemble their neighbours clearly more than planes
+    half a stack away.
+    """
+    shapes = {io.read(path).geometry.shape for path in planes[:: max(1, len(planes) // 12)]}
+    if len(shapes) != 1:
+        return False
+    if all(_WORDS.search(stem_of(path)) for path in planes[:3]):
+        return True
+    return resemblance(planes) > 0.1
+
+
+def resemblance(planes: Sequence[Path], count: int = 10) -> float:
+    """Mean correlation of neighbouring planes less that of planes half a stack apart."""
+    starts = range(0, len(planes) - 1, max(1, (len(planes) - 1) // count))
+    half = len(planes) // 2
+    near, far = [], []
+    for start in starts:
+        here = _small(planes[start])
+        near.append(_correlation(here, _small(planes[start + 1])))
+        far.append(_correlation(here, _small(planes[(start + half) % len(planes)])))
+    return float(np.mean(near) - np.mean(far))
+
+
+def _small(path: Path) -> NDArray[np.float64]:
+    """A thinned plane as a vector."""
+    plane = io.read(path).array()[0, 0].astype(np.float64)
+    step = max(1, min(plane.shape) // 128)
+    return plane[::step, ::step].ravel()
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / size if size > 0 else 0.0

@@ -1,0 +1,246 @@
+"""Loads a case: its image with channels stacked, and its label as canonical numbers on the image's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright import io
+from segwright.core.case import Case, Dataset, LabelSource, Source
+from segwright.core.errors import GeometryError, LabelError, ReadError
+from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace
+from segwright.core.volume import Index, LazyArray, Volume
+from segwright.io.grids import onto_grid
+from segwright.io.masks import binary, one_plane, settle
+
+_LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
+
+
+def open_source(dataset: Dataset, source: Source) -> Volume:
+    """One source as a volume, its `key` and `plane` applied; voxels are read later.
+
+    A plane is a channel of the file; in a file that stores one array without channels it is a plane of the last axis.
+    """
+    path = dataset.path(source)
+    volume = io.read(path, key=source.key)
+    if source.plane is None:
+        return volume
+    if volume.data.shape[0] == 1 and source.plane >= 0:
+        volume = io.read_planes(path, source.key)
+    if source.plane >= volume.data.shape[0]:
+        raise ReadError(
+            f"The file has no plane {source.plane}.",
+            expected=f"0 to {volume.data.shape[0] - 1}",
+            where=path,
+            cure="Correct 'plane' in dataset.yaml.",
+        )
+    return _with(volume, _channels(volume.data, slice(source.plane, source.plane + 1)))
+
+
+def load_image(dataset: Dataset, case: Case) -> Volume:
+    """The image of a case, one channel a name in `dataset.channels`, on the grid of its first source.
+
+    A colour file in a dataset of one channel becomes its luminance (equal planes: that plane, exactly). The header is
+    the first source's; what was adapted is added to its `warnings`.
+
+    Raises:
+        ReadError: No image, an unreadable one, or one with other channels than the dataset's.
+        GeometryError: Channels lie on different grids.
+    """
+    if not case.images:
+        raise ReadError(
+            f"Case {case.id!r} has a label and no image.", where=_where(dataset, case), cure="Add the image."
+        )
+    wanted = len(dataset.channels)
+    volumes = [open_source(dataset, source) for source in case.images]
+    share = 1 if wanted == len(volumes) else wanted if len(volumes) == 1 else 0
+    volumes = [_adapt(volume, share) for volume in volumes]
+    whole = volumes[0] if len(volumes) == 1 else _stack(dataset, case, volumes)
+    count = whole.data.shape[0]
+    if wanted and count != wanted:
+        raise ReadError(
+            f"Case {case.id!r} has {count} channels.",
+            expected=f"{wanted} ({', '.join(dataset.channels)})",
+            came=", ".join(source.path for source in case.images),
+            where=dataset.path(case.images[0]),
+            cure="Add the missing channel, or correct the case or the channels in dataset.yaml.",
+        )
+    return Volume(whole.data, whole.geometry, dataset.channels or whole.channels, whole.header)
+
+
+def load_label(dataset: Dataset, case: Case, like: Geometry) -> NDArray[Any]:
+    """The label of a case as a canonical array `(P, z, y, x)` on the grid `like`.
+
+    A label stored with other axis order or direction is turned; one without any place in the world is taken as it lies
+    if its shape fits.
+
+    Raises:
+        LabelError: No label, values that mean nothing, or exclusive structures that overlap.
+        GeometryError: The label's grid is not the image's.
+    """
+    if not case.label:
+        raise LabelError(f"Case {case.id!r} has no label.", cure="Add a label, or predict the case instead.")
+    arrays = _Arrays(dataset, like)
+    first = case.label[0]
+    if first.structure is None:
+        if len(case.label) > 1:
+            raise LabelError(
+                f"Case {case.id!r} has several label files that do not say which structure they hold.",
+                came=", ".join(source.path for source in case.label),
+                cure="Give each source a 'structure' in dataset.yaml.",
+            )
+        raw = settle(arrays.raw(first), dataset.labels, where=str(dataset.path(first)))
+        return dataset.labels.from_values(raw, where=str(dataset.path(first)))
+    return _from_masks(dataset.labels, case, arrays)
+
+
+class _Arrays:
+    """Raw labels of one case on the image's grid; a file that holds several structures is read once."""
+
+    def __init__(self, dataset: Dataset, like: Geometry) -> None:
+        self.dataset = dataset
+        self.like = like
+        self._last: tuple[tuple[str, str | None], NDArray[Any], Geometry] | None = None
+
+    def raw(self, source: LabelSource) -> NDArray[Any]:
+        """Values `(z, y, x)`."""
+        array, geometry = self._planes(source)
+        if source.plane is not None:
+            array = array[source.plane : source.plane + 1]
+        path = str(self.dataset.path(source))
+        return onto_grid(one_plane(array, where=path), geometry, self.like, where=path)
+
+    def _planes(self, source: LabelSource) -> tuple[NDArray[Any], Geometry]:
+        name = (source.path, source.key)
+        if self._last is None or self._last[0] != name:
+            path = self.dataset.path(source)
+            volume = io.read(path, key=source.key)
+            if source.plane is not None and volume.data.shape[0] == 1:
+                volume = io.read_planes(path, source.key)
+            self._last = (name, volume.array(), volume.geometry)
+        return self._last[1], self._last[2]
+
+
+def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
+    """Masks of single structures put together; several masks of one structure are united."""
+    out = np.zeros((space.planes, *arrays.like.shape), dtype=space.dtype)
+    index_of = {name: index for index, name in enumerate(space.names)}
+    for source in case.label:
+        if source.structure not in index_of:
+            raise LabelError(
+                f"Case {case.id!r} names a structure that the label space lacks.",
+                expected=", ".join(space.names),
+                came=str(source.structure),
+                where=source.path,
+                cure="Add it under labels.structures in dataset.yaml, or remove the source.",
+            )
+        index = index_of[source.structure]
+        mask = binary(arrays.raw(source))
+        if not space.exclusive:
+            out[index] |= mask.astype(np.int8)
+            continue
+        shared = int(np.count_nonzero(mask & (out[0] != 0) & (out[0] != index + 1)))
+        if shared:
+            raise LabelError(
+                f"Structure {source.structure!r} overlaps others in {shared} voxels, but structures are exclusive.",
+                where=arrays.dataset.path(source),
+                cure="Set 'kind: overlapping' under labels in dataset.yaml, or correct the mask.",
+            )
+        out[0][mask] = index + 1
+    return out
+
+
+def _adapt(volume: Volume, wanted: int) -> Volume:
+    """Colour to luminance, grey to colour, or alpha dropped, where the dataset's channels ask for it."""
+    count = volume.data.shape[0]
+    if count in (3, 4) and wanted == 1:
+        note = "colour image taken as luminance"
+        return _with(volume, _luminance(volume.data), note)
+    if count == 2 and wanted == 1 and volume.data.dtype.kind == "u":
+        return _with(volume, _channels(volume.data, slice(0, 1)), "alpha plane dropped")
+    if count == 4 and wanted == 3:
+        return _with(volume, _channels(volume.data, slice(0, 3)), "alpha plane dropped")
+    if count == 1 and wanted == 3:
+        return _with(volume, _repeated(volume.data, 3), "grey image repeated as three colour planes")
+    return volume
+
+
+def _with(volume: Volume, data: LazyArray, note: str = "") -> Volume:
+    """The volume with other voxels on the same grid, and what was done in its warnings."""
+    header: Mapping[str, Any] = volume.header
+    if note:
+        header = {**header, "adapted": (*header.get("adapted", ()), note)}
+    return Volume(data, volume.geometry, (), header)
+
+
+def _channels(data: LazyArray, part: slice) -> LazyArray:
+    start, stop, _ = part.indices(data.shape[0])
+
+    def read(index: Index) -> NDArray[Any]:
+        first, last, _ = index[0].indices(stop - start)
+        return data[(slice(start + first, start + last), *index[1:])]
+
+    return LazyArray((stop - start, *data.shape[1:]), data.dtype, read)
+
+
+def _repeated(data: LazyArray, count: int) -> LazyArray:
+    def read(index: Index) -> NDArray[Any]:
+        plane = data[(slice(0, 1), *index[1:])]
+        return np.repeat(plane, len(range(*index[0].indices(count))), axis=0)
+
+    return LazyArray((count, *data.shape[1:]), data.dtype, read)
+
+
+def _luminance(data: LazyArray) -> LazyArray:
+    def read(index: Index) -> NDArray[Any]:
+        planes = data[(slice(0, 3), *index[1:])]
+        if (planes[0] == planes[1]).all() and (planes[1] == planes[2]).all():
+            return planes[:1]
+        grey = np.tensordot(_LUMINANCE, planes, axes=(0, 0))[None]
+        return np.rint(grey).astype(data.dtype) if data.dtype.kind in "iu" else grey.astype(data.dtype)
+
+    return LazyArray((1, *data.shape[1:]), data.dtype, read)
+
+
+def _stack(dataset: Dataset, case: Case, volumes: list[Volume]) -> Volume:
+    """Channels from several files on the first one's grid."""
+    first = volumes[0]
+    parts = [first.data]
+    for source, volume in zip(case.images[1:], volumes[1:], strict=True):
+        if volume.geometry.aligned_with(first.geometry):
+            parts.append(volume.data)
+            continue
+        try:
+            turned = [onto_grid(plane, volume.geometry, first.geometry, where="") for plane in volume.array()]
+        except GeometryError as error:
+            raise GeometryError(
+                f"Channels of case {case.id!r} lie on different grids.",
+                expected=f"{first.geometry.shape} as {case.images[0].path}",
+                came=f"{volume.geometry.shape} in {source.path}; {error.came}",
+                where=dataset.path(source),
+                cure="Resample the channels of a case to one grid first, or leave this channel out of dataset.yaml.",
+            ) from error
+        parts.append(LazyArray.of(np.stack(turned)))
+    return Volume(_joined(parts), first.geometry, (), first.header)
+
+
+def _joined(parts: list[LazyArray]) -> LazyArray:
+    """Arrays one after the other along channels, read lazily."""
+    total = sum(part.shape[0] for part in parts)
+    dtype = np.result_type(*[part.dtype for part in parts])
+    owners = [(part, channel) for part in parts for channel in range(part.shape[0])]
+
+    def read(index: Index) -> NDArray[Any]:
+        chosen = owners[index[0]]
+        planes = [part[(slice(channel, channel + 1), *index[1:])] for part, channel in chosen]
+        return np.concatenate(planes).astype(dtype, copy=False)
+
+    return LazyArray((total, *parts[0].shape[1:]), dtype, read)
+
+
+def _where(dataset: Dataset, case: Case) -> str:
+    return str(dataset.path(case.label[0])) if case.label else case.id
