@@ -17,20 +17,19 @@ from segwright.core.atomic import atomic_path
 from segwright.core.plan import Plan
 from segwright.core.registry import Registry
 from segwright.core.seed import derive_seed
-from segwright.losses import bind_loss, deep_supervision
+from segwright.losses import bind_loss
 from segwright.nets import build
-from segwright.sample import SampleCase
+from segwright.nets.keep import keep_float32
+from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
-from segwright.targets import Target, build_target
+from segwright.targets import build_target
 from segwright.train import OPTIMISERS, SCHEDULES
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
-from segwright.train.device import make_fabric
+from segwright.train.fabric import make_fabric
 from segwright.train.inner import inner
-from segwright.train.keep import keep_float32
 from segwright.train.log import EventLog
 from segwright.train.loop import Parts, Step, train
-from segwright.train.measure import with_layout
 from segwright.train.pseudo import PseudoDice
 from segwright.train.schedule import with_warmup
 from segwright.train.state import TrainState
@@ -110,8 +109,7 @@ class FoldRun:
         torch.manual_seed(derive_seed(plan.seed, "weights", self.fold, attempt) % 2**63)
         net = build(plan.net)
         keep_float32(net, plan.train.float32_layers)
-        net = with_layout(net, bool(plan.train.channels_last), plan.net.spatial_dims)
-        net = net.to(self.device)
+        net = net.channels_last(bool(plan.train.channels_last)).to(self.device)
         average = WeightAverage(net, plan.train.ema)
         choice = plan.train.optimiser
         settings = {"lr": plan.train.lr, "weight_decay": plan.train.weight_decay, **choice.params}
@@ -155,31 +153,27 @@ class FoldRun:
 
     def _parts(self, data: FoldData, state: TrainState) -> Parts:
         plan, train_plan = self.plan, self.plan.train
-        target: Target = build_target(plan.target, plan.labels)
-        loss = bind_loss(train_plan.loss)
+        target = build_target(plan.target, plan.labels)
         return Parts(
             patches=Patches(
                 data.train,
                 patch=plan.sample.patch,
                 context=plan.net.context,
-                policy=plan.sample.policy,
+                policy=plan.sample.policy.name,
                 foreground=plan.sample.foreground,
                 batch=train_plan.batch,
                 seed=derive_seed(plan.seed, "sample", state.attempt),
                 fold=self.fold,
             ),
-            augment=Augmenter(
-                plan.augment.steps, mirror=plan.augment.mirror, context=plan.net.context, in_plane=plan.net.slab != 0
-            ),
+            augment=Augmenter(plan.augment.steps, mirror=plan.augment.mirror, in_plane_only=plan.net.slab != 0),
             encode=lambda label: target.encode(inner(label, plan.net.context[0])),
-            loss=deep_supervision(loss) if plan.net.deep_supervision else loss,
+            loss=bind_loss(train_plan.loss, deep_supervision=plan.net.deep_supervision),
             schedule=with_warmup(_load(SCHEDULES, train_plan.schedule), train_plan.warmup),
             lr=train_plan.lr,
             clip=train_plan.clip,
             accumulate=train_plan.accumulate,
             seed=plan.seed,
             fold=self.fold,
-            channels_last=bool(train_plan.channels_last),
         )
 
     def _collapsed(self, step: Step, pseudo: dict[str, float], state: TrainState) -> bool:

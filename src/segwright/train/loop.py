@@ -26,7 +26,7 @@ class PatchSource(Protocol):
     """Batches by number: the same number always gives the same batch."""
 
     def at(self, step: int) -> Any:
-        """The batch of a step, with `image` (B, C, z, y, x) and `label` (B, P, z, y, x)."""
+        """The batch of a step: `image` (B, C, z, y, x), `label` (B, P, z, y, x) and `spacing` (B, 3)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Parts:
 
     Attributes:
         patches: Source of batches.
-        augment: `(image, label, generator) -> (image, label)` on the device.
+        augment: `(image, label, generator, spacing) -> (image, label)` on the device.
         encode: Label tensor to `(one-hot target, weight or None)`.
         loss: `(logits, target, *, weight) -> scalar`.
         schedule: `(progress, step) -> factor` on the learning rate.
@@ -44,11 +44,10 @@ class Parts:
         accumulate: Batches a step.
         seed: Of the augmentation.
         fold: Names the random stream.
-        channels_last: Memory layout of the image batches.
     """
 
     patches: PatchSource
-    augment: Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]
+    augment: Callable[..., tuple[Tensor, Tensor]]
     encode: Callable[[Tensor], tuple[Tensor, Tensor | None]]
     loss: Callable[..., Tensor]
     schedule: Schedule
@@ -57,7 +56,6 @@ class Parts:
     accumulate: int = 1
     seed: int = 0
     fold: int = 0
-    channels_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +131,9 @@ def _batch(state: TrainState, parts: Parts, fabric: Fabric, number: int) -> tupl
     image, label = fabric.to_device((batch.image, batch.label))
     rng = derive(parts.seed, "augment", parts.fold, state.attempt, number)
     with torch.no_grad():
-        image, label = parts.augment(image, label, rng)
+        image, label = parts.augment(image, label, rng, batch.spacing)
         target, weight = parts.encode(label)
-    if parts.channels_last:
-        image = to_channels_last(image)
     return image, target, weight
-
-
-def to_channels_last(image: Tensor) -> Tensor:
-    """The same `(B, C, z, y, x)` values with channels innermost in memory."""
-    return image.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _bare(net: nn.Module) -> nn.Module:

@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segwright.core.plan import Plan
+from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.nets import build
+from segwright.nets.device import supports_bfloat16
+from segwright.nets.fuse import fused
+from segwright.nets.slab import SlabNet
 from segwright.train import OPTIMISERS
-from segwright.train.device import supports_bfloat16
-from segwright.train.keep import keep_float32
-from segwright.train.loop import to_channels_last
 from segwright.train.selftest import failing_convolutions
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to run the planned network."""
+    """One way to run a network."""
 
     precision: str
     channels_last: bool
@@ -33,13 +33,34 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Load:
+    """The work a step does: a network on a batch of patches, on a device."""
+
+    spec: NetSpec
+    patch: Triple
+    batch: int
+    device: torch.device
+
+    def image(self, count: int | None = None) -> Tensor:
+        """Random patches `(B, C, z, y, x)`, context included."""
+        z, y, x = self.patch
+        shape = (count or self.batch, self.spec.in_channels, z + 2 * self.spec.context[0], y, x)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+
+    def network(self, candidate: Candidate) -> SlabNet:
+        """The network as the candidate wants it."""
+        spec = self.spec.model_copy(update={"norm": candidate.norm})
+        return build(spec).channels_last(candidate.channels_last).to(self.device)
+
+
+@dataclass(frozen=True)
 class Measurement:
     """What was measured and chosen.
 
     Attributes:
-        chosen: The fastest candidate that passed.
+        chosen: The fastest candidate.
         step_seconds: Forward, backward and update of one batch.
-        forward_seconds: Forward of one window batch without gradients.
+        forward_seconds: Forward of one window without gradients.
         float32_layers: Convolutions whose bfloat16 result was off.
         table: Seconds a step of every candidate tried.
         seconds: What measuring cost.
@@ -59,9 +80,7 @@ class Measurement:
         return f"fastest step measured on this machine ({rows})"
 
 
-def measure(
-    plan: Plan, device: torch.device, *, seconds: float = 60.0, norms: tuple[str, ...] = (), repeats: int = 3
-) -> Measurement:
+def measure(plan: Plan, device: torch.device, *, seconds: float = 60.0, norms: tuple[str, ...] = ()) -> Measurement:
     """Time training steps of the plan's network, best expectation first, until `seconds` are spent.
 
     Args:
@@ -69,89 +88,74 @@ def measure(
         device: Where training will run.
         seconds: Budget; at least one candidate is always measured.
         norms: Normalisations that may be chosen; the plan's own if empty.
-        repeats: Timed steps a candidate; the fastest counts.
     """
     start = time.perf_counter()
+    load = Load(plan.net, plan.sample.patch, plan.train.batch, device)
     table: dict[Candidate, float] = {}
     for candidate in _candidates(plan, device, norms):
-        if table and time.perf_counter() - start > seconds * 0.7:
+        if table and time.perf_counter() - start > seconds * 0.6:
             break
-        table[candidate] = _step_seconds(plan, candidate, device, repeats, min(table.values(), default=float("inf")))
+        table[candidate] = step_seconds(load, candidate, best=min(table.values(), default=float("inf")))
     chosen = min(table, key=lambda candidate: table[candidate])
     kept: tuple[str, ...] = ()
     if chosen.precision == "bfloat16":
-        kept = failing_convolutions(build(_spec(plan, chosen)), _image(plan, chosen, device)[:1], device)
+        kept = failing_convolutions(load.network(chosen), load.image(1), device)
     return Measurement(
         chosen,
         table[chosen],
-        _forward_seconds(plan, chosen, device),
+        forward_seconds(load, chosen),
         kept,
         {str(candidate): round(value, 4) for candidate, value in table.items()},
         time.perf_counter() - start,
     )
 
 
+def usual_candidate(spec: NetSpec, device: torch.device) -> Candidate:
+    """What measuring would most likely choose, for sizing a plan before anything is measured."""
+    precision = "bfloat16" if supports_bfloat16(device) else "float32"
+    return Candidate(precision, device.type == "cpu" or spec.norm != "instance", spec.norm)
+
+
 def _candidates(plan: Plan, device: torch.device, norms: tuple[str, ...]) -> Iterator[Candidate]:
     asked = plan.train.precision
-    bfloat16 = supports_bfloat16(device)
-    precisions = [asked] if asked != "auto" else ["bfloat16", "float32"] if bfloat16 else ["float32"]
+    offered = ["bfloat16", "float32"] if supports_bfloat16(device) else ["float32"]
     layouts = [True, False] if plan.train.channels_last is None else [plan.train.channels_last]
+    precisions = offered if asked == "auto" else [asked]
     for precision, norm, layout in itertools.product(precisions, norms or (plan.net.norm,), layouts):
         yield Candidate(precision, layout, norm)
 
 
-def _spec(plan: Plan, candidate: Candidate) -> object:
-    return plan.net.model_copy(update={"norm": candidate.norm})
-
-
-def _image(plan: Plan, candidate: Candidate, device: torch.device) -> Tensor:
-    z, y, x = plan.sample.patch
-    depth = z + 2 * plan.net.context[0]
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randn((plan.train.batch, plan.net.in_channels, depth, y, x), generator=generator).to(device)
-    return to_channels_last(image) if candidate.channels_last else image
-
-
-def _network(plan: Plan, candidate: Candidate, device: torch.device) -> nn.Module:
-    net: nn.Module = build(_spec(plan, candidate))
-    keep_float32(net, plan.train.float32_layers)
-    return with_layout(net, candidate.channels_last, plan.net.spatial_dims).to(device)
-
-
-def with_layout(net: nn.Module, channels_last: bool, dims: int) -> nn.Module:
-    """The network with its weights in the planned memory layout."""
-    if not channels_last:
-        return net
-    return net.to(memory_format=torch.channels_last_3d if dims == 3 else torch.channels_last)
-
-
-def _step_seconds(plan: Plan, candidate: Candidate, device: torch.device, repeats: int, best: float) -> float:
-    """Fastest of a few steps; gives up on a candidate that is clearly slower than `best`."""
-    net = _network(plan, candidate, device).train()
+def step_seconds(load: Load, candidate: Candidate, *, repeats: int = 3, best: float = float("inf")) -> float:
+    """Fastest of a few training steps; gives up early on a candidate that is clearly slower than `best`."""
+    net = load.network(candidate).train()
     optimiser = OPTIMISERS.load("adamw")(net, lr=1e-4, weight_decay=0.0)
-    image = _image(plan, candidate, device)
+    image = load.image()
 
     def step() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=candidate.precision == "bfloat16"):
+        with _autocast(load.device, candidate):
             out = net(image)
-        heads = out if isinstance(out, list | tuple) else [out]
-        sum(head.float().square().mean() for head in heads).backward()  # type: ignore[union-attr]
+        heads = out if isinstance(out, list) else [out]
+        torch.stack([head.float().square().mean() for head in heads]).sum().backward()
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
 
-    first = _timed(step, device)
+    first = _timed(step, load.device)
     if first > 3 * best:
         return first
-    return min(_timed(step, device) for _ in range(repeats))
+    return min(_timed(step, load.device) for _ in range(repeats))
 
 
 @torch.inference_mode()
-def _forward_seconds(plan: Plan, candidate: Candidate, device: torch.device) -> float:
-    net = _network(plan, candidate, device).eval()
-    image = _image(plan, candidate, device)[:1]
-    with torch.autocast(device.type, torch.bfloat16, enabled=candidate.precision == "bfloat16"):
-        net(image)
-        return min(_timed(lambda: net(image), device) for _ in range(2))
+def forward_seconds(load: Load, candidate: Candidate) -> float:
+    """Fastest of three forward passes of one window."""
+    net = fused(load.network(candidate)).channels_last(candidate.channels_last)
+    image = load.image(1)
+    with _autocast(load.device, candidate):
+        return min(_timed(lambda: net(image), load.device) for _ in range(3))
+
+
+def _autocast(device: torch.device, candidate: Candidate) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=candidate.precision == "bfloat16")
 
 
 def _timed(action: Callable[[], object], device: torch.device) -> float:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from segwright.core.plan import Plan
-from segwright.core.recipe import PartChoice
-from segwright.sample import SampleCase
+from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.targets import build_target
 from segwright.train.inner import inner
-from segwright.train.loop import to_channels_last
 
 #: Patches looked at; few, because the score only steers the eye and notices a collapse.
 PATCHES = 8
@@ -37,7 +36,7 @@ class PseudoDice:
             list(cases)[:PATCHES],
             patch=plan.sample.patch,
             context=plan.net.context,
-            policy=PartChoice(name="foreground"),
+            policy="foreground",
             foreground=1.0,
             batch=min(plan.train.batch, max(len(cases), 1)),
             seed=plan.seed,
@@ -62,14 +61,19 @@ class PseudoDice:
     def _count(self, net: nn.Module, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Twice-counted overlap and summed sizes per structure."""
         reference, weight = self.target.encode(inner(label, self.plan.net.context[0]))
-        image = to_channels_last(image) if self.plan.train.channels_last else image
         bfloat16 = self.plan.train.precision == "bfloat16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bfloat16):
             logits = net(image)
-        predicted = self.target.harden(logits)
+        predicted = self._harden(logits)
         if weight is not None:
             predicted, reference = predicted * weight, reference * weight
         first = reference.shape[1] - len(self.plan.labels.structures)
         axes = (0, 2, 3, 4)
         predicted, reference = predicted[:, first:], reference[:, first:]
         return (predicted * reference).sum(axes), (predicted + reference).sum(axes)
+
+    def _harden(self, logits: Tensor) -> Tensor:
+        """Logits to one-hot decisions, through the target's own decoding."""
+        scores = self.target.activate(logits).cpu().numpy()
+        labels = np.stack([self.target.decode(one) for one in scores])
+        return self.target.encode(torch.from_numpy(labels))[0].to(logits.device)

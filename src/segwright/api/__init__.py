@@ -1,0 +1,1 @@
+"""The orchestrator: what people call, one module a verb."""

@@ -1,0 +1,127 @@
+"""From a dataset to a plan: inspection, fingerprint, machine, and (for a fit) measured step times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segwright.api.events import Listen, silent, stage
+from segwright.core.case import Dataset
+from segwright.core.errors import IntegrityError
+from segwright.core.finding import Inspection
+from segwright.core.plan import NetSpec, Plan, Triple
+from segwright.core.recipe import Recipe
+from segwright.plan.check import inspect as inspect_dataset
+from segwright.plan.fingerprint import Fingerprint, fingerprint
+from segwright.plan.machine import Machine, this_machine
+from segwright.plan.planner import Planner
+from segwright.plan.recipe_book import load_recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+def inspect(dataset: Dataset, *, listen: Listen = silent) -> Inspection:
+    """One pass over all files: findings with cures, and measured facts.
+
+    Example:
+        >>> inspect(Dataset(root=".", layout="none", channels=("grey",), cases=())).facts
+        ()
+    """
+    stage(listen, "inspect", cases=len(dataset.cases))
+    return inspect_dataset(
+        dataset,
+        progress=lambda done, total: listen({"kind": "progress", "name": "inspect", "done": done, "total": total}),
+    )
+
+
+def refuse_errors(inspection: Inspection, where: str | Path) -> None:
+    """Stop at findings that would make a fit meaningless.
+
+    Raises:
+        IntegrityError: There are errors; the first are quoted.
+    """
+    errors = inspection.errors
+    if errors:
+        first = "; ".join(f"{finding.where}: {finding.what}" for finding in errors[:3])
+        raise IntegrityError(
+            f"The data have {len(errors)} error(s) that must be mended first.",
+            came=first,
+            where=where,
+            cure=f"{errors[0].cure} 'segwright inspect' lists all of them.",
+        )
+
+
+def plan(
+    dataset: Dataset,
+    recipe: str | Path | Recipe = "default",
+    *,
+    inspection: Inspection | None = None,
+    listen: Listen = silent,
+    **overrides: Any,
+) -> Plan:
+    """What would be done with a dataset, by formula and without training anything.
+
+    Args:
+        dataset: From `open_dataset`.
+        recipe: Name, YAML file, or recipe.
+        inspection: From `inspect`; made here if not given.
+        listen: Progress events.
+        overrides: Recipe fields.
+    """
+    chosen = resolve_recipe(recipe, overrides)
+    facts = fingerprint(dataset, inspection or inspect(dataset, listen=listen))
+    return make_plan(chosen, facts, machine=machine_with_gpu())
+
+
+def resolve_recipe(recipe: str | Path | Recipe, overrides: dict[str, Any]) -> Recipe:
+    """A recipe object from a name, file or object, with overrides."""
+    if isinstance(recipe, Recipe):
+        return Recipe.from_data({**recipe.model_dump(), **overrides})
+    return load_recipe(recipe, overrides)
+
+
+def make_plan(
+    recipe: Recipe,
+    facts: Fingerprint,
+    *,
+    machine: Machine,
+    folds_trained: int | None = None,
+    timer: Callable[[NetSpec, Triple, int], float] | None = None,
+) -> Plan:
+    """Bring the parts together that plan for one another."""
+    from segwright.augment.levels import steps_for
+
+    exclusive = facts.labels.exclusive
+    return Planner(
+        recipe=recipe,
+        facts=facts,
+        machine=machine,
+        target=("classes", "dice_ce") if exclusive else ("regions", "dice_bce"),
+        augmentations=steps_for,
+        folds_trained=folds_trained or max(min(recipe.folds, facts.groups), 1),
+        timer=timer,
+    ).plan()
+
+
+def machine_with_gpu(device: str = "auto") -> Machine:
+    """The machine, with its GPU where one is seen and wanted; torch is loaded only to ask."""
+    machine = this_machine()
+    if device == "cpu" or not (Path("/dev/nvidia0").exists() or device.startswith("cuda")):
+        return machine
+    import torch
+
+    if not torch.cuda.is_available():
+        return machine
+    return machine.model_copy(update={"gpu_memory": torch.cuda.get_device_properties(0).total_memory})
+
+
+def step_timer(device: torch.device) -> Callable[[NetSpec, Triple, int], float]:
+    """A function that times a training step on `device` by running it."""
+    from segwright.train.measure import Load, step_seconds, usual_candidate
+
+    def seconds(spec: NetSpec, patch: Triple, batch: int) -> float:
+        return step_seconds(Load(spec, patch, batch, device), usual_candidate(spec, device), repeats=2)
+
+    return seconds

@@ -1,0 +1,123 @@
+"""A run: the folder in which a fit leaves everything it decided, made and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segwright.core.case import Dataset, Split
+from segwright.core.errors import UsageError
+from segwright.core.finding import Inspection
+from segwright.core.plan import Plan
+from segwright.core.report import Report
+
+if TYPE_CHECKING:
+    from segwright.predict.model import Model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder of a fit.
+
+    Example:
+        >>> Run.open("no/such/run")
+        Traceback (most recent call last):
+        segwright.core.errors.UsageError: There is no run in this folder. ...
+    """
+
+    folder: Path
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """An existing run.
+
+        Raises:
+            UsageError: The folder holds no plan.
+        """
+        run = cls(Path(folder))
+        if not (run.folder / Plan.filename).exists():
+            raise UsageError(
+                "There is no run in this folder.",
+                expected=Plan.filename,
+                where=folder,
+                cure="Run 'segwright fit' first.",
+            )
+        return run
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The interpretation of the data folder."""
+        return Dataset.load(self.folder / Dataset.filename)
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """Findings and facts."""
+        return Inspection.load(self.folder / Inspection.filename)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was decided."""
+        return Plan.load(self.folder / Plan.filename)
+
+    @cached_property
+    def split(self) -> Split:
+        """Who validates where."""
+        return Split.load(self.folder / Split.filename)
+
+    @property
+    def report_file(self) -> Path:
+        """Out-of-fold scores as JSON."""
+        return self.folder / "report" / Report.filename
+
+    @property
+    def page(self) -> Path:
+        """The page people read."""
+        return self.folder / "report" / "report.html"
+
+    @property
+    def report(self) -> Report:
+        """Out-of-fold scores after the chosen post-processing."""
+        return Report.load(self.report_file)
+
+    @property
+    def model(self) -> Model:
+        """The deployable segmenter of all finished folds."""
+        from segwright.predict.model import Model
+
+        return Model.load(self.folder / "model")
+
+    @property
+    def model_folder(self) -> Path:
+        """Where the deployable segmenter lies."""
+        return self.folder / "model"
+
+    @property
+    def postprocess_file(self) -> Path:
+        """The chosen post-processing with its candidates."""
+        return self.folder / "postprocess.json"
+
+    def fold_folder(self, fold: int) -> Path:
+        """Log, checkpoint and weights of a fold."""
+        return self.folder / f"fold-{fold}"
+
+    def weights(self, fold: int) -> Path:
+        """Weights of a finished fold."""
+        return self.fold_folder(fold) / "weights.safetensors"
+
+    def scores_file(self, case: str) -> Path:
+        """Out-of-fold structure scores of a case: uint8 `(K, z, y, x)` on its own grid, 255 is 1."""
+        return self.folder / "out-of-fold" / f"{case}.npy"
+
+    @property
+    def finished(self) -> tuple[int, ...]:
+        """Folds that have been trained to their end."""
+        return tuple(fold for fold in range(len(self.split.folds)) if self.weights(fold).exists())
+
+    def log(self) -> dict[int, list[dict[str, Any]]]:
+        """Events of every fold begun."""
+        from segwright.train.log import read_events
+
+        files = {fold: self.fold_folder(fold) / "log.jsonl" for fold in range(len(self.split.folds))}
+        return {fold: read_events(file) for fold, file in files.items() if file.exists()}

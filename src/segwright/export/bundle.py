@@ -1,0 +1,78 @@
+"""Writes the model folder: weights of all members, plan, post-processing, manifest and a card people can read."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import segwright
+from segwright.core.atomic import atomic_path
+from segwright.core.model import Manifest, Member
+from segwright.core.plan import Plan
+from segwright.core.report import Report
+
+
+def write_bundle(
+    folder: Path, *, plan: Plan, weights: Mapping[int, Path], report: Report | None, chain: Path | None, name: str
+) -> Manifest:
+    """Gather a model folder; it appears only when whole, and replaces an earlier one.
+
+    Args:
+        folder: Where the model goes.
+        plan: The plan its members were trained by.
+        weights: safetensors file of each trained fold.
+        report: Out-of-fold scores for the card.
+        chain: Chosen post-processing, if any.
+        name: Shown in the card.
+    """
+    with atomic_path(folder) as partial:
+        partial.mkdir(parents=True)
+        members = tuple(_member(fold, path, partial) for fold, path in sorted(weights.items()))
+        manifest = Manifest(
+            name=name,
+            version=segwright.__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            members=members,
+            scores=_scores(report),
+        )
+        plan.save(partial / Plan.filename)
+        manifest.save(partial / Manifest.filename)
+        if chain is not None:
+            shutil.copyfile(chain, partial / "postprocess.json")
+        (partial / "CARD.md").write_text(_card(manifest, plan), encoding="utf-8")
+    return manifest
+
+
+def _member(fold: int, path: Path, folder: Path) -> Member:
+    name = f"member-{fold}.safetensors"
+    shutil.copyfile(path, folder / name)
+    return Member(fold=fold, weights=name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _scores(report: Report | None) -> dict[str, tuple[float | None, float | None, float | None]]:
+    rows = report.aggregates if report else ()
+    return {f"{row.structure}/{row.metric}": (row.mean, row.low, row.high) for row in rows}
+
+
+def _card(manifest: Manifest, plan: Plan) -> str:
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"Segments {', '.join(plan.labels.names)} in {plan.modality} images with channels {', '.join(plan.channels)}.",
+        "",
+        f"- {len(manifest.members)} member(s), made {manifest.created} by segwright {manifest.version}",
+        f"- recipe `{plan.recipe}`, plan `{plan.content_hash()}`",
+        "- scores are out of fold: each case was judged by a member that had not seen its patient",
+        "- not a medical device; judge it on your own scans before you rely on it",
+        "",
+        "| structure | metric | mean | 95 % interval |",
+        "|---|---|---|---|",
+    ]
+    for key, (mean, low, high) in manifest.scores.items():
+        structure, _, metric = key.rpartition("/")
+        if mean is not None and low is not None and high is not None:
+            lines.append(f"| {structure} | {metric} | {mean:.4f} | {low:.4f} to {high:.4f} |")
+    return "\n".join([*lines, "", "Use: `segwright predict MODEL -i scans/ -o out/`", ""])
