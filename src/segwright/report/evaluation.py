@@ -18,7 +18,6 @@ def render_evaluation(
     *,
     labels: LabelSpace | None = None,
     receipt: Mapping[str, Any] | None = None,
-    known_spacing: bool = True,
 ) -> str:
     """Score table, distributions and all cases as one page in the style of a run's page.
 
@@ -26,9 +25,8 @@ def render_evaluation(
         report: What to show; its title is the heading.
         labels: Gives the structures their colours.
         receipt: Versions, command and the like; may nest one level.
-        known_spacing: `False` heads distances with voxels instead of mm.
     """
-    columns = columns_of(report, known_spacing=known_spacing)
+    columns = columns_of(report)
     colours = {} if labels is None else {name: colour(labels, i) for i, name in enumerate(labels.names)}
     groups = {score.group for score in report.scores}
     return template("evaluation.html").render(

@@ -89,7 +89,7 @@ def headline(report: Report, columns: Sequence[Column]) -> dict[str, Any] | None
 
 
 def _context(content: RunContent) -> dict[str, Any]:
-    columns = columns_of(content.report, known_spacing=tables.known_spacing(content.inspection.facts))
+    columns = columns_of(content.report)
     labels = content.plan.labels
     colours = {name: colour(labels, i) for i, name in enumerate(labels.names)}
     return {

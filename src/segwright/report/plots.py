@@ -88,7 +88,7 @@ def _values(report: Report, metric: str) -> dict[str, list[tuple[str, float]]]:
 
 def _axis(low: float, high: float, shown: Column) -> tuple[float, float, list[float]]:
     """Bounds and ticks that start at 0 for distances and end at the metric's limit."""
-    if shown.better == "low":
+    if shown.better == "lower":
         low = min(low, 0.0)
     if shown.limit is not None:
         high = shown.limit
@@ -104,7 +104,7 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
         >>> nice_ticks(0.62, 1.0)
         [0.6, 0.7, 0.8, 0.9, 1.0]
         >>> nice_ticks(3, 3)
-        [2.0, 3.0, 4.0]
+        [2.0, 2.5, 3.0, 3.5]
     """
     if not high > low:
         low, high = low - max(abs(low) * 0.1, 1e-3 if abs(low) < 1 else 1), high + max(abs(high) * 0.1, 1e-3)

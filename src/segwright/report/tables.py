@@ -108,7 +108,7 @@ def _badness(scores: Mapping[str, Score], columns: Sequence[Column]) -> tuple[bo
         return True, 0.0
     if columns[0].better == "zero":
         return False, -abs(first.value)
-    return False, first.value if columns[0].better == "high" else -first.value
+    return False, first.value if columns[0].better == "higher" else -first.value
 
 
 def _case_row(scores: Mapping[str, Score], columns: Sequence[Column]) -> CaseRow:
@@ -309,8 +309,3 @@ def receipt_rows(receipt: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, 
 def _receipt_value(block: str, value: Any) -> str:
     number_like = isinstance(value, int | float) and not isinstance(value, bool)
     return duration(value) if block == "durations" and number_like else plain(value)
-
-
-def known_spacing(facts: Sequence[CaseFacts]) -> bool:
-    """Whether every axis that counts has a spacing in every case."""
-    return all(_voxel(fact, fact.shape[0] == 1) is not None for fact in facts)

@@ -10,7 +10,7 @@ from segwright.core.finding import Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.report.tables import finding_groups, plan_sections
-from segwright.report.wording import MISSING, Column, column, interval, number, structures_of
+from segwright.report.wording import MISSING, Column, columns_of, interval, number, structures_of
 
 WIDTH = 80
 
@@ -21,7 +21,7 @@ def score_table(report: Report, metrics: Sequence[str] = ("dice", "hd95", "surfa
     The first metric is shown with its 95 % interval. Metrics the report does not hold are left out.
     """
     held = {row.metric for row in report.aggregates}
-    shown = [column(name) for name in metrics if name in held]
+    shown = [item for item in columns_of(report, metrics) if item.name in held]
     if not shown:
         return "No scores."
     names = ["mean", *structures_of(report)]

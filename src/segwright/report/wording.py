@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from segwright.core.labels import PALETTE, LabelSpace
 from segwright.core.report import Report
+from segwright.metrics import METRICS
+from segwright.metrics.metric import VOXEL_NOTE
 
 MISSING = "–"
 
@@ -19,66 +21,75 @@ class Column:
     """How one metric is headed and rounded.
 
     Attributes:
-        better: `high`, `low` or `zero` (nearest to zero).
+        better: `higher`, `lower` or `zero` (nearest to zero).
         limit: Upper end of the metric's range, `None` without one.
     """
 
     name: str
     label: str
     unit: str = ""
-    better: str = "high"
+    better: str = "higher"
     digits: int = 3
-    limit: float | None = 1.0
+    limit: float | None = None
 
     @property
     def arrow(self) -> str:
         """One sign for the direction."""
-        return {"high": "↑", "low": "↓", "zero": "→0"}[self.better]
+        return {"higher": "↑", "lower": "↓", "zero": "→0"}[self.better]
 
     @property
     def direction(self) -> str:
         """The direction in words."""
-        return {"high": "higher is better", "low": "lower is better", "zero": "best at 0"}[self.better]
+        return {"higher": "higher is better", "lower": "lower is better", "zero": "best at 0"}[self.better]
 
 
-_KNOWN = (
-    Column("dice", "Dice"),
-    Column("iou", "IoU"),
-    Column("precision", "Precision"),
-    Column("recall", "Recall"),
-    Column("hd95", "HD95", "mm", "low", 2, None),
-    Column("assd", "ASSD", "mm", "low", 2, None),
-    Column("surface_dice", "Surface Dice"),
-    Column("volume_error", "Volume error", "", "zero", 3, None),
-    Column("relative_volume_error", "Volume error", "", "zero", 3, None),
-    Column("absolute_volume_error", "Volume error", "mm³", "low", 0, None),
-)
-_ORDER = {column.name: index for index, column in enumerate(_KNOWN)}
+_LABELS = {"iou": "IoU", "hd95": "HD95", "assd": "ASSD", "surface_dice": "Surface Dice"}
+_DIGITS = {"": 3, "mm": 2, "mm³": 0}
+_VOXEL_UNITS = {"mm": "voxels", "mm³": "voxels"}
 
 
-def column(name: str, unit: str | None = None) -> Column:
-    """The column of a metric; one that is not known keeps its name and is shown with three digits.
+def column(name: str) -> Column:
+    """The column of a metric, with unit and direction from the metrics table; unknown ones keep their name.
 
     Example:
         >>> column("hd95").unit, column("my_metric").label
         ('mm', 'My metric')
     """
-    if name not in _ORDER:
-        return Column(name, name.replace("_", " ").capitalize(), unit or "", limit=None)
-    known = _KNOWN[_ORDER[name]]
-    return known if unit is None else Column(name, known.label, unit, known.better, known.digits, known.limit)
+    label = _LABELS.get(name, name.replace("_", " ").capitalize())
+    if name not in METRICS:
+        return Column(name, label)
+    row = METRICS.load(name)
+    return Column(
+        name,
+        label,
+        getattr(row, "unit", ""),
+        getattr(row, "direction", "higher"),
+        _DIGITS.get(getattr(row, "unit", ""), 3),
+        getattr(row, "high", None),
+    )
 
 
-def columns_of(report: Report, *, known_spacing: bool = True) -> list[Column]:
-    """The metrics of a report in the usual order; distances are in voxels where spacing is unknown."""
-    names = dict.fromkeys([row.metric for row in report.aggregates] + [row.metric for row in report.scores])
-    ordered = sorted(names, key=lambda name: _ORDER.get(name, len(_ORDER)))
-    return [_in_voxels(column(name)) if not known_spacing else column(name) for name in ordered]
+def columns_of(report: Report, names: Iterable[str] | None = None) -> list[Column]:
+    """The metrics a report holds, in the order of `names` or of the metrics table; others stay at the end.
+
+    A length is headed with voxels where the scores say that spacing was unknown.
+    """
+    held = dict.fromkeys([row.metric for row in report.aggregates] + [row.metric for row in report.scores])
+    usual = {name: index for index, name in enumerate(METRICS)}
+    chosen = sorted(held, key=lambda name: usual.get(name, len(usual))) if names is None else names
+    voxels: dict[str, set[bool]] = {}
+    for score in report.scores:
+        if score.value is not None:
+            voxels.setdefault(score.metric, set()).add(score.note == VOXEL_NOTE)
+    return [_with_unit(column(name), voxels.get(name, set())) for name in chosen if name in held]
 
 
-def _in_voxels(known: Column) -> Column:
-    unit = known.unit.replace("mm³", "voxels").replace("mm", "voxels")
-    return Column(known.name, known.label, unit, known.better, known.digits, known.limit)
+def _with_unit(known: Column, voxels: set[bool]) -> Column:
+    """The column with the unit that its values have: known spacing, unknown, or both."""
+    if True not in voxels or not known.unit:
+        return known
+    unit = _VOXEL_UNITS.get(known.unit, known.unit)
+    return replace(known, unit=f"{known.unit} or {unit}" if False in voxels else unit)
 
 
 def structures_of(report: Report) -> list[str]:
@@ -127,7 +138,7 @@ def duration(seconds: float) -> str:
 
     Example:
         >>> duration(4.2), duration(125), duration(7300)
-        ('4.2 s', '2 min 5 s', '2 h 2 min')
+        ('4.2 s', '2 min 5 s', '2 h 1 min')
     """
     if seconds < 60:
         return f"{seconds:.1f} s"

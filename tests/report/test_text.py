@@ -1,0 +1,90 @@
+"""Terminal tables hold the same numbers in 80 columns, whatever the names."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from segwright.core.finding import Finding
+from segwright.core.report import Aggregate, Report, Score
+from segwright.report.tables import plan_sections
+from segwright.report.text import findings_table, plan_table, score_table
+from segwright.report.wording import columns_of
+
+
+def width(line: str) -> int:
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in line)
+
+
+def test_score_table_is_aligned_and_complete(make_run):
+    run = make_run()
+    head, mean, liver, *_ = score_table(run.report).splitlines()
+    assert head.split() == "structure Dice [95 % interval] HD95 mm Surface Dice cases missing".split()
+    row = run.report.aggregate("liver", "dice")
+    assert liver.split()[:4] == ["liver", f"{row.mean:.3f}", f"[{row.low:.3f},", f"{row.high:.3f}]"]
+    assert liver.split()[-2:] == ["6", "1"]
+    assert len(head) == len(mean) == len(liver)
+    assert "Empty masks" in score_table(run.report)
+
+
+@pytest.mark.parametrize("name", ["a" * 200, "肝臓" * 60, "x y " * 50, "left_" + "lobe_" * 30 + "right"])
+def test_no_line_is_wider_than_80_columns(make_run, name):
+    run = make_run(names=(name, name + "2"))
+    metrics = ("dice", "hd95", "assd", "surface_dice")
+    for line in [*score_table(run.report, metrics).splitlines(), *plan_table(run.plan).splitlines()]:
+        assert width(line) <= 80, line
+    assert len(set(score_table(run.report, metrics).splitlines())) >= 4
+
+
+def test_score_table_without_scores():
+    assert score_table(Report(scores=(), aggregates=())) == "No scores."
+
+
+def test_undefined_mean_is_a_dash():
+    row = Aggregate(
+        structure="a",
+        metric="dice",
+        mean=None,
+        median=None,
+        low=None,
+        high=None,
+        std=None,
+        cases=0,
+        groups=0,
+        missing=4,
+    )
+    assert score_table(Report(scores=(), aggregates=(row,))).splitlines()[1].split() == ["a", "–", "0", "4"]
+
+
+def test_lengths_without_spacing_are_headed_with_voxels():
+    def scored(notes):
+        rows = [Score(case="c", group="c", structure="a", metric="hd95", value=1.0, note=note) for note in notes]
+        return columns_of(Report(scores=rows, aggregates=()))[0].unit
+
+    assert scored([""]) == "mm"
+    assert scored(["in voxels: spacing unknown"]) == "voxels"
+    assert scored(["", "in voxels: spacing unknown"]) == "mm or voxels"
+
+
+def test_findings_are_grouped_with_errors_first():
+    findings = [Finding(level="note", code="n", what="Mapped.")]
+    findings += [Finding(level="error", code="e", what="Broken.", where=f"case {i}", cure="Mend it.") for i in range(9)]
+    lines = findings_table(findings).splitlines()
+    assert lines == [
+        "error    Broken. (9 times) [e]",
+        "         where: case 0, case 1, case 2 and 6 more",
+        "         cure: Mend it.",
+        "note     Mapped. [n]",
+    ]
+    assert findings_table([]) == "No findings."
+
+
+def test_plan_table_tells_every_decision_and_every_reason(make_run):
+    plan = make_run().plan
+    text = plan_table(plan)
+    for reason in plan.why.values():
+        assert reason in text
+    assert "dice_ce (squared = yes)" in text and "3.0 GiB" in text
+    told = {f"{section.name}.{row.field}" for section in plan_sections(plan) for row in section.rows}
+    assert {"train.lr", "net.widths", "window.size", "sample.patch", "general.folds"} <= told
