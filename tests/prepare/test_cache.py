@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import signal
@@ -195,30 +194,42 @@ def test_killed_writer_leaves_no_entry(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
-def write_often(folder: Path, barrier, errors) -> None:
-    try:
-        cache = fresh(folder)
-        barrier.wait()
-        for round_ in range(15):
-            key = f"case-{round_}"
-            got = cache.get(key, case_data)
-            assert np.array_equal(got.image, case_data()[0].array)
-            if round_ % 3 == 0:
-                cache._store(key, *case_data())  # replaces an entry others may be opening
-    except BaseException as error:  # reported by the parent
-        errors.put(repr(error))
+NEIGHBOUR = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import numpy as np
+from test_cache import case_data, fresh
+from pathlib import Path
+cache = fresh(Path(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(40):
+    key = f"case-{number}"
+    assert np.array_equal(cache.get(key, case_data).image, case_data()[0].array)
+    if number % 2 == 0:
+        cache._store(key, *case_data())  # replaces an entry that others may be opening
+"""
 
 
 def test_concurrent_writers_agree(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    barrier, errors = context.Barrier(3), context.Queue()
-    workers = [context.Process(target=write_often, args=(tmp_path, barrier, errors)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert errors.empty(), errors.get()
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"case-{n}" for n in range(15))
+    command = [sys.executable, "-c", NEIGHBOUR, str(tmp_path), str(Path(__file__).parent)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    writers = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]
+    for writer in writers:
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        _, errors = writer.communicate()
+        assert writer.returncode == 0, errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"case-{n}" for n in range(40))
+
+
+def test_unusable_folder_is_an_error_with_a_cure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match="another folder"):
+        fresh(tmp_path / "file" / "cache")
 
 
 def test_key_follows_everything_it_depends_on(tmp_path: Path) -> None:

@@ -79,7 +79,10 @@ class Cache:
         self.folder = Path(folder)
         self.space = space
         self.dtype = np.dtype(dtype)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
         self._sweep()
 
     def key(self, dataset: Dataset, case: Case, plan: PreparePlan) -> str:
@@ -131,12 +134,7 @@ class Cache:
                 for old in self.folder.glob(f".old-*-{glob.escape(key)}"):
                     shutil.rmtree(old, ignore_errors=True)
                 return
-            raise WriteError(
-                "Cannot write to the cache.",
-                came=str(error),
-                where=self.folder,
-                cure="Free disk space, or choose another folder for the cache.",
-            ) from error
+            raise _unwritable(self.folder, error) from error
 
     def _write(self, folder: Path, prepared: Prepared, label: NDArray[Any] | None) -> None:
         np.save(folder / "image.npy", prepared.array.astype(self.dtype, copy=False))
@@ -163,6 +161,15 @@ class Cache:
                     continue  # its writer has just finished
                 if old:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def _unwritable(folder: Path, error: OSError) -> WriteError:
+    return WriteError(
+        "Cannot write to the cache.",
+        came=str(error),
+        where=folder,
+        cure="Free disk space, or choose another folder for the cache.",
+    )
 
 
 def open_case(folder: Path) -> PreparedCase:
