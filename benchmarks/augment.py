@@ -56,7 +56,7 @@ def batch(shape: tuple[int, ...], device: str) -> tuple[torch.Tensor, torch.Tens
 
 
 def milliseconds(augmenter: Augmenter, shape: tuple[int, ...], device: str, repeats: int) -> dict[str, float]:
-    """Mean and 90th percentile over batches with different random numbers."""
+    """Median and quartiles over batches with different random numbers; the median bears other work on the machine."""
     image, label = batch(shape, device)
     taken = []
     for number in range(repeats + 3):
@@ -65,7 +65,8 @@ def milliseconds(augmenter: Augmenter, shape: tuple[int, ...], device: str, repe
         if device == "cuda":
             torch.cuda.synchronize()
         taken.append(1e3 * (time.perf_counter() - start))
-    return {"mean": round(float(np.mean(taken[3:])), 2), "p90": round(float(np.quantile(taken[3:], 0.9)), 2)}
+    low, median, high = (round(float(value), 2) for value in np.quantile(taken[3:], (0.25, 0.5, 0.75)))
+    return {"median": median, "low": low, "high": high}
 
 
 def main() -> None:
@@ -89,7 +90,7 @@ def main() -> None:
                 **milliseconds(augmenter, shape, options.device, options.repeats),
             }
             rows.append(row)
-            print(f"{shape!s:24} {name:16} {row['mean']:9.2f} ms  (90 % below {row['p90']:.2f})")
+            print(f"{shape!s:24} {name:16} {row['median']:9.2f} ms  ({row['low']:.2f} to {row['high']:.2f})")
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     known[options.device] = {"machine": machine(options.device), "unit": "ms a batch", "rows": rows}
     RESULTS.parent.mkdir(exist_ok=True)

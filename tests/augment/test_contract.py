@@ -212,3 +212,13 @@ def test_chance_is_met_within_binomial_bounds():
     part = strong("brightness", p=0.3)
     on = part.draw(np.random.default_rng(0), 4000, (1, 1, 2, 2)).on
     assert abs(on.mean() - 0.3) < 4 * np.sqrt(0.21 / 4000)
+
+
+@pytest.mark.parametrize("name", [name for name in AUGMENTS if name != "noise"])  # that device has no generator
+@every_shape
+def test_nothing_falls_back_to_the_host(name, shape):
+    """On a device without memory, mixing in a host tensor or reading a value back fails."""
+    image, label = (tensor.to("meta") for tensor in pair(shape))
+    part = strong(name, p=0.5)
+    out, out_label = part.apply(image, label, drawn(part, shape, seed=1))
+    assert out.device == image.device and out_label.device == label.device

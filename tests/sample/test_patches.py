@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segwright.core.box import Box
-from segwright.core.errors import GeometryError, UnknownNameError, UsageError
+from segwright.core.errors import GeometryError, RecipeError, UnknownNameError, UsageError
+from segwright.core.recipe import PartChoice
 from segwright.core.volume import LazyArray
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import PAD_IMAGE, PAD_LABEL, Patches, cut
@@ -130,4 +131,7 @@ def test_wrong_use_is_named():
     with pytest.raises(GeometryError, match="c9"):
         make(cases=[make_case(0), two])
     with pytest.raises(UnknownNameError):
-        make(policy="anywhere").at(0)
+        make(policy="anywhere")
+    with pytest.raises(RecipeError, match="share"):
+        make(policy=PartChoice(name="foreground", params={"share": 1}))
+    assert same(make(policy=PartChoice(name="balanced")).at(2), make(policy="balanced").at(2))

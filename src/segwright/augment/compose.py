@@ -33,7 +33,7 @@ class Augmenter:
         margin: Voxels a side that the batch was read too large; cut off once nothing moves any more.
 
     Raises:
-        UnknownNameError: A step that is no row (on first use, or by `check`).
+        UnknownNameError: A step that is no row.
         RecipeError: A parameter that the row does not take, or a range upside down.
 
     Example:
@@ -49,6 +49,9 @@ class Augmenter:
     swap: tuple[tuple[int, int], ...] = ()
     swap_axis: int = 2
     margin: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        _ = self.parts  # a misspelt step stops the run before it starts
 
     @cached_property
     def parts(self) -> tuple[Step, ...]:

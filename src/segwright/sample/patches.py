@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.core.box import Box
-from segwright.core.errors import GeometryError, UsageError
+from segwright.core.errors import GeometryError, RecipeError, UsageError
+from segwright.core.recipe import PartChoice
 from segwright.core.seed import derive
 from segwright.sample import POLICIES
 from segwright.sample.case import SampleCase
@@ -64,7 +65,7 @@ class Patches:
         patch: `(z, y, x)` voxels the network predicts.
         context: Voxels a side that the network sees beyond them (slices of a 2.5-D network); image and label grow
             alike, so that augmentation moves both together.
-        policy: Row of the policies table, or a policy.
+        policy: Row of the policies table (name or choice of a plan), or a policy of your own.
         foreground: Share of patches that hold a structure for certain.
         batch: Patches a step.
         seed: The run's seed.
@@ -72,14 +73,14 @@ class Patches:
         margin: Further voxels a side, for a spatial augmentation that crops them away again.
 
     Raises:
-        UsageError: No case, or numbers out of range.
+        UsageError: No case, numbers out of range, no such policy, or parameters for one.
         GeometryError: Cases differ in channels.
     """
 
     cases: Sequence[SampleCase]
     patch: Triple
     context: Triple = (0, 0, 0)
-    policy: str | Policy = "foreground"
+    policy: str | PartChoice | Policy = "foreground"
     foreground: float = 0.33
     batch: int = 2
     seed: int = 0
@@ -87,6 +88,7 @@ class Patches:
     margin: Triple = (0, 0, 0)
 
     def __post_init__(self) -> None:
+        _ = self._policy  # a misspelt policy stops the run before it starts
         if not self.cases:
             raise UsageError("There is no case to sample from.", cure="Give the fold at least one training case.")
         if self.batch < 1 or min(self.patch) < 1 or not 0 <= self.foreground <= 1:
@@ -110,7 +112,18 @@ class Patches:
 
     @cached_property
     def _policy(self) -> Policy:
-        return cast(Policy, POLICIES.load(self.policy)) if isinstance(self.policy, str) else self.policy
+        if isinstance(self.policy, Policy):
+            return self.policy
+        choice = PartChoice(name=self.policy) if isinstance(self.policy, str) else self.policy
+        policy = POLICIES.load(choice.name)
+        if choice.params:
+            raise RecipeError(
+                f"Sampling policy {choice.name!r} takes no parameters.",
+                came=", ".join(choice.params),
+                where="sample.policy",
+                cure="Remove them; the share of forced patches is sample.foreground.",
+            )
+        return cast(Policy, policy)
 
     @cached_property
     def _pass(self) -> Callable[[int], tuple[int, ...]]:
