@@ -15,7 +15,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.grids import onto_grid
-from segwright.io.masks import binary, one_plane, settle
+from segwright.io.masks import binary, one_plane, settle, value_counts
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
 
@@ -82,20 +82,44 @@ def load_label(dataset: Dataset, case: Case, like: Geometry) -> NDArray[Any]:
         LabelError: No label, values that mean nothing, or exclusive structures that overlap.
         GeometryError: The label's grid is not the image's.
     """
+    return label_and_counts(dataset, case, like)[0]
+
+
+def label_and_counts(dataset: Dataset, case: Case, like: Geometry) -> tuple[NDArray[Any], dict[int, int]]:
+    """`load_label`, and how often each value occurs on disk; no counts where files hold one structure each."""
     if not case.label:
         raise LabelError(f"Case {case.id!r} has no label.", cure="Add a label, or predict the case instead.")
     arrays = _Arrays(dataset, like)
     first = case.label[0]
-    if first.structure is None:
-        if len(case.label) > 1:
-            raise LabelError(
-                f"Case {case.id!r} has several label files that do not say which structure they hold.",
-                came=", ".join(source.path for source in case.label),
-                cure="Give each source a 'structure' in dataset.yaml.",
-            )
-        raw = settle(arrays.raw(first), dataset.labels, where=str(dataset.path(first)))
-        return dataset.labels.from_values(raw, where=str(dataset.path(first)))
-    return _from_masks(dataset.labels, case, arrays)
+    if first.structure is not None:
+        return _from_masks(dataset.labels, case, arrays), {}
+    if len(case.label) > 1:
+        raise LabelError(
+            f"Case {case.id!r} has several label files that do not say which structure they hold.",
+            came=", ".join(source.path for source in case.label),
+            cure="Give each source a 'structure' in dataset.yaml.",
+        )
+    path = str(dataset.path(first))
+    raw = settle(arrays.raw(first), dataset.labels, where=path)
+    counts = value_counts(raw)
+    return mapped(raw, dataset.labels, counts, where=path), counts
+
+
+def mapped(raw: NDArray[Any], space: LabelSpace, counts: Mapping[int, int], *, where: str) -> NDArray[Any]:
+    """`space.from_values(raw)` through a table over the values present, which needs no sorting of voxels.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "a", "values": [7]}])
+        >>> mapped(np.array([[[0, 7]]]), space, {0: 1, 7: 1}, where="").tolist()
+        [[[[0, 1]]]]
+    """
+    values = np.array(sorted(counts), dtype=np.int64)
+    if not len(values) or values[-1] - values[0] >= 1 << 20:
+        return space.from_values(raw, where=where)
+    meanings = space.from_values(values.reshape(1, 1, -1), where=where)[:, 0, 0]
+    table = np.zeros((space.planes, int(values[-1] - values[0]) + 1), dtype=space.dtype)
+    table[:, values - values[0]] = meanings
+    return np.take(table, raw if values[0] == 0 else raw.astype(np.int64) - values[0], axis=1)
 
 
 class _Arrays:

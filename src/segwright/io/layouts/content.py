@@ -14,27 +14,6 @@ from segwright.core.errors import SegwrightError
 from segwright.io.layouts.scan import Item
 
 
-def value_counts(array: NDArray[Any]) -> dict[int, int]:
-    """Counts of integral values; small integer ranges are counted without sorting.
-
-    Example:
-        >>> value_counts(np.array([0, 255, 255], dtype=np.uint8))
-        {0: 1, 255: 2}
-    """
-    flat = array.reshape(-1)
-    if flat.size == 0:
-        return {}
-    if flat.dtype.kind == "b":
-        flat = flat.astype(np.uint8)
-    low, high = int(flat.min()), int(flat.max())
-    if flat.dtype.kind in "ui" and high - low < 1 << 20:
-        shifted = flat if low == 0 else flat.astype(np.int64) - low
-        counts = np.bincount(shifted, minlength=1)
-        return {int(i) + low: int(counts[i]) for i in np.flatnonzero(counts)}
-    values, numbers = np.unique(flat, return_counts=True)
-    return {int(v): int(n) for v, n in zip(values, numbers, strict=True)}
-
-
 def looks_like_label(array: NDArray[Any]) -> bool:
     """Whether an array `(C, z, y, x)` is made of few flat areas, as labels are.
 

@@ -12,9 +12,8 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
-from segwright.io.layouts.content import value_counts
 from segwright.io.layouts.scan import CONTAINERS, suffix_of
-from segwright.io.masks import binary, is_soft, one_plane
+from segwright.io.masks import binary, is_soft, one_plane, value_counts
 
 _ALL_FILES, _ALL_BYTES, _SOME = 400, 300_000_000, 40
 #: More values than this cannot be structures; they number objects.

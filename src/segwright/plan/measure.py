@@ -1,0 +1,201 @@
+"""Measures one case: reads its image and label once and tells what the plan needs to know and what is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import GeometryError, LabelError, ReadError, SegwrightError
+from segwright.core.finding import CaseFacts, Finding
+from segwright.core.labels import LabelSpace
+from segwright.core.volume import Volume
+from segwright.io.load import label_and_counts, load_image
+
+#: Order statistics of larger images are taken over a regular subset of at least this many voxels.
+_ENOUGH = 2_000_000
+
+Level = Literal["error", "warning", "note"]
+Quad = tuple[float, float, float, float]
+Quint = tuple[float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Facts of a case (`None` if its image cannot be used), findings, and a hash of its label."""
+
+    facts: CaseFacts | None
+    findings: tuple[Finding, ...]
+    label_digest: str = ""
+
+
+def measure(dataset: Dataset, case: Case) -> Measured:
+    """Read a case and measure it; errors of reading become findings."""
+    try:
+        volume = load_image(dataset, case)
+        array = volume.array()
+    except SegwrightError as error:
+        return Measured(None, (_as_finding(error, case, "image"),))
+    findings = [*_reader_findings(volume, case), *_image_findings(array, dataset, case)]
+    clean = _finite(array)
+    label: NDArray[Any] | None = None
+    counts: dict[int, int] = {}
+    if case.label:
+        try:
+            label, counts = label_and_counts(dataset, case, volume.geometry)
+        except SegwrightError as error:
+            findings.append(_as_finding(error, case, "label"))
+    facts = _facts(case, volume, clean, label, dataset.labels)
+    facts = facts.model_copy(update={"label_values": counts})
+    return Measured(facts, tuple(findings), _digest(label) if label is not None else "")
+
+
+def _as_finding(error: SegwrightError, case: Case, part: str) -> Finding:
+    """An error of reading as a finding that keeps its words."""
+    kinds = {ReadError: f"unreadable-{part}", GeometryError: "grid-mismatch", LabelError: "label-values"}
+    code = next((code for kind, code in kinds.items() if isinstance(error, kind)), f"bad-{part}")
+    told = [error.what, *(f"{key.capitalize()}: {value}." for key, value in error.details().items() if key != "cure")]
+    cure = error.cure or "Repair the file, or take the case out of dataset.yaml."
+    return Finding(level="error", code=code, what=" ".join(told), where=case.id, cure=cure)
+
+
+def _reader_findings(volume: Volume, case: Case) -> list[Finding]:
+    """What the reader noticed: missing slices stop, everything else is listed."""
+    found = []
+    if volume.header.get("gaps"):
+        found.append(
+            Finding(
+                level="error",
+                code="missing-slices",
+                what=f"Slices are missing from the series: {volume.header['gaps']}.",
+                where=case.id,
+                cure="Export the whole series again, or take the case out.",
+            )
+        )
+    for text in volume.header.get("warnings", ()):
+        if not (volume.header.get("gaps") and "missing" in str(text).lower()):
+            what = str(text)
+            cure = "Look at the scan; repair or leave it out if it is not as meant."
+            found.append(Finding(level="warning", code="reader", what=what, where=case.id, cure=cure))
+    for text in volume.header.get("adapted", ()):
+        cure = "Nothing, if that is meant; else correct the channels in dataset.yaml."
+        found.append(Finding(level="note", code="adapted", what=f"{text}.".capitalize(), where=case.id, cure=cure))
+    return found
+
+
+def _image_findings(array: NDArray[Any], dataset: Dataset, case: Case) -> list[Finding]:
+    """Voxels that are not numbers, and channels without content."""
+    found = []
+    bad = 0 if array.dtype.kind in "iub" else int(array.size - np.count_nonzero(np.isfinite(array)))
+    if bad:
+        what = f"{bad} of {array.size} voxels are NaN or infinite; they count as 0."
+        cure = "Nothing if they lie outside the body; else export the scan again."
+        found.append(Finding(level="warning", code="not-finite", what=what, where=case.id, cure=cure))
+    for name, channel in zip(_names(dataset, len(array)), array, strict=True):
+        if channel.size and channel.flat[0] == channel.flat[-1] and bool((channel == channel.flat[0]).all()):
+            what = f"Channel {name!r} has the same value everywhere."
+            cure = "Export the scan again, or take the case out of dataset.yaml."
+            found.append(Finding(level="error", code="constant-image", what=what, where=case.id, cure=cure))
+    return found
+
+
+def _names(dataset: Dataset, count: int) -> tuple[str, ...]:
+    return dataset.channels if len(dataset.channels) == count else tuple(str(i) for i in range(count))
+
+
+def _finite(array: NDArray[Any]) -> NDArray[Any]:
+    """The image with 0 for what is not a number."""
+    if array.dtype.kind in "iub" or np.isfinite(array).all():
+        return array
+    return np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _facts(case: Case, volume: Volume, array: NDArray[Any], label: NDArray[Any] | None, space: LabelSpace) -> CaseFacts:
+    """Everything measured, as plain numbers."""
+    some = _thinned(array)
+    moments = [_moments(channel) for channel in array]
+    filled = (array != 0).any(axis=0)
+    return CaseFacts(
+        case=case.id,
+        group=case.group,
+        shape=volume.geometry.shape,
+        spacing=volume.geometry.spacing,
+        orientation=volume.geometry.orientation,
+        image_type=str(volume.dtype),
+        percentiles=tuple(_five(channel, part) for channel, part in zip(array, some, strict=True)),
+        mean=tuple(mean for mean, _ in moments),
+        std=tuple(std for _, std in moments),
+        zero_share=float(1 - np.count_nonzero(filled) / filled.size),
+        content=_content(filled),
+        volumes={} if label is None else _volumes(label, space),
+        foreground=() if label is None else _foreground(array, label),
+        digest=_digest(array),
+    )
+
+
+def _thinned(array: NDArray[Any]) -> NDArray[Any]:
+    """Channels as vectors; of a large image every n-th voxel of each row, with n that divides no common row length."""
+    flat = array.reshape(array.shape[0], -1)
+    step = flat.shape[1] // _ENOUGH
+    return flat if step < 2 else flat[:, :: step | 1]
+
+
+def _five(channel: NDArray[Any], part: NDArray[Any]) -> Quint:
+    low, middle, high = np.percentile(part, (0.5, 50, 99.5))
+    return float(channel.min()), float(low), float(middle), float(high), float(channel.max())
+
+
+def _moments(channel: NDArray[Any]) -> tuple[float, float]:
+    """Mean and standard deviation, plane by plane so that no copy of the whole is made."""
+    centre = float(channel.flat[0])
+    total = square = 0.0
+    for plane in channel:
+        shifted = plane.astype(np.float64) - centre
+        total += float(shifted.sum())
+        square += float(np.vdot(shifted, shifted))
+    mean = total / channel.size
+    return centre + mean, float(np.sqrt(max(0.0, square / channel.size - mean * mean)))
+
+
+def _content(filled: NDArray[np.bool_]) -> tuple[int, int, int]:
+    """Shape of the box around voxels that are set; zeros if there are none."""
+    lengths = []
+    for axis in range(3):
+        others = tuple(i for i in range(3) if i != axis)
+        hits = np.flatnonzero(filled.any(axis=others))
+        lengths.append(int(hits[-1] - hits[0] + 1) if hits.size else 0)
+    return lengths[0], lengths[1], lengths[2]
+
+
+def _volumes(label: NDArray[Any], space: LabelSpace) -> dict[str, int]:
+    """Voxels of each structure."""
+    if space.exclusive:
+        counts = np.bincount(label.reshape(-1).astype(np.int64) + 1, minlength=len(space.structures) + 2)
+        return {name: int(counts[index + 2]) for index, name in enumerate(space.names)}
+    return {name: int(np.count_nonzero(label[index] == 1)) for index, name in enumerate(space.names)}
+
+
+def _foreground(array: NDArray[Any], label: NDArray[Any]) -> tuple[Quad, ...]:
+    """Statistics of each channel where any structure is."""
+    inside = (label > 0).any(axis=0)
+    if not inside.any():
+        return ()
+    rows = []
+    for channel in array:
+        values = channel[inside]
+        values = values[:: max(1, values.size // _ENOUGH)].astype(np.float64)
+        low, high = np.percentile(values, (0.5, 99.5))
+        rows.append((float(values.mean()), float(values.std()), float(low), float(high)))
+    return tuple(rows)
+
+
+def _digest(array: NDArray[Any]) -> str:
+    """A hash of shape, type and voxels."""
+    state = hashlib.blake2b(f"{array.shape}{array.dtype.kind}".encode(), digest_size=16)
+    for part in array:
+        state.update(np.ascontiguousarray(part).view(np.uint8).data)
+    return state.hexdigest()
