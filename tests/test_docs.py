@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -34,7 +35,7 @@ def desk(tmp_path_factory) -> Path:
     from segwright.phantoms.write import write_dataset
 
     folder = tmp_path_factory.mktemp("desk")
-    drawn = write_dataset("spine-xray", folder / "drawn", cases=6, seed=1, held_out=2)
+    drawn = write_dataset("spine-xray", folder / "drawn", cases=10, seed=1, held_out=2)
     (drawn / "scans").rename(folder / "scans")
     (drawn / "held-out" / "images").rename(folder / "new")
     (drawn / "held-out" / "labels").rename(folder / "reference")
@@ -58,9 +59,10 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.relative_to(ROOT).as_posix()
 )
-def test_python_blocks_run(page, desk, short_fits, monkeypatch):
+def test_python_blocks_run(page, desk, short_fits, tmp_path, monkeypatch):
     """Blocks of a page run in order and share their names, as a reader would type them."""
-    monkeypatch.chdir(desk)
+    shutil.copytree(desk, tmp_path / "desk")
+    monkeypatch.chdir(tmp_path / "desk")
     names: dict[str, Any] = {"__name__": "__main__"}
     for line, code in blocks(page, "python"):
         exec(compile("\n" * (line - 1) + code, str(page), "exec"), names)
@@ -71,7 +73,7 @@ def commands() -> dict[str, set[str]]:
     """Verbs of the command line and the flags of each."""
     from typer.main import get_command
 
-    tree: Any = get_command(import_module("segwright.cli").app)
+    tree: Any = get_command(import_module("segwright.cli.app").app)
     return {
         name: {flag for p in verb.params for flag in (*p.opts, *p.secondary_opts)}
         for name, verb in tree.commands.items()

@@ -64,7 +64,7 @@ def tumour_mri(seed: int, patient: int, view: int = 0) -> Phantom:
     label = (organ > 0).astype(np.int16)
     for lesion in _lesions(rng, organ, grid):
         distance = ellipsoid(bent, lesion.centre, lesion.radii)
-        core = 1 - 0.35 * soft(distance - 0.45 * min(lesion.radii), 3)
+        core = 1 - 0.2 * soft(distance - 0.45 * min(lesion.radii), 3)
         signal += lesion.contrast * core * soft(distance, 2.0) * soft(organ, 2.0)
         label[(distance > 0) & (organ > 0)] = 2
     return Phantom(_scan(scan, signal)[None], label[None], _geometry(scan), SPACE)
@@ -144,12 +144,14 @@ def _lesions(rng: np.random.Generator, organ: Field, grid: Grid) -> list[Lesion]
         return []
     inside = np.argwhere(organ > 5.0)
     lesions = []
-    for _ in range(int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))):
+    count = int(rng.choice([1, 2, 3], p=[0.55, 0.3, 0.15]))
+    for _ in range(count):
         spot = tuple(inside[int(rng.integers(len(inside)))])
         z, y, x = (float(axis[spot]) for axis in grid)
-        radius = rng.uniform(4.0, 7.0)
-        a, b, c = (float(r) for r in radius * rng.uniform(0.85, 1.25, 3))
-        lesions.append(Lesion((z, y, x), (a, b, c), float(rng.choice([-1, 1], p=[0.7, 0.3]) * rng.uniform(0.15, 0.27))))
+        radius = rng.uniform(5.5, 8.5) / count ** (1 / 3)
+        a, b, c = (float(r) for r in radius * rng.uniform(0.85, 1.2, 3))
+        contrast = float(rng.choice([-1, 1], p=[0.8, 0.2]) * rng.uniform(0.22, 0.36))
+        lesions.append(Lesion((z, y, x), (a, b, c), contrast))
     return lesions
 
 
