@@ -88,7 +88,7 @@ def test_convolution_through_windows_that_discard_their_rim(shape, size, kernel)
     inner = (slice(None), slice(None), *[slice(c, -c or None) for c in context])
     expected = conv(torch.from_numpy(grown)[None])[inner][0].numpy()
     window = WindowPlan(size=size, overlap=0.4, batch=3)
-    out = gather(image, lambda b: conv(b)[inner], window=window, context=context)
+    out = gather(image, lambda b: conv(b)[inner], window=window, context=context, pad="edge")
     # small axes are padded by the edge as well, so the answer is the same there
     np.testing.assert_allclose(out, expected, atol=2e-5)
 
@@ -106,21 +106,24 @@ def test_whole_image_in_one_window_is_one_unblended_forward() -> None:
     np.testing.assert_array_equal(out, image * 3)
 
 
-def test_context_of_a_slab_network_repeats_the_edge() -> None:
+def test_context_of_a_slab_network_beyond_the_scan() -> None:
     image = np.arange(6, dtype=np.float32).reshape(1, 6, 1, 1) * np.ones((1, 6, 4, 4), np.float32)
-    out = gather(
-        image, lambda b: b.mean(dim=2, keepdim=True), window=WindowPlan(size=(1, 8, 8), batch=4), context=(1, 0, 0)
-    )
-    np.testing.assert_allclose(out[0, :, 0, 0], [1 / 3, 1, 2, 3, 4, 14 / 3], atol=1e-6)
-    zeros = gather(
-        image + 1,
-        lambda b: b.mean(dim=(2, 3, 4), keepdim=True).expand(-1, -1, 1, 8, 8),
-        window=WindowPlan(size=(1, 8, 8)),
-        context=(1, 0, 0),
-        divisor=(1, 8, 8),
-        pad="constant",
-    )
-    np.testing.assert_allclose(zeros[0, :, 0, 0], [1 / 3, 0.5, 0.75, 1, 1.25, 17 / 12], atol=1e-6)
+    window = WindowPlan(size=(1, 8, 8), batch=4)
+
+    def forward(batch: Tensor) -> Tensor:
+        return batch.mean(dim=2, keepdim=True)
+
+    edge = gather(image, forward, window=window, context=(1, 0, 0), pad="edge")
+    np.testing.assert_allclose(edge[0, :, 0, 0], [1 / 3, 1, 2, 3, 4, 14 / 3], atol=1e-6)
+    zero = gather(image, forward, window=window, context=(1, 0, 0))
+    np.testing.assert_allclose(zero[0, :, 0, 0], [1 / 3, 1, 2, 3, 4, 3], atol=1e-6)
+
+
+def test_outside_of_a_small_scan_is_zero() -> None:
+    image = np.ones((1, 3, 5, 6), np.float32)
+    seen = []
+    gather(image, lambda b: (seen.append(b), b)[1], window=WindowPlan(size=(8, 8, 8)), divisor=(4, 4, 4))
+    assert seen[0].shape == (1, 1, 8, 8, 8) and seen[0].sum() == 90
 
 
 @pytest.mark.parametrize("batch", [2, 3, 7, 50])

@@ -69,7 +69,7 @@ def predict_slabs(
     window: WindowPlan,
     context: Triple = (0, 0, 0),
     divisor: Triple = (1, 1, 1),
-    pad: Mode = "edge",
+    pad: Mode = "constant",
 ) -> Iterator[Slab]:
     """Scores of a prepared scan of any size, slab by slab in z order.
 
@@ -80,9 +80,9 @@ def predict_slabs(
         image: float32 `(C, z, y, x)`; any array that can be sliced, a memory map too.
         forward: `(B, C, z + 2 * context, y, x)` to scores `(B, K, z, y, x)`; moves to its own device.
         window: Size that is written `(z, y, x)`, overlap, windows a batch. Results do not depend on the batch.
-        context: Slices a side that the network reads but does not predict; outside the scan the edge is repeated.
+        context: Slices a side that the network reads but does not predict.
         divisor: Window lengths are multiples of this.
-        pad: Fill outside a small scan: the nearest voxel, or 0.
+        pad: What lies outside the scan: 0 as in training (the mean of a normalised scan), or the nearest voxel.
 
     Yields:
         `z0, z1, scores`: float32 `(K, z1 - z0, y, x)`; slabs follow one another and cover every slice once.
@@ -108,18 +108,7 @@ def _read(
     """The input of one window: its box grown by the context."""
     corner = [a - axis.before for a, axis in zip(start, cover, strict=True)]
     box = Box(tuple(corner), tuple(a + axis.size for a, axis in zip(corner, cover, strict=True))).grow(context)
-    if pad == "edge":
-        return np.ascontiguousarray(read_box(image, box), dtype=np.float32)
-    return np.ascontiguousarray(_with_constant(image, box, context), dtype=np.float32)
-
-
-def _with_constant(image: NDArray[np.float32], box: Box, context: Triple) -> NDArray[np.float32]:
-    """Zeros outside the scan, except that axes with context repeat their edge, as in training."""
-    for axis in range(3):
-        start, stop = [0, 0, 0], list(image.shape[1:])
-        start[axis], stop[axis] = box.start[axis], box.stop[axis]
-        image = read_box(image, Box(tuple(start), tuple(stop)), mode="edge" if context[axis] else "constant")
-    return image
+    return np.ascontiguousarray(read_box(image, box, mode=pad), dtype=np.float32)
 
 
 class _Band:
