@@ -24,7 +24,7 @@ class Member(Part):
 
 
 class Manifest(Document):
-    """What a model folder holds; `plan.json` and, if any, `postprocess.json` lie beside it.
+    """What a model folder holds; `plan.json` and, if any, `chain.json` (post-processing) lie beside it.
 
     Attributes:
         name: As shown to people.

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import segwright
 from segwright.core.atomic import atomic_path
+from segwright.core.document import Document
 from segwright.core.model import Manifest, Member
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 
 
 def write_bundle(
-    folder: Path, *, plan: Plan, weights: Mapping[int, Path], report: Report | None, chain: Path | None, name: str
+    folder: Path, *, plan: Plan, weights: Mapping[int, Path], report: Report | None, chain: Document | None, name: str
 ) -> Manifest:
     """Gather a model folder; it appears only when whole, and replaces an earlier one.
 
@@ -41,7 +42,7 @@ def write_bundle(
         plan.save(partial / Plan.filename)
         manifest.save(partial / Manifest.filename)
         if chain is not None:
-            shutil.copyfile(chain, partial / "postprocess.json")
+            chain.save(partial / "chain.json")
         (partial / "CARD.md").write_text(_card(manifest, plan), encoding="utf-8")
     return manifest
 

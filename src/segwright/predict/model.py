@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import segwright
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import ModelError, UsageError
+from segwright.core.geometry import Geometry
 from segwright.core.model import Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
@@ -24,7 +26,7 @@ from segwright.nets import build
 from segwright.nets.device import resolve_device, supports_bfloat16
 from segwright.nets.fuse import fused
 from segwright.nets.keep import keep_float32
-from segwright.postprocess.chain import Chain
+from segwright.postprocess.chain import Chain, apply, apply_to_scores
 from segwright.predict.ensemble import mean, member, vote
 from segwright.predict.stream import Streamed, segment_volume
 from segwright.targets import build_target
@@ -95,7 +97,7 @@ class Model:
                 where=folder,
                 cure="Copy the whole folder, or name folds it holds.",
             )
-        chain_file = folder / "postprocess.json"
+        chain_file = folder / Chain.filename
         return cls(
             plan=Plan.load(folder / Plan.filename),
             weights=[folder / one.weights for one in members],
@@ -138,9 +140,7 @@ class Model:
         target = build_target(self.plan.target, self.plan.labels)
         want = keep_scores or (self.chain is not None and self.chain.needs_scores)
         result: Streamed = segment_volume(volume, self.forward, plan=self.plan, decode=target.decode, keep_scores=want)
-        labels = result.labels
-        if self.chain is not None:
-            labels = self.chain.apply(labels, self.plan.labels, geometry=volume.geometry, scores=result.scores)
+        labels = self._finish(result, volume.geometry)
         provenance = {
             "segwright": segwright.__version__,
             "plan": self.plan.content_hash(),
@@ -151,6 +151,14 @@ class Model:
         }
         scores = result.scores if keep_scores else None
         return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance)
+
+    def _finish(self, result: Streamed, geometry: Geometry) -> NDArray[Any]:
+        """Labels after the chosen post-processing."""
+        if self.chain is None:
+            return result.labels
+        if self.chain.needs_scores and result.scores is not None:
+            return apply_to_scores(self.chain, result.scores, self.plan.labels, geometry=geometry)
+        return apply(self.chain, result.labels, self.plan.labels, geometry=geometry)
 
     def predict(self, image: str | Path, *, keep_scores: bool = False) -> Prediction:
         """Segment one scan: a file, a DICOM series folder, or a folder with one case.

@@ -1,0 +1,58 @@
+"""Shares out what is left of the time budget once data are prepared and the machine is measured."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from segwright.core.plan import Plan
+from segwright.core.recipe import Recipe
+from segwright.plan.planner import MINUTES_CPU, MINUTES_GPU
+
+if TYPE_CHECKING:
+    import torch
+
+    from segwright.train.measure import Measurement
+
+#: Seconds a validation case costs beside the network: reading, restoring, scoring, drawing.
+CASE_OVERHEAD = 0.25
+#: Seconds for post-processing search and the report, and the share kept back for what cannot be foreseen.
+CLOSING, SLACK = 8.0, 0.04
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds left for training and everything after it; `None` where the run counts steps."""
+
+    seconds: float | None
+
+    @classmethod
+    def of(cls, recipe: Recipe, started: float, device: torch.device) -> Budget:
+        """What is left of the recipe's minutes since `started` (a `time.perf_counter` value)."""
+        if recipe.steps is not None:
+            return cls(None)
+        minutes = recipe.minutes or (MINUTES_CPU if device.type == "cpu" else MINUTES_GPU)
+        return cls(minutes * 60 - (time.perf_counter() - started))
+
+    def allot(self, plan: Plan, folds: int, measured: Measurement, cases: Sequence[int]) -> Plan:
+        """The plan with its seconds a fold: what is left, less prediction of `cases` a fold and the closing work."""
+        if self.seconds is None:
+            return plan
+        reserve = sum(cases) * (self._case_seconds(plan, measured) + CASE_OVERHEAD) + CLOSING + SLACK * self.seconds
+        seconds = max((self.seconds - reserve) / max(folds, 1), 0.3 * self.seconds / max(folds, 1))
+        reason = (
+            f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting {sum(cases)} "
+            f"validation cases and the report, the rest is shared by {folds} fold(s)"
+        )
+        train = plan.train.model_copy(update={"seconds": round(seconds, 1)})
+        steps = f"{seconds / measured.step_seconds:.0f} steps at {measured.step_seconds:.3f} s"
+        return plan.model_copy(
+            update={"train": train, "why": {**plan.why, "train.seconds": f"{reason}: about {steps}"}}
+        )
+
+    def _case_seconds(self, plan: Plan, measured: Measurement) -> float:
+        """Network time of a validation case: mirrored copies of about two windows."""
+        return 2 * measured.forward_seconds * 2 ** len(plan.window.mirror) * math.sqrt(plan.window.batch)

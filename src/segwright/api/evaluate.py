@@ -1,0 +1,72 @@
+"""Scores folders of predictions, and compares two sets of scores case by case."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segwright.core.case import Dataset
+from segwright.core.errors import UsageError
+from segwright.core.plan import Plan
+from segwright.core.report import Report
+from segwright.evaluate.folders import evaluate_folders
+
+if TYPE_CHECKING:
+    from segwright.evaluate.compare import Comparison
+
+
+def evaluate(
+    reference: Dataset | str | Path, prediction: str | Path, *, tolerance: float = 1.0, out: str | Path | None = None
+) -> Report:
+    """Score predictions case by case.
+
+    Args:
+        reference: A dataset (its groups make the intervals honest), or a folder of labels.
+        prediction: Folder of labels with the same names, in any format.
+        tolerance: Of surface Dice, in mm.
+        out: Also write the report as `.json`, `.csv` or `.html`.
+
+    Returns:
+        Scores, aggregates with bootstrap intervals, and notes on missing values.
+    """
+    report = evaluate_folders(reference, prediction, tolerance=tolerance, processes=os.cpu_count() or 1)
+    if out is not None:
+        _save(report, Path(out))
+    return report
+
+
+def _save(report: Report, path: Path) -> None:
+    if path.suffix == ".json":
+        report.save(path)
+    elif path.suffix == ".csv":
+        from segwright.evaluate.csv import to_csv
+
+        to_csv(report, path)
+    elif path.suffix == ".html":
+        from segwright.report.evaluation import write_evaluation
+
+        write_evaluation(report, path)
+    else:
+        raise UsageError("Unknown report format.", expected=".json, .csv or .html", came=path.suffix, where=path)
+
+
+def compare(first: Report | str | Path, second: Report | str | Path) -> Comparison:
+    """Paired differences of two sets of scores on the same cases, second minus first.
+
+    Args:
+        first: A report, its JSON file, or the folder of a run.
+        second: Likewise.
+    """
+    from segwright.evaluate.compare import compare as compare_reports
+
+    return compare_reports(_load(first), _load(second))
+
+
+def _load(source: Report | str | Path) -> Report:
+    if isinstance(source, Report):
+        return source
+    path = Path(source)
+    if (path / Plan.filename).exists():
+        path = path / "report" / Report.filename
+    return Report.load(path)

@@ -1,0 +1,205 @@
+"""From a folder of labelled scans to a validated model: inspect, plan, measure, prepare, train, judge, bundle."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segwright.api import planning
+from segwright.api.budget import Budget
+from segwright.api.events import Listen, silent, stage
+from segwright.api.prepared import prepare_cases
+from segwright.api.run import Run
+from segwright.api.verdict import conclude
+from segwright.core.case import Dataset, Split
+from segwright.core.errors import UsageError
+from segwright.core.finding import Inspection
+from segwright.core.plan import Plan
+from segwright.core.recipe import Recipe
+from segwright.plan.fingerprint import Fingerprint, fingerprint
+from segwright.plan.split import make_split
+
+if TYPE_CHECKING:
+    import torch
+
+    from segwright.sample.case import SampleCase
+    from segwright.train.measure import Measurement
+
+#: Seconds of measuring at the start, as a share of the budget and at most.
+MEASURE_SHARE, MEASURE_MOST = 0.03, 60.0
+
+
+def fit(
+    data: Dataset | str | Path,
+    recipe: str | Path | Recipe = "default",
+    *,
+    out: str | Path,
+    only: Sequence[int] | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    listen: Listen = silent,
+    **overrides: Any,
+) -> Run:
+    """Train, validate and bundle a segmenter.
+
+    Args:
+        data: A dataset, a folder in any layout, or a `dataset.yaml`.
+        recipe: Name, YAML file, or recipe.
+        out: Folder of the run.
+        only: Folds to train now; all by default. Others can follow later in the same folder.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        resume: Continue a run that was interrupted, with its own plan.
+        listen: Called with progress events.
+        overrides: Recipe fields, e.g. `minutes=20, width=16`.
+
+    Returns:
+        The run: `run.model`, `run.report`, `run.page`.
+
+    Raises:
+        IntegrityError: The data have errors.
+        UsageError: The folder holds another run, or a fold does not exist.
+    """
+    from segwright.io.dataset import open_dataset
+    from segwright.nets.device import resolve_device
+
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    chosen = planning.resolve_recipe(recipe, overrides)
+    folder = Path(out)
+    known = (folder / Plan.filename).exists()
+    if known and not resume and not _adds_folds(Run(folder), only):
+        raise UsageError(
+            "The folder already holds a run.",
+            where=folder,
+            cure="Use --resume to go on with it, -f to add folds, or another folder.",
+        )
+    job = Fit(Run(folder), dataset, chosen, resolve_device(device), only, listen)
+    if known:
+        job.reopen()
+    else:
+        job.begin()
+    job.train(resume=known)
+    return conclude(job.run, listen=listen, device=device)
+
+
+def _adds_folds(run: Run, only: Sequence[int] | None) -> bool:
+    return only is not None and not set(only) & set(run.finished)
+
+
+@dataclass
+class Fit:
+    """A fit in progress."""
+
+    run: Run
+    dataset: Dataset
+    recipe: Recipe
+    device: torch.device
+    only: Sequence[int] | None
+    listen: Listen
+    started: float = field(default_factory=time.perf_counter)
+    cases: dict[str, SampleCase] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Inspect, plan, measure, prepare; leaves the documents of the run."""
+        inspection = planning.inspect(self.dataset, listen=self.listen)
+        planning.refuse_errors(inspection, self.dataset.root)
+        facts = fingerprint(self.dataset, inspection)
+        split = make_split(self.dataset, inspection.facts, self._fold_count(facts), self.recipe.seed)
+        wanted = self._wanted(split)
+        stage(self.listen, "plan")
+        draft = planning.make_plan(
+            self.recipe,
+            facts,
+            machine=planning.machine_with_gpu(self.device.type),
+            folds_trained=len(wanted),
+            timer=planning.step_timer(self.device) if self.recipe.width is None and not self.recipe.steps else None,
+        )
+        plan, measured = self._measure(draft)
+        self._keep_documents(inspection, facts, split)
+        self._prepare(plan)
+        budget = Budget.of(self.recipe, self.started, self.device)
+        plan = budget.allot(plan, len(wanted), measured, [len(split.folds[fold].validation) for fold in wanted])
+        plan.save(self.run.folder / Plan.filename)
+
+    def reopen(self) -> None:
+        """Go on with the documents of an earlier call."""
+        run = self.run
+        if run.dataset.model_copy(update={"root": self.dataset.root}) != self.dataset:
+            raise UsageError(
+                "The data are not those of the run.", where=run.folder, cure="Give the same folder, or start a new run."
+            )
+        self._prepare(run.plan)
+
+    def train(self, *, resume: bool) -> None:
+        """Train the wanted folds that are not finished, and predict their validation cases."""
+        from segwright.api.outoffold import predict_out_of_fold
+        from segwright.train.fold import FoldData, FoldRun
+
+        split, plan = self.run.split, self.run.plan
+        for fold in self._wanted(split):
+            if not self.run.weights(fold).exists():
+                stage(self.listen, "train", fold=fold, folds=len(split.folds), seconds=plan.train.seconds)
+                part = split.folds[fold]
+                data = FoldData([self.cases[c] for c in part.train], [self.cases[c] for c in part.validation])
+                job = FoldRun(plan, fold, self.run.fold_folder(fold), self.device, resume=resume, listen=self.listen)
+                job.run(data)
+            predict_out_of_fold(self.run, fold, device=str(self.device), listen=self.listen)
+
+    def _fold_count(self, facts: Fingerprint) -> int:
+        folds = min(self.recipe.folds, facts.groups)
+        return folds if folds > 1 else 0
+
+    def _wanted(self, split: Split) -> list[int]:
+        every = range(len(split.folds))
+        if self.only is None:
+            return list(every)
+        beyond = [fold for fold in self.only if fold not in every]
+        if beyond:
+            raise UsageError(
+                f"There is no fold {beyond[0]}.",
+                expected=f"0 to {len(every) - 1}",
+                came=beyond[0],
+                cure="Choose with -f.",
+            )
+        return list(self.only)
+
+    def _measure(self, draft: Plan) -> tuple[Plan, Measurement]:
+        """Choose precision, layout and norm on this machine, and write them into the plan."""
+        from segwright.train.measure import measure
+
+        stage(self.listen, "measure")
+        minutes = self.recipe.minutes or 60.0
+        norms = (draft.net.norm,)
+        found = measure(draft, self.device, seconds=min(MEASURE_MOST, minutes * 60 * MEASURE_SHARE), norms=norms)
+        why = {**draft.why, "train.precision": found.why, "train.channels_last": "measured together with precision"}
+        if found.float32_layers:
+            why["train.float32_layers"] = "their bfloat16 results failed the self-test on this processor"
+        train = draft.train.model_copy(
+            update={
+                "precision": found.chosen.precision,
+                "channels_last": found.chosen.channels_last,
+                "float32_layers": found.float32_layers,
+            }
+        )
+        net = draft.net.model_copy(update={"norm": found.chosen.norm})
+        return draft.model_copy(update={"train": train, "net": net, "why": why}), found
+
+    def _keep_documents(self, inspection: Inspection, facts: Fingerprint, split: Split) -> None:
+        folder = self.run.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.recipe.save(folder / "recipe.yaml")
+        self.dataset.save(folder / Dataset.filename)
+        inspection.save(folder / Inspection.filename)
+        facts.save(folder / Fingerprint.filename)
+        split.save(folder / Split.filename)
+
+    def _prepare(self, plan: Plan) -> None:
+        self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=self.listen)
+
+
+def forget_cache(run: Run) -> None:
+    """Delete the prepared arrays of a run; they are rebuilt when needed."""
+    shutil.rmtree(run.folder / "cache", ignore_errors=True)

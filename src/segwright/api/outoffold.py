@@ -1,0 +1,24 @@
+"""Predicts every validation case by the member that did not see it, and keeps the scores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from segwright.api.events import Listen, stage, tracked
+from segwright.api.run import Run
+from segwright.core.atomic import atomic_path
+
+
+def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> None:
+    """Fill `out-of-fold/` for the validation cases of a finished fold; cases already there are kept."""
+    from segwright.predict.model import Model
+
+    waiting = [case for case in run.split.folds[fold].validation if not run.scores_file(case).exists()]
+    if not waiting:
+        return
+    stage(listen, "validate", fold=fold, cases=len(waiting))
+    model = Model(run.plan, [run.weights(fold)], device=device)
+    for case in tracked(waiting, listen, "validate"):
+        prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
+        with atomic_path(run.scores_file(case)) as partial, partial.open("wb") as file:
+            np.save(file, prediction.scores)

@@ -1,0 +1,140 @@
+"""Predicts a folder of new scans back onto their own grids, and lists what was done with each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from segwright import io
+from segwright.api.events import Listen, silent, stage, tracked
+from segwright.core.document import Document, Part
+from segwright.core.errors import DataError, SegwrightError
+from segwright.core.labels import LabelSpace
+from segwright.core.prediction import Prediction
+from segwright.core.volume import Volume
+from segwright.io.dataset import open_images
+
+if TYPE_CHECKING:
+    from segwright.predict.model import Model
+
+
+class Predicted(Part):
+    """One case: the files written, or why there are none."""
+
+    case: str
+    files: tuple[str, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+
+class Predictions(Document):
+    """All cases of a call; written as `predictions.json` beside the results."""
+
+    filename: ClassVar[str] = "predictions.json"
+    cases: tuple[Predicted, ...]
+
+    @property
+    def failed(self) -> tuple[Predicted, ...]:
+        """Cases without a result."""
+        return tuple(case for case in self.cases if case.error)
+
+
+def predict(
+    model: Model | str | Path,
+    images: str | Path,
+    out: str | Path,
+    *,
+    suffix: str | None = None,
+    device: str = "auto",
+    folds: Sequence[int] | None = None,
+    resume: bool = False,
+    listen: Listen = silent,
+    **options: Any,
+) -> Predictions:
+    """Segment every scan of a folder (or one file).
+
+    Exclusive structures go to `out/<case><suffix>`, overlapping ones to `out/<structure>/<case><suffix>`, on the
+    scan's own grid and, in its own format, with its own header.
+
+    Args:
+        model: A model, its folder, or a run's folder.
+        images: Scans in any layout.
+        out: Folder for the results.
+        suffix: Format such as `.nii.gz`; each scan's own by default.
+        device: Used when `model` is a path.
+        folds: Members to use when `model` is a path.
+        resume: Keep results that are there already.
+        listen: Progress events.
+        options: `tta`, `combine`.
+
+    Raises:
+        DataError: Some scans failed; the others are written, and all are listed in `predictions.json`.
+    """
+    from segwright.predict.model import Model
+
+    if not isinstance(model, Model):
+        model = Model.load(model, device=device, folds=folds, **options)
+    dataset = open_images(images, model.plan.channels)
+    folder = Path(out)
+    stage(listen, "predict", cases=len(dataset.cases))
+    rows = []
+    for case in tracked(dataset.cases, listen, "predict"):
+        start = time.perf_counter()
+        try:
+            done = _existing(folder, case.id, model.plan.labels) if resume else ()
+            prediction = None if done else model.segment(dataset, case)
+            files = done or write_prediction(prediction, folder, suffix=suffix)  # type: ignore[arg-type]
+            names = tuple(str(path.relative_to(folder)) for path in files)
+            told = prediction.provenance if prediction else {"kept": True}
+            rows.append(Predicted(case=case.id, files=names, seconds=time.perf_counter() - start, provenance=told))
+        except SegwrightError as error:
+            rows.append(Predicted(case=case.id, error=str(error)))
+            listen({"kind": "note", "text": f"{case.id}: {error}"})
+    result = Predictions(cases=tuple(rows))
+    result.save(folder / Predictions.filename)
+    _refuse_failures(result, folder)
+    return result
+
+
+def write_prediction(prediction: Prediction, folder: Path, *, suffix: str | None = None) -> tuple[Path, ...]:
+    """Write one prediction; returns the files."""
+    suffix = io.output_suffix(prediction.source) if suffix is None else suffix
+    space, geometry = prediction.space, prediction.geometry
+    if space.exclusive:
+        values = space.to_values(prediction.labels)
+        path = folder / f"{prediction.case}{suffix}"
+        return (io.write(Volume.of(values, geometry), path, like=prediction.source),)
+    paths = []
+    for index, name in enumerate(space.names):
+        mask = space.mask(prediction.labels, index).astype("uint8") * _mask_value(suffix)
+        path = folder / name / f"{prediction.case}{suffix}"
+        paths.append(io.write(Volume.of(mask, geometry), path, like=prediction.source))
+    return tuple(paths)
+
+
+def _mask_value(suffix: str) -> int:
+    """Pictures show a mask as white; volumes store 1."""
+    return 255 if suffix in {".png", ".bmp", ".tif", ".tiff"} else 1
+
+
+def _existing(folder: Path, case: str, space: LabelSpace) -> tuple[Path, ...]:
+    """Files of a case that a former call has written completely."""
+    places = [folder] if space.exclusive else [folder / name for name in space.names]
+    found = [next((p for p in place.glob(f"{case}.*") if io.is_readable(p)), None) for place in places]
+    return tuple(path for path in found if path) if all(found) else ()
+
+
+def _refuse_failures(result: Predictions, folder: Path) -> None:
+    failed = result.failed
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(result.cases)} scans could not be predicted.",
+            came=f"{failed[0].case}: {failed[0].error}",
+            where=folder / Predictions.filename,
+            cure="Mend the scans listed there and run again with --resume.",
+        )

@@ -1,0 +1,158 @@
+"""What a fit ends with: post-processing, out-of-fold scores, the page, and the model folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.api.events import Listen, stage
+from segwright.api.judged import JudgedCase
+from segwright.api.outoffold import predict_out_of_fold
+from segwright.api.receipt import describe_machine
+from segwright.api.run import Run
+from segwright.core.report import Report
+from segwright.evaluate.aggregate import MEAN
+from segwright.evaluate.score import LabelPair, evaluate_pairs
+from segwright.export.bundle import write_bundle
+from segwright.io.load import load_image
+from segwright.metrics.table import score_case
+from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.postprocess.search import Postprocess, search
+from segwright.report.content import RunContent, WorstCase
+from segwright.report.html import write
+
+#: Worst cases drawn on the page.
+WORST = 12
+
+
+def conclude(run: Run, *, listen: Listen, device: str) -> Run:
+    """Judge all finished folds and leave `postprocess.json`, `report/` and `model/`.
+
+    May be called again after more folds have finished.
+    """
+    for fold in run.finished:
+        predict_out_of_fold(run, fold, device=device, listen=listen)
+    cases = [JudgedCase(run, case, fold) for fold in run.finished for case in run.split.folds[fold].validation]
+    chosen = _search(run, cases, listen)
+    stage(listen, "report")
+    report = _score(run, cases, chosen.chain)
+    report.save(run.report_file)
+    weights = {fold: run.weights(fold) for fold in run.finished}
+    chain = chosen.chain if chosen.chain != Chain() else None
+    name = run.folder.resolve().name
+    write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, chain=chain, name=name)
+    write(_content(run, cases, report, chosen), run.page)
+    return run
+
+
+def dice(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], *, spacing: Any = None) -> float | None:
+    """Dice of two masks, `None` where both are empty; counts directly, as the search asks for it thousands of times.
+
+    Example:
+        >>> dice(np.array([True, True]), np.array([True, False])) == 2 / 3
+        True
+    """
+    total = int(np.count_nonzero(reference)) + int(np.count_nonzero(prediction))
+    return 2 * int(np.count_nonzero(reference & prediction)) / total if total else None
+
+
+def _search(run: Run, cases: list[JudgedCase], listen: Listen) -> Postprocess:
+    if not cases or not run.plan.postprocess:
+        return Postprocess(notes=("Post-processing was not searched.",))
+    stage(listen, "postprocess", cases=len(cases))
+    chosen = search(cases, run.plan.labels, score=dice)
+    chosen.save(run.postprocess_file)
+    return chosen
+
+
+def _score(run: Run, cases: list[JudgedCase], chain: Chain) -> Report:
+    if not cases:
+        return Report(title=run.folder.name, scores=(), aggregates=(), notes=("No fold kept validation cases.",))
+    space = run.plan.labels
+    return evaluate_pairs(_pairs(cases, chain), space, tolerance=run.plan.tolerance, title=run.folder.name)
+
+
+def _pairs(cases: list[JudgedCase], chain: Chain) -> Iterator[LabelPair]:
+    for case in cases:
+        yield LabelPair(
+            case.case, case.group, case.geometry.spacing, case.reference(), predicted(case, chain), case.fold
+        )
+
+
+def predicted(case: JudgedCase, chain: Chain) -> NDArray[Any]:
+    """Labels of a judged case after post-processing."""
+    return apply_to_scores(chain, case.scores(), case.run.plan.labels, geometry=case.geometry)
+
+
+def _content(run: Run, cases: list[JudgedCase], report: Report, chosen: Postprocess) -> RunContent:
+    return RunContent(
+        title=run.folder.resolve().name,
+        dataset=run.dataset,
+        inspection=run.inspection,
+        plan=run.plan,
+        split=run.split,
+        report=report,
+        log=run.log(),
+        postprocess=_told(chosen),
+        worst=_worst(cases, report, chosen.chain),
+        commands={
+            "Segment new scans": f"segwright predict {run.model_folder} -i new/ -o out/",
+            "Score them against references": "segwright evaluate reference/ out/ -o report.json",
+            "Continue or add folds": f"segwright fit {run.dataset.root} -o {run.folder} --resume",
+        },
+        receipt={
+            "command": " ".join(sys.argv[:1] and ["segwright", *sys.argv[1:]]),
+            "plan": run.plan.content_hash(),
+            "data": run.dataset.content_hash(),
+            "seed": run.plan.seed,
+            "machine": describe_machine(),
+        },
+    )
+
+
+def _told(chosen: Postprocess) -> dict[str, Any]:
+    """The search as the page shows it."""
+    rows = [
+        {
+            "name": row.change,
+            "structure": row.structure,
+            "gain": row.gain,
+            "se": row.error,
+            "nested_gain": row.nested,
+            "accepted": row.accepted,
+            "why": row.reason,
+        }
+        for row in chosen.candidates
+    ]
+    steps = [] if chosen.chain == Chain() else str(chosen.chain).split("; ")
+    return {"chosen": steps, "candidates": rows, "why": " ".join(chosen.notes)}
+
+
+def _worst(cases: list[JudgedCase], report: Report, chain: Chain) -> list[WorstCase]:
+    """The cases with the lowest mean Dice; those it is undefined for come first."""
+    means = {row.case: row.value for row in report.scores if row.structure == MEAN and row.metric == "dice"}
+    order = sorted(cases, key=lambda case: -1.0 if means.get(case.case) is None else means[case.case] or 0.0)
+    return [_drawn(case, chain) for case in order[:WORST]]
+
+
+def _drawn(case: JudgedCase, chain: Chain) -> WorstCase:
+    run = case.run
+    space = run.plan.labels
+    prediction = predicted(case, chain)
+    rows = score_case(space, case.reference(), prediction, metrics=["dice"])
+    image = load_image(run.dataset, run.dataset.case(case.case))
+    return WorstCase(
+        case=case.case,
+        group=case.group,
+        fold=case.fold,
+        scores={row.structure: row.value for row in rows},
+        image=image.array()[0],
+        reference=case.reference(),
+        prediction=prediction,
+        spacing=case.geometry.spacing,
+        orientation=case.geometry.orientation if all(case.geometry.known) else "",
+    )

@@ -1,0 +1,32 @@
+"""`segwright evaluate`: predictions against references, with intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segwright.cli.options import Json, Quiet
+
+Reference = Annotated[Path, typer.Argument(help="Folder of reference labels, or a dataset folder.")]
+Prediction = Annotated[Path, typer.Argument(help="Folder of predicted labels.")]
+Out = Annotated[Path | None, typer.Option("-o", "--out", help="Write .json, .csv or .html.", show_default=False)]
+Tolerance = Annotated[float, typer.Option("--tolerance", help="Of surface Dice, in mm.")]
+
+
+def evaluate(
+    reference: Reference,
+    prediction: Prediction,
+    out: Out = None,
+    tolerance: Tolerance = 1.0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score predictions against references: per case and structure, in mm, with bootstrap intervals."""
+    import segwright
+    from segwright.cli.output import emit
+    from segwright.report.text import score_table
+
+    report = segwright.evaluate(reference, prediction, tolerance=tolerance, out=out)
+    emit(report, score_table(report), as_json=as_json)

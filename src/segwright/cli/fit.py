@@ -1,0 +1,74 @@
+"""`segwright fit`: from labelled scans to a validated model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segwright.cli.options import (
+    Budget,
+    Data,
+    DataFlag,
+    Device,
+    Folds,
+    Json,
+    Overrides,
+    Quiet,
+    RecipeName,
+    Seed,
+    data_folder,
+    fold_numbers,
+    recipe_fields,
+)
+
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run.")]
+Only = Annotated[list[str] | None, typer.Option("-f", "--fold", help="Train these folds only.", show_default=False)]
+
+
+def fit(
+    data: Data = None,
+    overrides: Overrides = None,
+    data_flag: DataFlag = None,
+    out: Out = Path("run"),
+    recipe: RecipeName = "default",
+    budget: Budget = None,
+    folds: Folds = None,
+    only: Only = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train, validate and bundle a segmenter from a folder of labelled scans."""
+    import segwright
+    from segwright.cli.output import emit
+    from segwright.cli.screen import Screen
+    from segwright.report.text import score_table
+
+    folder, words = data_folder(data, data_flag, overrides)
+    fields = recipe_fields(words, budget, folds, seed)
+    with Screen(as_json=as_json, quiet=quiet) as screen:
+        run = segwright.fit(
+            folder,
+            recipe,
+            out=out,
+            only=fold_numbers(only),
+            device=device,
+            resume=resume,
+            listen=screen.listen,
+            **fields,
+        )
+    text = f"{score_table(run.report)}\n\nReport   {run.page}\nModel    {run.model_folder}\n"
+    text += f"Predict  segwright predict {run.model_folder} -i new/ -o out/"
+    report = run.report
+    document = {
+        "run": str(run.folder),
+        "model": str(run.model_folder),
+        "report": str(run.page),
+        "aggregates": [row.model_dump(mode="json") for row in report.aggregates],
+        "notes": list(report.notes),
+    }
+    emit(document, text, as_json=as_json)

@@ -1,0 +1,50 @@
+"""`segwright plan`: what will be done, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segwright.cli.options import (
+    Budget,
+    Data,
+    DataFlag,
+    Folds,
+    Json,
+    Overrides,
+    Quiet,
+    RecipeName,
+    Seed,
+    data_folder,
+    recipe_fields,
+)
+
+
+def plan(
+    data: Data = None,
+    overrides: Overrides = None,
+    data_flag: DataFlag = None,
+    recipe: RecipeName = "default",
+    budget: Budget = None,
+    folds: Folds = None,
+    seed: Seed = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write plan.json here.", show_default=False)] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what would be done with a folder, with a reason for every number; trains nothing."""
+    import segwright
+    from segwright.api.planning import plan as make
+    from segwright.cli.output import emit
+    from segwright.cli.screen import Screen
+    from segwright.report.text import plan_table
+
+    folder, words = data_folder(data, data_flag, overrides)
+    fields = recipe_fields(words, budget, folds, seed)
+    with Screen(as_json=as_json, quiet=quiet) as screen:
+        made = make(segwright.open_dataset(folder), recipe, listen=screen.listen, **fields)
+    if out is not None:
+        made.save(out / "plan.json" if not out.suffix else out)
+    emit(made, plan_table(made), as_json=as_json)

@@ -1,0 +1,28 @@
+"""`segwright report`: the page of a run, written anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segwright.cli.options import Device, Json, Quiet
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    device: Device = "auto",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score the finished folds again and write the report and the model of a run."""
+    from segwright.api.run import Run
+    from segwright.api.verdict import conclude
+    from segwright.cli.output import emit
+    from segwright.cli.screen import Screen
+    from segwright.report.text import score_table
+
+    with Screen(as_json=as_json, quiet=quiet) as screen:
+        done = conclude(Run.open(run), listen=screen.listen, device=device)
+    emit(done.report, f"{score_table(done.report)}\n\nReport   {done.page}", as_json=as_json)

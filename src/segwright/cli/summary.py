@@ -1,0 +1,41 @@
+"""Datasets in a few lines of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from segwright.core.case import Dataset
+from segwright.core.finding import Inspection
+
+
+def describe_dataset(dataset: Dataset, inspection: Inspection) -> str:
+    """Layout, cases, channels, structures, patients and how each was found."""
+    labelled = len(dataset.labelled)
+    groups = Counter(case.group for case in dataset.labelled)
+    several = sum(count > 1 for count in groups.values())
+    shapes = [fact.shape for fact in inspection.facts]
+    lines = [
+        f"{dataset.root}",
+        f"  layout      {dataset.layout}",
+        f"  cases       {labelled} labelled, {len(dataset.cases) - labelled} without label",
+        f"  channels    {', '.join(dataset.channels)}  ({dataset.modality})",
+        f"  structures  {_structures(dataset)}",
+        f"  patients    {len(groups)}, {several} with several cases; {dataset.group_rule}",
+    ]
+    if shapes:
+        lines.append(f"  sizes       {_span(shapes)} voxels (z, y, x)")
+    lines += [f"  note        {note}" for note in dataset.notes]
+    return "\n".join(lines)
+
+
+def _structures(dataset: Dataset) -> str:
+    space = dataset.labels
+    shown = [f"{s.name} ({'/'.join(map(str, s.values))})" if s.values else s.name for s in space.structures[:12]]
+    more = f" and {len(space.structures) - 12} more" if len(space.structures) > 12 else ""
+    return f"{len(space.structures)} {space.kind}: {', '.join(shown)}{more}"
+
+
+def _span(shapes: list[tuple[int, int, int]]) -> str:
+    low = [min(shape[axis] for shape in shapes) for axis in range(3)]
+    high = [max(shape[axis] for shape in shapes) for axis in range(3)]
+    return " x ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(low, high, strict=True))
