@@ -88,6 +88,21 @@ def test_bfloat16_and_layout_give_nearly_the_same(name, slab, norm, last):
     torch.testing.assert_close(exact, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("slab", SLABS)
+@pytest.mark.parametrize("name", NETS)
+def test_bfloat16_gradients_point_the_same_way(name, slab):
+    """Guards against the wrong bfloat16 kernels for tiny inner sizes that some torch releases had."""
+    spec = spec_of(name, slab, widths=(16, 16, 32))
+    x, gradients = image(spec, (4, 8, 8)), []
+    for half in (False, True):
+        net = made(spec).channels_last().train()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            result = net(x)
+        (result.float() ** 3).mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.99
+
+
 @pytest.mark.parametrize(("name", "slab", "norm"), ROWS)
 def test_deep_supervision_only_while_training(name, slab, norm):
     spec = spec_of(name, slab, norm, deep_supervision=True)

@@ -95,10 +95,26 @@ def _shortcut(style: Style, inputs: int, outputs: int, stride: Triple) -> nn.Mod
     parts: list[nn.Module] = []
     step = fit(stride, style.dims)
     if max(step) > 1:
-        parts.append(operator("mean_pool", style.dims)(step, step, ceil_mode=True))
+        parts.append(Shrink(step))
     if inputs != outputs:
         parts += [style.convolve(inputs, outputs, (1, 1, 1)), style.normalise(outputs)]
     return nn.Sequential(*parts)
+
+
+class Shrink(nn.Module):
+    """Divide lengths by a stride through linear interpolation, which for strides of 1 and 2 is the mean of each cell.
+
+    Torch's own mean pooling in three dimensions knows no bfloat16 on CPUs, loses channels-last and keeps its input.
+    """
+
+    def __init__(self, step: tuple[int, ...]) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, C, ...)` to the same at lengths divided by `step`, rounded up."""
+        size = [-(-length // s) for length, s in zip(x.shape[2:], self.step, strict=True)]
+        return F.interpolate(x, size=size, mode=linear_mode(len(size)), align_corners=False)
 
 
 class Up(nn.Module):

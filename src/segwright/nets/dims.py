@@ -5,13 +5,13 @@ from __future__ import annotations
 from torch import nn
 
 from segwright.core.plan import Triple
+from segwright.nets.conv3d import Conv3d
 
 #: Operator name to its class in two and in three dimensions.
 OPERATORS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
-    "conv": (nn.Conv2d, nn.Conv3d),
+    "conv": (nn.Conv2d, Conv3d),
     "transpose": (nn.ConvTranspose2d, nn.ConvTranspose3d),
     "max_pool": (nn.MaxPool2d, nn.MaxPool3d),
-    "mean_pool": (nn.AvgPool2d, nn.AvgPool3d),
     "batch": (nn.BatchNorm2d, nn.BatchNorm3d),
     "instance": (nn.InstanceNorm2d, nn.InstanceNorm3d),
 }

@@ -23,7 +23,8 @@ class SlabNet(nn.Module):
     """Fold depth away as the slab asks, pad to lengths the network accepts, and undo both.
 
     Zeros are padded on the far faces, as at the border of every convolution. Rows and columns are padded to twice
-    the divisor at least, so that the coarsest level never shrinks to one voxel, where norms have no variance.
+    the divisor at least, so that the coarsest level never shrinks to one voxel: norms have no variance there, and
+    strided convolutions of one voxel get a wrong bfloat16 weight gradient on CPUs (torch 2.13).
 
     Args:
         net: Takes `(B, C * max(1, slab), [z,] y, x)`; returns logits of the same size, or a list of them (finest
