@@ -20,7 +20,7 @@ def width(line: str) -> int:
 def test_score_table_is_aligned_and_complete(make_run):
     run = make_run()
     head, mean, liver, *_ = score_table(run.report).splitlines()
-    assert head.split() == "structure Dice [95 % interval] HD95 mm Surface Dice cases missing".split()
+    assert " ".join(head.split()) == "structure Dice [95 % interval] HD95 mm Surface Dice cases missing"
     row = run.report.aggregate("liver", "dice")
     assert liver.split()[:4] == ["liver", f"{row.mean:.3f}", f"[{row.low:.3f},", f"{row.high:.3f}]"]
     assert liver.split()[-2:] == ["6", "1"]

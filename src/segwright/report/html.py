@@ -20,6 +20,8 @@ from segwright.report.wording import MISSING, Column, colour, columns_of, durati
 
 #: Metrics whose distribution is drawn at once; those of the others unfold.
 _DRAWN_FIRST = ("dice", "hd95")
+#: Structures beyond which one plot is long enough.
+_MOST_STRIPS = 12
 
 
 def render(content: RunContent) -> str:
@@ -61,7 +63,8 @@ def template(name: str) -> jinja2.Template:
 def score_context(report: Report, columns: Sequence[Column], colours: Mapping[str, str]) -> dict[str, Any]:
     """What the score sections need: table, distributions and cases; shared by all pages."""
     drawn = [plot for plot in (plots.strip_plot(report, item) for item in columns) if plot is not None]
-    first = [plot for plot in drawn if plot.column.name in _DRAWN_FIRST] or drawn[:1]
+    few = bool(drawn) and len(drawn[0].strips) <= _MOST_STRIPS
+    first = [plot for plot in drawn if few and plot.column.name in _DRAWN_FIRST] or drawn[:1]
     return {
         "version": segwright.__version__,
         "colours": colours,
