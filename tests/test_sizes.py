@@ -14,6 +14,19 @@ MODULES = sorted(SRC.rglob("*.py"))
 
 BODY_LINES, MODULE_LINES, PARAMETERS = 60, 400, 6
 VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "tools"}
+#: Functions that may take more parameters, `module:name`, each with the reason.
+_ROW = "a row of a table: what a recipe may set is a keyword of its own"
+_CALL = "a call that people type: what it takes are the flags of the command"
+SPARED = {
+    "losses/combine.py:dice_ce": _ROW,
+    "losses/combine.py:dice_bce": _ROW,
+    "losses/dice.py:dice": _ROW,
+    "losses/dice.py:tversky": _ROW,
+    "losses/dice.py:focal_tversky": _ROW,
+    "postprocess/drop_small.py:drop_small": _ROW,
+    "api/fit.py:fit": _CALL,
+    "api/predict.py:predict": _CALL,
+}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -60,7 +73,8 @@ def test_modules_are_short(path):
 @pytest.mark.parametrize("path", [p for p in MODULES if p.parent.name != "cli"], ids=name_of)
 def test_functions_take_few_parameters(path):
     """The functions in `cli/` are spared: there a parameter is a flag of a command."""
-    many = [f"{name_of(path)}:{f.lineno} {f.name}" for f in functions(path) if len(parameters(f)) > PARAMETERS]
+    long = [f for f in functions(path) if len(parameters(f)) > PARAMETERS]
+    many = [f"{name_of(path)}:{f.name}" for f in long if f"{name_of(path)}:{f.name}" not in SPARED]
     assert not many, "\n".join(many)
 
 
@@ -68,7 +82,7 @@ def test_functions_take_few_parameters(path):
 def test_modules_say_why_they_exist(path):
     docstring = ast.get_docstring(tree_of(path))
     assert docstring, "a module opens with one sentence saying why it exists"
-    assert docstring.splitlines()[0].rstrip().endswith((".", ":")) or len(docstring.splitlines()) > 1
+    assert docstring.splitlines()[0].rstrip().endswith((".", ":", "?")) or len(docstring.splitlines()) > 1
 
 
 @each_module
@@ -87,7 +101,19 @@ def test_module_names_say_something():
 
 def test_dimension_is_an_argument():
     """A file for 2-D beside one for 3-D would be the same thing twice."""
-    assert not [name_of(path) for path in MODULES if re.search(r"[23]d(_|$)", path.stem)]
+    twins: dict[str, set[str]] = {}
+    for path in MODULES:
+        if found := re.search(r"([23])d(?=_|$)", path.stem):
+            twins.setdefault(name_of(path).replace(found[0], "Nd"), set()).add(name_of(path))
+    assert not [names for names in twins.values() if len(names) > 1]
+
+
+def test_spared_functions_exist():
+    """An exception whose reason is gone goes too."""
+    found = {
+        f"{name_of(path)}:{f.name}" for path in MODULES for f in functions(path) if len(parameters(f)) > PARAMETERS
+    }
+    assert set(SPARED) <= found
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.parent.name != "cli"], ids=name_of)
