@@ -96,7 +96,7 @@ def _format(path: Path) -> Format:
     )
 
 
-def read(source: str | Path, key: str | None = None) -> Volume:
+def read(source: str | Path, *, key: str | None = None) -> Volume:
     """Open a scan or label as `(C, z, y, x)`; the header is read now, voxels when they are sliced.
 
     Args:

@@ -168,7 +168,7 @@ def _step(frames: Sequence[Frame], notes: _Notes) -> Vector:
     positions = np.array([frame.position for frame in frames])
     normal = _normal(frames[0])
     heights = np.diff(positions @ normal)
-    usual = float(np.median(heights))
+    usual = float(np.sort(heights)[(len(heights) - 1) // 2])
     for i in map(int, np.flatnonzero(heights > 1.5 * usual)):
         missing = round(heights[i] / usual) - 1
         notes.gaps.append((i, missing))

@@ -25,6 +25,7 @@ sitk.ProcessObject.SetGlobalWarningDisplay(False)
 #: Key written into files whose grid has no spacing, because ITK always writes one.
 _MARK: Final = "segwright_spacing"
 _LPS: Final = np.diag([-1.0, -1.0, 1.0])
+_GRID = ("space", "space dimension", "space directions", "space origin", "space units", "spacings", "thicknesses")
 _UNITS = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "microns": 1e-3, "micron": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
 
 
@@ -45,7 +46,7 @@ def read(path: Path, key: str | None = None) -> Volume:
             origin=reader.GetOrigin(),
             direction=reader.GetDirection(),
             ndim=min(len(size), 3),
-            unknown=not any(geometry.known),
+            grid_text=_grid_text(text),
             warnings=warnings,
         )
         return Volume(_lazy(reader, path, shape), geometry, header=header)
@@ -112,6 +113,12 @@ def _text_header(path: Path) -> str:
     return head.split(end)[0].decode("utf-8", errors="replace")
 
 
+def _grid_text(text: str) -> dict[str, str]:
+    """The lines of an NRRD header that place the grid, verbatim: ITK's own numbers differ in the last bit."""
+    lines = [line.partition(": ") for line in text.splitlines() if text.startswith("NRRD")]
+    return {name: value.strip() for name, _, value in lines if name in _GRID}
+
+
 def _states_spacing(text: str) -> bool:
     if not text:
         return True
@@ -148,7 +155,22 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
         _place(image, geometry, 2 if flat else 3)
     if not any(geometry.known):
         image.SetMetaData(_MARK, "unknown")
-    _save(image, path)
+    _save(image, path, known.get("grid_text", {}) if suffix_of(path) in {".nrrd", ".nhdr"} else {})
+
+
+def _restore_text(path: Path, grid: dict[str, str]) -> None:
+    """Put a source's own grid lines into an NRRD file that ITK wrote for the same grid."""
+    head, blank, voxels = path.read_bytes().partition(b"\n\n")
+    lines = head.decode().rstrip("\n").split("\n")
+    kept = [line for line in lines if line.partition(":")[0] not in _GRID]
+    ours = next((line for line in lines if line.startswith("space directions:")), "")
+    lists = ["none"] * ours.split().count("none")
+    for name, value in grid.items():
+        vectors = [part for part in value.replace(", ", ",").split() if part not in {"none", "nan", "NaN"}]
+        per_axis = name in {"space directions", "spacings", "thicknesses"}
+        gap = lists if name == "space directions" else ["nan"] * len(lists)
+        kept.append(f"{name}: {' '.join([*gap, *vectors]) if per_axis else value}")
+    path.write_bytes("\n".join(kept).encode() + (blank or b"\n\n") + voxels)
 
 
 def _is_flat(geometry: Geometry) -> bool:
@@ -168,13 +190,15 @@ def _place(image: Any, geometry: Geometry, m: int) -> None:
     image.SetDirection((columns / lengths).ravel().tolist())
 
 
-def _save(image: Any, path: Path) -> None:
+def _save(image: Any, path: Path, grid: dict[str, str]) -> None:
     """Write in a folder of its own, then move: a detached header names its voxel file, so names must be final."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = path.with_name(f".partial-{uuid.uuid4().hex[:8]}")
     folder.mkdir()
     try:
-        sitk.WriteImage(image, str(folder / path.name), useCompression=suffix_of(path) != ".gipl")
+        sitk.WriteImage(image, str(folder / path.name), useCompression=True)
+        if grid:
+            _restore_text(folder / path.name, grid)
         made = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
         for file in made:
             os.replace(file, path.with_name(file.name))

@@ -141,8 +141,10 @@ def _lazy(raw: Any, path: Path, axes: Axes, shape: tuple[int, ...]) -> tuple[Laz
             voxels = voxels * slope + intercept
         return (np.abs(voxels) if kind.kind == "c" else voxels).astype(dtype, copy=False)
 
-    warnings = ("Voxels are complex numbers; their magnitude is used.",) if kind.kind == "c" else ()
-    return lazy_stored(axes, shape, dtype, stored, path=path, family="NIfTI"), warnings
+    warnings = ["Voxels are complex numbers; their magnitude is used."] if kind.kind == "c" else []
+    if np.isinf(raw["scl_slope"]):
+        warnings.append("The intensity slope is infinite and is ignored; values are as stored.")
+    return lazy_stored(axes, shape, dtype, stored, path=path, family="NIfTI"), tuple(warnings)
 
 
 def _scaling(raw: Any) -> tuple[tuple[float | None, float], tuple[float | None, float]]:
@@ -240,8 +242,10 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
     flat = bool(known) and known["ndim"] == 2 and array.shape[0] == 1
     voxels = Axes("xy" if flat else "xyz" if array.shape[0] == 1 else "xyzc").stored(array)
     raw = _borrowed(known["nifti"], pair) if known else _fresh(geometry, pair)
+    pixdim = raw["pixdim"].copy()
     raw.set_data_dtype(voxels.dtype)
     raw.set_data_shape(voxels.shape)
+    raw["pixdim"] = pixdim
     image = _IMAGES[int(raw["sizeof_hdr"]), pair]
     if not pair:
         with atomic_path(path) as partial:

@@ -29,12 +29,17 @@ _ONLY = "array"
 def keys(path: Path) -> tuple[ArrayInfo, ...]:
     """The arrays of an `.npz`, or the one of an `.npy` (named `array`)."""
     with decoding(path, "NumPy"):
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return (ArrayInfo(_ONLY, loaded.shape, str(loaded.dtype)),) if is_scan(loaded.shape, loaded.dtype) else ()
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
+        if _is_archive(path):
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
+                arrays = {name: loaded[name] for name in loaded.files}
+        else:
+            arrays = {_ONLY: np.load(path, mmap_mode="r", allow_pickle=False)}
         return tuple(ArrayInfo(n, a.shape, str(a.dtype)) for n, a in arrays.items() if is_scan(a.shape, a.dtype))
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == b"PK"
 
 
 def read(path: Path, key: str | None = None) -> Volume:
@@ -51,12 +56,11 @@ def planes(path: Path, key: str | None = None) -> Volume:
 
 def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
     def part(index: Index) -> NDArray[Any]:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            array = np.array(loaded[index])
-        else:
-            with loaded:
+        if _is_archive(path):
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
                 array = loaded[info.name][index]
+        else:
+            array = np.array(np.load(path, mmap_mode="r", allow_pickle=False)[index])
         return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
     dtype = np.dtype(info.dtype).newbyteorder("=")

@@ -61,7 +61,7 @@ def sniff(path: str | Path) -> str | None:
     """Name of the format (a row of `READERS`) of a file or folder; `None` where no reader would open it.
 
     Content decides where it has a signature, the suffix otherwise. A folder is `zarr`, `dicom` (some file in
-    it is, and no other scan) or `sections` (two or more images); a folder of independent 2-D images looks like sections too.
+    it is, and no other scan) or `sections` (two or more images); independent 2-D images look like sections too.
     """
     path = Path(path)
     try:

@@ -17,6 +17,7 @@ from segwright.core.geometry import Geometry, Spacing
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes
 from segwright.io.protocol import MENDED, Format, decoding, lazy_stored, make_header, same_format
+from segwright.io.sniff import suffix_of
 
 # Complaints about damaged tags would be printed; damage that matters raises below.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -168,26 +169,43 @@ def _ome(xml: str) -> Spacing:
 
 
 def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:
-    """Store slices as pages, with spacing: as ImageJ where the source was, else as exact numbers and in centimetres."""
+    """Store slices as pages with their spacing: as OME or ImageJ where name or source say so, else exactly."""
     if array.dtype.kind not in "uif" or array.dtype.itemsize > 4:
         raise WriteError("TIFF stores up to 32 bits.", came=array.dtype, where=path, cure="Write '.nii.gz'.")
-    flat = array.shape[1] == 1
-    axes = Axes(("" if array.shape[0] == 1 else "c") + ("yx" if flat else "zyx"))
-    z, y, x = geometry.spacing
-    resolution = None if y is None or x is None else (10.0 / x, 10.0 / y)
-    options: dict[str, Any] = {"resolution": resolution, "resolutionunit": "CENTIMETER"} if resolution else {}
-    meta: dict[str, Any] = {"axes": axes.letters.upper()}
+    axes = Axes(("" if array.shape[0] == 1 else "c") + ("yx" if array.shape[1] == 1 else "zyx"))
     imagej = same_format(like, "tiff").get("kind") == "imagej" and array.dtype.str[1:] in {"u1", "u2", "f4"}
-    if imagej and array.shape[0] == 1 and y is not None and x is not None:
-        meta |= {"unit": "mm", **({"spacing": z} if z is not None else {})}
-        options = {"imagej": True, "resolution": (1.0 / x, 1.0 / y)}
+    if suffix_of(path).startswith(".ome"):
+        options = _as_ome(geometry)
+    elif imagej and array.shape[0] == 1 and geometry.known[1] and geometry.known[2]:
+        options = _as_imagej(geometry)
     else:
-        meta |= {"spacing_mm": list(geometry.spacing), "affine_ras_mm": geometry.affine.tolist()}
-        options["ome"] = False
+        options = _as_tags(geometry)
+    options["metadata"]["axes"] = axes.letters.upper()
     with atomic_path(path) as partial:
-        tifffile.imwrite(
-            partial, axes.stored(array), photometric="minisblack", compression="zlib", metadata=meta, **options
-        )
+        tifffile.imwrite(partial, axes.stored(array), photometric="minisblack", compression="zlib", **options)
+
+
+def _as_ome(geometry: Geometry) -> dict[str, Any]:
+    meta: dict[str, Any] = {}
+    for axis, step in zip("ZYX", geometry.spacing, strict=True):
+        if step is not None:
+            meta |= {f"PhysicalSize{axis}": step, f"PhysicalSize{axis}Unit": "mm"}
+    return {"ome": True, "metadata": meta}
+
+
+def _as_imagej(geometry: Geometry) -> dict[str, Any]:
+    z, y, x = geometry.lengths
+    depth = {"spacing": z} if geometry.known[0] else {}
+    return {"imagej": True, "resolution": (1.0 / x, 1.0 / y), "metadata": {"unit": "mm", **depth}}
+
+
+def _as_tags(geometry: Geometry) -> dict[str, Any]:
+    """Resolution tags for other programs, and the exact grid in the description for ourselves."""
+    meta = {"spacing_mm": list(geometry.spacing), "affine_ras_mm": geometry.affine.tolist()}
+    if not (geometry.known[1] and geometry.known[2]):
+        return {"ome": False, "metadata": meta}
+    _, y, x = geometry.lengths
+    return {"ome": False, "metadata": meta, "resolution": (10.0 / x, 10.0 / y), "resolutionunit": "CENTIMETER"}
 
 
 FORMAT: Final = Format(
