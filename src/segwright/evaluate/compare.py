@@ -165,10 +165,11 @@ def _mean(values: NDArray[np.float64]) -> float | None:
 
 def _by_group(names: Sequence[str], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and count of the values of each group."""
-    unique, index = np.unique(np.array(names, dtype=object), return_inverse=True) if names else ([], np.zeros(0, int))
-    sums, counts = np.zeros((2, len(unique)))
-    np.add.at(sums, index, values)
-    np.add.at(counts, index, 1)
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    sums, counts = np.zeros((2, len(place)))
+    for name, value in zip(names, values, strict=True):
+        sums[place[name]] += value
+        counts[place[name]] += 1
     return sums, counts
 
 

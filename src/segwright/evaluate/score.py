@@ -80,7 +80,7 @@ class Judge:
         return [*rows, *structure_means(rows, self.space.names)]
 
     def _rows(self, pair: LabelPair) -> list[Score]:
-        head = {"case": pair.case, "group": pair.group, "fold": pair.fold}
+        head: dict[str, Any] = {"case": pair.case, "group": pair.group, "fold": pair.fold}
         if pair.error or pair.reference is None or pair.prediction is None:
             note = ERROR + (pair.error or "no labels")
             names = [(s, m) for s in scored_names(self.space) for m in self.metrics]

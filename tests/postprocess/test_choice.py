@@ -1,0 +1,68 @@
+"""The rule keeps the default unless a gain is larger than its error, on most changed cases, and on folds left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from segwright.postprocess.choice import choose, measure, nested_gain
+
+NAMES = [str(i) for i in range(20)]
+FOLDS = [i % 4 for i in range(20)]
+
+
+def test_numbers_are_those_of_the_formula() -> None:
+    gains = np.random.default_rng(0).normal(0.02, 0.05, 20)
+    gain = measure(gains, NAMES)
+    assert gain.mean == pytest.approx(gains.mean())
+    assert gain.error == pytest.approx(gains.std(ddof=1) / np.sqrt(20))
+    assert (gain.changed, gain.improved) == (20, (gains > 0).sum())
+
+
+def test_views_of_a_patient_count_once() -> None:
+    gains = np.array([0.1, 0.1, 0.1, 0.0])
+    assert measure(gains, ["p", "p", "p", "q"]).mean == pytest.approx(0.05)
+    assert measure(gains, ["p"] * 4).verdict == "gain within one standard error"
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([0.0] * 20, "changes no score"),
+        ([-0.1] * 20, "does not help"),
+        ([0.5] + [0.0] * 19, "gain within one standard error"),
+        ([0.3] * 10 + [-0.01] * 10, "improves 10 of 20 changed cases only"),
+        ([0.1] * 12 + [-0.01] * 8, ""),
+    ],
+)
+def test_rule(gains: list[float], verdict: str) -> None:
+    assert measure(np.array(gains), NAMES).verdict == verdict
+
+
+def test_best_of_those_that_pass_is_chosen() -> None:
+    options = np.array([[0.1] * 20, [0.2] * 20, [5.0] + [0.0] * 19])
+    assert choose(options, NAMES) == 1
+    assert choose(np.zeros((2, 20)), NAMES) is None
+    assert choose(np.zeros((0, 20)), NAMES) is None
+
+
+def test_nested_gain_of_a_real_effect_remains() -> None:
+    options = np.random.default_rng(1).normal(0.05, 0.02, (3, 20))
+    assert nested_gain(options, NAMES, FOLDS) == pytest.approx(0.05, abs=0.02)
+
+
+def test_nested_gain_of_luck_vanishes() -> None:
+    """Many useless options: the best in sample looks good, and the nested estimate is not fooled."""
+    rng = np.random.default_rng(2)
+    inside, honest = [], []
+    for _ in range(40):
+        options = rng.normal(0, 0.05, (30, 20))
+        best = choose(options, NAMES)
+        inside.append(0 if best is None else options[best].mean())
+        honest.append(nested_gain(options, NAMES, FOLDS))
+    assert np.mean(inside) > 0.015 and abs(np.mean(honest)) < 0.006
+
+
+def test_one_fold_has_no_nested_gain() -> None:
+    assert nested_gain(np.ones((1, 20)), NAMES, [0] * 20) is None
+    assert nested_gain(np.ones((1, 20)), NAMES, [None] * 20) is None
