@@ -96,7 +96,10 @@ def _draft(place: Path, layout: str | None) -> Dataset:
     children = [] if place.is_file() else subfolders(place)
     fitting = [child for child in children if role(child.name) != "label"]
     if len(fitting) == 1 and len(children) == 1:
-        return _draft(fitting[0], None)
+        try:
+            return _draft(fitting[0], None)
+        except LayoutError as error:
+            raise _unknown(place) from error
     raise _unknown(place)
 
 

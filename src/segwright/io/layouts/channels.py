@@ -13,8 +13,8 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.core.volume import Volume
 from segwright.io.layouts.names import tokens
+from segwright.io.layouts.scan import PROJECTIONS
 
-_XRAY = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "MG", "PX", "IO"})
 _WORDS = {
     "ct": "ct", "cta": "ct", "cbct": "ct",
     "mr": "mr", "mri": "mr", "t1": "mr", "t2": "mr", "t1w": "mr", "t2w": "mr", "t1c": "mr", "t1ce": "mr", "t1gd": "mr",
@@ -79,7 +79,7 @@ def _modality(
 ) -> tuple[str, str]:
     """The modality and why it was taken."""
     tags = {str(volume.header.get("modality") or "") for volume in some} - {""}
-    for name, known in (("ct", {"CT"}), ("mr", {"MR"}), ("xray", _XRAY)):
+    for name, known in (("ct", {"CT"}), ("mr", {"MR"}), ("xray", PROJECTIONS)):
         if tags and tags <= known:
             return name, f"DICOM modality {', '.join(sorted(tags))}"
     word = _word(dataset, channels, cases)

@@ -103,7 +103,7 @@ def _fitted(images: list[Path], labels: list[Path], filled: dict[Path, list[Item
     result = Arrangement(images=sorted(channels) if len(channels) > 1 else [main])
     sets = {label: _structure_sets(filled[main], label, filled[label]) for label in labels}
     direct = [f for f in labels if not sets[f] and _fits(filled[main], filled[f])]
-    if len(direct) == 1 and role(direct[0].name) == "label":
+    if len(direct) == 1:
         result.label = direct[0]
     else:
         names = structure_names(f.name for f in direct)

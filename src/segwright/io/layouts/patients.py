@@ -11,7 +11,7 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import draft, label_source, structure_names, unique_ids
-from segwright.io.layouts.names import role, safe_id
+from segwright.io.layouts.names import role, safe_id, strip_roles
 from segwright.io.layouts.scan import Item, items, sections_item, subfolders
 
 Leaf = dict[str, Item]
@@ -124,6 +124,8 @@ def _roles(leaves: Mapping[Path, Leaf]) -> tuple[list[str], list[str]]:
     judged = [n for n in unknown if mostly_labels([parts[n] for parts in leaves.values() if n in parts])]
     labels = sorted({*labels, *judged})
     images = [name for name in names if name not in labels]
+    if len(labels) > 1 and {strip_roles(name) for name in labels} == {strip_roles(name) for name in images}:
+        return [], []  # each image has a label of its own: several cases a folder
     return (images, labels) if images else ([], [])
 
 

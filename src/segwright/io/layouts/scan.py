@@ -14,6 +14,8 @@ from segwright.core.errors import SegwrightError
 
 #: Formats that hold named arrays and so may hold an image and its label together.
 CONTAINERS = frozenset({".h5", ".hdf5", ".hdf", ".mat", ".zarr", ".ome.zarr", ".npz"})
+#: DICOM modalities whose images are single projections.
+PROJECTIONS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "MG", "PX", "IO"})
 PLANE_FORMATS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif"})
 _VIEWS_OF_FILES = frozenset({".csv", ".json", ".yaml", ".yml", ".txt", ".md", ".xml", ".pdf", ".html", ".xlsx", ".zip"})
 
@@ -109,17 +111,31 @@ def is_dicom(path: Path) -> bool:
 
 
 def series_files(found: Sequence[Path]) -> set[Path]:
-    """The DICOM files among `found` if they are slices of one series; empty where each is an image of its own."""
+    """The DICOM files among `found` if they are slices of one series; empty where each is an image of its own.
+
+    One series UID makes a series. Files without any are one if their positions form a stack. Projections never are.
+    """
     dicom = [path for path in found if is_dicom(path)]
     if len(dicom) < 2:
         return set()
-    uids = []
-    for path in (dicom[0], dicom[len(dicom) // 2], dicom[-1]):
-        try:
-            uids.append(io.read(path).header.get("series_uid"))
-        except SegwrightError:
-            return set()
-    return set(dicom) if uids[0] and len(set(uids)) == 1 else set()
+    try:
+        headers = [io.read(path).header for path in (dicom[0], dicom[len(dicom) // 2], dicom[-1])]
+    except SegwrightError:
+        return set()
+    uids = {header.get("series_uid") for header in headers}
+    if len(uids) > 1 or headers[0].get("modality") in PROJECTIONS:
+        return set()
+    return set(dicom) if uids - {"", None} or _stacks(dicom[0].parent) else set()
+
+
+def _stacks(folder: Path) -> bool:
+    """Whether a folder of DICOM files without series UID reads as one volume with positions."""
+    try:
+        volume = io.read(folder)
+    except SegwrightError:
+        return False
+    told = " ".join(map(str, volume.header.get("warnings", ())))
+    return volume.geometry.shape[0] > 1 and "no positions" not in told
 
 
 def numbered(stems: Sequence[str], *, least: int = 3) -> bool:

@@ -37,9 +37,9 @@ class Sections:
         stacks = _stacks(folder)
         cases = []
         for place, (images, labels) in stacks.items():
-            named = role(labels[0].path.name) == "label" and len(labels) == 1
+            single = len(labels) == 1
             names = structure_names(item.stem for item in labels)
-            label = tuple(label_source(i, folder, None if named else names[i.stem]) for i in labels)
+            label = tuple(label_source(i, folder, None if single else names[i.stem]) for i in labels)
             cases.append(
                 Case(id=safe_id(place.name), images=tuple(i.source(folder) for i in images), label=label, group="")
             )

@@ -63,6 +63,8 @@ def _parts(folder: Path) -> tuple[list[Item], list[Item]] | None:
     if not images or not masks or len(images) > 8 or len({item.path.parent for item in masks}) != 1:
         return None
     names = [item.stem for item in masks]
+    if {item.stem for item in images} & set(names):
+        return None  # images beside their labels: pairs, not one case
     return None if len(names) > 1 and numbered(names) else (images, masks)
 
 

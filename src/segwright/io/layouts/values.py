@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.io.layouts.names import role
 from segwright.io.layouts.scan import CONTAINERS, suffix_of
 from segwright.io.masks import binary, is_soft, one_plane, value_counts
 
@@ -177,12 +179,25 @@ def _from_values(dataset: Dataset, some: Sequence[Case]) -> Dataset:
         notes.append("Masks with in-between values (compression or blur) are read as set from 128 on.")
     if not space.structures and any(c for c in counts.values()):
         cases = tuple(_as_one(case) for case in dataset.cases)
-        structures = (Structure(name="foreground"),)
         dataset = dataset.model_copy(update={"cases": cases})
-        space = LabelSpace(structures=structures)
+        space = LabelSpace(structures=(Structure(name="foreground"),))
+    elif space.names == ("foreground",):
+        only = space.structures[0].model_copy(update={"name": _folder_name(dataset, some)})
+        space = space.model_copy(update={"structures": (only,)})
     if len(counts) < sum(bool(case.label) for case in dataset.cases):
         notes.append(f"Label values were looked up in {len(counts)} of the labelled cases.")
     return _with(dataset, space, *notes)
+
+
+def _folder_name(dataset: Dataset, some: Sequence[Case]) -> str:
+    """A name for the only structure: the folder of the labels where that says more than `masks`."""
+    places = {dataset.path(case.label[0]) for case in some}
+    stacks = all(place.is_dir() for place in places)
+    folders = {place if stacks else place.parent for place in places}
+    folder = min(folders)
+    images = {dataset.path(case.images[0]).parent for case in some if case.images}
+    plain = len(folders) == 1 and folder not in images and folder.resolve() != Path(dataset.root)
+    return folder.name if plain and role(folder.name) is None and len(folder.name) > 2 else "foreground"
 
 
 def _as_one(case: Case) -> Case:
