@@ -23,6 +23,8 @@ from segwright.core.plan import (
 )
 from segwright.core.recipe import PartChoice
 from segwright.core.report import Aggregate, Report, Score
+from segwright.postprocess.chain import Chain, ChainStep
+from segwright.postprocess.search import Candidate, Postprocess
 from segwright.report.content import RunContent, WorstCase
 
 METRICS = ("dice", "iou", "precision", "recall", "hd95", "assd", "surface_dice", "volume_error")
@@ -143,6 +145,23 @@ def log_of(folds: int, names: Sequence[str]) -> dict[int, list[dict[str, object]
     return events
 
 
+def chosen_for(structure: str) -> Postprocess:
+    kept = Candidate(
+        structure=structure, change="keep largest", gain=0.01, error=0.001, changed=4, improved=3, nested=0.008,
+        accepted=True, reason="gain holds",
+    )  # fmt: skip
+    other = Candidate(
+        structure="all", change="fill holes", gain=0.02, error=None, changed=0, improved=0, reason="noise"
+    )
+    return Postprocess(
+        chain=Chain(thresholds={structure: 0.4}, steps=(ChainStep(name="keep_largest", structures=(structure,)),)),
+        candidates=(other, kept),
+        before={structure: 0.8},
+        after={structure: 0.81},
+        notes=("The rule of choice.",),
+    )
+
+
 @pytest.fixture
 def make_run() -> Callable[..., RunContent]:
     """A function from structure names to the content of a page."""
@@ -182,17 +201,7 @@ def make_run() -> Callable[..., RunContent]:
             report=report_of(names, cases) if finished else Report(scores=(), aggregates=()),
             log=log_of(2, names) if finished else {},
             comparison=[{"run": "a", "dice": 0.9}, {"run": "b", "dice": None}] if finished else (),
-            postprocess={
-                "chosen": [{"name": "keep_largest", "structure": names[0]}],
-                "gain": 0.01,
-                "nested_gain": 0.008,
-                "candidates": [
-                    {"name": "fill_holes", "gain": None, "accepted": False, "why": "changes nothing"},
-                    {"name": "keep_largest", "gain": 0.01, "se": 0.001, "nested_gain": 0.008, "accepted": True},
-                ],
-            }
-            if finished
-            else None,
+            postprocess=chosen_for(names[0]) if finished else None,
             worst=[drawn_case(i, labels, shape) for i in ids[:2]] if finished else (),
             commands={"Predict:": "segwright predict run/model -i new -o out"} if finished else {},
             receipt={"seed": 0, "versions": {"torch": "2.6"}, "durations": {"fit": 125.0}},

@@ -11,6 +11,8 @@ import pytest
 
 from segwright.core.finding import Finding, Inspection
 from segwright.core.report import Report
+from segwright.postprocess.chain import Chain, ChainStep
+from segwright.postprocess.search import Candidate, Postprocess
 from segwright.report.evaluation import render_evaluation, write_evaluation
 from segwright.report.html import render, write
 
@@ -106,7 +108,15 @@ def test_text_from_data_is_escaped_everywhere(make_run, attack):
         commands={attack: attack},
         receipt={attack: {attack: attack}, "x": attack},
         log={0: [{"step": 1, "elapsed": 1.0, "loss": 1.0, "restarted": attack}]},
-        postprocess={"chosen": [attack], "candidates": [{"name": attack, "structure": attack, "why": attack}]},
+        postprocess=Postprocess(
+            chain=Chain(thresholds={attack: 0.5}, steps=(ChainStep(name=attack, structures=(attack,)),)),
+            candidates=(
+                Candidate(structure=attack, change=attack, gain=0, error=0, changed=1, improved=1, reason=attack),
+            ),
+            before={attack: 0.0},
+            after={attack: 0.5},
+            notes=(attack,),
+        ),
     )
     text = render(run)
     page = Page(text)
@@ -136,6 +146,17 @@ def test_headline_interval_and_missing_counts(make_run):
 def test_no_scores_is_said_not_hidden(make_run):
     text = Page(render(make_run(finished=False))).text
     assert "No scores yet" in text and "0 of 2" in text
+
+
+def test_post_processing_shows_the_chain_its_effect_and_what_was_rejected(make_run):
+    run = make_run()
+    words = " ".join(Page(render(run)).text.split())
+    assert "liver is present where its score reaches 0.4" in words and "keep largest: liver" in words
+    assert "0.8000 0.8100 +0.0100" in words
+    assert words.index("accepted gain holds") < words.index("rejected noise")
+    assert "4 (3 better) +0.0080" in words and "The rule of choice." in words
+    unchanged = dataclasses.replace(run, postprocess=Postprocess())
+    assert "predictions are left as they are" in render(unchanged)
 
 
 def test_tables_can_be_sorted_and_read_without_scripts(make_run):

@@ -13,6 +13,7 @@ from segwright.core.case import Dataset, Split
 from segwright.core.finding import Inspection
 from segwright.core.plan import Plan
 from segwright.core.report import Report
+from segwright.postprocess.search import Postprocess
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,7 @@ class RunContent:
             `loss`, `lr`, `grad_norm`, `pseudo_dice` (structure to value) and `restarted`.
         report: Out-of-fold scores.
         comparison: Rows of a comparison with other runs; the keys of the first are the column headings.
-        postprocess: `chosen` (list of steps), `candidates` (mappings with `name`, `structure`, `gain`, `se`,
-            `nested_gain`, `accepted`, `why`), and optionally `gain`, `nested_gain`, `why` of the chain as a whole.
+        postprocess: What the search on out-of-fold predictions chose and tried; `None` if there was none.
         worst: Cases to draw, worst first.
         commands: What to type next: a sentence, and the command.
         receipt: Versions, hashes, seed, hardware, command, and `durations` in seconds; may nest one level.
@@ -65,7 +65,7 @@ class RunContent:
     report: Report
     log: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     comparison: Sequence[Mapping[str, Any]] = ()
-    postprocess: Mapping[str, Any] | None = None
+    postprocess: Postprocess | None = None
     worst: Sequence[WorstCase] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
     receipt: Mapping[str, Any] = field(default_factory=dict)

@@ -16,7 +16,18 @@ from segwright.core.report import Report
 from segwright.report import plots, tables
 from segwright.report.content import RunContent
 from segwright.report.figures import picture
-from segwright.report.wording import MISSING, Column, colour, columns_of, duration, interval, number, plain, shape
+from segwright.report.wording import (
+    MISSING,
+    Column,
+    colour,
+    columns_of,
+    duration,
+    interval,
+    number,
+    plain,
+    shape,
+    short,
+)
 
 #: Metrics whose distribution is drawn at once; those of the others unfold.
 _DRAWN_FIRST = ("dice", "hd95")
@@ -51,7 +62,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters.update(shape=shape, plain=plain)
+    environment.filters.update(shape=shape, plain=plain, short=short)
     return environment
 
 
@@ -108,8 +119,7 @@ def _context(content: RunContent) -> dict[str, Any]:
         "rule": content.split.rule,
         "findings": tables.finding_groups(content.inspection.findings),
         "plan": tables.plan_sections(content.plan),
-        "postprocess": content.postprocess,
-        "candidates": tables.candidate_rows(content.postprocess or {}),
+        "choice": None if content.postprocess is None else tables.choice(content.postprocess),
         "commands": content.commands,
         "receipt": tables.receipt_rows(content.receipt),
     }

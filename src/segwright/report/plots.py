@@ -104,10 +104,11 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
         >>> nice_ticks(0.62, 1.0)
         [0.6, 0.7, 0.8, 0.9, 1.0]
         >>> nice_ticks(3, 3)
-        [2.0, 2.5, 3.0, 3.5]
+        [2.6, 2.8, 3.0, 3.2, 3.4]
     """
-    if not high > low:
-        low, high = low - max(abs(low) * 0.1, 1e-3 if abs(low) < 1 else 1), high + max(abs(high) * 0.1, 1e-3)
+    size = max(abs(low), abs(high))
+    if high - low <= max(1e-5 * size, 1e-12):  # labels would not tell the ticks apart
+        low, high = low - 0.1 * max(size, 0.01), high + 0.1 * max(size, 0.01)
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)

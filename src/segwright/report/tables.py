@@ -9,6 +9,7 @@ from typing import Any
 from segwright.core.finding import CaseFacts, Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Aggregate, Report, Score
+from segwright.postprocess.search import Candidate, Postprocess
 from segwright.report.wording import (
     MISSING,
     Column,
@@ -264,35 +265,56 @@ def _volume(fact: CaseFacts, name: str, factor: float | None) -> str:
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """One step that post-processing tried."""
+    """One change that post-processing tried; `cases` tells how many it changed and how many of them improved."""
 
-    name: str
+    change: str
     structure: str
     gain: str
     error: str
+    cases: str
     nested: str
     accepted: bool
     why: str
 
 
-def candidate_rows(postprocess: Mapping[str, Any]) -> list[CandidateRow]:
-    """Accepted candidates first, then by gain; absent keys become dashes."""
-    candidates = sorted(
-        postprocess.get("candidates") or (),
-        key=lambda item: (not item.get("accepted"), -(item.get("gain") or 0.0)),
-    )
-    return [
-        CandidateRow(
-            plain(item.get("name") or item.get("step") or item.get("steps")),
-            plain(item.get("structure")),
-            signed(item.get("gain")),
-            number(item.get("se"), 4),
-            signed(item.get("nested_gain")),
-            bool(item.get("accepted")),
-            str(item.get("why") or ""),
-        )
-        for item in candidates
+@dataclass(frozen=True)
+class Choice:
+    """Post-processing as shown: what was chosen, mean score before and after, all candidates."""
+
+    chosen: list[str]
+    effect: list[tuple[str, str, str, str]]
+    candidates: list[CandidateRow]
+    notes: tuple[str, ...]
+
+
+def choice(postprocess: Postprocess) -> Choice:
+    """Chosen thresholds and steps in words, and the candidates: accepted ones first, then by gain."""
+    chain = postprocess.chain
+    chosen = [f"{name} is present where its score reaches {plain(value)}" for name, value in chain.thresholds.items()]
+    if chain.foreground is not None:
+        chosen.append(f"foreground where the structures together score at least {plain(chain.foreground)}")
+    chosen += [_step_line(step.name, step.structures, step.params) for step in chain.steps]
+    effect = [
+        (name, number(before, 4), number(after, 4), signed(after - before))
+        for name, before in postprocess.before.items()
+        if (after := postprocess.after.get(name)) is not None
     ]
+    tried = sorted(postprocess.candidates, key=lambda item: (not item.accepted, -item.gain))
+    return Choice(chosen, effect, [_candidate_row(item) for item in tried], postprocess.notes)
+
+
+def _step_line(name: str, structures: Sequence[str], params: Mapping[str, Any]) -> str:
+    whom = ", ".join(structures) or "all structures"
+    return f"{plain({'name': name.replace('_', ' '), 'params': dict(params)})}: {whom}"
+
+
+def _candidate_row(item: Candidate) -> CandidateRow:
+    cases = f"{item.changed} ({item.improved} better)" if item.changed else "none"
+    nested = "" if item.nested is None else signed(item.nested)
+    error = number(item.error, 4)
+    return CandidateRow(
+        item.change, item.structure, signed(item.gain), error, cases, nested, item.accepted, item.reason
+    )
 
 
 def receipt_rows(receipt: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -133,6 +133,16 @@ def signed(value: float | None, digits: int = 4) -> str:
     return MISSING if value is None or math.isnan(value) else f"{value:+.{digits}f}"
 
 
+def short(value: Any) -> str:
+    """A table cell: numbers with four significant digits, anything else as `plain`.
+
+    Example:
+        >>> short(0.123456), short(True), short("a")
+        ('0.1235', 'yes', 'a')
+    """
+    return f"{value:.4g}" if isinstance(value, float) else plain(value)
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 
