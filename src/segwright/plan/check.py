@@ -15,7 +15,7 @@ from segwright.plan.measure import Level, measure
 
 _T = TypeVar("_T")
 _LISTED = 8
-_SPACING_FACTOR = 2.0
+_SPACING_FACTOR = 3.0
 _SCALE_FACTOR = 50.0
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
@@ -139,18 +139,19 @@ def _spacings(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     if unknown and len(unknown) < len(facts):
         cure = "Add the spacing to these files, or take them out."
         yield _finding("warning", "spacing-unknown", "Some scans state no spacing.", _list(unknown), cure)
-    known = [fact for fact in facts if None not in fact.spacing[1:]]
+    flat = all(fact.shape[0] == 1 for fact in facts)
+    known = [fact for fact in facts if None not in (fact.spacing[1:] if flat else fact.spacing)]
     if len(known) < 3:
         return
-    table = np.array([sorted(step for step in fact.spacing if step is not None)[-2:] for fact in known])
+    table = np.array([sorted(step or 1.0 for step in (fact.spacing[1:] if flat else fact.spacing)) for fact in known])
     usual = np.median(table, axis=0)
     ratio = np.maximum(table / usual, usual / table).max(axis=1)
-    for fact, far in zip(known, ratio, strict=True):
-        if far > _SPACING_FACTOR:
-            steps = ", ".join("unknown" if step is None else f"{step:.3g}" for step in fact.spacing)
-            what = f"Spacing ({steps}) mm is {far:.1f} times off the usual {tuple(round(float(u), 3) for u in usual)}."
-            cure = "Check the header; if right, the case is resampled strongly."
-            yield _finding("warning", "spacing-outlier", what, fact.case, cure)
+    odd = [fact.case for fact, far in zip(known, ratio, strict=True) if far > _SPACING_FACTOR]
+    if odd:
+        steps = ", ".join(f"{step:.3g}" for step in usual)
+        what = f"Spacing is up to {ratio.max():.1f} times off the usual ({steps}) mm, counted from finest to coarsest."
+        cure = "Check the headers; if they are right, these cases are resampled strongly."
+        yield _finding("warning", "spacing-outlier", what, _list(odd), cure)
 
 
 def _orientations(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
