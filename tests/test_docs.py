@@ -50,8 +50,8 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     fit = segwright.fit
 
     def short(data: Any, **wishes: Any) -> Any:
-        quick = {"steps": 2, "folds": 2, "width": 4, "precision": "float32", "minutes": None, "postprocess": False}
-        return fit(data, **{**wishes, **quick})
+        quick = {"steps": 2, "folds": 2, "width": 4, "size": (96, 48), "precision": "float32", "tta": False}
+        return fit(data, **{**wishes, **quick, "minutes": None, "postprocess": False})
 
     monkeypatch.setattr(segwright, "fit", short, raising=False)
 
