@@ -127,12 +127,13 @@ def test_checkpointing_changes_nothing(name, slab, norm):
 
 @pytest.mark.parametrize("up", ["linear", "nearest", "transpose"])
 @pytest.mark.parametrize("down", ["conv", "pool"])
+@pytest.mark.parametrize("join", ["concat", "add"])
 @pytest.mark.parametrize("name", ["unet", "resenc"])
-def test_two_dimensions_are_thin_three(name, up, down):
+def test_two_dimensions_are_thin_three(name, join, up, down):
     """With kernels and strides of 1 in depth, the 2-D network of each slice is the 3-D network."""
     flat = {
         "kernels": ((1, 3, 3),) * 3, "strides": ((1, 1, 1), (1, 2, 2), (1, 2, 2)),
-        "params": {"up": up, "down": down, "activation": "relu"},
+        "params": {"up": up, "down": down, "join": join, "activation": "relu"},
     }  # fmt: skip
     thin = made(spec_of(name, 0, "batch", **flat)).eval()
     plane = build(spec_of(name, 1, "batch", **flat)).eval()
@@ -141,6 +142,8 @@ def test_two_dimensions_are_thin_three(name, up, down):
             a.copy_(b.reshape(a.shape))
     x = image(thin.spec)
     torch.testing.assert_close(plane(x), thin(x), rtol=1e-5, atol=1e-5)
+    thin.train()(x).square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in thin.parameters())
 
 
 @pytest.mark.parametrize("slab", [1, 3, 5])

@@ -36,7 +36,9 @@ def spec_of(name: str = "unet", **rest: object) -> NetSpec:
 GRID = [
     {}, {"slab": 1}, {"slab": 3}, {"norm": "instance"}, {"norm": "group"}, {"deep_supervision": True},
     {"params": {"up": "transpose"}}, {"params": {"up": "transpose"}, "slab": 3}, {"params": {"up": "nearest"}},
-    {"params": {"down": "pool"}}, {"encoder_blocks": (3, 1, 2)}, {"decoder_blocks": (1, 3)}, {"out_channels": 1},
+    {"params": {"down": "pool"}},
+    {"params": {"join": "add"}}, {"params": {"join": "add", "up": "transpose", "down": "pool"}},
+    {"encoder_blocks": (3, 1, 2)}, {"decoder_blocks": (1, 3)}, {"out_channels": 1},
     {"widths": (4,), "kernels": ((3, 3, 3),), "strides": ((1, 1, 1),), "encoder_blocks": (1,), "decoder_blocks": ()},
     {"widths": (5, 7), "kernels": ((5, 3, 1),) * 2, "strides": ((1, 1, 1), (1, 3, 2)), "encoder_blocks": (2, 2),
      "decoder_blocks": (2,), "deep_supervision": True},

@@ -123,10 +123,14 @@ class Up(nn.Module):
     Args:
         mode: `linear` or `nearest` projects at the coarse size, where it is cheap, then interpolates (the two
             commute); `transpose` is a learned transposed convolution, slower on CPUs.
+        add: Sum with the skip connection, which must have `outputs` channels, instead of stacking the two.
     """
 
-    def __init__(self, style: Style, inputs: int, outputs: int, *, stride: Triple, mode: str) -> None:
+    def __init__(
+        self, style: Style, inputs: int, outputs: int, *, stride: Triple, mode: str, add: bool = False
+    ) -> None:
         super().__init__()
+        self.add = add
         self.mode = linear_mode(style.dims) if mode == "linear" else mode
         step = fit(stride, style.dims)
         if mode == "transpose":
@@ -135,13 +139,13 @@ class Up(nn.Module):
             self.project = operator("conv", style.dims)(inputs, outputs, 1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Coarse `(B, inputs, ...)` and skip `(B, C, ...)` to `(B, outputs + C, ...)`."""
+        """Coarse `(B, inputs, ...)` and skip `(B, C, ...)` to `(B, outputs + C, ...)`, or to C if they are summed."""
         x = self.project(x)
         if self.mode == "nearest":
             x = F.interpolate(x, size=skip.shape[2:], mode="nearest")
         elif self.mode != "transpose":
             x = F.interpolate(x, size=skip.shape[2:], mode=self.mode, align_corners=False)
-        return torch.cat((x, skip), dim=1)
+        return x.add_(skip) if self.add else torch.cat((x, skip), dim=1)
 
 
 def initialise(module: nn.Module) -> None:
@@ -152,7 +156,7 @@ def initialise(module: nn.Module) -> None:
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
         if isinstance(part, ResidualBlock):
-            nn.init.zeros_(part.second[1].weight)
+            nn.init.zeros_(part.second[1].weight)  # type: ignore[arg-type]
 
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)

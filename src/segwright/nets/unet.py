@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,21 +19,41 @@ from segwright.nets.blocks import ConvBlock, ResidualBlock, Style, Up, choose, i
 from segwright.nets.dims import fit, operator
 
 
-def unet(spec: NetSpec, *, up: str = "linear", down: str = "conv", activation: str = "leaky") -> UNet:
+def unet(
+    spec: NetSpec, *, up: str = "linear", down: str = "conv", join: str = "concat", activation: str = "leaky"
+) -> UNet:
     """A U-Net of plain convolutions.
 
     Args:
         spec: `encoder_blocks` counts convolutions a level.
         up: `linear`, `nearest` or `transpose`; interpolation is the fastest on CPUs in bfloat16.
         down: `conv` (the first convolution of a level is strided) or `pool` (maximum).
+        join: `concat` stacks skip connections; `add` sums them, which halves the dearest convolutions.
         activation: `leaky` or `relu`.
     """
-    return UNet(spec, block=ConvBlock, up=up, down=down, activation=activation)
+    return UNet(spec, Choices(up, down, join, activation), block=ConvBlock)
 
 
-def resenc(spec: NetSpec, *, up: str = "linear", down: str = "conv", activation: str = "leaky") -> UNet:
+def resenc(
+    spec: NetSpec, *, up: str = "linear", down: str = "conv", join: str = "concat", activation: str = "leaky"
+) -> UNet:
     """A U-Net whose encoder is a stem convolution and residual blocks; arguments as for `unet`."""
-    return UNet(spec, block=ResidualBlock, up=up, down=down, activation=activation)
+    return UNet(spec, Choices(up, down, join, activation), block=ResidualBlock)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The word parameters of `unet` and `resenc`, checked."""
+
+    up: str
+    down: str
+    join: str
+    activation: str
+
+    def __post_init__(self) -> None:
+        choose("up", self.up, ("linear", "nearest", "transpose"))
+        choose("down", self.down, ("conv", "pool"))
+        choose("join", self.join, ("concat", "add"))
 
 
 class UNet(nn.Module):
@@ -46,23 +67,20 @@ class UNet(nn.Module):
         ups, decoder, heads: One a level, finest first, without the coarsest level.
     """
 
-    def __init__(
-        self, spec: NetSpec, *, block: type[ConvBlock | ResidualBlock], up: str, down: str, activation: str
-    ) -> None:
+    def __init__(self, spec: NetSpec, choices: Choices, *, block: type[ConvBlock | ResidualBlock]) -> None:
         super().__init__()
         check_levels(spec)
-        choose("up", up, ("linear", "nearest", "transpose"))
-        choose("down", down, ("conv", "pool"))
-        style = Style(spec.spatial_dims, spec.norm, activation)
+        add = choices.join == "add"
+        style = Style(spec.spatial_dims, spec.norm, choices.activation)
         self.checkpointing, self.deep_supervision = spec.checkpointing, spec.deep_supervision
         inputs = spec.in_channels * max(1, spec.slab)
         self.stem, inputs = _stem(style, spec, inputs) if block is ResidualBlock else (nn.Sequential(), inputs)
-        self.encoder = nn.ModuleList(_encoder(style, spec, inputs, block=block, pool=down == "pool"))
+        self.encoder = nn.ModuleList(_encoder(style, spec, inputs, block=block, pool=choices.down == "pool"))
         self.ups = nn.ModuleList(
-            Up(style, coarse, fine, stride=stride, mode=up)
+            Up(style, coarse, fine, stride=stride, mode=choices.up, add=add)
             for fine, coarse, stride in zip(spec.widths, spec.widths[1:], spec.strides[1:], strict=False)
         )
-        self.decoder = nn.ModuleList(_decoder(style, spec))
+        self.decoder = nn.ModuleList(_decoder(style, spec, 1 if add else 2))
         self.heads = nn.ModuleList(
             operator("conv", style.dims)(spec.widths[level], spec.out_channels, 1) for level in range(heads(spec))
         )
@@ -147,10 +165,10 @@ def _encoder(
         yield nn.Sequential(*stage)
 
 
-def _decoder(style: Style, spec: NetSpec) -> Iterator[nn.Module]:
+def _decoder(style: Style, spec: NetSpec, joined: int) -> Iterator[nn.Module]:
     for level, count in enumerate(spec.decoder_blocks):
         width, kernel = spec.widths[level], spec.kernels[level]
-        entries = [2 * width] + [width] * (count - 1)
+        entries = [joined * width] + [width] * (count - 1)
         yield nn.Sequential(*(ConvBlock(style, entry, width, kernel=kernel) for entry in entries))
 
 

@@ -56,7 +56,7 @@ def parameter_count(spec: NetSpec) -> int:
     for level, count in enumerate(spec.decoder_blocks):
         width = spec.widths[level]
         total += _up_parameters(spec, level)
-        total += _conv_norm(spec, level, 2 * width) + (count - 1) * _conv_norm(spec, level, width)
+        total += _conv_norm(spec, level, _joined(spec) * width) + (count - 1) * _conv_norm(spec, level, width)
     return total + sum((spec.widths[level] + 1) * spec.out_channels for level in range(_heads(spec)))
 
 
@@ -139,7 +139,7 @@ def stages(spec: NetSpec, patch: Triple, batch: int, *, precision_bytes: int = 4
         yield Stage(entry, inner, size)
     for level in reversed(range(len(spec.decoder_blocks))):
         size = sizes[level]
-        yield Stage(2 * size, (2 * spec.decoder_blocks[level] - 1) * size, size)
+        yield Stage(_joined(spec) * size, (2 * spec.decoder_blocks[level] - 1) * size, size)
 
 
 def _pooled(spec: NetSpec, above: int, precision_bytes: int) -> int:
@@ -181,6 +181,11 @@ def _up_parameters(spec: NetSpec, level: int) -> int:
     fine, coarse = spec.widths[level], spec.widths[level + 1]
     learned = spec.params.get("up", DEFAULT_UP) == "transpose"
     return fine * coarse * (_volume(_stride(spec, level + 1)) if learned else 1) + fine
+
+
+def _joined(spec: NetSpec) -> int:
+    """Widths that a decoder stage starts from: its own and the skip connection's, unless they are summed."""
+    return 1 if spec.params.get("join") == "add" else 2
 
 
 def _heads(spec: NetSpec) -> int:
