@@ -42,6 +42,8 @@ def render_evaluation(
     )
 
 
-def write_evaluation(report: Report, path: str | Path, *, labels: LabelSpace | None = None) -> Path:
+def write_evaluation(
+    report: Report, path: str | Path, *, labels: LabelSpace | None = None, receipt: Mapping[str, Any] | None = None
+) -> Path:
     """Render to `path`; the file appears only when whole."""
-    return write_text(render_evaluation(report, labels=labels), path)
+    return write_text(render_evaluation(report, labels=labels, receipt=receipt), path)
