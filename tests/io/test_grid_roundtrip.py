@@ -7,7 +7,7 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 
 from segwright import io
 from segwright.core.geometry import Geometry

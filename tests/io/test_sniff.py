@@ -52,6 +52,7 @@ def test_folders_and_strangers(tmp_path):
 
 
 def test_import_is_light():
-    code = "import sys, segwright.io; print([m for m in ('nibabel','SimpleITK','pydicom','zarr','torch') if m in sys.modules])"
+    heavy = ("nibabel", "SimpleITK", "pydicom", "zarr", "PIL", "torch")
+    code = f"import sys, segwright.io; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -104,7 +104,9 @@ def test_time_without_depth(tmp_path):
 
 def test_damage(tmp_path):
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.random.default_rng(0).integers(0, 9, (3, 64, 64)), compression="zlib", photometric="minisblack")
+    tifffile.imwrite(
+        path, np.random.default_rng(0).integers(0, 9, (3, 64, 64)), compression="zlib", photometric="minisblack"
+    )
     whole = path.read_bytes()
     for length in (6, 100, len(whole) // 2):
         path.write_bytes(whole[:length])

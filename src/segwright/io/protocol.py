@@ -95,14 +95,14 @@ def encoding(path: str | Path, family: str) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """Kind and first line of an exception.
+    """Kind of an exception and its telling line: the one marked as error, else the first.
 
     Example:
         >>> reason(ValueError("bad magic"))
         'ValueError: bad magic'
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = max(lines, key=len) if len(lines) > 1 else "".join(lines)
+    text = next((line for line in lines if "ERROR" in line), lines[0] if lines else "")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from xml.etree import ElementTree
@@ -19,8 +22,7 @@ from segwright.io.axes import Axes
 from segwright.io.protocol import MENDED, Format, decoding, lazy_stored, make_header, same_format
 from segwright.io.sniff import suffix_of
 
-# Complaints about damaged tags would be printed; damage that matters raises below.
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+_LOG = logging.getLogger("tifffile")
 
 _RGB = ("red", "green", "blue")
 _MM = {"nm": 1e-6, "µm": 1e-3, "\u03bcm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3}
@@ -30,8 +32,9 @@ _MM |= {"\\u00b5m": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter"
 def read(path: Path, key: str | None = None) -> Volume:
     """Open the first series of a TIFF: pages are z unless the file says otherwise; samples, C and T are channels."""
     with decoding(path, "TIFF"):
-        with tifffile.TiffFile(path) as tif:
+        with _complaints() as heard, tifffile.TiffFile(path) as tif:
             series = _first_series(tif, path)
+            _demand_whole(series, heard, path)
             stored = tuple(int(n) for n in series.shape)
             axes, warnings = _axes(series)
             page = series.keyframe
@@ -40,6 +43,7 @@ def read(path: Path, key: str | None = None) -> Volume:
             spacing, affine = _spacing(tif, page)
             paged = axes.letters == "zyx" and len(series.pages) == stored[0]
             kind = "imagej" if tif.is_imagej else "ome" if tif.is_ome else ""
+            warnings += heard
             if len(tif.series) > 1:
                 warnings.append(f"The file holds {len(tif.series)} series of different shapes; the first is used.")
         if invert:
@@ -54,6 +58,41 @@ def read(path: Path, key: str | None = None) -> Volume:
         data, names = _without_alpha(data, axes, stored, warnings)
         header = make_header("tiff", path, axes=axes.letters, kind=kind, warnings=warnings)
         return Volume(data, geometry, names, header)
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """What tifffile reports as errors in this thread; it goes on after damage and only logs it."""
+    heard: list[str] = []
+    thread = threading.get_ident()
+    handler = logging.Handler(logging.ERROR)
+    handler.addFilter(lambda record: record.thread == thread)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    _LOG.addHandler(handler)
+    try:
+        yield heard
+    finally:
+        _LOG.removeHandler(handler)
+
+
+def _demand_whole(series: Any, heard: list[str], path: Path) -> None:
+    """Refuse a file whose pages end early; without this a cut stack reads as a shorter one."""
+    size = path.stat().st_size
+    ends = [
+        offset + count
+        for page in series.pages
+        if page is not None
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)
+    ]
+    lost = [text for text in heard if "invalid page offset" in text or "reshape" in text or "corrupted" in text]
+    if lost or max(ends, default=0) > size:
+        raise ReadError(
+            "The TIFF is cut off or damaged.",
+            expected=None if lost else f"{max(ends)} bytes",
+            came=lost[0] if lost else f"{size} bytes",
+            where=path,
+            cure=MENDED,
+        )
 
 
 def _first_series(tif: tifffile.TiffFile, path: Path) -> Any:
@@ -93,7 +132,7 @@ def _axes(series: Any) -> tuple[Axes, list[str]]:
 
 def _decode(path: Path, index: Index, *, paged: bool, invert: bool) -> NDArray[Any]:
     """Voxels in stored order, page by page where slices are pages."""
-    with tifffile.TiffFile(path) as tif:
+    with _complaints(), tifffile.TiffFile(path) as tif:
         series: Any = tif.series[0]
         if paged:
             pages = [series.pages[i].asarray()[index[1:]] for i in range(index[0].start, index[0].stop)]
