@@ -75,10 +75,11 @@ def test_contract_scores_and_loss(name):
     assert bind_loss(PartChoice(name=target.default_loss))(logits, onehot).isfinite()
 
 
+@pytest.mark.parametrize("shape", [(5, 6, 7), (2, 300, 257), (1, 1, 70000)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, np.uint8])
-def test_classes_decode_equals_argmax(dtype):
+def test_classes_decode_equals_argmax(dtype, shape):
     rng = np.random.default_rng(0)
-    scores = (rng.random((8, 5, 6, 7)) * 200).astype(dtype)
+    scores = (rng.random((8, *shape)) * 200).astype(dtype)
     decoded = build_target("classes", space("exclusive", 7)).decode(scores)
     assert np.array_equal(decoded[0], scores.argmax(0))
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segwright.core.box import tile
 from segwright.core.errors import LabelError, PlanError
 from segwright.core.labels import LabelSpace
 from segwright.targets.protocol import Scores
@@ -53,15 +54,26 @@ class ClassesTarget:
     def decode(self, scores: NDArray[Any]) -> NDArray[np.int16]:
         """The channel with the largest score, `(1, z, y, x)`; the lowest number wins a tie.
 
-        Channels are compared one by one: NumPy's own argmax over the first axis copies all of them.
+        Works block by block, within the processor's cache; NumPy's own argmax over the first axis copies all scores.
         """
-        best = np.array(scores[0])
-        labels = np.zeros((1, *best.shape), dtype=np.int16)
-        for channel in range(1, self.channels):
-            larger = scores[channel] > best
-            np.copyto(labels[0], channel, where=larger)
-            np.copyto(best, scores[channel], where=larger)
+        shape = scores.shape[1:]
+        labels = np.zeros((1, *shape), dtype=np.int16)
+        rows = max(1, BLOCK // max(1, shape[2]))
+        for box in tile(shape, (1, rows, max(1, shape[2]))):
+            _largest(scores[:, *box.slices], out=labels[0, *box.slices])
         return labels
+
+
+#: Voxels compared at a time when decoding.
+BLOCK = 1 << 15
+
+
+def _largest(scores: NDArray[Any], *, out: NDArray[np.int16]) -> None:
+    """Raise `out`, zeros at first, to the number of the channel with the largest score."""
+    best = scores[0].copy()
+    for channel in range(1, len(scores)):
+        np.maximum(out, (scores[channel] > best) * np.int16(channel), out=out)
+        np.maximum(best, scores[channel], out=best)
 
 
 def refuse_outside(low: int, high: int, highest: int) -> None:
