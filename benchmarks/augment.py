@@ -56,17 +56,21 @@ def batch(shape: tuple[int, ...], device: str) -> tuple[torch.Tensor, torch.Tens
 
 
 def milliseconds(augmenter: Augmenter, shape: tuple[int, ...], device: str, repeats: int) -> dict[str, float]:
-    """Median and quartiles over batches with different random numbers; the median bears other work on the machine."""
+    """Median and quartiles of clock time over batches with different random numbers, and median processor time.
+
+    With one thread, processor time hardly depends on what else the machine is doing.
+    """
     image, label = batch(shape, device)
-    taken = []
+    taken, busy = [], []
     for number in range(repeats + 3):
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         augmenter(image, label, derive(0, "benchmark", number))
         if device == "cuda":
             torch.cuda.synchronize()
         taken.append(1e3 * (time.perf_counter() - start))
+        busy.append(1e3 * (time.process_time() - used))
     low, median, high = (round(float(value), 2) for value in np.quantile(taken[3:], (0.25, 0.5, 0.75)))
-    return {"median": median, "low": low, "high": high}
+    return {"median": median, "low": low, "high": high, "processor": round(float(np.median(busy[3:])), 2)}
 
 
 def main() -> None:
@@ -90,9 +94,14 @@ def main() -> None:
                 **milliseconds(augmenter, shape, options.device, options.repeats),
             }
             rows.append(row)
-            print(f"{shape!s:24} {name:16} {row['median']:9.2f} ms  ({row['low']:.2f} to {row['high']:.2f})")
+            spread = f"({row['low']:.2f} to {row['high']:.2f})"
+            print(f"{shape!s:24} {name:16} {row['median']:9.2f} ms {spread:22} processor {row['processor']:.2f} ms")
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    known[options.device] = {"machine": machine(options.device), "unit": "ms a batch", "rows": rows}
+    known[f"{options.device}, {options.threads} threads"] = {
+        "machine": machine(options.device),
+        "unit": "ms a batch",
+        "rows": rows,
+    }
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(known, indent=1) + "\n")
 
