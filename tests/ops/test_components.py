@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage import measure
 
 from segwright.core.errors import UsageError
-from segwright.ops.components import component_sizes, enclosing_box, label_components, largest_component
+from segwright.ops.components import component_sizes, enclosing_box, label_components, largest_component, number_boxes
 
 RANKS = {6: 1, 18: 2, 26: 3}
 
@@ -75,3 +75,9 @@ def test_enclosing_box_joins_masks_and_says_nothing_for_none() -> None:
     a[2, 0, 4] = True
     box = enclosing_box(a, b)
     assert box is not None and box.start == (1, 0, 3) and box.stop == (3, 3, 5)
+
+
+def test_boxes_of_numbers_are_those_of_their_masks() -> None:
+    numbered = np.random.default_rng(0).integers(-1, 4, (4, 6, 7)).astype(np.int16)
+    numbered[numbered == 2] = 0
+    assert number_boxes(numbered, 3) == [enclosing_box(numbered == value) for value in (1, 2, 3)]

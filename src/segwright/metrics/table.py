@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from segwright.core.box import Box
 from segwright.core.errors import GeometryError
@@ -16,7 +15,7 @@ from segwright.core.labels import IGNORE, LabelSpace
 from segwright.metrics import DEFAULT_METRICS, METRICS
 from segwright.metrics.metric import Metric, from_function
 from segwright.metrics.pair import Pair
-from segwright.ops.components import enclosing_box
+from segwright.ops.components import enclosing_box, join_boxes, number_boxes
 
 
 class CaseScore(NamedTuple):
@@ -96,15 +95,13 @@ def _masks(
     space: LabelSpace, reference: NDArray[Any], prediction: NDArray[Any]
 ) -> Iterator[tuple[str, NDArray[np.bool_], NDArray[np.bool_]]]:
     """Masks of every structure and region, cut to a box that holds them in both arrays."""
-    boxes = [_joint(*both) for both in zip(_boxes(space, reference), _boxes(space, prediction), strict=True)]
+    boxes = [join_boxes(*both) for both in zip(_boxes(space, reference), _boxes(space, prediction), strict=True)]
     counted = ~space.ignored(reference) if reference.min(initial=0) == IGNORE else None
     parts: dict[str, tuple[int, ...]] = {name: (i,) for i, name in enumerate(space.names)}
     for region, members in space.regions.items():
         parts[region] = tuple(space.names.index(member) for member in members)
     for name, indices in parts.items():
-        box: Box | None = None
-        for index in indices:
-            box = _joint(box, boxes[index])
+        box = join_boxes(*(boxes[index] for index in indices))
         where = box.slices if box else (slice(0, 0),) * 3
         first, second = (_union(space, labels[(slice(None), *where)], indices) for labels in (reference, prediction))
         if counted is not None:
@@ -114,20 +111,9 @@ def _masks(
 
 def _boxes(space: LabelSpace, labels: NDArray[Any]) -> list[Box | None]:
     """A box around each structure; one pass for all of them where they are exclusive."""
-    if not space.exclusive:
-        return [enclosing_box(plane == 1) for plane in labels]
-    found: list[Any] = ndimage.find_objects(labels[0], max_label=len(space.structures))
-    return [
-        Box(tuple(part.start for part in slices), tuple(part.stop for part in slices)) if slices else None
-        for slices in found
-    ]
-
-
-def _joint(first: Box | None, second: Box | None) -> Box | None:
-    if first is None or second is None:
-        return first or second
-    pairs = zip(first.start, second.start, strict=True), zip(first.stop, second.stop, strict=True)
-    return Box(tuple(map(min, pairs[0])), tuple(map(max, pairs[1])))
+    if space.exclusive:
+        return number_boxes(labels[0], len(space.structures))
+    return [enclosing_box(plane == 1) for plane in labels]
 
 
 def _union(space: LabelSpace, labels: NDArray[Any], indices: Sequence[int]) -> NDArray[np.bool_]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import cc3d
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from segwright.core.box import Box
 from segwright.core.errors import UsageError
@@ -76,12 +77,36 @@ def enclosing_box(*masks: NDArray[np.bool_]) -> Box | None:
         >>> enclosing_box(np.array([[[0, 1, 0]]], bool), np.array([[[0, 0, 1]]], bool))
         Box(start=(0, 0, 1), stop=(1, 1, 3))
     """
-    boxes = [box for box in map(_box, masks) if box is not None]
-    if not boxes:
+    return join_boxes(*map(_box, masks))
+
+
+def join_boxes(*boxes: Box | None) -> Box | None:
+    """The smallest box that holds all boxes given; `None` if there is none.
+
+    Example:
+        >>> join_boxes(Box((0, 1), (1, 2)), None, Box((0, 4), (2, 5)))
+        Box(start=(0, 1), stop=(2, 5))
+    """
+    known = [box for box in boxes if box is not None]
+    if not known:
         return None
-    start = np.min([box.start for box in boxes], axis=0)
-    stop = np.max([box.stop for box in boxes], axis=0)
-    return Box(tuple(start.tolist()), tuple(stop.tolist()))
+    start = tuple(map(min, *(box.start for box in known))) if len(known) > 1 else known[0].start
+    stop = tuple(map(max, *(box.stop for box in known))) if len(known) > 1 else known[0].stop
+    return Box(start, stop)
+
+
+def number_boxes(numbered: NDArray[Any], count: int) -> list[Box | None]:
+    """The box around each of the numbers 1 to `count` of an array, in one pass; `None` where a number is absent.
+
+    Example:
+        >>> number_boxes(np.array([[[0, 2, 2]]]), 2)
+        [None, Box(start=(0, 0, 1), stop=(1, 1, 3))]
+    """
+    found: list[Any] = ndimage.find_objects(numbered, max_label=count)
+    return [
+        Box(tuple(part.start for part in slices), tuple(part.stop for part in slices)) if slices else None
+        for slices in found
+    ]
 
 
 def _box(mask: NDArray[np.bool_]) -> Box | None:

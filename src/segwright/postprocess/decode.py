@@ -58,9 +58,24 @@ def decode(
     return np.stack([plane >= limit for plane, limit in zip(scores, limits, strict=True)]).astype(space.dtype)
 
 
+def total_score(scores: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Sum over structures of scores `(K, ...)`, plane by plane; holds up to 257 of them."""
+    total = np.zeros(scores.shape[1:], np.uint16)
+    for plane in scores:
+        total += plane
+    return total
+
+
 def _best(scores: NDArray[np.uint8], foreground: float | None) -> NDArray[np.int16]:
     """Winning structure (from 1) or 0, for scores `(K, y, x)`."""
-    total = scores.sum(axis=0, dtype=np.int32)
-    best = scores.argmax(axis=0)
-    wins = scores.max(axis=0) > FULL - total if foreground is None else total >= foreground * FULL
-    return np.where(wins & (total > 0), best + 1, 0).astype(np.int16)
+    total = total_score(scores)
+    least = 0.5 if foreground is None else foreground  # less than half can never beat the background
+    y, x = np.nonzero(total >= max(1.0, least * FULL))
+    labels = np.zeros(total.shape, np.int16)
+    likely = scores[:, y, x]
+    best = likely.argmax(axis=0)
+    if foreground is None:
+        beaten = likely.max(axis=0, initial=0).astype(np.int32) + total[y, x] <= FULL
+        best[beaten] = -1
+    labels[y, x] = best + 1
+    return labels

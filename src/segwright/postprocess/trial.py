@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from segwright.core.box import Box
 from segwright.core.labels import IGNORE, LabelSpace
-from segwright.ops.components import enclosing_box
+from segwright.ops.components import enclosing_box, join_boxes, number_boxes
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores, load_step
-from segwright.postprocess.decode import FULL
+from segwright.postprocess.decode import FULL, total_score
 from segwright.postprocess.step import Labels
+
+#: No threshold is tried below this score, so nothing outside matters.
+LOWEST = 0.1
 
 Mask = NDArray[np.bool_]
 
@@ -89,9 +92,12 @@ class Scene:
 
     def __init__(self, case: Any, space: LabelSpace, chain: Chain, score: Callable[..., float | None]) -> None:
         self.space, self.chain, self.score = space, chain, score
-        self.geometry = case.geometry
-        self.scores: NDArray[np.uint8] = case.scores()
-        self.reference: Labels = case.reference()
+        scores, reference = case.scores(), case.reference()
+        box = enclosing_box(total_score(scores) >= LOWEST * FULL, (reference > 0).any(axis=0))
+        box = (box or Box((0, 0, 0), (1, 1, 1))).grow((1, 1, 1)).clip(case.geometry.shape)
+        self.geometry = case.geometry.crop(box)
+        self.scores: NDArray[np.uint8] = scores[(slice(None), *box.slices)]
+        self.reference: Labels = reference[(slice(None), *box.slices)]
         self.labels = apply_to_scores(chain, self.scores, space, geometry=self.geometry)
         ignored = self.reference.min(initial=0) == IGNORE
         self.counted: Mask | None = ~space.ignored(self.reference) if ignored else None
@@ -109,7 +115,12 @@ class Scene:
             mask = self._local(trial, crop)
             return 0.0 if np.array_equal(mask, crop.mask) else self._value(crop, mask) - float(self.base[indices[0]])
         labels = self._whole(trial)
-        return float(np.mean([self._whole_value(labels, index) - self.base[index] for index in indices]))
+        boxes: Sequence[Box | None]
+        if self.space.exclusive:
+            boxes = number_boxes(labels[0], len(self.space.structures))
+        else:
+            boxes = [enclosing_box(plane == 1) for plane in labels]
+        return float(np.mean([self._whole_value(labels, i, boxes[i]) - self.base[i] for i in indices]))
 
     def _whole(self, trial: Trial) -> Labels:
         if trial.step is not None:
@@ -136,16 +147,17 @@ class Scene:
         """The structure in prediction and reference, with whatever a low threshold would add."""
         if index not in self._crops:
             mask, reference = self.space.mask(self.labels, index), self.space.mask(self.reference, index)
-            likely = self.scores[index] >= 0.1 * FULL
+            likely = self.scores[index] >= LOWEST * FULL
             box = enclosing_box(mask, reference, likely) or Box((0, 0, 0), (1, 1, 1))
             box = box.grow((1, 1, 1)).clip(mask.shape)
             self._crops[index] = Crop(index, box, mask[box.slices], reference[box.slices])
         return self._crops[index]
 
-    def _whole_value(self, labels: Labels, index: int) -> float:
-        """Value of a structure in whole labels, which may lie outside its box."""
-        box = Box.whole(self.geometry.shape)
-        mask, reference = self.space.mask(labels, index), self.space.mask(self.reference, index)
+    def _whole_value(self, labels: Labels, index: int, found: Box | None) -> float:
+        """Value of a structure in whole labels, which may reach beyond its first box."""
+        box = join_boxes(self._crop(index).box, found) or self._crop(index).box
+        where = (slice(None), *box.slices)
+        mask, reference = self.space.mask(labels[where], index), self.space.mask(self.reference[where], index)
         return self._value(Crop(index, box, mask, reference), mask)
 
     def _value(self, crop: Crop, mask: Mask) -> float:
