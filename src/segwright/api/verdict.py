@@ -97,7 +97,7 @@ def _content(run: Run, cases: list[JudgedCase], report: Report, chosen: Postproc
         split=run.split,
         report=report,
         log=run.log(),
-        postprocess=_told(chosen),
+        postprocess=chosen if chosen.candidates else None,
         worst=_worst(cases, report, chosen.chain),
         commands={
             "Segment new scans": f"segwright predict {run.model_folder} -i new/ -o out/",
@@ -112,24 +112,6 @@ def _content(run: Run, cases: list[JudgedCase], report: Report, chosen: Postproc
             "machine": describe_machine(),
         },
     )
-
-
-def _told(chosen: Postprocess) -> dict[str, Any]:
-    """The search as the page shows it."""
-    rows = [
-        {
-            "name": row.change,
-            "structure": row.structure,
-            "gain": row.gain,
-            "se": row.error,
-            "nested_gain": row.nested,
-            "accepted": row.accepted,
-            "why": row.reason,
-        }
-        for row in chosen.candidates
-    ]
-    steps = [] if chosen.chain == Chain() else str(chosen.chain).split("; ")
-    return {"chosen": steps, "candidates": rows, "why": " ".join(chosen.notes)}
 
 
 def _worst(cases: list[JudgedCase], report: Report, chain: Chain) -> list[WorstCase]:
