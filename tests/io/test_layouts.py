@@ -146,6 +146,50 @@ def test_mask_folder_a_case(tmp_path: Path) -> None:
     loads(dataset)
 
 
+def test_structures_named_in_the_files_of_the_label_folder(tmp_path: Path) -> None:
+    for i in range(4):
+        png(tmp_path / f"scans/J{i}.png", picture(i))
+        png(tmp_path / f"annotations/J{i}_heart.png", mask(at=4))
+        png(tmp_path / f"annotations/J{i}_lung.png", mask(at=14))
+    dataset = open_dataset(tmp_path)
+    assert dataset.labels.names == ("heart", "lung")
+    loads(dataset)
+
+
+def test_several_frames_a_patient_folder_are_cases_of_one_group(tmp_path: Path) -> None:
+    for i in range(7):
+        name = f"patient{i:03d}"
+        nii(tmp_path / f"{name}/{name}_4d.nii.gz", np.stack([scan3(i)] * 3, axis=-1))
+        for frame in (1, 7 + i % 3):
+            nii(tmp_path / f"{name}/{name}_frame{frame:02d}.nii.gz", scan3(i))
+            nii(tmp_path / f"{name}/{name}_frame{frame:02d}_gt.nii.gz", label3(1, 2))
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.labelled) == 14
+    assert dataset.channels == ("grey",)
+    assert len({case.group for case in dataset.cases}) == 7
+
+
+def test_one_mask_file_an_object_is_united(tmp_path: Path) -> None:
+    for i in range(6):
+        png(tmp_path / f"h{i}/images/h{i}.png", picture(i))
+        for k in range(5):
+            png(tmp_path / f"h{i}/masks/{hash((i, k)):x}.png", mask(at=2 * k))
+    dataset = open_dataset(tmp_path)
+    assert dataset.labels.names == ("foreground",)
+    loads(dataset)
+
+
+def test_series_with_sections_as_label(tmp_path: Path, shared_data: Find) -> None:
+    for name in ("1", "2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "DICOM_anon").symlink_to(shared_data("odd") / "dicom-series")
+        for z in range(20):
+            png(tmp_path / name / f"Ground/IMG-{z:03d}.png", np.pad(mask(63), ((0, 488), (0, 492))))
+    dataset = open_dataset(tmp_path)
+    assert (dataset.layout, len(dataset.labelled), dataset.modality) == ("patients", 2, "ct")
+    loads(dataset)
+
+
 def test_train_and_test_parts_are_put_together_and_told(tmp_path: Path) -> None:
     for part in ("train", "test"):
         for i in range(2):
@@ -501,6 +545,20 @@ class TestPrediction:
             png(tmp_path / f"masks/c{i}.png", mask())
         dataset = open_images(tmp_path, ("grey",))
         assert next((c.id, c.images[0].path, c.label) for c in dataset.cases) == ("c0", "images/c0.png", ())
+
+    def test_image_beside_its_label_in_one_file(self, tmp_path: Path) -> None:
+        savemat(tmp_path / "c.mat", {"I": scan3(), "GT": label3(1)})
+        for place in (tmp_path, tmp_path / "c.mat"):
+            dataset = open_images(place, ("grey",))
+            assert [(s.path, s.key) for s in dataset.cases[0].images] == [("c.mat", "I")]
+            assert load_image(dataset, dataset.cases[0]).geometry.shape == (6, 8, 9)
+
+    def test_sections_are_one_scan(self, tmp_path: Path) -> None:
+        for i, plane in enumerate(smooth_stack()):
+            png(tmp_path / f"raw/p{i:02d}.png", plane)
+        dataset = open_images(tmp_path / "raw", ("grey",))
+        assert len(dataset.cases) == 1
+        assert load_image(dataset, dataset.cases[0]).geometry.shape == (10, 40, 40)
 
     def test_nothing_to_predict(self, tmp_path: Path) -> None:
         with pytest.raises(LayoutError, match="No scans"):

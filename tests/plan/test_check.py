@@ -101,6 +101,12 @@ def test_unreadable_file(folder: Path) -> None:
     assert only(folder, "unreadable-label", "error").where == "c3"
 
 
+def test_faults_of_unlabelled_scans_do_not_stop(folder: Path) -> None:
+    (folder / "images/c2.nii.gz").write_bytes(b"\x1f\x8bbroken")
+    (folder / "masks/c2.nii.gz").unlink()
+    assert only(folder, "unreadable-image", "warning").where == "c2"
+
+
 def test_other_shape_and_other_place(folder: Path) -> None:
     save(folder / "masks/c0.nii.gz", label()[:-1])
     assert "(9, 8, 6)" in only(folder, "grid-mismatch", "error").what

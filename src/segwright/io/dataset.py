@@ -7,14 +7,27 @@ from collections import Counter
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset, Source
-from segwright.core.errors import LayoutError, UsageError
+from segwright.core.errors import LayoutError, ReadError, UsageError
 from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.channels import with_channels
+from segwright.io.layouts.container import roles_of_keys
 from segwright.io.layouts.groups import with_groups
 from segwright.io.layouts.listing import draft, unique_ids
 from segwright.io.layouts.names import role, safe_id, tokens
 from segwright.io.layouts.patients import unlabelled_leaves
-from segwright.io.layouts.scan import Item, items, relative, stem_of, subfolders, visible
+from segwright.io.layouts.scan import (
+    CONTAINERS,
+    Item,
+    files,
+    items,
+    relative,
+    sections_item,
+    stem_of,
+    subfolders,
+    suffix_of,
+    visible,
+)
+from segwright.io.layouts.sections import SECTIONS, one_stack
 from segwright.io.layouts.values import with_labels
 
 
@@ -63,7 +76,7 @@ def open_images(path: str | Path, channels: tuple[str, ...]) -> Dataset:
         raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
     place = place.resolve()
     root = place.parent if place.is_file() else place
-    cases = _scans(place, channels)
+    cases = tuple(_keyed(case, root) for case in _scans(place, channels))
     if not cases:
         raise LayoutError(
             "No scans were found.",
@@ -166,6 +179,10 @@ def _scans(place: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
     """Cases for prediction."""
     if place.is_file():
         return (Case(id=safe_id(stem_of(place)), images=(Source(path=place.name),), group=""),)
+    if SECTIONS.matches(place):
+        return tuple(case.model_copy(update={"label": ()}) for case in SECTIONS.open(place).cases)
+    if sections_item(place) is not None and one_stack(files(place)):
+        return (Case(id=safe_id(place.name), images=(Source(path="."),), group=""),)
     images = [child for child in subfolders(place) if role(child.name) == "image" and role_is_plain(child.name)]
     own = items(place)
     if not own and images:
@@ -180,6 +197,19 @@ def _scans(place: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
     if leaves:
         return unique_ids(_leaf_case(leaf, list(parts.items()), place, channels) for leaf, parts in leaves.items())
     return _by_channels([i for i in items(place, depth=3) if role(i.stem) != "label"], place, channels)
+
+
+def _keyed(case: Case, root: Path) -> Case:
+    """The case with the image's key named, where a file holds labels or other arrays as well."""
+    if len(case.images) != 1 or case.images[0].key or suffix_of(root / case.images[0].path) not in CONTAINERS:
+        return case
+    source = case.images[0]
+    try:
+        roles = roles_of_keys(root / source.path)
+    except ReadError:
+        return case  # reading it will say what is wrong
+    images = tuple(source.model_copy(update={"key": key}) for key in roles[0]) if roles else case.images
+    return case.model_copy(update={"images": images})
 
 
 def role_is_plain(name: str) -> bool:

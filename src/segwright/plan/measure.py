@@ -60,7 +60,8 @@ def _as_finding(error: SegwrightError, case: Case, part: str) -> Finding:
     code = next((code for kind, code in kinds.items() if isinstance(error, kind)), f"bad-{part}")
     told = [error.what, *(f"{key.capitalize()}: {value}." for key, value in error.details().items() if key != "cure")]
     cure = error.cure or "Repair the file, or take the case out of dataset.yaml."
-    return Finding(level="error", code=code, what=" ".join(told), where=case.id, cure=cure)
+    level: Level = "error" if case.label else "warning"  # an unlabelled scan is not learnt from
+    return Finding(level=level, code=code, what=" ".join(told), where=case.id, cure=cure)
 
 
 def _reader_findings(volume: Volume, case: Case) -> list[Finding]:

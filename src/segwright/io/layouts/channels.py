@@ -27,6 +27,7 @@ _WORDS = {
 def with_channels(dataset: Dataset) -> Dataset:
     """The dataset with channel names and modality, each as the layout stated it or as found in a sample."""
     cases = [case for case in dataset.cases if case.images]
+    cases = [case for case in cases if case.label] or cases
     some = _sample(dataset, cases[:: max(1, len(cases) // 6)][:6])
     notes = list(dataset.notes)
     channels = dataset.channels

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 
 LABEL_WORDS = frozenset(
-    """mask masks label labels labeled labelled lab lbl lbls seg segs segmentation segmentations segmented dseg gt gts
-    truth groundtruth ground annotation annotations annotated annot manual manuals target targets contour contours
-    roi rois reference references delineation delineations""".split()  # noqa: SIM905
+    """mask masks msk msks label labels labeled labelled lab lbl lbls seg segs segmentation segmentations segmented
+    dseg gt gts truth groundtruth ground annotation annotations annotated annot manual manuals target targets
+    contour contours roi rois reference references delineation delineations""".split()  # noqa: SIM905
 )
 IMAGE_WORDS = frozenset(
     """image images img imgs im ims raw scan scans data dataset input inputs volume volumes vol vols orig original

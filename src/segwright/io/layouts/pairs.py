@@ -12,6 +12,7 @@ from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names, unique_ids
 from segwright.io.layouts.names import match, role, safe_id, tokens
 from segwright.io.layouts.scan import Item, items, subfolders
+from segwright.io.layouts.suffix import label_sets
 
 _SPLITS = {"tr": "train", "ts": "test", "va": "val", "training": "train", "testing": "test", "valid": "val",
            "validation": "val", "train": "train", "test": "test", "val": "val"}  # fmt: skip
@@ -65,6 +66,7 @@ def _parts(folder: Path) -> dict[str, Arrangement]:
         groups.setdefault(_part_of(child.name), []).append(child)
     found = {name or "all": _arrange(group) for name, group in groups.items() if len(group) > 1}
     nested = {child.name: _arrange(subfolders(child)) for child in children if _part_of(child.name, whole=True)}
+    nested = {name: arrangement for name, arrangement in nested.items() if arrangement is not None}
     whole = {name: a for name, a in {**found, **nested}.items() if a is not None}
     return {name: a for name, a in whole.items() if a.label or a.structures}
 
@@ -86,6 +88,8 @@ def _arrange(folders: Sequence[Path]) -> Arrangement | None:
     unknown = [f for f in filled if roles[f] is None]
     if images and labels:
         labels += [f for f in unknown if _fits(filled[images[0]], filled[f]) and mostly_labels(filled[f])]
+    elif len(unknown) > 12:
+        return None
     else:
         judged = {folder: mostly_labels(filled[folder]) for folder in unknown}
         if not images:
@@ -116,7 +120,13 @@ def _fitted(images: list[Path], labels: list[Path], filled: dict[Path, list[Item
 
 
 def _structure_sets(images: list[Item], folder: Path, found: list[Item]) -> dict[str, list[Item]]:
-    """One mask folder a structure (`masks/heart/a.png`) or a case (`masks/a/heart.png`); empty if neither."""
+    """Several masks an image: a folder a structure (`masks/heart/a.png`) or a case (`masks/a/heart.png`), or by name
+    (`masks/a_heart.png`); empty if each image has one mask.
+    """
+    if len(found) > 1.5 * len(images) and all(item.path.parent == folder for item in found):
+        sets = label_sets(images, found)
+        names = structure_names(sets)
+        return {names[name]: inner for name, inner in sets.items()} if len(sets) > 1 else {}
     if any(item.path.parent == folder for item in found) or any("/" in item.stem for item in images):
         return {}
     children = {child.name: items(child) for child in subfolders(folder)}

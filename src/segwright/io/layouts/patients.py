@@ -61,22 +61,14 @@ PATIENTS = Patients()
 
 def _leaves(folder: Path) -> dict[Path, Leaf]:
     """Folders that hold several items, with each item under its name less the folder's; down to three levels."""
-    found: dict[Path, Leaf] = {}
-    for depth in (0, 1, 2, 3):
-        for leaf in _at_depth(folder, depth):
-            parts = _leaf(leaf)
-            if 2 <= len(parts) <= 40:
-                found[leaf] = parts
-        if found and (depth > 0 or len(found[folder]) <= 12):
-            return found if depth > 0 else _alone(found)
-    return found
-
-
-def _alone(found: dict[Path, Leaf]) -> dict[Path, Leaf]:
-    """The folder itself as the only case: wanted only where its files are not numbered cases of their own."""
-    parts = next(iter(found.values()))
-    labels = [name for name in parts if role(name) == "label"]
-    return found if len(labels) == 1 and len(parts) <= 5 and not _cases_by_number(parts) else {}
+    alone = _leaf(folder)
+    if 2 <= len(alone) <= 5 and sum(role(name) == "label" for name in alone) == 1 and not _cases_by_number(alone):
+        return {folder: alone}
+    for depth in (1, 2, 3):
+        found = {leaf: parts for leaf in _at_depth(folder, depth) if 2 <= len(parts := _leaf(leaf)) <= 40}
+        if found:
+            return found
+    return {}
 
 
 def _cases_by_number(parts: Leaf) -> bool:
@@ -92,16 +84,26 @@ def _at_depth(folder: Path, depth: int) -> list[Path]:
 
 
 def _leaf(folder: Path) -> Leaf:
-    """Items of a folder by bare name; subfolders that are a series or a stack of sections count as one item."""
+    """Items of a folder by bare name.
+
+    A subfolder that is a series is one item; beside other items, so is one that is a stack of sections, and the few
+    files of any other subfolder belong to the patient too.
+    """
     found = items(folder)
-    for child in subfolders(folder):
-        inner = items(child)
-        stack = sections_item(child)
-        if len(inner) == 1 and inner[0].kind == "series":
-            found.append(Item(child, child.name, "series"))
-        elif stack is not None:
-            found.append(stack)
-    return {_bare(item, folder): item for item in found}
+    children = [(child, items(child)) for child in subfolders(folder)]
+    series = [child for child, inner in children if len(inner) == 1 and inner[0].kind == "series"]
+    found += [Item(child, child.name, "series") for child in series]
+    if not found:
+        return {}
+    table = {_bare(item, folder): item for item in found}
+    for child, inner in children:
+        stack = None if child in series else sections_item(child)
+        if stack is not None:
+            table.setdefault(stack.stem, stack)
+        elif child not in series and len(inner) <= 8:
+            for item in inner:
+                table.setdefault(_bare(item, folder), item)
+    return table
 
 
 def _bare(item: Item, folder: Path) -> str:
@@ -118,13 +120,14 @@ def _bare(item: Item, folder: Path) -> str:
 def _roles(leaves: Mapping[Path, Leaf]) -> tuple[list[str], list[str]]:
     """Names of channels and of labels among those that at least a third of the folders have."""
     counts = Counter(name for parts in leaves.values() for name in parts)
-    names = sorted(name for name, count in counts.items() if count * 3 >= len(leaves))
+    least = max(min(2, len(leaves)), len(leaves) / 3)
+    names = sorted(name for name, count in counts.items() if count >= least)
     labels = [name for name in names if role(name) == "label"]
     unknown = [name for name in names if role(name) is None]
     judged = [n for n in unknown if mostly_labels([parts[n] for parts in leaves.values() if n in parts])]
     labels = sorted({*labels, *judged})
     images = [name for name in names if name not in labels]
-    if len(labels) > 1 and {strip_roles(name) for name in labels} == {strip_roles(name) for name in images}:
+    if len(labels) > 1 and {strip_roles(name) for name in labels} <= {strip_roles(name) for name in images}:
         return [], []  # each image has a label of its own: several cases a folder
     return (images, labels) if images else ([], [])
 

@@ -21,7 +21,7 @@ class Suffix:
         """Whether labels by name find their images."""
         try:
             images, labels = _divide(items(folder, depth=2))
-            sets = _sets(images, labels)
+            sets = label_sets(images, labels)
             return bool(sets)
         except (SegwrightError, OSError):
             return False
@@ -29,7 +29,7 @@ class Suffix:
     def open(self, folder: Path) -> Dataset:
         """Pairs by name; several labels an image are structures named by what else the name says."""
         images, labels = _divide(items(folder, depth=2))
-        sets = _sets(images, labels)
+        sets = label_sets(images, labels)
         if len(sets) == 1:
             channels, cases = pair_items(images, next(iter(sets.values())), folder)
         else:
@@ -49,7 +49,7 @@ def _divide(found: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     return [item for item in found if item not in labels], labels
 
 
-def _sets(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[Item]]:
+def label_sets(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[Item]]:
     """Labels by what their name adds to the image's; one set where each image has one label at most."""
     if not images or not labels:
         return {}

@@ -65,7 +65,8 @@ def _parts(folder: Path) -> tuple[list[Item], list[Item]] | None:
     names = [item.stem for item in masks]
     if {item.stem for item in images} & set(names):
         return None  # images beside their labels: pairs, not one case
-    return None if len(names) > 1 and numbered(names) else (images, masks)
+    planes = numbered(names) and (len(images) > 1 or images[0].kind == "series")
+    return None if planes else (images, masks)
 
 
 def _are_objects(stems: list[str], cases: int) -> bool:
