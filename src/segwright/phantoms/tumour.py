@@ -148,9 +148,9 @@ def _lesions(rng: np.random.Generator, organ: Field, grid: Grid) -> list[Lesion]
     for _ in range(count):
         spot = tuple(inside[int(rng.integers(len(inside)))])
         z, y, x = (float(axis[spot]) for axis in grid)
-        radius = rng.uniform(5.5, 8.5) / count ** (1 / 3)
-        a, b, c = (float(r) for r in radius * rng.uniform(0.85, 1.2, 3))
-        contrast = float(rng.choice([-1, 1], p=[0.8, 0.2]) * rng.uniform(0.22, 0.36))
+        radius = rng.uniform(7.0, 10.0) / count ** (1 / 3)
+        a, b, c = (float(r) for r in radius * rng.uniform(0.9, 1.12, 3))
+        contrast = float(rng.choice([-1, 1], p=[0.8, 0.2]) * rng.uniform(0.27, 0.40))
         lesions.append(Lesion((z, y, x), (a, b, c), contrast))
     return lesions
 
