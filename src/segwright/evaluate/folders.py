@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ def evaluate_folders(
         space: Meaning of the values; taken from the dataset, or from the values present in the references.
         metrics: Rows of the metrics table.
         tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
-        processes: Cases scored at the same time.
+        processes: Cases scored at the same time (by threads).
 
     Raises:
         LayoutError: A folder holds no labels, or not one name agrees.
@@ -82,7 +81,7 @@ def evaluate_folders(
 
 @dataclass(frozen=True)
 class Job:
-    """A case to load and score, light enough to send to another process."""
+    """A case to load and score; holds paths, no arrays."""
 
     case: str
     group: str
@@ -110,7 +109,7 @@ class Job:
 
 
 def score_job(job: Job, judge: Judge) -> list[Score]:
-    """Rows of one case; a module-level function so that other processes can call it."""
+    """Rows of one case."""
     return judge.score(job.load(judge.space))
 
 
@@ -119,8 +118,9 @@ def _score_all(jobs: Sequence[Job], judge: Judge, processes: int) -> Iterator[li
     if processes <= 1 or len(jobs) < 2:
         yield from map(work, jobs)
         return
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, jobs, chunksize=max(1, len(jobs) // (8 * processes)))
+    # threads, because a fresh process would import the caller's script again and cost more than most cases
+    with ThreadPoolExecutor(min(processes, len(jobs))) as pool:
+        yield from pool.map(work, jobs)
 
 
 def find_labels(folder: Path, cases: Collection[str] = ()) -> dict[str, Parts]:

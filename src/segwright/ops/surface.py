@@ -30,10 +30,11 @@ def border(mask: NDArray[np.bool_], axes: Sequence[int] | None = None) -> NDArra
     """
     inner = mask.copy()
     for axis in counting_axes(mask.shape) if axes is None else axes:
-        here, there = np.moveaxis(inner, axis, 0), np.moveaxis(mask, axis, 0)
-        here[1:] &= there[:-1]
-        here[:-1] &= there[1:]
-        here[0] = here[-1] = False
+        lead: tuple[slice, ...] = (slice(None),) * axis
+        ahead, back = (*lead, slice(1, None)), (*lead, slice(None, -1))
+        inner[ahead] &= mask[back]
+        inner[back] &= mask[ahead]
+        inner[(*lead, slice(0, 1))] = inner[(*lead, slice(-1, None))] = False
     return mask & ~inner
 
 
