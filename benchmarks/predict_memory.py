@@ -21,7 +21,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, PreparePlan, WindowPlan
 from segwright.core.volume import Volume
-from segwright.predict.window import predict_slabs
+from segwright.prediction.window import predict_slabs
 from segwright.prepare.pipeline import prepare_image
 from segwright.prepare.restore import ScoreRestorer
 

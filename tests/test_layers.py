@@ -16,9 +16,9 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "segwright"
 LAYERS = {
     **dict.fromkeys(["core"], 2),
     **dict.fromkeys(["io", "ops"], 3),
-    **dict.fromkeys(["plan", "prepare", "sample", "augment", "nets", "losses", "targets"], 4),
+    **dict.fromkeys(["planning", "prepare", "sample", "augment", "nets", "losses", "targets"], 4),
     **dict.fromkeys(["postprocess", "metrics", "phantoms"], 4),
-    **dict.fromkeys(["train", "predict", "evaluate", "report", "export"], 5),
+    **dict.fromkeys(["train", "prediction", "evaluation", "report", "export"], 5),
     "api": 6,
     **dict.fromkeys(["cli", "view", "serve"], 7),
 }
@@ -37,8 +37,8 @@ DOORS = {
     "edt": ["ops/distance.py"],
     "fastremap": ["ops/relabel.py"],
     "skimage": ["ops/"],
-    "lightning": ["train/", "predict/"],
-    "lightning_fabric": ["train/", "predict/"],
+    "lightning": ["train/"],
+    "lightning_fabric": ["train/"],
     "tensorboard": ["train/log.py"],
     "torch.utils.tensorboard": ["train/log.py"],
     "matplotlib": ["report/figures.py"],
@@ -52,7 +52,7 @@ DOORS = {
     "surface_distance": [],
 }
 
-NO_TORCH = ["core", "io", "ops", "plan", "metrics", "phantoms", "evaluate", "postprocess"]
+NO_TORCH = ["core", "io", "ops", "planning", "metrics", "phantoms", "evaluation", "postprocess"]
 
 MODULES = sorted(SRC.rglob("*.py"))
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from segwright.core.volume import Volume
     from segwright.io import read, write
     from segwright.io.dataset import open_dataset
-    from segwright.predict.model import Model
+    from segwright.prediction.model import Model
 
 _HOMES = {
     "Box": "segwright.core.box",
@@ -40,7 +40,7 @@ _HOMES = {
     "Geometry": "segwright.core.geometry",
     "Inspection": "segwright.core.finding",
     "LabelSpace": "segwright.core.labels",
-    "Model": "segwright.predict.model",
+    "Model": "segwright.prediction.model",
     "Plan": "segwright.core.plan",
     "Prediction": "segwright.core.prediction",
     "Predictions": "segwright.api.predict",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
-from segwright.plan.planner import MINUTES_CPU, MINUTES_GPU
+from segwright.planning.planner import MINUTES_CPU, MINUTES_GPU
 
 if TYPE_CHECKING:
     import torch

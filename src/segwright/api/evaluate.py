@@ -10,10 +10,10 @@ from segwright.core.case import Dataset
 from segwright.core.errors import UsageError
 from segwright.core.plan import Plan
 from segwright.core.report import Report
-from segwright.evaluate.folders import evaluate_folders
+from segwright.evaluation.folders import evaluate_folders
 
 if TYPE_CHECKING:
-    from segwright.evaluate.compare import Comparison
+    from segwright.evaluation.compare import Comparison
 
 
 def evaluate(
@@ -40,7 +40,7 @@ def _save(report: Report, path: Path) -> None:
     if path.suffix == ".json":
         report.save(path)
     elif path.suffix == ".csv":
-        from segwright.evaluate.csv import to_csv
+        from segwright.evaluation.csv import to_csv
 
         to_csv(report, path)
     elif path.suffix == ".html":
@@ -58,7 +58,7 @@ def compare(first: Report | str | Path, second: Report | str | Path) -> Comparis
         first: A report, its JSON file, or the folder of a run.
         second: Likewise.
     """
-    from segwright.evaluate.compare import compare as compare_reports
+    from segwright.evaluation.compare import compare as compare_reports
 
     return compare_reports(_load(first), _load(second))
 

@@ -20,8 +20,8 @@ from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
-from segwright.plan.fingerprint import Fingerprint, fingerprint
-from segwright.plan.split import make_split
+from segwright.planning.fingerprint import Fingerprint, fingerprint
+from segwright.planning.split import make_split
 
 if TYPE_CHECKING:
     import torch

@@ -11,7 +11,7 @@ from segwright.core.atomic import atomic_path
 
 def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> None:
     """Fill `out-of-fold/` for the validation cases of a finished fold; cases already there are kept."""
-    from segwright.predict.model import Model
+    from segwright.prediction.model import Model
 
     waiting = [case for case in run.split.folds[fold].validation if not run.scores_file(case).exists()]
     if not waiting:

@@ -12,11 +12,11 @@ from segwright.core.errors import IntegrityError
 from segwright.core.finding import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
-from segwright.plan.check import inspect as inspect_dataset
-from segwright.plan.fingerprint import Fingerprint, fingerprint
-from segwright.plan.machine import Machine, this_machine
-from segwright.plan.planner import Planner
-from segwright.plan.recipe_book import load_recipe
+from segwright.planning.check import inspect as inspect_dataset
+from segwright.planning.fingerprint import Fingerprint, fingerprint
+from segwright.planning.machine import Machine, this_machine
+from segwright.planning.planner import Planner
+from segwright.planning.recipe_book import load_recipe
 
 if TYPE_CHECKING:
     import torch

@@ -19,7 +19,7 @@ from segwright.core.volume import Volume
 from segwright.io.dataset import open_images
 
 if TYPE_CHECKING:
-    from segwright.predict.model import Model
+    from segwright.prediction.model import Model
 
 
 class Predicted(Part):
@@ -75,7 +75,7 @@ def predict(
     Raises:
         DataError: Some scans failed; the others are written, and all are listed in `predictions.json`.
     """
-    from segwright.predict.model import Model
+    from segwright.prediction.model import Model
 
     if not isinstance(model, Model):
         model = Model.load(model, device=device, folds=folds, **options)

@@ -14,7 +14,7 @@ from segwright.core.plan import Plan
 from segwright.core.report import Report
 
 if TYPE_CHECKING:
-    from segwright.predict.model import Model
+    from segwright.prediction.model import Model
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Run:
     @property
     def model(self) -> Model:
         """The deployable segmenter of all finished folds."""
-        from segwright.predict.model import Model
+        from segwright.prediction.model import Model
 
         return Model.load(self.folder / "model")
 

@@ -15,8 +15,8 @@ from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.receipt import describe_machine
 from segwright.api.run import Run
 from segwright.core.report import Report
-from segwright.evaluate.aggregate import MEAN
-from segwright.evaluate.score import LabelPair, evaluate_pairs
+from segwright.evaluation.aggregate import MEAN
+from segwright.evaluation.score import LabelPair, evaluate_pairs
 from segwright.export.bundle import write_bundle
 from segwright.io.load import load_image
 from segwright.metrics.table import score_case

@@ -75,7 +75,7 @@ def fold_numbers(texts: list[str] | None) -> list[int] | None:
 
 def recipe_fields(words: list[str], budget: str | None, folds: int | None, seed: int | None) -> dict[str, object]:
     """Overrides from `key=value` words and from flags."""
-    from segwright.plan.recipe_book import parse_overrides
+    from segwright.planning.recipe_book import parse_overrides
 
     fields: dict[str, object] = dict(parse_overrides(words))
     if budget is not None:

@@ -15,7 +15,7 @@ def recipes(
 ) -> None:
     """List recipes, or show one with every field."""
     from segwright.cli.output import emit
-    from segwright.plan.recipe_book import load_recipe, recipe_names
+    from segwright.planning.recipe_book import load_recipe, recipe_names
 
     if name is not None:
         recipe = load_recipe(name)

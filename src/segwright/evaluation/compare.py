@@ -1,0 +1,195 @@
+"""Is one run better than another? Differences on the same cases, with intervals and a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.document import Document, Part
+from segwright.core.errors import DataError
+from segwright.core.report import Report, Score
+from segwright.evaluation.aggregate import bootstrap_means
+from segwright.metrics.table import load_metric
+
+Key = tuple[str, str]
+
+
+class Difference(Part):
+    """Second minus first, for one structure and metric, over cases where both are defined.
+
+    Attributes:
+        first, second: Means over those cases.
+        mean: Mean difference; `low` and `high` its 95 % bootstrap interval by group, `None` below two groups.
+        p: Wilcoxon signed-rank test (two-sided) on mean differences of groups; 1 where nothing differs.
+        wins: Cases where the second run is better, as the metric's direction has it; `losses` where it is worse.
+        only_first: Cases defined in the first run only, for example because the second missed the structure.
+    """
+
+    structure: str
+    metric: str
+    first: float | None
+    second: float | None
+    mean: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    cases: int
+    groups: int
+    wins: int
+    losses: int
+    ties: int
+    only_first: int
+    only_second: int
+
+
+class Comparison(Document):
+    """All differences of two reports, with notes."""
+
+    filename: ClassVar[str] = "comparison.json"
+    first: str = ""
+    second: str = ""
+    rows: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()
+
+    def row(self, structure: str, metric: str) -> Difference | None:
+        """The row of that structure and metric, if any."""
+        return next((row for row in self.rows if (row.structure, row.metric) == (structure, metric)), None)
+
+
+def compare(first: Report, second: Report, *, only_common: bool = False, seed: int = 0) -> Comparison:
+    """Compare two reports case by case.
+
+    Args:
+        first: The run to beat.
+        second: The run in question.
+        only_common: Compare common cases where the reports differ in cases, instead of refusing.
+        seed: Of the bootstrap.
+
+    Raises:
+        DataError: The reports have no case in common, other cases (unless `only_common`), or other groups for them.
+    """
+    cases, notes = _common_cases(first, second, only_common)
+    groups = _groups(first, second, cases)
+    tables = _table(first, cases), _table(second, cases)
+    keys = [key for key in tables[0] if key in tables[1]]
+    left = sorted({f"{s} {m}" for s, m in set(tables[0]) ^ set(tables[1])})
+    if left:
+        notes.append(f"In one report only, not compared: {', '.join(left)}.")
+    rows = [_difference(key, tables[0][key], tables[1][key], groups, seed) for key in keys]
+    notes.append(f"{len(cases)} cases of {len(set(groups.values()))} groups; p is not corrected for many comparisons.")
+    return Comparison(first=first.title, second=second.title, rows=tuple(rows), notes=tuple(notes))
+
+
+def _common_cases(first: Report, second: Report, only_common: bool) -> tuple[set[str], list[str]]:
+    ours, theirs = ({row.case for row in report.scores} for report in (first, second))
+    common = ours & theirs
+    if not common:
+        raise DataError(
+            "The reports have no case in common.",
+            expected=f"cases such as {sorted(ours)[:3]}",
+            came=f"{sorted(theirs)[:3]}",
+            cure="Compare two evaluations of the same reference cases.",
+        )
+    if ours == theirs:
+        return common, []
+    text = f"{len(ours - theirs)} cases only in the first ({_few(ours - theirs)}), "
+    text += f"{len(theirs - ours)} only in the second ({_few(theirs - ours)})"
+    if not only_common:
+        cure = f"Evaluate both on the same cases, or allow comparing the {len(common)} common ones (only_common)."
+        raise DataError("The reports are of different cases.", came=text, cure=cure)
+    return common, [f"Only the {len(common)} common cases are compared: {text}."]
+
+
+def _few(names: set[str]) -> str:
+    return ", ".join([*sorted(names)[:3], *(["..."] if len(names) > 3 else [])]) or "none"
+
+
+def _groups(first: Report, second: Report, cases: set[str]) -> dict[str, str]:
+    ours, theirs = ({row.case: row.group for row in report.scores if row.case in cases} for report in (first, second))
+    differing = sorted(case for case in cases if ours[case] != theirs[case])
+    if differing:
+        case = differing[0]
+        raise DataError(
+            f"The reports put case {case!r} into different groups.",
+            expected=ours[case],
+            came=theirs[case],
+            cure="Evaluate both with the same dataset.",
+        )
+    return ours
+
+
+def _table(report: Report, cases: set[str]) -> dict[Key, dict[str, Score]]:
+    table: dict[Key, dict[str, Score]] = {}
+    for row in report.scores:
+        if row.case in cases:
+            table.setdefault((row.structure, row.metric), {})[row.case] = row
+    return table
+
+
+def _difference(
+    key: Key, first: dict[str, Score], second: dict[str, Score], groups: dict[str, str], seed: int
+) -> Difference:
+    pairs = [(case, first[case].value, second[case].value) for case in sorted(first) if case in second]
+    known = [(case, a, b) for case, a, b in pairs if a is not None and b is not None]
+    ours, theirs = (np.array([row[i] for row in known], dtype=np.float64) for i in (1, 2))
+    change = theirs - ours
+    sums, counts = _by_group([groups[case] for case, *_ in known], change)
+    low, high = bootstrap_means(sums[:, None], counts[:, None], seed=seed)
+    better = _improvement(key[1], ours, theirs)
+    several = len(sums) > 1
+    return Difference(
+        structure=key[0],
+        metric=key[1],
+        first=_mean(ours),
+        second=_mean(theirs),
+        mean=_mean(change),
+        low=float(low[0]) if several else None,
+        high=float(high[0]) if several else None,
+        p=signed_rank(sums / counts) if several else None,
+        cases=len(known),
+        groups=len(sums),
+        wins=int((better > 0).sum()),
+        losses=int((better < 0).sum()),
+        ties=int((better == 0).sum()),
+        only_first=sum(a is not None and b is None for _, a, b in pairs),
+        only_second=sum(a is None and b is not None for _, a, b in pairs),
+    )
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _by_group(names: Sequence[str], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum and count of the values of each group."""
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    sums, counts = np.zeros((2, len(place)))
+    for name, value in zip(names, values, strict=True):
+        sums[place[name]] += value
+        counts[place[name]] += 1
+    return sums, counts
+
+
+def _improvement(metric: str, first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Positive where the second is better; rounding noise is a tie."""
+    direction = load_metric(metric).direction
+    gain = second - first if direction == "higher" else first - second
+    if direction == "zero":
+        gain = np.abs(first) - np.abs(second)
+    return np.where(np.abs(gain) < 1e-12, 0.0, gain)
+
+
+def signed_rank(differences: NDArray[np.float64]) -> float:
+    """Two-sided p of the Wilcoxon signed-rank test, zeros left out; 1 where nothing differs.
+
+    Example:
+        >>> signed_rank(np.array([0.1, 0.2, 0.3, 0.4, 0.5]))
+        0.0625
+    """
+    from scipy.stats import wilcoxon  # loads slowly, and only comparisons need it
+
+    changed = differences[np.abs(differences) > 1e-12]
+    return float(wilcoxon(changed).pvalue) if len(changed) else 1.0

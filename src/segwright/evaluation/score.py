@@ -1,0 +1,169 @@
+"""Scores pairs of labels into the long table, and tells in words how it was done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from segwright.core.errors import SegwrightError, UsageError
+from segwright.core.geometry import Spacing
+from segwright.core.labels import LabelSpace
+from segwright.core.report import Report, Score
+from segwright.evaluation.aggregate import MEAN, RESAMPLES, aggregate, structure_means
+from segwright.metrics import DEFAULT_METRICS
+from segwright.metrics.edges import NOTES
+from segwright.metrics.metric import VOXEL_NOTE
+from segwright.metrics.table import load_metric, score_case, scored_names
+
+#: Notes that begin so mark cases that could not be scored at all.
+ERROR = "error: "
+
+EMPTY_RULE = (
+    "Empty masks: where reference and prediction are both empty, overlap and distances are undefined; where one is "
+    "empty, overlap is 0 and distances are undefined. Undefined values are counted as missing beside each mean; "
+    "'presence' tells how often a structure was rightly found or left out."
+)
+
+
+@dataclass(frozen=True)
+class LabelPair:
+    """A case to score.
+
+    Attributes:
+        case: Case id.
+        group: What is resampled together (patient).
+        spacing: mm a voxel; `None` where unknown.
+        reference: Canonical labels `(P, z, y, x)`.
+        prediction: Canonical labels on the same grid.
+        fold: The fold that predicted the case.
+        error: Why the case cannot be scored; then the arrays are `None`.
+    """
+
+    case: str
+    group: str
+    spacing: Spacing = (None, None, None)
+    reference: NDArray[Any] | None = None
+    prediction: NDArray[Any] | None = None
+    fold: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How pairs are scored.
+
+    Attributes:
+        space: Meaning of the labels.
+        metrics: Rows of the metrics table.
+        tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
+        seed: Of the bootstrap.
+    """
+
+    space: LabelSpace
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    tolerance: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.metrics:
+            load_metric(name)
+        if self.tolerance <= 0:
+            raise UsageError("The surface Dice tolerance must be positive.", came=self.tolerance)
+
+    def score(self, pair: LabelPair) -> list[Score]:
+        """Rows of one case, those of the mean over structures last; missing values throughout if it has an error."""
+        rows = self._rows(pair)
+        return [*rows, *structure_means(rows, self.space.names)]
+
+    def _rows(self, pair: LabelPair) -> list[Score]:
+        head: dict[str, Any] = {"case": pair.case, "group": pair.group, "fold": pair.fold}
+        if pair.error or pair.reference is None or pair.prediction is None:
+            note = ERROR + (pair.error or "no labels")
+            names = [(s, m) for s in scored_names(self.space) for m in self.metrics]
+            return [Score(**head, structure=s, metric=m, value=None, note=note) for s, m in names]
+        try:
+            found = score_case(
+                self.space,
+                pair.reference,
+                pair.prediction,
+                spacing=pair.spacing,
+                metrics=self.metrics,
+                tolerance=self.tolerance,
+            )
+        except SegwrightError as error:
+            return self._rows(LabelPair(pair.case, pair.group, fold=pair.fold, error=str(error)))
+        return [Score(**head, **row._asdict()) for row in found]
+
+    def report(self, scores: Iterable[Score], *, title: str = "", notes: Sequence[str] = ()) -> Report:
+        """The report of rows made by `score`, with aggregates and the rules in words."""
+        rows = tuple(scores)
+        return Report(
+            title=title,
+            scores=rows,
+            aggregates=aggregate(rows, seed=self.seed),
+            notes=(*notes, *self._rules(rows), *tell_missing(rows)),
+        )
+
+    def _rules(self, rows: Sequence[Score]) -> list[str]:
+        rules = [EMPTY_RULE]
+        if "surface_dice" in self.metrics:
+            rules.append(f"Surface Dice counts border voxels within {self.tolerance:g} mm of the other surface.")
+        groups = len({row.group for row in rows})
+        rules.append(f"Intervals: 95 % bootstrap of the mean, {RESAMPLES} draws of {groups} groups (patients).")
+        return rules
+
+
+def evaluate_pairs(
+    pairs: Iterable[LabelPair],
+    space: LabelSpace,
+    *,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    tolerance: float = 1.0,
+    title: str = "",
+    seed: int = 0,
+) -> Report:
+    """Score cases one after the other, so that an iterator which loads them holds one pair in memory.
+
+    Args:
+        pairs: Cases; one with `error` set becomes rows of missing values.
+        space: Meaning of the labels; its regions are scored too.
+        metrics: Rows of the metrics table.
+        tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
+        title: Of the report.
+        seed: Of the bootstrap.
+
+    Raises:
+        UsageError: A case id comes twice, or no case at all; an unknown metric.
+    """
+    judge = Judge(space, tuple(metrics), tolerance, seed)
+    rows: list[Score] = []
+    seen: set[str] = set()
+    for pair in pairs:
+        if pair.case in seen:
+            raise UsageError(f"Case {pair.case!r} comes twice.", cure="Give each case an id of its own.")
+        seen.add(pair.case)
+        rows += judge.score(pair)
+    if not rows:
+        raise UsageError("There is nothing to evaluate.", expected="at least one case and one structure")
+    return judge.report(rows, title=title)
+
+
+def tell_missing(rows: Sequence[Score]) -> list[str]:
+    """Sentences on cases with errors, masks that were empty, and units that differ from the usual."""
+    notes = []
+    failed = {row.case: row.note.removeprefix(ERROR) for row in rows if row.note.startswith(ERROR)}
+    cases = {row.case for row in rows}
+    if failed:
+        listed = "; ".join(f"{case}: {why}" for case, why in sorted(failed.items()))
+        notes.append(f"{len(failed)} of {len(cases)} cases could not be scored and are in no mean. {listed}")
+    emptied = {(row.case, row.structure, row.note) for row in rows if row.note in NOTES and row.structure != MEAN}
+    for why, count in sorted(Counter(note for *_, note in emptied).items()):
+        notes.append(f"{why.capitalize()} for {count} pairs of case and structure.")
+    unknown = {row.case for row in rows if row.note == VOXEL_NOTE}
+    if unknown:
+        notes.append(f"Spacing is unknown for {len(unknown)} of {len(cases)} cases: their lengths are in voxels.")
+    return notes

@@ -1,0 +1,218 @@
+"""The integrity check: one pass over all cases that says what is wrong, where, and how to put it right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from segwright.core.case import Dataset
+from segwright.core.errors import IntegrityError
+from segwright.core.finding import CaseFacts, Finding, Inspection
+from segwright.planning.measure import Level, measure
+
+_T = TypeVar("_T")
+_LISTED = 8
+_SPACING_FACTOR = 3.0
+_SCALE_FACTOR = 50.0
+_ORDER = {"error": 0, "warning": 1, "note": 2}
+
+
+def inspect(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> Inspection:
+    """Measure every case once and list all findings, errors first.
+
+    Args:
+        dataset: Cases, labelled or not.
+        progress: Called as `progress(done, total)` after each case.
+    """
+    findings: list[Finding] = list(_pairing(dataset))
+    facts: list[CaseFacts] = []
+    labels: dict[str, str] = {}
+    cases = [case for case in dataset.cases if case.images]
+    for done, case in enumerate(cases, start=1):
+        result = measure(dataset, case)
+        findings += result.findings
+        if result.facts is not None:
+            facts.append(result.facts)
+        if result.label_digest:
+            labels[case.id] = result.label_digest
+        if progress is not None:
+            progress(done, len(cases))
+    known = [fact for fact in facts if fact.case in labels]
+    findings += [*_structures(dataset, known), *_duplicates(facts, labels), *_geometry(facts), *_intensities(facts)]
+    findings += _label_table(dataset, known)
+    findings = sorted(_condensed(findings), key=lambda finding: _ORDER[finding.level])
+    return Inspection(findings=tuple(findings), facts=tuple(facts))
+
+
+def require(inspection: Inspection) -> None:
+    """Stop if the check found errors.
+
+    Raises:
+        IntegrityError: Names the first error and how many there are.
+    """
+    errors = inspection.errors
+    if errors:
+        more = f" ({len(errors) - 1} more errors)" if len(errors) > 1 else ""
+        raise IntegrityError(errors[0].what + more, where=errors[0].where or None, cure=errors[0].cure)
+
+
+def _finding(level: Level, code: str, what: str, where: str, cure: str) -> Finding:
+    return Finding(level=level, code=code, what=what, where=where, cure=cure)
+
+
+def _pairing(dataset: Dataset) -> Iterator[Finding]:
+    """Images without labels and labels without images."""
+    for case in dataset.cases:
+        if not case.images:
+            cure = "Add the image, or take the label away."
+            yield _finding("error", "no-image", "There is a label and no image.", case.id, cure)
+        elif not case.label:
+            cure = "Add a label, or leave it: unlabelled scans are not learnt from."
+            yield _finding("warning", "no-label", "There is an image and no label.", case.id, cure)
+    if not dataset.labelled:
+        cure = "Add labels, or correct the sources in dataset.yaml."
+        yield _finding("error", "no-labels", "No case has a label.", "", cure)
+
+
+def _structures(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+    """Structures that are nowhere or in few cases, and labels without any."""
+    for fact in facts:
+        if not any(fact.volumes.values()):
+            cure = "Nothing if the case truly shows no structure; else correct the label."
+            yield _finding("warning", "empty-label", "The label is empty.", fact.case, cure)
+    for name in dataset.labels.names if facts else ():
+        count = sum(fact.volumes.get(name, 0) > 0 for fact in facts)
+        if count == 0:
+            cure = "Correct its values under labels in dataset.yaml, or remove the structure."
+            yield _finding("error", "structure-absent", f"Structure {name!r} is in no case.", "", cure)
+        elif count < len(facts) and count < max(3, 0.05 * len(facts)):
+            what = f"Structure {name!r} is in {count} of {len(facts)} cases only."
+            cure = "Expect little of it: add cases that show it, or remove the structure."
+            yield _finding("warning", "structure-rare", what, "", cure)
+
+
+def _duplicates(facts: Sequence[CaseFacts], labels: dict[str, str]) -> Iterator[Finding]:
+    """Images that are equal voxel by voxel."""
+    first: dict[str, CaseFacts] = {}
+    for fact in facts:
+        if all(row[0] == row[4] for row in fact.percentiles):
+            continue  # constant images are reported as such
+        twin = first.setdefault(fact.digest, fact)
+        if twin is fact:
+            continue
+        what = f"The image equals that of case {twin.case!r} voxel by voxel"
+        one, other = labels.get(fact.case), labels.get(twin.case)
+        if one and other and one != other:
+            cure = "Keep one of the two: find out which label is right."
+            yield _finding("error", "duplicate-labels", f"{what}, but the labels differ.", fact.case, cure)
+        elif one and other and fact.group != twin.group:
+            cure = "Remove one of the two, or give both the same 'group' in dataset.yaml."
+            yield _finding("error", "leak", f"{what}, in another group: it would leak over folds.", fact.case, cure)
+        else:
+            yield _finding("warning", "duplicate", f"{what}.", fact.case, "Remove one of the two.")
+
+
+def _geometry(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+    """Cases whose grid is unlike the others'."""
+    planes = {fact.shape[0] == 1 for fact in facts}
+    if len(planes) == 2:
+        rest = [fact.case for fact in facts if (fact.shape[0] == 1) != (_usual([f.shape[0] == 1 for f in facts])[0])]
+        cure = "Keep single planes and volumes in datasets of their own."
+        yield _finding("error", "mixed-dimensions", "Single planes and volumes are mixed.", _list(rest), cure)
+        return
+    sizes = {fact.shape for fact in facts}
+    if planes == {True} and len(sizes) > 1:
+        low, high = (tuple(int(pick(f.shape[i] for f in facts)) for i in (1, 2)) for pick in (min, max))
+        cure = "Nothing: images are cut into patches of one size."
+        yield _finding("note", "sizes", f"Images differ in size, {low} to {high} pixels.", "", cure)
+    yield from _spacings(facts)
+    if planes == {False}:
+        yield from _orientations(facts)
+
+
+def _spacings(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+    """Spacings unknown in some cases, or far from the usual."""
+    unknown = [fact.case for fact in facts if None in fact.spacing[1:]]
+    if unknown and len(unknown) < len(facts):
+        cure = "Add the spacing to these files, or take them out."
+        yield _finding("warning", "spacing-unknown", "Some scans state no spacing.", _list(unknown), cure)
+    flat = all(fact.shape[0] == 1 for fact in facts)
+    known = [fact for fact in facts if None not in (fact.spacing[1:] if flat else fact.spacing)]
+    if len(known) < 3:
+        return
+    table = np.array([sorted(step or 1.0 for step in (fact.spacing[1:] if flat else fact.spacing)) for fact in known])
+    usual = np.median(table, axis=0)
+    ratio = np.maximum(table / usual, usual / table).max(axis=1)
+    odd = [fact.case for fact, far in zip(known, ratio, strict=True) if far > _SPACING_FACTOR]
+    if odd:
+        steps = ", ".join(f"{step:.3g}" for step in usual)
+        what = f"Spacing is up to {ratio.max():.1f} times off the usual ({steps}) mm, counted from finest to coarsest."
+        cure = "Check the headers; if they are right, these cases are resampled strongly."
+        yield _finding("warning", "spacing-outlier", what, _list(odd), cure)
+
+
+def _orientations(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+    """Scans stored in other directions than most."""
+    told = [fact for fact in facts if None not in fact.spacing]
+    if not told:
+        return
+    usual, count = _usual([fact.orientation for fact in told])
+    odd = [fact for fact in told if fact.orientation != usual]
+    if odd and count >= 0.8 * len(told):
+        for fact in odd:
+            what = f"Axes run {fact.orientation}, in most cases {usual}; scans are turned to one orientation."
+            cure = "Check in a viewer that left and right, front and back are as they should be."
+            yield _finding("warning", "orientation-outlier", what, fact.case, cure)
+
+
+def _intensities(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+    """Intensities on very different scales."""
+    spans = {fact.case: fact.percentiles[0][3] - fact.percentiles[0][1] for fact in facts if fact.percentiles}
+    spans = {case: span for case, span in spans.items() if span > 0}
+    if len(spans) < 2:
+        return
+    low, high = min(spans, key=lambda c: spans[c]), max(spans, key=lambda c: spans[c])
+    if spans[high] > _SCALE_FACTOR * spans[low]:
+        what = f"Intensities differ in scale by a factor of {spans[high] / spans[low]:.0f} ({low} to {high})."
+        cure = "Nothing if the scanner has no fixed units; CT must be in Hounsfield units."
+        yield _finding("note", "intensity-scale", what, "", cure)
+
+
+def _label_table(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Finding]:
+    """How label values were mapped, with counts."""
+    totals: Counter[int] = Counter()
+    for fact in facts:
+        totals.update(fact.label_values)
+    if not totals:
+        return []
+    meaning = {value: s.name for s in dataset.labels.structures for value in s.values}
+    if dataset.labels.ignore is not None:
+        meaning[dataset.labels.ignore] = "ignored"
+    rows = [f"{v} = {meaning.get(v, 'background')} ({n} voxels)" for v, n in sorted(totals.items())]
+    cure = "Nothing if that is right; else correct 'labels' in dataset.yaml."
+    return [_finding("note", "label-table", "Label values: " + ", ".join(rows) + ".", "", cure)]
+
+
+def _condensed(findings: Sequence[Finding]) -> list[Finding]:
+    """Warnings and notes that many cases share, said once; errors stay one by one."""
+    groups: dict[tuple[str, str, str, str], list[Finding]] = {}
+    for finding in findings:
+        alike = finding.what if finding.level != "error" else f"{finding.where}: {finding.what}"
+        groups.setdefault((finding.level, finding.code, alike, finding.cure), []).append(finding)
+    return [
+        alike[0] if len(alike) == 1 else alike[0].model_copy(update={"where": _list([f.where for f in alike])})
+        for alike in groups.values()
+    ]
+
+
+def _usual(values: Sequence[_T]) -> tuple[_T, int]:
+    return Counter(values).most_common(1)[0]
+
+
+def _list(names: Sequence[str]) -> str:
+    """Some names and how many more."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,247 @@
+"""From recipe, fingerprint and machine to a plan, with a reason for each number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from segwright.core.errors import PlanError
+from segwright.core.plan import AugmentPlan, NetSpec, Plan, PreparePlan, SamplePlan, TrainPlan, Triple, WindowPlan
+from segwright.core.recipe import PartChoice, Recipe
+from segwright.planning import cost, memory
+from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.machine import Machine
+from segwright.planning.rules import network, space, training
+
+#: Minutes when neither a time nor a step budget is asked for.
+MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
+#: Share of the budget for training; the rest is measuring, out-of-fold prediction and the report.
+TRAINING_SHARE = 0.85
+#: Base widths tried from wide to narrow, and the steps a fold must hold for one to be taken.
+BASES_CPU, BASES_GPU = (32, 24, 16, 12, 8), (32, 24, 16)
+ENOUGH_STEPS = 1500
+
+StepTimer = Callable[[NetSpec, Triple, int], float]
+T = TypeVar("T")
+Shape = tuple[tuple[Triple, ...], tuple[Triple, ...]]
+Augmentations = Callable[..., tuple[PartChoice, ...]]
+
+
+@dataclass
+class Planner:
+    """Collects decisions and their reasons.
+
+    Args:
+        recipe: What is asked.
+        facts: What was measured.
+        machine: What there is.
+        target: Row of the targets table and its default loss.
+        augmentations: Function from a level's name to augmentation steps.
+        folds_trained: Folds this run will train (all, or those asked for).
+        timer: Seconds of one training step; by formula where `None`.
+    """
+
+    recipe: Recipe
+    facts: Fingerprint
+    machine: Machine
+    target: tuple[str, str]
+    augmentations: Augmentations
+    folds_trained: int
+    timer: StepTimer | None = None
+    why: dict[str, str] = field(default_factory=dict)
+
+    def plan(self) -> Plan:
+        """Decide everything.
+
+        Raises:
+            PlanError: No network fits into memory or time.
+        """
+        prepare = self._prepare()
+        slab = self._note("net.slab", space.slab(self.recipe, self.facts))
+        net, patch, batch = self._network(prepare, slab)
+        mirror = self._note("augment.mirror", training.mirror(self.recipe, self.facts, prepare.orientation))
+        train = self._train(net, patch, batch)
+        plan = Plan(
+            recipe=self.recipe.name,
+            channels=self.facts.channels,
+            modality=self.facts.modality,
+            labels=self.facts.labels,
+            prepare=prepare,
+            net=net,
+            target=self.target[0],
+            sample=SamplePlan(
+                policy=PartChoice(name="foreground"),
+                patch=patch,
+                foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
+            ),
+            augment=AugmentPlan(steps=self._augment(net, patch, batch, slab), mirror=mirror),
+            train=train,
+            window=self._window(patch, mirror),
+            folds=self._folds(),
+            postprocess=self.recipe.postprocess,
+            tolerance=self.recipe.tolerance,
+            seed=self.recipe.seed,
+            why=self.why,
+        )
+        return self._with_memory(plan)
+
+    def _note(self, name: str, decision: tuple[T, str]) -> T:
+        """Keep the reason and return the value."""
+        value, self.why[name] = decision
+        return value
+
+    def _prepare(self) -> PreparePlan:
+        self.why["prepare.orientation"] = "slices first, growing to the patient's superior, anterior and right"
+        return PreparePlan(
+            orientation=self.facts.orientation,
+            crop=self._note("prepare.crop", space.crop(self.facts)),
+            spacing=self._note("prepare.spacing", space.spacing(self.recipe, self.facts)),
+            fit=self._note("prepare.fit", space.fit(self.recipe, self.facts, self.machine)),
+            normalise=self._note("prepare.normalise", space.normalise(self.facts)),
+        )
+
+    def _network(self, prepare: PreparePlan, slab: int) -> tuple[NetSpec, Triple, int]:
+        extent = prepared_shape(self.facts, prepare)
+        steps = prepared_steps(self.facts, prepare)
+        patch = self._note("sample.patch", network.patch(self.recipe, extent, steps, slab, self.machine))
+        most = self.recipe.levels or (6 if self.machine.has_gpu or slab else 5)
+        shape = network.levels(patch, steps, slab, most)
+        self.why["net.strides"] = f"pooled while {network.DEEPEST} voxels stay; coarse axes wait until spacing is even"
+        patch = self._divisible(patch, shape[0], slab)
+        batch = self._note("train.batch", training.batch(self.recipe, self.machine, math.prod(patch)))
+        norm = self._note("net.norm", network.norm(self.recipe, batch, slab, self.machine))
+        net = self._widest(shape, slab, patch, batch)
+        target_channels = len(self.facts.labels.structures) + (1 if self.facts.labels.exclusive else 0)
+        update = {"in_channels": len(self.facts.channels), "out_channels": target_channels, "norm": norm}
+        return net.model_copy(update=update), patch, batch
+
+    def _divisible(self, patch: Triple, strides: tuple[Triple, ...], slab: int) -> Triple:
+        total = [math.prod(stride[axis] for stride in strides) for axis in range(3)]
+        if slab:
+            total[0] = 1
+        z, y, x = (math.ceil(n / d) * d for n, d in zip(patch, total, strict=True))
+        return z, y, x
+
+    def _widest(self, shape: Shape, slab: int, patch: Triple, batch: int) -> NetSpec:
+        """The widest base whose steps fit the time."""
+        if self.recipe.width:
+            self.why["net.widths"] = "asked for in the recipe"
+            return network.spec(self.recipe, shape, base=self.recipe.width, slab=slab, machine=self.machine)
+        spec = None
+        for base in BASES_GPU if self.machine.has_gpu else BASES_CPU:
+            spec = network.spec(self.recipe, shape, base=base, slab=slab, machine=self.machine)
+            steps = self._steps(spec, patch, batch)
+            self.why["net.widths"] = (
+                f"widest whose steps fit: about {steps:.0f} a fold (at least {ENOUGH_STEPS} wanted)"
+            )
+            if steps >= ENOUGH_STEPS:
+                return spec
+        if spec is None:
+            raise PlanError("No network width is allowed.", cure="Set width=16.")
+        return spec
+
+    def _seconds(self) -> float:
+        """Training seconds a fold."""
+        minutes = self.recipe.minutes or (MINUTES_GPU if self.machine.has_gpu else MINUTES_CPU)
+        return minutes * 60 * TRAINING_SHARE / max(self.folds_trained, 1)
+
+    def _steps(self, spec: NetSpec, patch: Triple, batch: int) -> float:
+        if self.recipe.steps:
+            return float(self.recipe.steps)
+        return self._seconds() / self.step_seconds(spec, patch, batch)
+
+    def step_seconds(self, spec: NetSpec, patch: Triple, batch: int) -> float:
+        """Seconds of a training step: measured where a timer is given, else by operations over useful GFLOP/s."""
+        if self.timer is not None:
+            return self.timer(spec, patch, batch)
+        return cost.step_flops(spec, patch, batch) / (self.machine.gflops * 1e9)
+
+    def _train(self, net: NetSpec, patch: Triple, batch: int) -> TrainPlan:
+        choice, lr, decay = self._note("train.optimiser", training.optimiser(self.recipe))
+        by_steps = self.recipe.steps is not None
+        seconds = None if by_steps else self._seconds()
+        if by_steps:
+            self.why["train.steps"] = "asked for in the recipe; such a run can be repeated exactly"
+        else:
+            self.why["train.seconds"] = (
+                f"{TRAINING_SHARE * 100:.0f} % of the time budget, shared by {self.folds_trained} fold(s)"
+            )
+        return TrainPlan(
+            batch=batch,
+            accumulate=self.recipe.accumulate,
+            seconds=seconds,
+            steps=self.recipe.steps,
+            loss=self._note("train.loss", training.loss(self.recipe, self.facts, self.target[1], net.slab)),
+            optimiser=choice,
+            schedule=self.recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01}),
+            lr=lr,
+            weight_decay=decay,
+            ema=0.03 if self.recipe.ema else 0.0,
+            precision=self.recipe.precision,
+            compile=self.recipe.compile,
+        )
+
+    def _augment(self, net: NetSpec, patch: Triple, batch: int, slab: int) -> tuple[PartChoice, ...]:
+        steps = self._steps(net, patch, batch)
+        level = self._note("augment.steps", training.augmentation(self.recipe, steps))
+        return self.augmentations(
+            level,
+            dims=2 if slab else 3,
+            anisotropic=self.facts.anisotropy > 3,
+            modality=self.facts.modality,
+            steps_planned=int(steps),
+        )
+
+    def _window(self, patch: Triple, mirror: tuple[int, ...]) -> WindowPlan:
+        tta = self.recipe.tta if self.recipe.tta is not None else True
+        self.why["window.mirror"] = (
+            "the training mirrors, averaged at prediction" if tta else "switched off in the recipe"
+        )
+        overlap = self.recipe.overlap if self.recipe.overlap is not None else 0.5
+        self.why["window.overlap"] = "half a window, blended with Gaussian weights, leaves no seams"
+        return WindowPlan(size=patch, overlap=overlap, mirror=mirror if tta else (), batch=1)
+
+    def _folds(self) -> int:
+        folds = min(self.recipe.folds, self.facts.groups)
+        self.why["folds"] = (
+            "asked for in the recipe"
+            if folds == self.recipe.folds
+            else f"only {self.facts.groups} groups to keep apart"
+        )
+        return folds if folds != 1 else 0
+
+    def _with_memory(self, plan: Plan) -> Plan:
+        bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4
+        train = memory.training_bytes(plan.net, plan.sample.patch, plan.train.batch, precision_bytes=bytes_each)
+        predict = memory.prediction_bytes(plan.net, plan.window.size, plan.window.batch)
+        budget = self.machine.gpu_memory or self.machine.memory
+        if train > 0.9 * budget:
+            raise PlanError(
+                "A training step would not fit in memory.",
+                expected=f"at most {0.9 * budget / 2**30:.1f} GB",
+                came=f"{train / 2**30:.1f} GB forecast",
+                where="plan",
+                cure="Lower batch=, patch= or width=, or set checkpointing=true.",
+            )
+        return plan.model_copy(update={"memory": {"train": int(train), "predict": int(predict)}})
+
+
+def prepared_shape(facts: Fingerprint, prepare: PreparePlan) -> tuple[float, float, float]:
+    """Large (95th percentile) shape after preparation."""
+    z, y, x = facts.shape_large
+    if prepare.fit is not None:
+        return 1.0, float(prepare.fit[0]), float(prepare.fit[1])
+    if prepare.spacing is None:
+        return z, y, x
+    pairs = zip((z, y, x), facts.spacing, prepare.spacing, strict=True)
+    a, b, c = (n * old / new if old and new else n for n, old, new in pairs)
+    return a, b, c
+
+
+def prepared_steps(facts: Fingerprint, prepare: PreparePlan) -> tuple[float, float, float]:
+    """Voxel edges after preparation relative to the finest; 1 where unknown."""
+    chosen = prepare.spacing or (None, None, None)
+    mm = [new or old or 1.0 for new, old in zip(chosen, facts.spacing, strict=True)]
+    return mm[0] / min(mm), mm[1] / min(mm), mm[2] / min(mm)

@@ -1,0 +1,118 @@
+"""Rules for patch, levels, kernels and widths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from segwright.core.plan import NetSpec, Triple
+from segwright.core.recipe import Recipe
+from segwright.planning.machine import Machine
+
+#: Voxels a patch may have (RECIPES section 9).
+VOXELS_CPU, VOXELS_GPU = 110_000, 2_000_000
+#: An axis is pooled while at least this many voxels stay.
+DEEPEST = 4
+#: An axis is pooled, and convolved across, only if its spacing is below this multiple of the finest.
+COARSE = 2.0
+
+Steps = tuple[float, float, float]
+
+
+def levels(extent: Sequence[int], steps: Steps, slab: int, most: int) -> tuple[tuple[Triple, ...], tuple[Triple, ...]]:
+    """Strides and kernels a level for an input of `extent` voxels with relative spacing `steps`.
+
+    Axes with much coarser spacing are left alone until the others have caught up (anisotropic kernels); a 2-D
+    network never touches z.
+    """
+    size, now = [float(n) for n in extent], list(steps)
+    strides: list[Triple] = [(1, 1, 1)]
+    kernels = [_kernel(now, slab, size)]
+    while len(strides) < most:
+        pool = [
+            2 if size[axis] / 2 >= DEEPEST and now[axis] < COARSE * min(now[1:]) and not (axis == 0 and slab) else 1
+            for axis in range(3)
+        ]
+        if max(pool) == 1:
+            break
+        size = [n / s for n, s in zip(size, pool, strict=True)]
+        now = [step * s for step, s in zip(now, pool, strict=True)]
+        strides.append((pool[0], pool[1], pool[2]))
+        kernels.append(_kernel(now, slab, size))
+    return tuple(strides), tuple(kernels)
+
+
+def _kernel(now: Sequence[float], slab: int, size: Sequence[float]) -> Triple:
+    flat = bool(slab) or now[0] >= COARSE * min(now[1:]) or size[0] < 2
+    return (1 if flat else 3, 3, 3)
+
+
+def patch(recipe: Recipe, large: Sequence[float], steps: Steps, slab: int, machine: Machine) -> tuple[Triple, str]:
+    """As large as a step affords, never larger than the scans, as cubic in mm as they allow."""
+    if recipe.patch is not None:
+        return recipe.patch, "asked for in the recipe"
+    if slab:
+        y, x = (_up(large[axis], 16) for axis in (1, 2))
+        return _shrink((1, y, x), steps, machine, "whole images")
+    size = tuple(_up(large[axis], 8 if large[axis] >= 16 else 1) for axis in range(3))
+    return _shrink((size[0], size[1], size[2]), steps, machine, "whole volumes")
+
+
+def _shrink(size: Triple, steps: Steps, machine: Machine, whole: str) -> tuple[Triple, str]:
+    budget = VOXELS_GPU if machine.has_gpu else VOXELS_CPU
+    if math.prod(size) <= budget:
+        return size, f"{whole} fit ({math.prod(size) / 1e3:.0f} thousand voxels)"
+    now = list(size)
+    while math.prod(now) > budget:
+        extent = [n * step if n > 16 else 0.0 for n, step in zip(now, steps, strict=True)]
+        axis = extent.index(max(extent))
+        now[axis] -= 16 if now[axis] > 64 else 8
+    return (now[0], now[1], now[2]), f"largest patch within {budget / 1e3:.0f} thousand voxels, near cubic in mm"
+
+
+def _up(value: float, step: int) -> int:
+    return max(step, math.ceil(value / step) * step)
+
+
+def widths(base: int, count: int, machine: Machine) -> tuple[int, ...]:
+    """Doubling from `base`, capped."""
+    cap = 320 if machine.has_gpu else 128
+    return tuple(min(base * 2**level, max(cap, base)) for level in range(count))
+
+
+def norm(recipe: Recipe, batch: int, slab: int, machine: Machine) -> tuple[Literal["instance", "batch", "group"], str]:
+    """Batch norm where batches are large enough on a CPU, instance norm on a GPU, group norm otherwise."""
+    if recipe.norm is not None:
+        return recipe.norm, "asked for in the recipe"
+    if machine.has_gpu:
+        return "instance", "usual choice for small batches on a GPU"
+    if batch >= 4:
+        return "batch", f"cheapest on a CPU, and batches of {batch} are large enough"
+    return "group", "batches are too small for batch norm"
+
+
+def spec(
+    recipe: Recipe, shape: tuple[tuple[Triple, ...], tuple[Triple, ...]], *, base: int, slab: int, machine: Machine
+) -> NetSpec:
+    """A network of that shape; channels are filled in by the planner."""
+    strides, kernels = shape
+    count = len(strides)
+    name = recipe.net.name if recipe.net else "unet"
+    residual = name == "resenc"
+    return NetSpec(
+        name=name,
+        in_channels=1,
+        out_channels=1,
+        slab=slab,
+        widths=widths(base, count, machine),
+        strides=strides,
+        kernels=kernels,
+        encoder_blocks=tuple([1, 3, 4, 6, 6, 6, 6, 6][level] for level in range(count)) if residual else (2,) * count,
+        decoder_blocks=(1,) * (count - 1) if (residual or machine.has_gpu) else (2,) * (count - 1),
+        deep_supervision=bool(recipe.deep_supervision)
+        if recipe.deep_supervision is not None
+        else machine.has_gpu and count > 4,
+        checkpointing=recipe.checkpointing,
+        params=recipe.net.params if recipe.net else {},
+    )

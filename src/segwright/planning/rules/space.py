@@ -1,0 +1,90 @@
+"""Rules for orientation, spacing, working size and cropping."""
+
+from __future__ import annotations
+
+import math
+
+from segwright.core.plan import Normalisation
+from segwright.core.recipe import Recipe
+from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.machine import Machine
+
+Spacing = tuple[float | None, float | None, float | None]
+
+#: Pixels of a whole image that a step can afford (RECIPES: 256-384 px on a CPU, 1024 px on a GPU).
+PIXELS_CPU, PIXELS_GPU = 320 * 320, 1024 * 1024
+#: Slices this much thicker than the in-plane spacing are taken as separate images with neighbours.
+THICK = 6.0
+
+
+def slab(recipe: Recipe, facts: Fingerprint) -> tuple[int, str]:
+    """1 for single planes, 5 for very thick slices, 0 (3-D) otherwise."""
+    if recipe.slab is not None:
+        return recipe.slab, "asked for in the recipe"
+    if facts.dims == 2:
+        return 1, "every case is a single plane"
+    if facts.anisotropy > THICK:
+        return 5, f"slices are {facts.anisotropy:.1f} times thicker than pixels: five slices in, the centre one out"
+    return 0, f"volumes with a spacing ratio of {facts.anisotropy:.1f}"
+
+
+def spacing(recipe: Recipe, facts: Fingerprint) -> tuple[Spacing | None, str]:
+    """Common voxel size, or `None` where scans agree or have no spacing."""
+    if recipe.spacing == "native":
+        return None, "asked for in the recipe"
+    if recipe.spacing is not None:
+        return recipe.spacing, "asked for in the recipe"
+    if all(step is None for step in facts.spacing):
+        return None, "spacing is unknown, so pixels are kept"
+    if facts.dims == 2:
+        return None, "single planes keep their pixels; large ones are shrunk to the working size"
+    if facts.spacing_spread < 0.05:
+        return None, f"all scans agree within {facts.spacing_spread * 100:.1f} %, so nothing is resampled"
+    _, y, x = facts.spacing
+    if facts.anisotropy > THICK:
+        return (None, y, x), "median in plane; thick slices are kept as they were acquired"
+    if facts.anisotropy > 3:
+        return (facts.fine_spacing[0], y, x), "median in plane, 10th percentile across the thick slices"
+    return facts.spacing, "median of the scans"
+
+
+def fit(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[tuple[int, int] | None, str]:
+    """Working size `(y, x)` for single planes: the median aspect, with as many pixels as a step affords."""
+    if facts.dims == 3:
+        return None, "volumes are resampled by spacing"
+    if recipe.size is not None:
+        return recipe.size, "asked for in the recipe"
+    budget = PIXELS_GPU if machine.has_gpu else PIXELS_CPU
+    _, height, width = facts.shape_median
+    scale = math.sqrt(budget / (height * width))
+    if scale >= 1:
+        return (int(facts.shape_large[1]), int(facts.shape_large[2])), "images are small enough to be taken whole"
+    size = (_round(height * scale, 32), _round(width * scale, 32))
+    return size, f"median image {height:.0f} x {width:.0f} shrunk to about {budget / 1e3:.0f} thousand pixels"
+
+
+def _round(value: float, step: int) -> int:
+    return max(step, round(value / step) * step)
+
+
+def crop(facts: Fingerprint) -> tuple[bool, str]:
+    """Whether to cut the empty border away first."""
+    if facts.content_share < 0.75:
+        return True, f"only {facts.content_share * 100:.0f} % of the grid lies inside the non-zero box"
+    return False, "scans fill their grid"
+
+
+def normalise(facts: Fingerprint) -> tuple[tuple[Normalisation, ...], str]:
+    """CT keeps its physical scale over the whole dataset; everything else is standardised case by case."""
+    if facts.modality == "ct" and facts.foreground:
+        rows = tuple(
+            Normalisation(scheme="fixed", low=low, high=high, mean=mean, std=max(std, 1e-6))
+            for mean, std, low, high in facts.foreground
+        )
+        return rows, "CT: clip to the 0.5-99.5 percentile of labelled voxels, standardise with their mean and std"
+    nonzero = facts.zero_share > 0.3 and facts.dims == 3
+    row = Normalisation(scheme="case", nonzero=nonzero)
+    reason = "intensities have no common scale: each case is clipped and standardised on its own"
+    if nonzero:
+        reason += f", over non-zero voxels ({facts.zero_share * 100:.0f} % are exactly 0)"
+    return (row,) * len(facts.channels), reason

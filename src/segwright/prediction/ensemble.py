@@ -1,0 +1,60 @@
+"""One forward out of several members: the mean of their scores, or their majority vote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from segwright.core.errors import ModelError
+from segwright.prediction.tta import Forward, mirrored
+
+
+def member(net: Forward, activate: Callable[[Tensor], Tensor], mirror: Sequence[int] = ()) -> Forward:
+    """A network as a forward that returns scores: mirrored copies are averaged after activation, in float32.
+
+    Args:
+        net: `(B, C, z, y, x)` to logits `(B, K, z', y, x)`.
+        activate: Logits to scores.
+        mirror: Axes (0 z, 1 y, 2 x) of test-time flips.
+    """
+    return mirrored(lambda batch: activate(net(batch).float()), mirror)
+
+
+def mean(members: Sequence[Forward], *, exclusive: bool) -> Forward:
+    """The mean of the members' scores.
+
+    Example:
+        >>> forward = mean([lambda x: x, lambda x: 3 * x], exclusive=False)
+        >>> forward(torch.ones(1)).item()
+        2.0
+    """
+    return _average(members, lambda scores: scores)
+
+
+def vote(members: Sequence[Forward], *, exclusive: bool) -> Forward:
+    """The share of members that decide for each channel: the largest if exclusive, else every one of at least 0.5.
+
+    Shares lie in 0..1 as scores do. On a tie between exclusive channels, decoding takes the first, so background.
+    """
+    if not exclusive:
+        return _average(members, lambda scores: (scores >= 0.5).float())
+
+    def ballot(scores: Tensor) -> Tensor:
+        return torch.zeros_like(scores).scatter_(1, scores.argmax(dim=1, keepdim=True), 1.0)
+
+    return _average(members, ballot)
+
+
+def _average(members: Sequence[Forward], opinion: Callable[[Tensor], Tensor]) -> Forward:
+    if not members:
+        raise ModelError("An ensemble needs at least one member.", came="none", cure="Finish at least one fold.")
+
+    def averaged(batch: Tensor) -> Tensor:
+        total = opinion(members[0](batch).float())
+        for forward in members[1:]:
+            total = total + opinion(forward(batch).float())
+        return total / len(members)
+
+    return averaged

@@ -1,0 +1,195 @@
+"""A loaded model folder: predicts scans back onto their own grids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import segwright
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import ModelError, UsageError
+from segwright.core.geometry import Geometry
+from segwright.core.model import Manifest
+from segwright.core.plan import Plan
+from segwright.core.prediction import Prediction
+from segwright.io.dataset import open_images
+from segwright.io.load import load_image
+from segwright.nets import build
+from segwright.nets.device import resolve_device, supports_bfloat16
+from segwright.nets.fuse import fused
+from segwright.nets.keep import keep_float32
+from segwright.postprocess.chain import Chain, apply, apply_to_scores
+from segwright.prediction.ensemble import mean, member, vote
+from segwright.prediction.stream import Streamed, segment_volume
+from segwright.targets import build_target
+
+_COMBINE = {"mean": mean, "vote": vote}
+
+
+@dataclass
+class Model:
+    """A segmenter on a device.
+
+    Args:
+        plan: Plan its members were trained by.
+        weights: Weights file of each member.
+        chain: Post-processing chosen on out-of-fold predictions, if any.
+        manifest: What the folder says of itself.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        tta: Average over the plan's mirrored copies.
+        combine: `mean` of the members' scores, or `vote`.
+
+    Example:
+        >>> Model.load("no/such/folder")
+        Traceback (most recent call last):
+        segwright.core.errors.ModelError: This is not a model folder. ...
+    """
+
+    plan: Plan
+    weights: Sequence[Path]
+    chain: Chain | None = None
+    manifest: Manifest | None = None
+    device: str = "auto"
+    tta: bool = True
+    combine: str = "mean"
+    _memo: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, device: str = "auto", folds: Sequence[int] | None = None, **options: Any
+    ) -> Model:
+        """Open a model folder, or the `model/` of a run's folder.
+
+        Args:
+            folder: Where it lies.
+            device: Where it will run.
+            folds: Members to use; all by default.
+            options: `tta` and `combine`.
+
+        Raises:
+            ModelError: The folder is incomplete.
+        """
+        folder = Path(folder)
+        folder = folder / "model" if (folder / "model" / Manifest.filename).exists() else folder
+        if not (folder / Manifest.filename).exists():
+            raise ModelError(
+                "This is not a model folder.",
+                expected=f"{Manifest.filename}, plan.json and member weights",
+                where=folder,
+                cure="Give the 'model' folder of a finished run.",
+            )
+        manifest = Manifest.load(folder / Manifest.filename)
+        members = [one for one in manifest.members if folds is None or one.fold in folds]
+        missing = [one.weights for one in members if not (folder / one.weights).exists()]
+        if missing or not members:
+            raise ModelError(
+                "Members are missing from the model folder.",
+                expected=", ".join(one.weights for one in manifest.members),
+                came=f"missing: {missing or list(folds or ())}",
+                where=folder,
+                cure="Copy the whole folder, or name folds it holds.",
+            )
+        chain_file = folder / Chain.filename
+        return cls(
+            plan=Plan.load(folder / Plan.filename),
+            weights=[folder / one.weights for one in members],
+            chain=Chain.load(chain_file) if chain_file.exists() else None,
+            manifest=manifest,
+            device=device,
+            **options,
+        )
+
+    @cached_property
+    def torch_device(self) -> torch.device:
+        """Where the networks run."""
+        return resolve_device(self.device)
+
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """Windows `(B, C, z, y, x)` to scores, over all members and mirrored copies."""
+        if self.combine not in _COMBINE:
+            raise UsageError(f"Unknown combination {self.combine!r}.", expected="mean or vote")
+        target = build_target(self.plan.target, self.plan.labels)
+        mirror = self.plan.window.mirror if self.tta else ()
+        members = [member(self._runner(path), target.activate, mirror) for path in self.weights]
+        return _COMBINE[self.combine](members, exclusive=self.plan.labels.exclusive)
+
+    def _runner(self, path: Path) -> Callable[[Tensor], Tensor]:
+        net = load_member(self.plan, path).to(self.torch_device)
+        device = self.torch_device
+        rough = self.plan.train.precision == "bfloat16" and supports_bfloat16(device)
+
+        def run(batch: Tensor) -> Tensor:
+            with torch.autocast(device.type, torch.bfloat16, enabled=rough):
+                logits: Tensor = net(batch.to(device))
+            return logits
+
+        return run
+
+    def segment(self, dataset: Dataset, case: Case, *, keep_scores: bool = False) -> Prediction:
+        """Segment one case of a dataset."""
+        volume = load_image(dataset, case)
+        target = build_target(self.plan.target, self.plan.labels)
+        want = keep_scores or (self.chain is not None and self.chain.needs_scores)
+        result: Streamed = segment_volume(volume, self.forward, plan=self.plan, decode=target.decode, keep_scores=want)
+        labels = self._finish(result, volume.geometry)
+        provenance = {
+            "segwright": segwright.__version__,
+            "plan": self.plan.content_hash(),
+            "members": [path.name for path in self.weights],
+            "mirror": list(self.plan.window.mirror) if self.tta else [],
+            "postprocess": self.chain is not None,
+            "repaired_voxels": result.repaired,
+        }
+        scores = result.scores if keep_scores else None
+        return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance)
+
+    def _finish(self, result: Streamed, geometry: Geometry) -> NDArray[Any]:
+        """Labels after the chosen post-processing."""
+        if self.chain is None:
+            return result.labels
+        if self.chain.needs_scores and result.scores is not None:
+            return apply_to_scores(self.chain, result.scores, self.plan.labels, geometry=geometry)
+        return apply(self.chain, result.labels, self.plan.labels, geometry=geometry)
+
+    def predict(self, image: str | Path, *, keep_scores: bool = False) -> Prediction:
+        """Segment one scan: a file, a DICOM series folder, or a folder with one case.
+
+        Raises:
+            UsageError: The path holds several cases; use `segwright.predict` for folders.
+        """
+        dataset = open_images(image, self.plan.channels)
+        if len(dataset.cases) != 1:
+            raise UsageError(
+                "Expected one scan.", came=f"{len(dataset.cases)} cases", where=image, cure="Use segwright.predict."
+            )
+        return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores)
+
+
+def load_member(plan: Plan, path: Path) -> nn.Module:
+    """A member's network with its weights, ready for inference.
+
+    Raises:
+        ModelError: The weights do not fit the plan's network.
+    """
+    net = build(plan.net)
+    try:
+        net.load_state_dict(load_file(path))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ModelError(
+            "The weights do not fit the plan's network.",
+            came=str(error).splitlines()[0],
+            where=path,
+            cure="Keep plan.json and weights of one run together.",
+        ) from error
+    net = fused(net)
+    keep_float32(net, plan.train.float32_layers)
+    return net.channels_last(bool(plan.train.channels_last)).eval()

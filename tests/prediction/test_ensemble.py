@@ -1,0 +1,83 @@
+"""Mirrored copies, means and votes against values computed by hand, and the contract of every way to combine."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+
+from segwright.core.errors import ModelError
+from segwright.prediction import COMBINE
+from segwright.prediction.ensemble import mean, member, vote
+from segwright.prediction.tta import mirrored
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def test_mirrored_network_is_symmetric() -> None:
+    conv = torch.nn.Conv3d(1, 2, 3, padding=1)
+    batch = torch.randn(2, 1, 5, 6, 7)
+    for axes in [(0,), (1,), (2,), (0, 2), (0, 1, 2)]:
+        forward = mirrored(conv, axes)
+        for axis in axes:
+            flipped = forward(batch.flip(axis + 2)).flip(axis + 2)
+            torch.testing.assert_close(flipped, forward(batch), atol=1e-5, rtol=1e-4)
+
+
+def test_mirrored_is_the_mean_over_all_flips() -> None:
+    conv = torch.nn.Conv3d(1, 1, 3, padding=1)
+    batch = torch.randn(1, 1, 4, 4, 4)
+    flips = [c for n in range(3) for c in itertools.combinations((3, 4), n)]
+    expected = torch.stack([conv(batch.flip(f)).flip(f) if f else conv(batch) for f in flips]).mean(dim=0)
+    torch.testing.assert_close(mirrored(conv, (2, 1, 1))(batch), expected)
+    assert mirrored(conv, ()) is conv
+
+
+def test_pointwise_network_is_unchanged_by_mirroring() -> None:
+    batch = torch.randn(1, 2, 3, 4, 5)
+    torch.testing.assert_close(mirrored(torch.exp, (0, 1, 2))(batch), torch.exp(batch))
+
+
+def test_member_averages_after_activation_in_float32() -> None:
+    ramp = torch.arange(4.0)
+    forward = member(lambda x: (x * ramp).bfloat16(), torch.sigmoid, (2,))
+    out = forward(torch.ones(1, 1, 1, 1, 4))
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out.ravel(), (torch.sigmoid(ramp) + torch.sigmoid(ramp.flip(0))) / 2)
+
+
+@pytest.mark.parametrize("name", sorted(COMBINE))
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_contract_of_combinations(name: str, exclusive: bool) -> None:
+    combine = COMBINE.load(name)
+    members = [lambda x, k=k: torch.softmax(x * k, dim=1) for k in (1.0, 2.0, -1.0)]
+    batch = torch.randn(2, 3, 2, 3, 4)
+    scores = combine(members, exclusive=exclusive)(batch)
+    assert scores.shape == batch.shape and scores.dtype == torch.float32
+    assert scores.min() >= 0 and scores.max() <= 1
+    if exclusive:
+        torch.testing.assert_close(scores.sum(dim=1), torch.ones(2, 2, 3, 4))
+    torch.testing.assert_close(combine(members[::-1], exclusive=exclusive)(batch), scores)
+    alone = combine(members[:1], exclusive=exclusive)(batch)
+    if exclusive:
+        assert torch.equal(alone.argmax(dim=1), members[0](batch).argmax(dim=1))
+    else:
+        assert torch.equal(alone >= 0.5, members[0](batch) >= 0.5)
+    with pytest.raises(ModelError, match="at least one member"):
+        combine([], exclusive=exclusive)
+
+
+def scores(*values: float) -> torch.Tensor:
+    return torch.tensor(values).reshape(1, -1, 1, 1, 1)
+
+
+def test_vote_and_mean_differ_where_one_member_is_loud() -> None:
+    members = [lambda _, s=s: s for s in (scores(0.55, 0.45), scores(0.55, 0.45), scores(0.0, 1.0))]
+    assert mean(members, exclusive=True)(torch.empty(0)).argmax() == 1
+    assert vote(members, exclusive=True)(torch.empty(0)).ravel().tolist() == pytest.approx([2 / 3, 1 / 3])
+    overlapping = vote([lambda _: scores(0.9, 0.5), lambda _: scores(0.6, 0.1)], exclusive=False)
+    assert overlapping(torch.empty(0)).ravel().tolist() == [1.0, 0.5]
