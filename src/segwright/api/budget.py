@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from segwright.train.measure import Measurement
 
 #: Seconds a validation case costs beside the network: reading, restoring, scoring, drawing.
-CASE_OVERHEAD = 0.25
+CASE_OVERHEAD = 0.12
 #: Seconds for post-processing search and the report, and the share kept back for what cannot be foreseen.
-CLOSING, SLACK = 8.0, 0.04
+CLOSING, SLACK = 6.0, 0.03
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from segwright.core.finding import Inspection
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint, fingerprint
-from segwright.planning.split import make_split
+from segwright.planning.split import check_split, make_split
 
 if TYPE_CHECKING:
     import torch
@@ -131,6 +131,7 @@ class Fit:
             raise UsageError(
                 "The data are not those of the run.", where=run.folder, cure="Give the same folder, or start a new run."
             )
+        check_split(run.split)
         self._prepare(run.plan)
 
     def train(self, *, resume: bool) -> None:

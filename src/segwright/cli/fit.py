@@ -24,7 +24,10 @@ from segwright.cli.options import (
 )
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder of the run.")]
-Only = Annotated[list[str] | None, typer.Option("-f", "--fold", help="Train these folds only.", show_default=False)]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("-f", "--fold", help="Train these folds only; 'all' trains on all cases.", show_default=False),
+]
 
 
 def fit(
@@ -49,13 +52,14 @@ def fit(
     from segwright.report.text import score_table
 
     folder, words = data_folder(data, data_flag, overrides)
-    fields = recipe_fields(words, budget, folds, seed)
+    everything = only == ["all"]
+    fields = recipe_fields(words, budget, 0 if everything else folds, seed)
     with Screen(as_json=as_json, quiet=quiet) as screen:
         run = segwright.fit(
             folder,
             recipe,
             out=out,
-            only=fold_numbers(only),
+            only=None if everything else fold_numbers(only),
             device=device,
             resume=resume,
             listen=screen.listen,

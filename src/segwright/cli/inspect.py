@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segwright.cli.options import Data, DataFlag, Json, Quiet, data_folder
 
-Out = Annotated[Path | None, typer.Option("-o", "--out", help="Where to write dataset.yaml.", show_default=False)]
+if TYPE_CHECKING:
+    from segwright.core.case import Dataset
+
+Out = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Where to write dataset.yaml; default: here.", show_default=False)
+]
 
 
 def inspect(
@@ -20,7 +25,7 @@ def inspect(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show how a folder is understood, and what is wrong with it; writes an editable dataset.yaml with -o."""
+    """Show how a folder is understood, and what is wrong with it; writes an editable dataset.yaml."""
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
@@ -31,11 +36,18 @@ def inspect(
     dataset = segwright.open_dataset(folder, layout=layout)
     with Screen(as_json=as_json, quiet=quiet) as screen:
         found = segwright.inspect(dataset, listen=screen.listen)
-    if out is not None:
-        target = out / "dataset.yaml" if out.is_dir() or not out.suffix else out
-        dataset.save(target)
-    text = f"{describe_dataset(dataset, found)}\n\n{findings_table(found.findings)}"
+    text = f"{describe_dataset(dataset, found)}\n\n{findings_table(found.findings)}\n{_keep(dataset, out)}"
     document = {"dataset": dataset.model_dump(mode="json"), "inspection": found.model_dump(mode="json")}
     emit(document, text, as_json=as_json)
     if found.errors:
         raise typer.Exit(1)
+
+
+def _keep(dataset: Dataset, out: Path | None) -> str:
+    """Write the interpretation; an existing file, which a person may have edited, is only replaced when named."""
+    target = Path(dataset.filename) if out is None else out
+    target = target / dataset.filename if target.is_dir() or not target.suffix else target
+    if out is None and target.exists():
+        return f"{target} is there already and was left as it is; name it with -o to replace it."
+    dataset.save(target)
+    return f"Interpretation written to {target}: edit it and give it instead of the folder."

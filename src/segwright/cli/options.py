@@ -62,7 +62,7 @@ def data_folder(data: Path | None, flag: Path | None, overrides: list[str] | Non
 
 
 def fold_numbers(texts: list[str] | None) -> list[int] | None:
-    """`-f 0 -f 1`, `-f 0,1`: numbers of folds; `None` for all of them."""
+    """`-f 0 -f 1`, `-f 0,1`: numbers of folds; `None` for every fold."""
     from segwright.core.errors import UsageError
 
     if not texts:

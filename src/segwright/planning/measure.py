@@ -93,7 +93,7 @@ def _image_findings(array: NDArray[Any], dataset: Dataset, case: Case) -> list[F
     found = []
     bad = 0 if array.dtype.kind in "iub" else int(array.size - np.count_nonzero(np.isfinite(array)))
     if bad:
-        what = f"{bad} of {array.size} voxels are NaN or infinite; they count as 0."
+        what = f"{bad} of {array.size} voxels are NaN or infinite; they are replaced by finite ones."
         cure = "Nothing if they lie outside the body; else export the scan again."
         found.append(Finding(level="warning", code="not-finite", what=what, where=case.id, cure=cure))
     for name, channel in zip(_names(dataset, len(array)), array, strict=True):

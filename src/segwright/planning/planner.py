@@ -78,7 +78,7 @@ class Planner:
             ),
             augment=AugmentPlan(steps=self._augment(net, patch, batch, slab), mirror=mirror),
             train=train,
-            window=self._window(patch, mirror),
+            window=self._window(net, patch, prepare, mirror),
             folds=self._folds(),
             postprocess=self.recipe.postprocess,
             tolerance=self.recipe.tolerance,
@@ -194,14 +194,15 @@ class Planner:
             steps_planned=int(steps),
         )
 
-    def _window(self, patch: Triple, mirror: tuple[int, ...]) -> WindowPlan:
+    def _window(self, net: NetSpec, patch: Triple, prepare: PreparePlan, mirror: tuple[int, ...]) -> WindowPlan:
         tta = self.recipe.tta if self.recipe.tta is not None else True
         self.why["window.mirror"] = (
             "the training mirrors, averaged at prediction" if tta else "switched off in the recipe"
         )
         overlap = self.recipe.overlap if self.recipe.overlap is not None else 0.5
         self.why["window.overlap"] = "half a window, blended with Gaussian weights, leaves no seams"
-        return WindowPlan(size=patch, overlap=overlap, mirror=mirror if tta else (), batch=1)
+        size = self._note("window.size", network.window(patch, prepared_shape(self.facts, prepare), net.divisor))
+        return WindowPlan(size=size, overlap=overlap, mirror=mirror if tta else (), batch=1)
 
     def _folds(self) -> int:
         folds = min(self.recipe.folds, self.facts.groups)

@@ -30,6 +30,7 @@ from segwright.train.fabric import make_fabric
 from segwright.train.inner import inner
 from segwright.train.log import EventLog
 from segwright.train.loop import Parts, Step, train
+from segwright.train.memory import memory_guard
 from segwright.train.pseudo import PseudoDice
 from segwright.train.schedule import with_warmup
 from segwright.train.state import TrainState
@@ -92,7 +93,8 @@ class FoldRun:
         log = EventLog(self.folder, resume_step=state.step if self.resume else None)
         try:
             while True:
-                outcome = self._attempt(state, fabric, data, log)
+                with memory_guard(self.plan):
+                    outcome = self._attempt(state, fabric, data, log)
                 if outcome is None:
                     break
                 log.write(outcome)

@@ -71,6 +71,17 @@ def _shrink(size: Triple, steps: Steps, machine: Machine, whole: str) -> tuple[T
     return (now[0], now[1], now[2]), f"largest patch within {budget / 1e3:.0f} thousand voxels, near cubic in mm"
 
 
+def window(patch: Triple, extent: Sequence[float], divisor: Triple) -> tuple[Triple, str]:
+    """The patch, or a quarter more where patches hold whole scans, so that the largest scan is still seen at once.
+
+    Smaller scans cost nothing extra: a window is never larger than its scan.
+    """
+    if any(p < n for p, n in zip(patch, extent, strict=True)):
+        return patch, "as in training"
+    z, y, x = (n if n == 1 else _up(1.25 * n, d) for n, d in zip(patch, divisor, strict=True))
+    return (z, y, x), "training sees whole scans; a quarter more room takes the largest scan in one piece"
+
+
 def _up(value: float, step: int) -> int:
     return max(step, math.ceil(value / step) * step)
 
