@@ -77,7 +77,7 @@ def steps(precision: str, channels_last: bool, norm: str):
     average = WeightAverage(net, 0.03)
     net, optimiser = fabric.setup(net, adamw(net, lr=1e-3, weight_decay=0.01))
     space = LabelSpace(structures=({"name": "a", "values": (1,)}, {"name": "b", "values": (2,)}))
-    light = steps_for("light", dims=3, anisotropic=False, modality="mr", steps_planned=1000)
+    light = steps_for("light", dims=3, anisotropic=False, modality="mr")
     parts = Parts(
         patches=Patches(cases(), patch=PATCH, batch=BATCH),
         augment=Augmenter(light, mirror=(2,)),

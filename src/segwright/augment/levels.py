@@ -9,12 +9,10 @@ from segwright.core.recipe import PartChoice
 
 LEVELS = ("off", "light", "medium", "strong")
 
-#: Below this many optimiser steps, rare and mild changes cost more than they teach.
-FEW_STEPS = 3000
 
 
 def steps_for(
-    level: str, *, dims: int, anisotropic: bool = False, modality: str = "other", steps_planned: int | None = None
+    level: str, *, dims: int, anisotropic: bool = False, modality: str = "other"
 ) -> tuple[PartChoice, ...]:
     """Steps of a level, in order of application; mirroring is decided apart from it.
 
@@ -27,7 +25,6 @@ def steps_for(
         dims: 2 for 2-D and 2.5-D, 3 for 3-D.
         anisotropic: Slices much thicker than pixels: everything stays in plane.
         modality: `ct`, `mr`, `xray`, `em` or `other`.
-        steps_planned: Optimiser steps of a fold, where known; below 3000, `medium` equals `light`.
 
     Raises:
         UnknownNameError: No such level.
@@ -40,8 +37,7 @@ def steps_for(
         raise UnknownNameError.among("augmentation level", level, LEVELS, where="augment")
     if level == "off":
         return ()
-    short = steps_planned is not None and steps_planned < FEW_STEPS
-    rich = level == "strong" or (level == "medium" and not short)
+    rich = level in {"medium", "strong"}
     flat = dims == 2 or anisotropic
     grey = [
         _step("brightness", p=0.15, factor=(0.75, 1.25)),

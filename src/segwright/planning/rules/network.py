@@ -98,9 +98,9 @@ def norm(recipe: Recipe, batch: int, slab: int, machine: Machine) -> tuple[Liter
         return recipe.norm, "asked for in the recipe"
     if machine.has_gpu:
         return "instance", "usual choice for small batches on a GPU"
-    if batch >= 4:
-        return "batch", f"cheapest on a CPU, and batches of {batch} are large enough"
-    return "group", "batches are too small for batch norm"
+    if batch >= 2:
+        return "batch", f"cheapest on a CPU, and {batch} large patches hold enough voxels for its statistics"
+    return "group", "a batch of one patch has no statistics of its own for batch norm"
 
 
 def spec(
@@ -120,7 +120,7 @@ def spec(
         strides=strides,
         kernels=kernels,
         encoder_blocks=tuple([1, 3, 4, 6, 6, 6, 6, 6][level] for level in range(count)) if residual else (2,) * count,
-        decoder_blocks=(1,) * (count - 1) if (residual or machine.has_gpu) else (2,) * (count - 1),
+        decoder_blocks=(1,) * (count - 1),
         deep_supervision=bool(recipe.deep_supervision)
         if recipe.deep_supervision is not None
         else machine.has_gpu and count > 4,

@@ -7,18 +7,19 @@ from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 
-#: Steps below which a run counts as very short and only the cheap augmentations are used.
-SHORT_RUN = 3000
+#: Patches seen below which a run counts as short and only the cheap augmentations are used.
+SHORT_RUN = 12_000
 
 
 def batch(recipe: Recipe, machine: Machine, patch_voxels: int) -> tuple[int, str]:
-    """Patches a step: 4 on a CPU, more on a GPU while patches are small."""
+    """Patches a step: 2 large or 4 small ones on a CPU, more on a GPU while patches are small."""
     if recipe.batch is not None:
         return recipe.batch, "asked for in the recipe"
     if machine.has_gpu:
         count = max(2, min(16, 2_000_000 // max(patch_voxels, 1)))
         return count, "as many patches as keep a GPU busy"
-    return 4, "more steps beat larger batches when time is short, and 4 still feeds batch norm"
+    count = 2 if patch_voxels > 50_000 else 4
+    return count, f"more steps beat larger batches when time is short; {count} patches still feed batch norm"
 
 
 def optimiser(recipe: Recipe) -> tuple[tuple[PartChoice, float, float], str]:
@@ -54,12 +55,14 @@ def foreground(recipe: Recipe, facts: Fingerprint) -> tuple[float, str]:
     return 0.33, "a third of the patches is forced onto a structure, the rest keeps background honest"
 
 
-def mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None) -> tuple[tuple[int, ...], str]:
-    """Axes that may be flipped: left-right where no structure has a side, all in microscopy."""
+def mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, level: str) -> tuple[tuple[int, ...], str]:
+    """Axes that may be flipped: left-right where no structure has a side, all in microscopy; none in short runs."""
     if recipe.mirror is not None:
         return tuple(sorted({"z": 0, "y": 1, "x": 2}[axis] for axis in recipe.mirror)), "asked for in the recipe"
     if facts.modality == "em":
         return (0, 1, 2) if facts.dims == 3 else (1, 2), "sections have no preferred direction"
+    if level in {"off", "light"}:
+        return (), "a short run has no time to learn anatomy both ways round"
     return _sideways(facts.labels, orientation)
 
 
@@ -71,10 +74,10 @@ def _sideways(labels: LabelSpace, orientation: str | None) -> tuple[tuple[int, .
     return (axis,), "left and right are alike; other directions carry identity (head to foot, front to back)"
 
 
-def augmentation(recipe: Recipe, steps: float) -> tuple[str, str]:
-    """Strength by the steps there are."""
+def augmentation(recipe: Recipe, samples: float) -> tuple[str, str]:
+    """Strength by the patches a fold will see."""
     if recipe.augment is not None:
         return recipe.augment, "asked for in the recipe"
-    if steps < SHORT_RUN:
-        return "light", f"about {steps:.0f} steps: a very short run gains from geometry and contrast only"
-    return "medium", f"about {steps:.0f} steps leave time to profit from stronger changes"
+    if samples < SHORT_RUN:
+        return "light", f"about {samples:.0f} patches are seen: a short run gains from geometry and contrast only"
+    return "medium", f"about {samples:.0f} patches are seen: time to profit from stronger changes"
