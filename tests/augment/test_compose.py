@@ -47,7 +47,6 @@ def test_every_level_runs_and_replays(level, modality, dims, anisotropic):
 def test_levels_grow_and_off_is_the_identity():
     names = {level: {s.name for s in steps_for(level, dims=3)} for level in LEVELS}
     assert names["off"] < names["light"] < names["medium"] < names["strong"]
-    assert {s.name for s in steps_for("medium", dims=3)} == names["light"]
     image, label = pair(2, 1, 4, 6, 6)
     out, out_label = Augmenter()(image, label, derive(0))
     assert torch.equal(out, image) and torch.equal(out_label, label)
