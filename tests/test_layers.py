@@ -35,7 +35,6 @@ DOORS = {
     "h5py": ["io/hdf5.py"],
     "cc3d": ["ops/components.py"],
     "edt": ["ops/distance.py"],
-    "fastremap": ["ops/relabel.py"],
     "skimage": ["ops/"],
     "lightning": ["train/"],
     "lightning_fabric": ["train/"],
