@@ -174,6 +174,17 @@ def test_a_step_that_cannot_fit_is_refused_with_the_setting_to_change() -> None:
         make(tiny, recipe={"patch": [128, 128, 128], "width": 32, "batch": 8})
 
 
+def test_windows_shrink_until_the_open_slices_fit() -> None:
+    many = LabelSpace.model_validate({"structures": [{"name": f"s{i}"} for i in range(60)]})
+    names = {f"s{i}": 10 for i in range(60)}
+    wide = {**CT, "labels": many, "presence": names, "share": dict.fromkeys(names, 0.01)}
+    recipe = {"patch": [96, 64, 64], "spacing": "native", "width": 8}
+    small = make(Machine(cores=2, memory=9 * 2**30), recipe=recipe, **wide)
+    large = make(Machine(cores=2, memory=200 * 2**30), recipe=recipe, **wide)
+    assert small.window.size[0] < large.window.size[0] == 96
+    assert small.memory["predict"] < large.memory["predict"]
+
+
 def test_operations_by_formula_match_a_count_by_hand() -> None:
     spec = make(recipe={"levels": 1, "width": 4}).net
     voxels = 8**3

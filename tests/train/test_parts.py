@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from segwright.sample.case import SampleCase
+from segwright.sample.patches import Patches
 from segwright.train import SCHEDULES
+from segwright.train.ahead import Ahead
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
 from segwright.train.log import EventLog, read_events
@@ -64,6 +69,15 @@ def test_without_averaging_the_shadow_is_a_copy_with_its_statistics() -> None:
     average.update(net, 1, 10)
     for mine, theirs in zip(average.net.state_dict().values(), net.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_batches_cut_ahead_are_those_asked_for() -> None:
+    image = np.arange(64, dtype=np.float32).reshape(1, 4, 4, 4)
+    patches = Patches([SampleCase(image, (image > 30).astype(np.int16))], patch=(2, 2, 2), policy="uniform")
+    with Ahead(patches, torch.device("meta")) as ahead:
+        for step in (0, 1, 2, 7, 8, 3):
+            assert torch.equal(ahead.at(step).image, patches.at(step).image)
+    assert threading.active_count() == 1 or all(t.name != "prefetch" for t in threading.enumerate())
 
 
 def test_biases_and_norms_do_not_decay() -> None:

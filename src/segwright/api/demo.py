@@ -59,4 +59,5 @@ def demo(
     run = fit(folder / "scans", out=folder / "run", device=device, listen=listen, folds=3, minutes=minutes)
     predict(run.model, folder / "held-out" / "images", folder / "predictions", device=device, listen=listen)
     page = folder / "held-out.html"
-    return Demo(name, run, evaluate(folder / "held-out" / "labels", folder / "predictions", out=page), page)
+    labels = folder / "held-out" / "labels"
+    return Demo(name, run, evaluate(labels, folder / "predictions", space=run.plan.labels, out=page), page)

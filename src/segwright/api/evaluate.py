@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segwright.core.case import Dataset
 from segwright.core.errors import UsageError
+from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.evaluation.folders import evaluate_folders
@@ -17,20 +18,26 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    reference: Dataset | str | Path, prediction: str | Path, *, tolerance: float = 1.0, out: str | Path | None = None
+    reference: Dataset | str | Path,
+    prediction: str | Path,
+    *,
+    space: LabelSpace | None = None,
+    tolerance: float = 1.0,
+    out: str | Path | None = None,
 ) -> Report:
     """Score predictions case by case.
 
     Args:
         reference: A dataset (its groups make the intervals honest), or a folder of labels.
         prediction: Folder of labels with the same names, in any format.
+        space: Meaning of label values; from the dataset, or from the values present in the references, if not given.
         tolerance: Of surface Dice, in mm.
         out: Also write the report as `.json`, `.csv` or `.html`.
 
     Returns:
         Scores, aggregates with bootstrap intervals, and notes on missing values.
     """
-    report = evaluate_folders(reference, prediction, tolerance=tolerance, processes=os.cpu_count() or 1)
+    report = evaluate_folders(reference, prediction, space=space, tolerance=tolerance, processes=os.cpu_count() or 1)
     if out is not None:
         _save(report, Path(out))
     return report

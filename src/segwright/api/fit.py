@@ -173,7 +173,8 @@ class Fit:
 
         stage(self.listen, "measure")
         minutes = self.recipe.minutes or 60.0
-        norms = (draft.net.norm,)
+        free = self.recipe.norm is None and self.device.type == "cpu" and draft.net.norm == "batch"
+        norms = ("batch", "instance") if free else (draft.net.norm,)
         found = measure(draft, self.device, seconds=min(MEASURE_MOST, minutes * 60 * MEASURE_SHARE), norms=norms)
         why = {**draft.why, "train.precision": found.why, "train.channels_last": "measured together with precision"}
         if found.float32_layers:

@@ -43,7 +43,7 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
     report.save(run.report_file)
     weights = {fold: run.weights(fold) for fold in run.finished}
     chain = chosen.chain if chosen.chain != Chain() else None
-    name = run.folder.resolve().name
+    name = _title(run)
     write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, chain=chain, name=name)
     write(_content(run, cases, report, chosen), run.page)
     return run
@@ -58,6 +58,12 @@ def dice(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], *, spacing
     """
     total = int(np.count_nonzero(reference)) + int(np.count_nonzero(prediction))
     return 2 * int(np.count_nonzero(reference & prediction)) / total if total else None
+
+
+def _title(run: Run) -> str:
+    """The folder's name; the one above it where it is just called `run`."""
+    folder = run.folder.resolve()
+    return folder.parent.name if folder.name == "run" else folder.name
 
 
 def _search(run: Run, cases: list[JudgedCase], listen: Listen) -> Postprocess:
@@ -90,7 +96,7 @@ def predicted(case: JudgedCase, chain: Chain) -> NDArray[Any]:
 
 def _content(run: Run, cases: list[JudgedCase], report: Report, chosen: Postprocess) -> RunContent:
     return RunContent(
-        title=run.folder.resolve().name,
+        title=_title(run),
         dataset=run.dataset,
         inspection=run.inspection,
         plan=run.plan,

@@ -10,10 +10,7 @@ from segwright.core.recipe import PartChoice
 LEVELS = ("off", "light", "medium", "strong")
 
 
-
-def steps_for(
-    level: str, *, dims: int, anisotropic: bool = False, modality: str = "other"
-) -> tuple[PartChoice, ...]:
+def steps_for(level: str, *, dims: int, anisotropic: bool = False, modality: str = "other") -> tuple[PartChoice, ...]:
     """Steps of a level, in order of application; mirroring is decided apart from it.
 
     Values follow nnU-Net's defaults (Isensee et al. 2021, and its version 2 trainer); its 'variance' of noise is

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 
-def keep_float32(net: nn.Module, names: Sequence[str]) -> None:
-    """Run the named modules of `net` in float32 even where autocast would use bfloat16."""
-    modules = dict(net.named_modules())
-    for name in names:
-        module = modules[name]
-        module.forward = _in_float32(module.forward, module)  # type: ignore[method-assign]
+class _InFloat32:
+    """Put before a layer's own class, so that copies of the layer keep the behaviour with their own weights."""
 
-
-def _in_float32(forward: Any, module: nn.Module) -> Any:
-    def call(x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's forward on float32 input, outside autocast."""
         with torch.autocast(x.device.type, enabled=False):
-            result: Tensor = forward(x.float())
+            result: Tensor = super().forward(x.float())  # type: ignore[misc]
         return result
 
-    return call
+
+def keep_float32(net: nn.Module, names: Sequence[str]) -> None:
+    """Run the named layers of `net` in float32 even where autocast would use bfloat16."""
+    for name in names:
+        layer = net.get_submodule(name)
+        if not isinstance(layer, _InFloat32):
+            layer.__class__ = _kept(type(layer))
+
+
+@cache
+def _kept(layer: type[nn.Module]) -> type[nn.Module]:
+    return type(f"Float32{layer.__name__}", (_InFloat32, layer), {})

@@ -123,6 +123,16 @@ def prediction_bytes(spec: NetSpec, window: Triple, batch: int, *, precision_byt
     return weights + image + max([*down, *up]) + logits
 
 
+def scan_bytes(spec: NetSpec, window: Triple, scan: Sequence[float]) -> int:
+    """Bytes held beside the network while a prepared scan `(z, y, x)` is predicted: image, labels, and the open band.
+
+    The band is what windows may still change: float32 scores of as many slices as a window is tall.
+    """
+    voxels = math.prod(scan)
+    band = 4 * spec.out_channels * min(window[0], scan[0]) * scan[1] * scan[2]
+    return int(voxels * (4 * spec.in_channels + 4) + band)
+
+
 def stages(spec: NetSpec, patch: Triple, batch: int, *, precision_bytes: int = 4) -> Iterator[Stage]:
     """What each encoder stage, then each decoder stage, keeps."""
     sizes = _feature_bytes(spec, patch, batch, precision_bytes)

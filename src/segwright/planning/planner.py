@@ -198,7 +198,11 @@ class Planner:
         )
         overlap = self.recipe.overlap if self.recipe.overlap is not None else 0.5
         self.why["window.overlap"] = "half a window, blended with Gaussian weights, leaves no seams"
-        size = self._note("window.size", network.window(patch, prepared_shape(self.facts, prepare), net.divisor))
+        extent = prepared_shape(self.facts, prepare)
+        size = self._note("window.size", network.window(patch, extent, net.divisor))
+        while memory.scan_bytes(net, size, extent) > 0.5 * self.machine.memory and size[0] > net.divisor[0]:
+            size = (size[0] - net.divisor[0], size[1], size[2])
+            self.why["window.size"] = "as in training, but lower: scores of a window's slices must fit in memory"
         return WindowPlan(size=size, overlap=overlap, mirror=mirror if tta else (), batch=1)
 
     def _folds(self) -> int:
@@ -213,7 +217,12 @@ class Planner:
     def _with_memory(self, plan: Plan) -> Plan:
         bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4
         train = memory.training_bytes(plan.net, plan.sample.patch, plan.train.batch, precision_bytes=bytes_each)
-        predict = memory.prediction_bytes(plan.net, plan.window.size, plan.window.batch)
+        extent = prepared_shape(self.facts, plan.prepare)
+        scan = memory.scan_bytes(plan.net, plan.window.size, extent)
+        predict = memory.prediction_bytes(plan.net, plan.window.size, plan.window.batch) + scan
+        self.why["memory"] = (
+            f"forecast: a training step, and a scan of {extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f}"
+        )
         budget = self.machine.gpu_memory or self.machine.memory
         if train > 0.9 * budget:
             raise PlanError(

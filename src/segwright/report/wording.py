@@ -79,7 +79,7 @@ def columns_of(report: Report, names: Iterable[str] | None = None) -> list[Colum
     chosen = sorted(held, key=lambda name: usual.get(name, len(usual))) if names is None else names
     voxels: dict[str, set[bool]] = {}
     for score in report.scores:
-        if score.value is not None:
+        if score.value is not None and score.structure != "mean":
             voxels.setdefault(score.metric, set()).add(score.note == VOXEL_NOTE)
     return [_with_unit(column(name), voxels.get(name, set())) for name in chosen if name in held]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.targets import build_target
 from segwright.train import OPTIMISERS, SCHEDULES
+from segwright.train.ahead import Ahead
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
 from segwright.train.fabric import make_fabric
@@ -135,10 +136,18 @@ class FoldRun:
         """Train until the budget ends (`None`) or a collapse is seen (the restart event)."""
         plan = self.plan.train
         clock = Clock(steps=plan.steps, seconds=plan.seconds, spent=state.elapsed)
-        parts = self._parts(data, state)
+        source = Ahead(self._patches(data, state), self.device)
+        parts = self._parts(source)
         judge = PseudoDice(self.plan, data.validation or data.train, self.fold, self.device)
+        with source:
+            return self._steps(train(state, parts, clock, fabric), state, clock, judge, log)
+
+    def _steps(
+        self, steps: Iterator[Step], state: TrainState, clock: Clock, judge: PseudoDice, log: EventLog
+    ) -> Event | None:
+        """Log, judge and save while stepping."""
         saved, next_check = time.perf_counter(), clock.progress(state.step) + 1 / CHECKS
-        for step in train(state, parts, clock, fabric):
+        for step in steps:
             event = _step_event(step, self.fold)
             if step.progress >= next_check or clock.done(step.step):
                 next_check = step.progress + 1 / CHECKS
@@ -153,20 +162,24 @@ class FoldRun:
                 saved = time.perf_counter()
         return None
 
-    def _parts(self, data: FoldData, state: TrainState) -> Parts:
+    def _patches(self, data: FoldData, state: TrainState) -> Patches:
+        plan = self.plan
+        return Patches(
+            data.train,
+            patch=plan.sample.patch,
+            context=plan.net.context,
+            policy=plan.sample.policy.name,
+            foreground=plan.sample.foreground,
+            batch=plan.train.batch,
+            seed=derive_seed(plan.seed, "sample", state.attempt),
+            fold=self.fold,
+        )
+
+    def _parts(self, source: Ahead) -> Parts:
         plan, train_plan = self.plan, self.plan.train
         target = build_target(plan.target, plan.labels)
         return Parts(
-            patches=Patches(
-                data.train,
-                patch=plan.sample.patch,
-                context=plan.net.context,
-                policy=plan.sample.policy.name,
-                foreground=plan.sample.foreground,
-                batch=train_plan.batch,
-                seed=derive_seed(plan.seed, "sample", state.attempt),
-                fold=self.fold,
-            ),
+            patches=source,
             augment=Augmenter(plan.augment.steps, mirror=plan.augment.mirror, in_plane_only=plan.net.slab != 0),
             encode=lambda label: target.encode(inner(label, plan.net.context[0])),
             loss=bind_loss(train_plan.loss, deep_supervision=plan.net.deep_supervision),

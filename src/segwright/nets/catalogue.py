@@ -1,0 +1,88 @@
+"""What is known of every network: where it comes from, its setting there, and how many parameters that has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from segwright.core.plan import NetSpec, Triple
+from segwright.core.registry import Registry
+
+#: For each row of the nets table, where its `NetRow` stands; rows of plug-ins need none.
+CATALOGUE = Registry(
+    "segwright.net_rows",
+    {
+        "unet": "segwright.nets.catalogue:UNET",
+        "resenc": "segwright.nets.catalogue:RESENC",
+    },
+)
+
+
+@dataclass(frozen=True)
+class NetRow:
+    """A network as its source describes it.
+
+    Attributes:
+        about: One sentence.
+        source: Paper, repository or seed, with what was unstated there and chosen here.
+        dims: Spatial dimensions it is built for: 2, 3 or both.
+        spec: The setting of its source.
+        size: Input `(z, y, x)` there.
+        parameters: Trainable parameters at that setting, where the source or arithmetic gives them exactly.
+    """
+
+    about: str
+    source: str
+    dims: tuple[int, ...]
+    spec: NetSpec
+    size: Triple
+    parameters: int | None = None
+
+
+def count_parameters(net: Any) -> int:
+    """Trainable numbers of a network."""
+    return sum(parameter.numel() for parameter in net.parameters() if parameter.requires_grad)
+
+
+def pyramid(widths: tuple[int, ...], *, dims: int, inputs: int, outputs: int, **rest: Any) -> NetSpec:
+    """A specification whose levels halve every axis, with two convolutions a level unless `rest` says otherwise."""
+    step, one = ((2, 2, 2), (1, 1, 1)) if dims == 3 else ((1, 2, 2), (1, 1, 1))
+    kernel = (3, 3, 3) if dims == 3 else (1, 3, 3)
+    levels = len(widths)
+    fields: dict[str, Any] = {
+        "in_channels": inputs,
+        "out_channels": outputs,
+        "slab": 0 if dims == 3 else 1,
+        "widths": widths,
+        "strides": (one, *(step,) * (levels - 1)),
+        "kernels": (kernel,) * levels,
+        "encoder_blocks": (2,) * levels,
+        "decoder_blocks": (2,) * (levels - 1),
+        "norm": "batch",
+    }
+    return NetSpec(**{**fields, **rest})
+
+
+UNET = NetRow(
+    about="Plain U-Net of any depth and dimension; the default.",
+    source="Ronneberger et al. 2015 (arXiv 1505.04597), Cicek et al. 2016 (arXiv 1606.06650)",
+    dims=(2, 3),
+    spec=pyramid((64, 128, 256, 512, 1024), dims=2, inputs=1, outputs=2, params={"down": "pool"}),
+    size=(1, 512, 512),
+)
+RESENC = NetRow(
+    about="U-Net with a residual encoder and one convolution a level on the way up.",
+    source="Isensee et al. 2024 (arXiv 2404.09556), preset M",
+    dims=(2, 3),
+    spec=pyramid(
+        (32, 64, 128, 256, 320, 320),
+        dims=3,
+        inputs=1,
+        outputs=2,
+        name="resenc",
+        encoder_blocks=(1, 3, 4, 6, 6, 6),
+        decoder_blocks=(1,) * 5,
+        norm="instance",
+    ),
+    size=(128, 128, 128),
+)
