@@ -23,6 +23,7 @@ SPARED = {
     "losses/dice.py:dice": _ROW,
     "losses/dice.py:tversky": _ROW,
     "losses/dice.py:focal_tversky": _ROW,
+    "losses/mined.py:lrdehl": _ROW,
     "postprocess/drop_small.py:drop_small": _ROW,
     "api/fit.py:fit": _CALL,
     "api/predict.py:predict": _CALL,

@@ -26,6 +26,9 @@ LOSSES = Registry(
         "focal_tversky": "segwright.losses.dice:focal_tversky",
         "dice_ce": "segwright.losses.combine:dice_ce",
         "dice_bce": "segwright.losses.combine:dice_bce",
+        "weighted_bce": "segwright.losses.weighted:weighted_bce",
+        "lrdehl": "segwright.losses.mined:lrdehl",
+        "switch": "segwright.losses.switch:Switch",
     },
 )
 
@@ -34,7 +37,8 @@ def bind_loss(choice: PartChoice, *, deep_supervision: bool = False) -> BoundLos
     """A loss with its parameters set: `loss(logits, target, weight=None) -> scalar`.
 
     Args:
-        choice: Row of `LOSSES` and its parameters, checked against the function's signature.
+        choice: Row of `LOSSES` and its parameters, checked against its signature. A row is a function, or a class
+            whose objects are losses; those with a method `at(progress, step)` change as training goes on.
         deep_supervision: Accept a list of logits, finest first, as well.
 
     Raises:
@@ -55,7 +59,8 @@ def bind_loss(choice: PartChoice, *, deep_supervision: bool = False) -> BoundLos
             hint = UnknownNameError.among("parameter", name, known)
             expected = hint.expected or "no parameters"
             raise RecipeError(f"Loss {choice.name!r} takes no parameter {name!r}.", expected=expected, cure=hint.cure)
-    bound: BoundLoss = functools.partial(function, **choice.params)
+    stateful = inspect.isclass(function)
+    bound: BoundLoss = function(**choice.params) if stateful else functools.partial(function, **choice.params)
     if not deep_supervision:
         return bound
     from segwright.losses.deep import DeepSupervision

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from segwright.losses.protocol import BoundLoss
+from segwright.losses.switch import current
 
 
 class DeepSupervision:
@@ -15,7 +17,8 @@ class DeepSupervision:
 
     Args:
         loss: Loss at one size.
-        weights: One a size, finest first, scaled to sum to 1; `None` halves from each size to the next.
+        weights: One an output, finest first, scaled to sum to 1; `None` halves from each size to the next, and gives
+            outputs of one size (progressive heads) the same weight.
     """
 
     def __init__(self, loss: BoundLoss, weights: Sequence[float] | None = None) -> None:
@@ -25,7 +28,7 @@ class DeepSupervision:
         """Logits `(B, C, ...)`, or several of them finest first, and a target of the finest size, to a scalar."""
         if isinstance(logits, Tensor):
             return self.loss(logits, target, weight=weight)
-        factors = self.weights or [0.5**level for level in range(len(logits))]
+        factors = self.weights or _halving(logits)
         total = sum(factors)
         terms = [
             factor / total * self.loss(part, _shrink(target, part), weight=_shrink_weight(weight, part))
@@ -35,6 +38,17 @@ class DeepSupervision:
         for term in terms[1:]:
             result = result + term
         return result
+
+    def at(self, progress: float, step: int) -> DeepSupervision:
+        """The same with the loss in force at a moment of training."""
+        return DeepSupervision(current(self.loss, progress, step), self.weights)
+
+
+def _halving(logits: Sequence[Tensor]) -> list[float]:
+    factors = [1.0]
+    for finer, part in pairwise(logits):
+        factors.append(factors[-1] * (1.0 if part.shape[2:] == finer.shape[2:] else 0.5))
+    return factors
 
 
 def _shrink(target: Tensor, like: Tensor) -> Tensor:

@@ -30,6 +30,9 @@ def dice(
 ) -> Tensor:
     """Soft Dice loss: 1 minus the mean over samples and channels of `(2 sum pg + s) / (sum p + sum g + s)`.
 
+    One form seen in programs, `2 (sum pg + s) / (sum p^2 + sum g^2 + s)`, is refused: with the smoothing inside the
+    factor 2 its loss falls to -1 where nothing is there and nothing predicted, below that of any structure found.
+
     Args:
         logits: `(B, C, ...)`.
         target: One-hot of the same shape.

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from segwright.core.errors import TrainingError
 from segwright.core.seed import derive
+from segwright.losses.protocol import BoundLoss
+from segwright.losses.switch import current
 from segwright.train.clock import Clock
 from segwright.train.schedule import Schedule
 from segwright.train.state import TrainState
@@ -37,7 +39,7 @@ class Parts:
         patches: Source of batches.
         augment: `(image, label, generator, spacing) -> (image, label)` on the device.
         encode: Label tensor to `(one-hot target, weight or None)`.
-        loss: `(logits, target, *, weight) -> scalar`.
+        loss: `(logits, target, *, weight) -> scalar`; one with a method `at(progress, step)` is asked at every step.
         schedule: `(progress, step) -> factor` on the learning rate.
         lr: Peak learning rate.
         clip: Largest gradient norm.
@@ -87,7 +89,7 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric) -> Iter
         lr = parts.lr * state.lr_scale * parts.schedule(progress, state.step)
         for group in state.optimiser.param_groups:
             group["lr"] = lr
-        loss, waited = _gradients(state, parts, fabric)
+        loss, waited = _gradients(state, parts, fabric, current(parts.loss, progress, state.step))
         norm = float(nn.utils.clip_grad_norm_(state.net.parameters(), parts.clip))
         healthy = math.isfinite(loss) and math.isfinite(norm)
         if healthy:
@@ -107,7 +109,7 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric) -> Iter
         yield Step(state.step, clock.progress(state.step), state.elapsed, loss, lr, norm, waited, not healthy)
 
 
-def _gradients(state: TrainState, parts: Parts, fabric: Fabric) -> tuple[float, float]:
+def _gradients(state: TrainState, parts: Parts, fabric: Fabric, criterion: BoundLoss) -> tuple[float, float]:
     """Forward and backward over the accumulated batches; returns mean loss and seconds spent getting the data."""
     state.net.train()
     total, waited = 0.0, 0.0
@@ -118,7 +120,7 @@ def _gradients(state: TrainState, parts: Parts, fabric: Fabric) -> tuple[float, 
         waited += time.perf_counter() - start
         last = part == parts.accumulate - 1
         with fabric.no_backward_sync(state.net, enabled=not last):
-            loss = parts.loss(state.net(image), target, weight=weight)
+            loss = criterion(state.net(image), target, weight=weight)
             fabric.backward(loss / parts.accumulate)
         total += float(loss.detach())
     return total / parts.accumulate, waited
