@@ -20,6 +20,11 @@ NETS = Registry(
     {
         "unet": "segwright.nets.unet:unet",
         "resenc": "segwright.nets.unet:resenc",
+        "unet-classic": "segwright.nets.resunet:unet_classic",
+        "res-unet": "segwright.nets.resunet:res_unet",
+        "res-unet-bottleneck": "segwright.nets.resunet:res_unet_bottleneck",
+        "se-res-unet": "segwright.nets.resunet:se_res_unet",
+        "attention-se-res-unet": "segwright.nets.resunet:attention_se_res_unet",
     },
 )
 

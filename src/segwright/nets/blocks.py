@@ -71,24 +71,37 @@ class ConvBlock(nn.Sequential):
         super().__init__(convolution, style.normalise(outputs), style.activate())
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions beside a short cut (He et al. 2016), which is averaged and projected where shapes differ.
+class Residual(nn.Module):
+    """A branch beside a short cut (He et al. 2016), summed and then activated; a fresh one is its short cut alone.
 
-    Averaging before the projection uses every voxel, where a strided projection would skip most (He et al. 2019).
+    Args:
+        first: The branch up to its last convolution.
+        second: Its last convolution and norm.
+        shortcut: What `x` passes before it is added.
+        activation: After the sum.
     """
 
-    def __init__(self, style: Style, inputs: int, outputs: int, *, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
+    def __init__(self, first: nn.Module, second: nn.Module, shortcut: nn.Module, activation: nn.Module) -> None:
         super().__init__()
-        self.first = ConvBlock(style, inputs, outputs, kernel=kernel, stride=stride)
-        self.second = nn.Sequential(style.convolve(outputs, outputs, kernel), style.normalise(outputs))
-        self.shortcut = _shortcut(style, inputs, outputs, stride)
-        self.activation = style.activate()
+        self.first, self.second, self.shortcut, self.activation = first, second, shortcut, activation
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` to `(B, outputs, ...)` at the stride's size."""
         y = self.second(self.first(x))
         y = y.add_(self.shortcut(x))
         return self.activation(y)
+
+
+class ResidualBlock(Residual):
+    """Two convolutions beside a short cut, which is averaged and projected where shapes differ.
+
+    Averaging before the projection uses every voxel, where a strided projection would skip most (He et al. 2019).
+    """
+
+    def __init__(self, style: Style, inputs: int, outputs: int, *, kernel: Triple, stride: Triple = (1, 1, 1)) -> None:
+        first = ConvBlock(style, inputs, outputs, kernel=kernel, stride=stride)
+        second = nn.Sequential(style.convolve(outputs, outputs, kernel), style.normalise(outputs))
+        super().__init__(first, second, _shortcut(style, inputs, outputs, stride), style.activate())
 
 
 def _shortcut(style: Style, inputs: int, outputs: int, stride: Triple) -> nn.Module:
@@ -155,7 +168,7 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(part.weight, a=LEAK)
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
-        if isinstance(part, ResidualBlock):
+        if isinstance(part, Residual):
             nn.init.zeros_(part.second[1].weight)  # type: ignore[arg-type]
 
 

@@ -14,6 +14,11 @@ CATALOGUE = Registry(
     {
         "unet": "segwright.nets.catalogue:UNET",
         "resenc": "segwright.nets.catalogue:RESENC",
+        "unet-classic": "segwright.nets.resunet:UNET_CLASSIC",
+        "res-unet": "segwright.nets.resunet:RES_UNET",
+        "res-unet-bottleneck": "segwright.nets.resunet:RES_UNET_BOTTLENECK",
+        "se-res-unet": "segwright.nets.resunet:SE_RES_UNET",
+        "attention-se-res-unet": "segwright.nets.resunet:ATTENTION_SE_RES_UNET",
     },
 )
 

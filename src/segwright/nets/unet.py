@@ -5,9 +5,9 @@ Ronneberger et al. 2015, Çiçek et al. 2016; residual encoder after Isensee et 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -31,14 +31,14 @@ def unet(
         join: `concat` stacks skip connections; `add` sums them, which halves the dearest convolutions.
         activation: `leaky` or `relu`.
     """
-    return UNet(spec, Choices(up, down, join, activation), block=ConvBlock)
+    return _built(spec, Choices(up, down, join, activation), block=ConvBlock)
 
 
 def resenc(
     spec: NetSpec, *, up: str = "linear", down: str = "conv", join: str = "concat", activation: str = "leaky"
 ) -> UNet:
     """A U-Net whose encoder is a stem convolution and residual blocks; arguments as for `unet`."""
-    return UNet(spec, Choices(up, down, join, activation), block=ResidualBlock)
+    return _built(spec, Choices(up, down, join, activation), block=ResidualBlock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,23 @@ class Choices:
         choose("join", self.join, ("concat", "add"))
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What distinguishes one U-Net from another.
+
+    Attributes:
+        encoder: One stage a level, finest first; each brings its level's resolution and width.
+        ups: `(coarse features, skip) -> joined`, one a level, finest first, without the coarsest level.
+        stem: Before the encoder.
+        joined: Widths of the joined features, in those of their level.
+    """
+
+    encoder: Iterable[nn.Module]
+    ups: Iterable[nn.Module]
+    stem: nn.Module = field(default_factory=nn.Sequential)
+    joined: int = 2
+
+
 class UNet(nn.Module):
     """Encoder, decoder with skip connections, and one head a supervised level.
 
@@ -67,20 +84,13 @@ class UNet(nn.Module):
         ups, decoder, heads: One a level, finest first, without the coarsest level.
     """
 
-    def __init__(self, spec: NetSpec, choices: Choices, *, block: type[ConvBlock | ResidualBlock]) -> None:
+    def __init__(self, spec: NetSpec, style: Style, parts: Parts) -> None:
         super().__init__()
-        check_levels(spec)
-        add = choices.join == "add"
-        style = Style(spec.spatial_dims, spec.norm, choices.activation)
         self.checkpointing, self.deep_supervision = spec.checkpointing, spec.deep_supervision
-        inputs = spec.in_channels * max(1, spec.slab)
-        self.stem, inputs = _stem(style, spec, inputs) if block is ResidualBlock else (nn.Sequential(), inputs)
-        self.encoder = nn.ModuleList(_encoder(style, spec, inputs, block=block, pool=choices.down == "pool"))
-        self.ups = nn.ModuleList(
-            Up(style, coarse, fine, stride=stride, mode=choices.up, add=add)
-            for fine, coarse, stride in zip(spec.widths, spec.widths[1:], spec.strides[1:], strict=False)
-        )
-        self.decoder = nn.ModuleList(_decoder(style, spec, 1 if add else 2))
+        self.stem = parts.stem
+        self.encoder = nn.ModuleList(parts.encoder)
+        self.ups = nn.ModuleList(parts.ups)
+        self.decoder = nn.ModuleList(_decoder(style, spec, parts.joined))
         self.heads = nn.ModuleList(
             operator("conv", style.dims)(spec.widths[level], spec.out_channels, 1) for level in range(heads(spec))
         )
@@ -145,8 +155,22 @@ def check_levels(spec: NetSpec) -> None:
         raise PlanError("The first level has full resolution.", expected="stride (1, 1, 1)", came=str(spec.strides[0]))
 
 
-def _stem(style: Style, spec: NetSpec, inputs: int) -> tuple[nn.Module, int]:
-    return ConvBlock(style, inputs, spec.widths[0], kernel=spec.kernels[0]), spec.widths[0]
+def _built(spec: NetSpec, choices: Choices, *, block: type[ConvBlock | ResidualBlock]) -> UNet:
+    check_levels(spec)
+    add = choices.join == "add"
+    style = Style(spec.spatial_dims, spec.norm, choices.activation)
+    inputs, stem = spec.in_channels * max(1, spec.slab), nn.Sequential()
+    if block is ResidualBlock:
+        stem = ConvBlock(style, inputs, spec.widths[0], kernel=spec.kernels[0])
+        inputs = spec.widths[0]
+    encoder = _encoder(style, spec, inputs, block=block, pool=choices.down == "pool")
+    return UNet(spec, style, Parts(encoder, ups(style, spec, mode=choices.up, add=add), stem, 1 if add else 2))
+
+
+def ups(style: Style, spec: NetSpec, *, mode: str, add: bool = False) -> Iterator[Up]:
+    """The steps up of all levels, finest first; arguments as for `Up`."""
+    for fine, coarse, stride in zip(spec.widths, spec.widths[1:], spec.strides[1:], strict=False):
+        yield Up(style, coarse, fine, stride=stride, mode=mode, add=add)
 
 
 def _encoder(
