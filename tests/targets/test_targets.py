@@ -111,3 +111,11 @@ def test_rows_fit_their_label_spaces():
             build_target(name, LabelSpace(kind=kind))
     with pytest.raises(UnknownNameError):
         build_target("clases", space("exclusive"))
+
+
+def test_the_background_of_exclusive_structures_is_what_no_structure_covers():
+    """Never a copy of some structure's plane: one minus the union of all, also where nothing is labelled."""
+    labels = torch.from_numpy(labels_of(space("exclusive", 6), (3, 8, 9), 5)[None])
+    onehot, _ = build_target("classes", space("exclusive", 6)).encode(labels)
+    assert torch.equal(onehot[:, 0], 1 - onehot[:, 1:].amax(dim=1))
+    assert torch.equal(onehot.sum(dim=1), torch.ones(1, 3, 8, 9))

@@ -51,9 +51,11 @@ class Recipe(Document):
         deep_supervision: Losses at lower resolutions as well.
         optimiser: Row of the optimisers.
         schedule: Row of the schedules.
+        warmup: Share of the budget over which the rate rises at first.
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay.
         ema: Average weights over the last steps.
+        policy: Row of the sampling policies.
         foreground: Share of patches forced onto a structure.
         augment: `off`, `light`, `medium` or `strong`.
         mirror: Axes that may be mirrored (`z`, `y`, `x`); empty switches mirroring off.
@@ -86,9 +88,11 @@ class Recipe(Document):
     deep_supervision: bool | None = None
     optimiser: PartChoice | None = None
     schedule: PartChoice | None = None
+    warmup: float | None = Field(default=None, ge=0, lt=1)
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
     ema: bool = True
+    policy: str | None = None
     foreground: float | None = Field(default=None, ge=0, le=1)
     augment: Literal["off", "light", "medium", "strong"] | None = None
     mirror: tuple[Literal["z", "y", "x"], ...] | None = None

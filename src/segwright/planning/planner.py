@@ -73,7 +73,7 @@ class Planner:
             net=net,
             target=self.target[0],
             sample=SamplePlan(
-                policy=PartChoice(name="foreground"),
+                policy=PartChoice(name=self.recipe.policy or "foreground"),
                 patch=patch,
                 foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
             ),
@@ -174,6 +174,7 @@ class Planner:
             schedule=self.recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01}),
             lr=lr,
             weight_decay=decay,
+            warmup=self._note("train.warmup", training.warmup(self.recipe)),
             ema=0.03 if self.recipe.ema else 0.0,
             precision=self.recipe.precision,
             compile=self.recipe.compile,

@@ -8,5 +8,6 @@ POLICIES = Registry(
         "uniform": "segwright.sample.policies:uniform",
         "foreground": "segwright.sample.policies:foreground",
         "balanced": "segwright.sample.policies:balanced",
+        "equal": "segwright.sample.policies:equal",
     },
 )

@@ -146,8 +146,22 @@ class Patches:
             number, place = divmod(step * self.batch + slot, len(self.cases))
             case = self.cases[self._pass(number)[place]]
             rng = derive(self.seed, "patch", self.fold, step, slot)
-            chosen.append((case, self._policy(case, rng, patch=self.patch, foreground=self.foreground)))
+            share = self.foreground
+            if self._policy.counted:
+                share = self._due(step * self.batch + slot)
+                if share and not case.present and self._holders:
+                    case = self._holders[int(rng.integers(len(self._holders)))]
+            chosen.append((case, self._policy(case, rng, patch=self.patch, foreground=share)))
         return tuple(chosen)
+
+    def _due(self, number: int) -> float:
+        """1 if the patch of that number is one of those that hold a structure, else 0."""
+        return float(int((number + 1) * self.foreground + 1e-9) - int(number * self.foreground + 1e-9))
+
+    @cached_property
+    def _holders(self) -> tuple[SampleCase, ...]:
+        """Cases with a structure."""
+        return tuple(case for case in self.cases if case.present)
 
     def at(self, step: int) -> Batch:
         """The batch of a step (from 0)."""

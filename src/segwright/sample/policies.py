@@ -12,6 +12,9 @@ from segwright.sample.case import SampleCase
 
 Triple = tuple[int, int, int]
 
+#: Places tried for a patch without any structure.
+TRIES = 20
+
 
 def shuffled(cases: Sequence[SampleCase], rng: np.random.Generator) -> tuple[int, ...]:
     """Every case once, in random order."""
@@ -25,6 +28,8 @@ class Policy:
     Attributes:
         place: `(case, rng, patch, foreground) -> Box`.
         order: `(cases, rng) -> indices`, as many as there are cases; a policy may repeat some and leave out others.
+        counted: Patches with a structure are counted out instead of drawn, so that any stretch of patches holds the
+            declared share of them to within one; their cases are then drawn among those that have a structure.
 
     Example:
         >>> case = SampleCase(np.zeros((1, 1, 4, 9)), np.zeros((1, 1, 4, 9), np.int16))
@@ -34,6 +39,7 @@ class Policy:
 
     place: Callable[[SampleCase, np.random.Generator, Triple, float], Box]
     order: Callable[[Sequence[SampleCase], np.random.Generator], tuple[int, ...]] = shuffled
+    counted: bool = False
 
     def __call__(self, case: SampleCase, rng: np.random.Generator, *, patch: Triple, foreground: float) -> Box:
         """A box of `patch` voxels. It leaves the image only on axes where the patch is longer, and is centred there.
@@ -73,6 +79,21 @@ def _on_structure(case: SampleCase, rng: np.random.Generator, patch: Triple, for
     return _box(start, case.shape, patch)
 
 
+def _with_or_without(case: SampleCase, rng: np.random.Generator, patch: Triple, foreground: float) -> Box:
+    """Around a spot of a structure, or where the label shows none; where no such place is found, the emptiest tried."""
+    if rng.random() < foreground:
+        return _on_structure(case, rng, patch, 1.0)
+    tried: list[tuple[int, Box]] = []
+    for _ in range(TRIES):
+        box = _anywhere(case, rng, patch)
+        inside = box.clip(case.shape).slices
+        held = int((np.asarray(case.label[(slice(None), *inside)]) > 0).sum())
+        if held == 0:
+            return box
+        tried.append((held, box))
+    return min(tried, key=lambda pair: pair[0])[1]
+
+
 def _rare_more_often(cases: Sequence[SampleCase], rng: np.random.Generator) -> tuple[int, ...]:
     """One pass in which half of all visits go evenly to cases and half evenly to structures.
 
@@ -96,3 +117,4 @@ def _rare_more_often(cases: Sequence[SampleCase], rng: np.random.Generator) -> t
 uniform = Policy(_anywhere)
 foreground = Policy(_on_structure)
 balanced = Policy(_on_structure, _rare_more_often)
+equal = Policy(_with_or_without, counted=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from segwright.core.errors import RecipeError
+
 Schedule = Callable[[float, int], float]
 
 
@@ -23,13 +25,31 @@ def step(*, at: Sequence[float] = (0.6, 0.85), factor: float = 0.1) -> Schedule:
     return lambda progress, step: factor ** sum(progress >= share for share in at)
 
 
-def halve(*, every: int = 1000) -> Schedule:
-    """Halve every `every` optimiser steps."""
-    return lambda progress, step: 0.5 ** (step // every)
+def halve(*, every: int | None = None, share: float | None = None) -> Schedule:
+    """Halve again and again, all at once each time: every `every` optimiser steps, or every `share` of the budget.
+
+    Raises:
+        RecipeError: Both are given, or one is not above 0. With neither it is every 1000 steps.
+
+    Example:
+        >>> [halve(share=0.25)(progress, 0) for progress in (0.2, 0.25, 0.6, 1.0)]
+        [1.0, 0.5, 0.25, 0.0625]
+    """
+    if (
+        (every is not None and share is not None)
+        or (every is not None and every < 1)
+        or (share is not None and share <= 0)
+    ):
+        came = f"every={every}, share={share}"
+        raise RecipeError("The rate halves every so many steps or every share of the budget.", came=came)
+    if share is not None:
+        return lambda progress, step: 0.5 ** int(progress / share + 1e-9)
+    steps = every or 1000
+    return lambda progress, step: 0.5 ** (step // steps)
 
 
 def constant() -> Schedule:
-    """No decay."""
+    """No decay: what remains is the rise of the first steps."""
     return lambda progress, step: 1.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
@@ -9,6 +10,9 @@ from segwright.planning.machine import Machine
 
 #: Patches seen below which a run counts as short and only the cheap augmentations are used.
 SHORT_RUN = 12_000
+#: Losses whose activation follows the target, and those that have one of their own; tests hold both against the table.
+OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
+FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy": "sigmoid", "dice_bce": "sigmoid"}
 
 
 def batch(recipe: Recipe, machine: Machine, patch_voxels: int) -> tuple[int, str]:
@@ -34,10 +38,21 @@ def optimiser(recipe: Recipe) -> tuple[tuple[PartChoice, float, float], str]:
     ), "AdamW at 2e-3 learns fastest in short runs from scratch; SGD pays only in very long ones"
 
 
+def warmup(recipe: Recipe) -> tuple[float, str]:
+    """Share of the budget with a rising rate."""
+    if recipe.warmup is not None:
+        return recipe.warmup, "asked for in the recipe"
+    return 0.08, "a short rise keeps the first steps of AdamW from throwing the start away"
+
+
 def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[PartChoice, str]:
-    """Dice with cross-entropy; pooled over the batch for 2-D and for targets missing from many cases."""
+    """Dice with cross-entropy; pooled over the batch for 2-D and for targets missing from many cases.
+
+    Raises:
+        PlanError: The loss asked for is meant for the other kind of structures.
+    """
     if recipe.loss is not None:
-        return recipe.loss, "asked for in the recipe"
+        return _fitting(recipe.loss, facts.labels), "asked for in the recipe"
     rare = facts.rarest_share < 0.01 or any(n < 0.8 * facts.cases for n in facts.presence.values())
     pooled = bool(slab) or rare
     reason = "Dice with cross-entropy is the most robust compound"
@@ -46,10 +61,34 @@ def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[P
     return PartChoice(name=default, params={"batch": pooled}), reason
 
 
+def _fitting(choice: PartChoice, labels: LabelSpace) -> PartChoice:
+    """The loss with its activation set as the target's; a loss for the other kind of structures is refused."""
+    activation = "softmax" if labels.exclusive else "sigmoid"
+    for part in _parts(choice):
+        asked = part.params.get("activation", FIXED.get(part.name, activation))
+        if asked != activation:
+            raise PlanError(
+                f"Loss {part.name!r} trains a {asked}, but {labels.kind} structures are read off a {activation}.",
+                where="loss",
+                cure=f"Use loss={'dice_ce' if labels.exclusive else 'dice_bce'}, or leave the loss open.",
+            )
+    if choice.name not in OPEN:
+        return choice
+    return choice.model_copy(update={"params": {**choice.params, "activation": activation}})
+
+
+def _parts(choice: PartChoice) -> list[PartChoice]:
+    """A loss and those inside it."""
+    inside = [choice.params[key] for key in ("before", "after") if choice.name == "switch" and key in choice.params]
+    return [choice, *(PartChoice.model_validate(PartChoice.parse(each)) for each in inside)]
+
+
 def foreground(recipe: Recipe, facts: Fingerprint) -> tuple[float, str]:
     """Share of patches forced onto a structure."""
     if recipe.foreground is not None:
         return recipe.foreground, "asked for in the recipe"
+    if recipe.policy == "equal":
+        return 0.5, "as many patches with a structure as without"
     if facts.rarest_share < 0.01:
         return 0.5, f"the rarest structure fills {facts.rarest_share * 100:.2f} % of a case"
     return 0.33, "a third of the patches is forced onto a structure, the rest keeps background honest"

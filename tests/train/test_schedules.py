@@ -1,0 +1,68 @@
+"""Schedules of published systems step by step, and a loss that changes in the middle of a fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from segwright.core.errors import RecipeError
+from segwright.core.plan import Plan
+from segwright.core.recipe import PartChoice
+from segwright.sample.case import SampleCase
+from segwright.train import SCHEDULES
+from segwright.train.fold import FoldData, FoldRun
+from segwright.train.log import read_events
+from segwright.train.schedule import with_warmup
+
+
+def rates(name: str, total: int, warmup: float = 0.0, **params: object) -> list[float]:
+    schedule = with_warmup(SCHEDULES.load(name)(**params), warmup)
+    return [schedule(step / total, step) for step in range(total)]
+
+
+def test_halving_every_5000_of_40000_steps_by_count_and_by_share() -> None:
+    """Eight plateaus of the liver tumour study; shares do the same on any budget."""
+    expected = [0.5 ** (step // 5000) for step in range(40_000)]
+    assert rates("halve", 40_000, every=5000) == expected
+    assert rates("halve", 40_000, share=0.125) == expected
+    assert rates("halve", 400, share=0.125) == expected[::100]
+
+
+def test_tenths_every_20000_of_100000_steps() -> None:
+    at = [0.2, 0.4, 0.6, 0.8]
+    got = rates("step", 1000, at=at, factor=0.1)
+    assert got == pytest.approx([0.1 ** (step // 200) for step in range(1000)])
+
+
+def test_a_rise_of_1000_of_200000_steps_then_constant() -> None:
+    got = rates("constant", 200_000, warmup=0.005)
+    assert got[500] == pytest.approx(0.5)
+    assert got[1000:] == [1.0] * 199_000
+    assert got[:1000] == sorted(got[:1000])
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+@pytest.mark.parametrize("warmup", [0.0, 0.1])
+def test_rates_never_rise_after_the_warm_up_and_stay_within_one(name: str, warmup: float) -> None:
+    got = rates(name, 500, warmup)
+    after = got[int(500 * warmup) :]
+    assert all(0 <= rate <= 1 for rate in got)
+    assert after == sorted(after, reverse=True) and after[0] == 1
+
+
+def test_halving_twice_over_is_refused() -> None:
+    for wrong in ({"every": 10, "share": 0.1}, {"every": 0}, {"share": 0.0}):
+        with pytest.raises(RecipeError, match="halves"):
+            SCHEDULES.load("halve")(**wrong)
+
+
+def test_a_fold_follows_its_loss_through_the_switch(plan: Plan, cases: list[SampleCase], tmp_path: Path) -> None:
+    """The second loss is a hundred times the first, so the log shows at which step it took over."""
+    switch = {"before": "dice", "after": {"name": "dice_ce", "dice_weight": 100.0}, "step": 4}
+    loss = PartChoice(name="switch", params=switch)
+    changed = plan.model_copy(update={"train": plan.train.model_copy(update={"steps": 8, "loss": loss})})
+    FoldRun(changed, 0, tmp_path, torch.device("cpu")).run(FoldData(cases[:4], cases[4:]))
+    told = [event["loss"] for event in read_events(tmp_path / "log.jsonl") if event["kind"] == "step"]
+    assert max(told[:4]) <= 1 < 10 < min(told[4:])
