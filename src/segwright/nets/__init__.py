@@ -25,6 +25,12 @@ NETS = Registry(
         "res-unet-bottleneck": "segwright.nets.resunet:res_unet_bottleneck",
         "se-res-unet": "segwright.nets.resunet:se_res_unet",
         "attention-se-res-unet": "segwright.nets.resunet:attention_se_res_unet",
+        "res-unet-r": "segwright.nets.mitonet:res_unet_r",
+        "res-unet-h": "segwright.nets.mitonet:res_unet_h",
+        "segmri-unet": "segwright.nets.hybridunet:segmri_unet",
+        "segmri-simple": "segwright.nets.hybridunet:segmri_simple",
+        "segmri-unet-2d": "segwright.nets.hybridunet:segmri_unet_2d",
+        "segmri-hybrid": "segwright.nets.hybridunet:segmri_hybrid",
     },
 )
 

@@ -19,6 +19,12 @@ CATALOGUE = Registry(
         "res-unet-bottleneck": "segwright.nets.resunet:RES_UNET_BOTTLENECK",
         "se-res-unet": "segwright.nets.resunet:SE_RES_UNET",
         "attention-se-res-unet": "segwright.nets.resunet:ATTENTION_SE_RES_UNET",
+        "res-unet-r": "segwright.nets.mitonet:RES_UNET_R",
+        "res-unet-h": "segwright.nets.mitonet:RES_UNET_H",
+        "segmri-unet": "segwright.nets.hybridunet:SEGMRI_UNET",
+        "segmri-simple": "segwright.nets.hybridunet:SEGMRI_SIMPLE",
+        "segmri-unet-2d": "segwright.nets.hybridunet:SEGMRI_UNET_2D",
+        "segmri-hybrid": "segwright.nets.hybridunet:SEGMRI_HYBRID",
     },
 )
 
