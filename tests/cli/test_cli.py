@@ -40,7 +40,8 @@ def test_the_whole_job_prints_one_json_document_a_verb(scans: Path, tmp_path: Pa
     evaluate = segwright("evaluate", scans / "labelsTr", "out", "-o", "report.csv", "--json", cwd=tmp_path)
     assert json.loads(evaluate.stdout)["aggregates"], evaluate.stderr
     assert (tmp_path / "report.csv").read_text().startswith("case")
-    compare = segwright("compare", "run", "run", "--json", cwd=tmp_path)
+    report = "run/report/report.json"
+    compare = segwright("compare", report, report, "--json", cwd=tmp_path)
     assert json.loads(compare.stdout)["rows"][0]["mean"] in (0.0, None), compare.stderr
 
 

@@ -14,6 +14,7 @@ from segwright.api.judged import JudgedCase
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.receipt import describe_machine
 from segwright.api.run import Run
+from segwright.core.errors import UsageError
 from segwright.core.report import Report
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.score import LabelPair, evaluate_pairs
@@ -33,7 +34,16 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
     """Judge all finished folds and leave `postprocess.json`, `report/` and `model/`.
 
     May be called again after more folds have finished.
+
+    Raises:
+        UsageError: No fold has finished.
     """
+    if not run.finished:
+        raise UsageError(
+            "No fold of this run has finished.",
+            where=run.folder,
+            cure="Go on with 'segwright fit DATA -o RUN --resume'.",
+        )
     for fold in run.finished:
         predict_out_of_fold(run, fold, device=device, listen=listen)
     cases = [JudgedCase(run, case, fold) for fold in run.finished for case in run.split.folds[fold].validation]
@@ -124,10 +134,16 @@ def _worst(cases: list[JudgedCase], report: Report, chain: Chain) -> list[WorstC
     """The cases with the lowest mean Dice; those it is undefined for come first."""
     means = {row.case: row.value for row in report.scores if row.structure == MEAN and row.metric == "dice"}
     order = sorted(cases, key=lambda case: -1.0 if means.get(case.case) is None else means[case.case] or 0.0)
-    return [_drawn(case, chain) for case in order[:WORST]]
+    return [drawn_case(case, chain) for case in order[:WORST]]
 
 
-def _drawn(case: JudgedCase, chain: Chain) -> WorstCase:
+def final_chain(run: Run) -> Chain:
+    """The post-processing a run ended with."""
+    return Postprocess.load(run.postprocess_file).chain if run.postprocess_file.exists() else Chain()
+
+
+def drawn_case(case: JudgedCase, chain: Chain) -> WorstCase:
+    """A judged case with what is needed to draw it."""
     run = case.run
     space = run.plan.labels
     prediction = predicted(case, chain)

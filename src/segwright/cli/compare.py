@@ -1,4 +1,4 @@
-"""`segwright compare`: is the difference between two runs or reports real?"""
+"""`segwright compare`: is the difference between recipes, runs or reports real?"""
 
 from __future__ import annotations
 
@@ -7,23 +7,78 @@ from typing import Annotated
 
 import typer
 
-from segwright.cli.options import Json
+from segwright.cli.options import Budget, Device, Folds, Json, Quiet, Seed, fold_numbers, recipe_fields
 
-First = Annotated[Path, typer.Argument(help="Run folder or report.json.")]
-Second = Annotated[Path, typer.Argument(help="The one it is compared with.")]
+Words = Annotated[
+    list[str], typer.Argument(help="Runs or report.json files; or, with -r, a data folder and key=value overrides.")
+]
+Recipes = Annotated[
+    list[str] | None, typer.Option("-r", "--recipe", help="Fit this recipe; give it twice or more.", show_default=False)
+]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for runs, table and page.")]
+Only = Annotated[list[str] | None, typer.Option("-f", "--fold", help="Train these folds only.", show_default=False)]
 
 
 def compare(
-    first: First,
-    second: Second,
-    metric: Annotated[str, typer.Option("--metric", help="Shown in the table.")] = "dice",
+    words: Words,
+    recipe: Recipes = None,
+    out: Out = Path("comparison"),
+    budget: Budget = None,
+    folds: Folds = None,
+    only: Only = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    metric: Annotated[str, typer.Option("--metric", help="Shown when two reports are compared.")] = "dice",
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Compare two runs case by case: mean difference, interval and significance."""
+    """Compare recipes on the same folds, finished runs, or two reports: differences with intervals, case by case."""
+    from segwright.cli.output import emit
+    from segwright.report.comparison import contest_table
+
+    if recipe:
+        from segwright.api.contest import contest
+        from segwright.cli.screen import Screen
+
+        fields = recipe_fields(words[1:], budget, folds, seed)
+        with Screen(as_json=as_json, quiet=quiet) as screen:
+            found = contest(
+                words[0],
+                recipe,
+                out=out,
+                only=fold_numbers(only),
+                device=device,
+                listen=screen.listen,
+                **fields,
+            )
+        emit(found, f"{contest_table(found)}\n\nPage     {out / 'contest.html'}", as_json=as_json)
+    elif all((Path(word) / "plan.json").exists() for word in words) and len(words) > 1:
+        from segwright.api.contest import compare_runs
+        from segwright.api.run import Run
+
+        names = [Path(word).name for word in words]
+        clear = len(set(names)) == len(words)
+        runs = {name if clear else word: Run.open(word) for name, word in zip(names, words, strict=True)}
+        found = compare_runs(runs, out)
+        emit(found, f"{contest_table(found)}\n\nPage     {out / 'contest.html'}", as_json=as_json)
+    else:
+        _two_reports(words, metric, as_json)
+
+
+def _two_reports(words: list[str], metric: str, as_json: bool) -> None:
+    """Paired differences of two reports."""
     import segwright
     from segwright.cli.output import emit
+    from segwright.core.errors import UsageError
 
-    found = segwright.compare(first, second)
+    if len(words) != 2:
+        raise UsageError(
+            "Cannot tell what to compare.",
+            expected="two report.json files, two or more runs, or a data folder with -r given twice",
+            came=", ".join(words),
+            cure="segwright compare scans/ -r default -r resenc -o comparison",
+        )
+    found = segwright.compare(*words)
     lines = [f"{'structure':24} {'second-first':>12}  {'95 % interval':>20}  {'p':>7}  better/worse"]
     for row in found.rows:
         if row.metric == metric:

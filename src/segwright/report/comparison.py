@@ -1,0 +1,157 @@
+"""The page that sets several recipes side by side on the same folds: scores, paired differences, cost, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import segwright
+from segwright.core.document import Document, Part
+from segwright.core.labels import LabelSpace
+from segwright.core.report import Aggregate, Report, Score
+from segwright.report import plots, tables
+from segwright.report.content import WorstCase
+from segwright.report.figures import Picture, picture
+from segwright.report.html import template, write_text
+from segwright.report.wording import MISSING, byte_size, colour, column, duration, interval, number, signed
+
+
+class Contestant(Part):
+    """What one recipe reached and cost.
+
+    Attributes:
+        name: As shown.
+        dice: Dice of `mean` and each structure over out-of-fold cases.
+        parameters: Trainable numbers of its network.
+        step_seconds: Seconds a training step, data included.
+        steps: Steps of all folds together.
+        train_seconds: Seconds of training, all folds together.
+        memory: Forecast bytes of a training step.
+        run: Its folder.
+    """
+
+    name: str
+    dice: dict[str, Aggregate]
+    parameters: int
+    step_seconds: float
+    steps: int
+    train_seconds: float
+    memory: int
+    run: str
+
+
+class PairedDifference(Part):
+    """Dice of one recipe less that of the first, on the same cases; see `evaluation.compare`."""
+
+    name: str
+    structure: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    wins: int
+    losses: int
+
+
+class Contest(Document):
+    """All contestants and their paired differences to the first."""
+
+    contestants: tuple[Contestant, ...]
+    differences: tuple[PairedDifference, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ContestContent:
+    """What the page shows.
+
+    Attributes:
+        title: Heading.
+        contest: Numbers.
+        labels: Structures and their colours.
+        reports: Out-of-fold report of each contestant, by name.
+        cases: For each case drawn, its id and one picture a contestant.
+        receipt: Versions, hashes, hardware.
+    """
+
+    title: str
+    contest: Contest
+    labels: LabelSpace
+    reports: Mapping[str, Report]
+    cases: Sequence[tuple[str, Mapping[str, WorstCase]]] = ()
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_contest(content: ContestContent, path: str | Path) -> Path:
+    """Render to `path`; the file appears only when whole."""
+    return write_text(render_contest(content), path)
+
+
+def render_contest(content: ContestContent) -> str:
+    """The page as text, in the style of a run's page."""
+    labels = content.labels
+    return template("comparison.html").render(
+        version=segwright.__version__,
+        title=content.title,
+        colours={name: colour(labels, i) for i, name in enumerate(labels.names)},
+        structures=("mean", *labels.names)[:9],
+        rows=[_cells(row, ("mean", *labels.names)[:9]) for row in content.contest.contestants],
+        differences=[_difference(row) for row in content.contest.differences],
+        first=content.contest.contestants[0].name,
+        notes=content.contest.notes,
+        plot=plots.strip_plot(_by_name(content.reports), column("dice")),
+        cases=[(case, _pictures(drawn, labels)) for case, drawn in content.cases],
+        receipt=tables.receipt_rows(content.receipt),
+    )
+
+
+def contest_table(contest: Contest) -> str:
+    """The contest in lines of at most 80 columns: score with interval, difference to the first, cost."""
+    differences = {row.name: row for row in contest.differences if row.structure == "mean"}
+    lines = [f"{'recipe':24} {'Dice':>6} {'[95 % interval]':>16} {'to first':>8} {'p':>6} {'M par':>6} {'s/step':>6}"]
+    for row in contest.contestants:
+        mean, gap = row.dice["mean"], differences.get(row.name)
+        against = "" if gap is None else signed(gap.mean, 3)
+        p = "" if gap is None or gap.p is None else f"{gap.p:.3f}"
+        lines.append(
+            f"{row.name[:24]:24} {number(mean.mean):>6} {interval(mean.low, mean.high):>16} {against:>8} {p:>6} "
+            f"{row.parameters / 1e6:6.2f} {row.step_seconds:6.2f}"
+        )
+    return "\n".join([*lines, *contest.notes])
+
+
+def _cells(row: Contestant, structures: Sequence[str]) -> dict[str, Any]:
+    found = [row.dice.get(name) for name in structures]
+    return {
+        "name": row.name,
+        "scores": [(MISSING, "") if one is None else (number(one.mean), interval(one.low, one.high)) for one in found],
+        "parameters": f"{row.parameters / 1e6:.2f} M",
+        "step": f"{row.step_seconds:.3f} s",
+        "steps": str(row.steps),
+        "time": duration(row.train_seconds),
+        "memory": byte_size(row.memory),
+    }
+
+
+def _difference(row: PairedDifference) -> tuple[str, ...]:
+    p = MISSING if row.p is None else f"{row.p:.3f}"
+    bounds = interval(row.low, row.high) or MISSING
+    return (row.name, row.structure, signed(row.mean), bounds, p, f"{row.wins} / {row.losses}")
+
+
+def _by_name(reports: Mapping[str, Report]) -> Report:
+    """One report whose structures are the contestants, for the plot of their distributions."""
+    scores: list[Score] = []
+    aggregates: list[Aggregate] = []
+    for name, report in reports.items():
+        means = [row for row in report.scores if row.structure == "mean" and row.metric == "dice"]
+        scores += [row.model_copy(update={"structure": name}) for row in means]
+        found = report.aggregate("mean", "dice")
+        aggregates += [found.model_copy(update={"structure": name})] if found else []
+    return Report(scores=tuple(scores), aggregates=tuple(aggregates))
+
+
+def _pictures(drawn: Mapping[str, WorstCase], labels: LabelSpace) -> list[tuple[str, Picture]]:
+    return [(name, picture(one, labels)) for name, one in drawn.items()]
