@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segwright.api.events import Listen, silent, stage
+from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
-from segwright.core.errors import IntegrityError
+from segwright.core.errors import IntegrityError, UnknownNameError
 from segwright.core.finding import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
@@ -16,10 +17,12 @@ from segwright.planning.check import inspect as inspect_dataset
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine, this_machine
 from segwright.planning.planner import Planner
-from segwright.planning.recipe_book import load_recipe
+from segwright.planning.recipe_book import load_recipe, validated
 
 if TYPE_CHECKING:
     import torch
+
+    from segwright.nets.catalogue import NetRow
 
 
 def inspect(dataset: Dataset, *, listen: Listen = silent) -> Inspection:
@@ -44,7 +47,8 @@ def refuse_errors(inspection: Inspection, where: str | Path) -> None:
     """
     errors = inspection.errors
     if errors:
-        first = "; ".join(f"{finding.where}: {finding.what}" for finding in errors[:3])
+        told = (f"{finding.where}: {finding.what}" if finding.where else finding.what for finding in errors[:3])
+        first = "; ".join(text.rstrip(".") for text in told)
         raise IntegrityError(
             f"The data have {len(errors)} error(s) that must be mended first.",
             came=first,
@@ -78,8 +82,11 @@ def plan(
 def resolve_recipe(recipe: str | Path | Recipe, overrides: dict[str, Any]) -> Recipe:
     """A recipe object from a name, file or object, with overrides."""
     if isinstance(recipe, Recipe):
-        return Recipe.from_data({**recipe.model_dump(), **overrides})
-    return load_recipe(recipe, overrides)
+        chosen = validated({**recipe.model_dump(), **overrides}, where="recipe")
+    else:
+        chosen = load_recipe(recipe, overrides)
+    refuse_unknown_parts(chosen)
+    return chosen
 
 
 def make_plan(
@@ -102,7 +109,32 @@ def make_plan(
         augmentations=steps_for,
         folds_trained=folds_trained or max(min(recipe.folds, facts.groups), 1),
         timer=timer,
+        known=published_net(recipe),
     ).plan()
+
+
+#: Networks whose levels the planner makes to measure; all others are built as their sources describe them.
+MADE_TO_MEASURE = ("unet", "resenc")
+
+
+def published_net(recipe: Recipe) -> NetRow | None:
+    """What is known of the recipe's network, if its levels follow from its source and not from the data.
+
+    Raises:
+        UnknownNameError: There is no such network.
+    """
+    from segwright.nets import NETS
+    from segwright.nets.catalogue import CATALOGUE
+
+    name = recipe.net.name if recipe.net else MADE_TO_MEASURE[0]
+    if name in MADE_TO_MEASURE:
+        return None
+    if name not in CATALOGUE:
+        if name not in NETS:
+            raise UnknownNameError.among("nets", name, NETS)
+        return None  # a plug-in's network, planned like a U-Net
+    row: NetRow = CATALOGUE.load(name)
+    return row
 
 
 def machine_with_gpu(device: str = "auto") -> Machine:

@@ -97,8 +97,9 @@ def _image_findings(array: NDArray[Any], dataset: Dataset, case: Case) -> list[F
         cure = "Nothing if they lie outside the body; else export the scan again."
         found.append(Finding(level="warning", code="not-finite", what=what, where=case.id, cure=cure))
     for name, channel in zip(_names(dataset, len(array)), array, strict=True):
-        if channel.size and channel.flat[0] == channel.flat[-1] and bool((channel == channel.flat[0]).all()):
-            what = f"Channel {name!r} has the same value everywhere."
+        finite = channel if not bad else channel[np.isfinite(channel)]
+        if not finite.size or (finite.flat[0] == finite.flat[-1] and bool((finite == finite.flat[0]).all())):
+            what = f"Channel {name!r} has " + ("the same value everywhere." if finite.size else "no finite value.")
             cure = "Export the scan again, or take the case out of dataset.yaml."
             found.append(Finding(level="error", code="constant-image", what=what, where=case.id, cure=cure))
     return found

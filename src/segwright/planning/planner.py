@@ -41,6 +41,7 @@ class Planner:
         augmentations: Function from a level's name to augmentation steps.
         folds_trained: Folds this run will train (all, or those asked for).
         timer: Seconds of one training step; by formula where `None`.
+        known: The recipe's network as its source describes it, if its levels follow from there and not from the data.
     """
 
     recipe: Recipe
@@ -50,6 +51,7 @@ class Planner:
     augmentations: Augmentations
     folds_trained: int
     timer: StepTimer | None = None
+    known: network.Published | None = None
     why: dict[str, str] = field(default_factory=dict)
 
     def plan(self) -> Plan:
@@ -107,9 +109,7 @@ class Planner:
         extent = prepared_shape(self.facts, prepare)
         steps = prepared_steps(self.facts, prepare)
         patch = self._note("sample.patch", network.patch(self.recipe, extent, steps, slab, self.machine))
-        most = self.recipe.levels or (6 if self.machine.has_gpu or slab else 5)
-        shape = network.levels(patch, steps, slab, most)
-        self.why["net.strides"] = f"pooled while {network.DEEPEST} voxels stay; coarse axes wait until spacing is even"
+        shape = self._levels(patch, steps, slab)
         patch = self._divisible(patch, shape[0], slab)
         batch = self._note("train.batch", training.batch(self.recipe, self.machine, math.prod(patch)))
         norm = self._note("net.norm", network.norm(self.recipe, batch, slab, self.machine))
@@ -117,6 +117,16 @@ class Planner:
         target_channels = len(self.facts.labels.structures) + (1 if self.facts.labels.exclusive else 0)
         update = {"in_channels": len(self.facts.channels), "out_channels": target_channels, "norm": norm}
         return net.model_copy(update=update), patch, batch
+
+    def _levels(self, patch: Triple, steps: tuple[float, float, float], slab: int) -> Shape:
+        """Strides and kernels, from the data or from the network's source."""
+        if self.known is not None:
+            spec, _ = network.published(self.recipe, self.known, slab)
+            self.why["net.strides"] = "as in the network's source"
+            return spec.strides, spec.kernels
+        most = self.recipe.levels or (6 if self.machine.has_gpu or slab else 5)
+        self.why["net.strides"] = f"pooled while {network.DEEPEST} voxels stay; coarse axes wait until spacing is even"
+        return network.levels(patch, steps, slab, most)
 
     def _divisible(self, patch: Triple, strides: tuple[Triple, ...], slab: int) -> Triple:
         total = [math.prod(stride[axis] for stride in strides) for axis in range(3)]
@@ -126,7 +136,9 @@ class Planner:
         return z, y, x
 
     def _widest(self, shape: Shape, slab: int, patch: Triple, batch: int) -> NetSpec:
-        """The widest base whose steps fit the time."""
+        """The widest base whose steps fit the time, or the widths of the network's source."""
+        if self.known is not None:
+            return self._note("net.widths", network.published(self.recipe, self.known, slab))
         if self.recipe.width:
             self.why["net.widths"] = "asked for in the recipe"
             return network.spec(self.recipe, shape, base=self.recipe.width, slab=slab, machine=self.machine)
@@ -208,12 +220,13 @@ class Planner:
 
     def _folds(self) -> int:
         folds = min(self.recipe.folds, self.facts.groups)
+        folds = folds if folds > 1 else 0
+        short = f"only {self.facts.groups} groups to keep apart"
+        one = "one fold would validate on what it trains on, so all cases train and none validates"
         self.why["folds"] = (
-            "asked for in the recipe"
-            if folds == self.recipe.folds
-            else f"only {self.facts.groups} groups to keep apart"
+            "asked for in the recipe" if folds == self.recipe.folds else short if self.recipe.folds > 1 else one
         )
-        return folds if folds != 1 else 0
+        return folds
 
     def _with_memory(self, plan: Plan) -> Plan:
         bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4

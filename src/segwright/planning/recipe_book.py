@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from segwright.core.errors import RecipeError, UnknownNameError
+from segwright.core.errors import DataError, RecipeError, UnknownNameError
 from segwright.core.recipe import PartChoice, Recipe
 
 
@@ -39,7 +39,29 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise UnknownNameError.among("recipe", text, recipe_names())
     for key, value in (overrides or {}).items():
         _set(data, key, value)
-    return Recipe.from_data(data, where=f"recipe {text}")
+    return validated(data, where=f"recipe {text}")
+
+
+def validated(data: Mapping[str, Any], *, where: str) -> Recipe:
+    """A recipe from its fields.
+
+    Raises:
+        RecipeError: A field cannot hold its value.
+        UnknownNameError: There is no such field; the nearest is named.
+    """
+    nameless = [key for key, value in data.items() if isinstance(value, dict) and value.get("name", "") is None]
+    if nameless:
+        raise RecipeError(
+            f"Parameters of the {nameless[0]} were given without its name.",
+            where=where,
+            cure=f"Add {nameless[0]}=NAME; 'segwright doctor' lists the names.",
+        )
+    try:
+        return Recipe.from_data(dict(data), where=where)
+    except DataError as error:
+        raise RecipeError(
+            error.what, expected=error.expected, came=error.came, where=error.where, cure=error.cure
+        ) from error
 
 
 def _set(data: dict[str, Any], key: str, value: Any) -> None:
@@ -60,12 +82,19 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
     """`["width=24", "mirror=[x]"]` to a mapping; values are read as YAML.
 
     Raises:
-        RecipeError: A word has no `=`.
+        RecipeError: A word has no `=`, or its value cannot be read.
     """
     overrides = {}
     for word in words:
         key, sign, value = word.partition("=")
         if not sign or not key:
             raise RecipeError(f"Cannot read the override {word!r}.", expected="key=value", cure="Write e.g. width=24.")
-        overrides[key.strip()] = yaml.safe_load(value)
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(
+                f"Cannot read the value of the override {word!r}.",
+                expected="a number, a word, true, false, or a list as [1, 2]",
+                cure="Write e.g. mirror=[y,x].",
+            ) from error
     return overrides

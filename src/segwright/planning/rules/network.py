@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
+from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Triple
 from segwright.core.recipe import Recipe
 from segwright.planning.machine import Machine
@@ -18,6 +19,16 @@ DEEPEST = 4
 COARSE = 2.0
 
 Steps = tuple[float, float, float]
+
+
+class Published(Protocol):
+    """A network as its source describes it: the dimensions it is built for, and its setting there."""
+
+    @property
+    def dims(self) -> tuple[int, ...]: ...
+
+    @property
+    def spec(self) -> NetSpec: ...
 
 
 def levels(extent: Sequence[int], steps: Steps, slab: int, most: int) -> tuple[tuple[Triple, ...], tuple[Triple, ...]]:
@@ -127,3 +138,58 @@ def spec(
         checkpointing=recipe.checkpointing,
         params=recipe.net.params if recipe.net else {},
     )
+
+
+def published(recipe: Recipe, known: Published, slab: int) -> tuple[NetSpec, str]:
+    """The levels, kernels and blocks of a network's source, for data of either dimension.
+
+    `width` scales all widths, `levels` leaves the coarsest out. Widths that begin with one channel are those of dense
+    stacks, which follow from the network's own parameters, and stay.
+
+    Raises:
+        PlanError: The network is not built for this dimension, or has fewer levels than asked for.
+    """
+    source = known.spec
+    count, most = recipe.levels or len(source.widths), len(source.widths)
+    if count > most:
+        cure = f"Ask for levels={most} or fewer, or for another net."
+        raise PlanError(f"Network {source.name!r} has {most} levels.", came=f"levels={count}", where="net", cure=cure)
+    _check_dimension(known, slab)
+    scale = recipe.width / source.widths[0] if recipe.width and source.widths[0] > 1 else 1.0
+    spec = source.model_copy(
+        update={
+            "name": recipe.net.name if recipe.net else source.name,
+            "slab": slab,
+            "widths": tuple(max(1, round(width * scale)) for width in source.widths[:count]),
+            "strides": tuple(_turned(stride, source.slab, slab) for stride in source.strides[:count]),
+            "kernels": tuple(_turned(kernel, source.slab, slab) for kernel in source.kernels[:count]),
+            "encoder_blocks": source.encoder_blocks[:count],
+            "decoder_blocks": source.decoder_blocks[: count - 1],
+            "checkpointing": recipe.checkpointing,
+            "params": recipe.net.params if recipe.net else {},
+        }
+    )
+    if recipe.deep_supervision is not None:
+        spec = spec.model_copy(update={"deep_supervision": recipe.deep_supervision})
+    return spec, "asked for in the recipe" if scale != 1 else "as in the network's source; width= scales them"
+
+
+def _check_dimension(known: Published, slab: int) -> None:
+    wanted = 2 if slab else 3
+    if wanted not in known.dims:
+        cure = "Set slab=1 to predict slice by slice, or choose another net." if wanted == 3 else "Choose another net."
+        raise PlanError(
+            f"Network {known.spec.name!r} is not built for {wanted} dimensions.",
+            expected=" or ".join(f"{dims}-D" for dims in known.dims),
+            came=f"slab={slab}",
+            where="net",
+            cure=cure,
+        )
+
+
+def _turned(edges: Triple, source: int, slab: int) -> Triple:
+    """A stride or kernel of a source with that slab, for another: flat for slices, a cube where depth is new."""
+    _, y, x = edges
+    if slab:
+        return (1, y, x)
+    return (y, y, x) if source else edges

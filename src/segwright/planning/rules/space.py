@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from segwright.core.errors import PlanError
 from segwright.core.plan import Normalisation
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint
@@ -18,8 +19,20 @@ THICK = 6.0
 
 
 def slab(recipe: Recipe, facts: Fingerprint) -> tuple[int, str]:
-    """1 for single planes, 5 for very thick slices, 0 (3-D) otherwise."""
+    """1 for single planes, 5 for very thick slices, 0 (3-D) otherwise.
+
+    Raises:
+        PlanError: Depth is asked for where every case is a single plane.
+    """
     if recipe.slab is not None:
+        if facts.dims == 2 and recipe.slab != 1:
+            raise PlanError(
+                "Every case is a single plane, but the recipe asks for depth.",
+                expected="slab=1",
+                came=f"slab={recipe.slab}",
+                where="slab",
+                cure="Set slab=1, or choose a recipe for single images.",
+            )
         return recipe.slab, "asked for in the recipe"
     if facts.dims == 2:
         return 1, "every case is a single plane"

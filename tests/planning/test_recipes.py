@@ -1,0 +1,150 @@
+"""Every shipped recipe plans on every kind of data or says what to change, and trains on a phantom of its kind."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from segwright.api.planning import make_plan, published_net
+from segwright.core.errors import PlanError, UnknownNameError
+from segwright.core.labels import LabelSpace
+from segwright.core.plan import Plan
+from segwright.core.recipe import Recipe
+from segwright.losses import LOSSES, bind_loss
+from segwright.nets.catalogue import CATALOGUE
+from segwright.phantoms import PHANTOMS
+from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.machine import Machine
+from segwright.planning.recipe_book import load_recipe, recipe_names
+from segwright.planning.rules.training import FIXED, OPEN
+from segwright.sample import POLICIES
+from segwright.sample.case import SampleCase
+from segwright.train import SCHEDULES
+from segwright.train.fold import FoldData, FoldRun
+
+LAPTOP = Machine(cores=2, memory=24 * 2**30, bfloat16=True)
+GPU = Machine(cores=16, memory=64 * 2**30, gpu_memory=80 * 2**30)
+SHAPES: dict[str, dict[str, Any]] = {
+    "small-mri": {"spacing": (1.0, 1.0, 1.0), "shape_large": (42.0, 55.0, 39.0)},
+    "ct": {"modality": "ct", "spacing": (3.0, 0.8, 0.8), "spacing_spread": 0.5, "shape_large": (200.0, 512.0, 512.0)},
+    "xray": {"dims": 2, "modality": "xray", "orientation": None, "spacing": (None, None, None),
+             "shape_large": (1.0, 2000.0, 800.0)},
+}  # fmt: skip
+RECIPES = recipe_names()
+OF_SYSTEMS = [name for name in RECIPES if load_recipe(name).net is not None and name != "resenc"]
+
+
+def facts(kind: str, *, exclusive: bool = True, **changes: Any) -> Fingerprint:
+    """A dataset of 40 cases with two structures."""
+    names = {"structures": [{"name": "front"}, {"name": "back"}], "kind": "exclusive" if exclusive else "overlapping"}
+    usual: dict[str, Any] = {
+        "cases": 40, "groups": 40, "channels": ("MRI",), "modality": "mr", "labels": LabelSpace.model_validate(names),
+        "dims": 3, "orientation": "SAR", "spacing_spread": 0.0, "zero_share": 0.0, "content_share": 1.0,
+        "foreground": ((100.0, 20.0, 60.0, 150.0),), "presence": {"front": 40, "back": 40},
+        "share": {"front": 0.03, "back": 0.03},
+    }  # fmt: skip
+    found = {**usual, **SHAPES[kind], **changes}
+    found = {"fine_spacing": found["spacing"], "shape_median": found["shape_large"], **found}
+    return Fingerprint.model_validate(found)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_plans_on_any_data_or_says_what_to_change(name: str, kind: str) -> None:
+    recipe = load_recipe(name)
+    if kind == "xray" and recipe.slab == 0:
+        with pytest.raises(PlanError, match="Set slab=1"):
+            make_plan(recipe, facts(kind), machine=LAPTOP)
+        return
+    plan = make_plan(recipe, facts(kind), machine=LAPTOP)
+    assert all(n % d == 0 for n, d in zip(plan.sample.patch, plan.net.divisor, strict=True))
+    assert plan.memory["train"] < LAPTOP.memory and all(plan.why.values())
+    assert len(plan.net.widths) == len(plan.net.strides) == len(plan.net.kernels) == len(plan.net.encoder_blocks)
+    assert Plan.from_json(plan.to_json()).content_hash() == plan.content_hash()
+    assert bind_loss(plan.train.loss)
+    SCHEDULES.load(plan.train.schedule.name)(**plan.train.schedule.params)
+    assert plan.sample.policy.name in POLICIES
+
+
+@pytest.mark.parametrize("name", OF_SYSTEMS)
+def test_recipes_of_systems_plan_on_a_gpu_and_for_overlapping_structures(name: str) -> None:
+    recipe = load_recipe(name)
+    plan = make_plan(recipe, facts("xray" if recipe.slab != 0 else "ct", exclusive=False), machine=GPU)
+    assert plan.target == "regions"
+    loss = plan.train.loss
+    assert loss.name == "dice_bce" or loss.params["activation"] == "sigmoid"
+
+
+@pytest.mark.parametrize("name", OF_SYSTEMS)
+def test_recipes_of_systems_keep_the_levels_of_their_source(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.net is not None
+    source = CATALOGUE.load(recipe.net.name).spec
+    kind = "xray" if recipe.slab != 0 else "ct"
+    net = make_plan(recipe, facts(kind), machine=GPU).net
+    assert (net.strides, net.kernels) == (source.strides, source.kernels)
+    assert (net.encoder_blocks, net.decoder_blocks) == (source.encoder_blocks, source.decoder_blocks)
+    scale = (recipe.width or source.widths[0]) / source.widths[0]
+    assert net.widths == tuple(round(width * scale) for width in source.widths)
+    assert net.norm == "batch" or name.startswith(("vnet", "mitochondria"))  # these have no norm at all
+
+
+def test_a_published_network_serves_the_other_dimension() -> None:
+    deep = make_plan(Recipe.from_data({"net": "unet-classic", "width": 8}), facts("small-mri"), machine=LAPTOP).net
+    assert deep.slab == 0 and deep.strides[1] == (2, 2, 2) and deep.kernels[0] == (3, 3, 3)
+    assert deep.widths == (8, 16, 32, 64, 128)
+    flat = make_plan(Recipe.from_data({"net": "vnet", "levels": 3}), facts("xray"), machine=LAPTOP).net
+    assert flat.slab == 1 and flat.strides == ((1, 1, 1), (1, 2, 2), (1, 2, 2)) and flat.kernels[0] == (1, 5, 5)
+    assert flat.widths == (16, 32, 64) and flat.decoder_blocks == (1, 1)
+
+
+def test_what_cannot_be_is_refused_with_a_cure() -> None:
+    def plan(kind: str, exclusive: bool = True, **wishes: Any) -> Plan:
+        return make_plan(Recipe.from_data(wishes), facts(kind, exclusive=exclusive), machine=LAPTOP)
+
+    with pytest.raises(PlanError, match="levels=5 or fewer"):
+        plan("small-mri", net="vnet", levels=6)
+    with pytest.raises(PlanError, match="single plane"):
+        plan("xray", slab=0)
+    with pytest.raises(PlanError, match="loss=dice_bce"):
+        plan("small-mri", exclusive=False, loss="dice_ce")
+    with pytest.raises(PlanError, match="loss=dice_ce"):
+        plan("small-mri", loss={"name": "switch", "before": "dice", "after": "binary_cross_entropy"})
+    with pytest.raises(PlanError, match="sigmoid"):
+        plan("small-mri", loss={"name": "tversky", "activation": "sigmoid"})
+    with pytest.raises(UnknownNameError, match="vnet"):
+        published_net(Recipe.from_data({"net": "v-nett"}))
+
+
+def test_the_activation_of_every_loss_is_known_to_the_planner() -> None:
+    """Planning imports no losses, so its list of them is held against the table here."""
+    takes = {name for name in LOSSES if "activation" in inspect.signature(LOSSES.load(name)).parameters}
+    assert takes == OPEN
+    assert set(LOSSES) == OPEN | set(FIXED)
+
+
+@pytest.mark.parametrize("name", OF_SYSTEMS)
+def test_a_recipe_trains_on_a_phantom(name: str, tmp_path: Path) -> None:
+    """Two steps with narrow levels and a small patch, and a loss that is a number."""
+    recipe = load_recipe(name)
+    flat = recipe.slab != 0
+    phantom = PHANTOMS.load("spine-xray" if flat else "tumour-mri")(0, 0)
+    patch = (1, 64, 32) if flat else (3 if recipe.patch and recipe.patch[0] == 3 else 16, 32, 32)
+    quick = {"width": 4, "steps": 2, "batch": 2, "patch": patch, "precision": "float32", "folds": 0, "tta": False}
+    found = facts("xray" if flat else "small-mri", labels=phantom.space, presence={}, share={})
+    plan = make_plan(Recipe.from_data({**recipe.model_dump(), **quick}), found, machine=LAPTOP)
+    assert math.prod(plan.sample.patch) <= 64 * 64 * 16
+    image = (phantom.image - phantom.image.mean()) / phantom.image.std()
+    spots = {i: np.argwhere(phantom.space.mask(phantom.label, i)) for i in range(len(phantom.space.structures))}
+    case = SampleCase(image.astype(np.float32), phantom.label, {i: s for i, s in spots.items() if len(s)}, "phantom")
+    heard: list[dict[str, Any]] = []
+    end = FoldRun(plan, 0, tmp_path, torch.device("cpu"), listen=heard.append).run(FoldData([case], []))
+    assert end["step"] == 2
+    assert all(math.isfinite(event["loss"]) for event in heard if event["kind"] == "step")
+    assert not any(event.get("skipped") for event in heard)
