@@ -31,6 +31,9 @@ NETS = Registry(
         "segmri-simple": "segwright.nets.hybridunet:segmri_simple",
         "segmri-unet-2d": "segwright.nets.hybridunet:segmri_unet_2d",
         "segmri-hybrid": "segwright.nets.hybridunet:segmri_hybrid",
+        "vnet": "segwright.nets.vnet:vnet",
+        "dense-vnet": "segwright.nets.densevnet:dense_vnet",
+        "pdv-net": "segwright.nets.densevnet:pdv_net",
     },
 )
 

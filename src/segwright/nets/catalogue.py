@@ -25,6 +25,9 @@ CATALOGUE = Registry(
         "segmri-simple": "segwright.nets.hybridunet:SEGMRI_SIMPLE",
         "segmri-unet-2d": "segwright.nets.hybridunet:SEGMRI_UNET_2D",
         "segmri-hybrid": "segwright.nets.hybridunet:SEGMRI_HYBRID",
+        "vnet": "segwright.nets.vnet:ROW",
+        "dense-vnet": "segwright.nets.densevnet:DENSE",
+        "pdv-net": "segwright.nets.densevnet:PDV",
     },
 )
 
