@@ -48,6 +48,11 @@ DOORS = {
     "starlette": ["view/", "serve/"],
     "uvicorn": ["view/", "serve/"],
     "monai": ["nets/monai.py"],
+    "einops": ["nets/monai.py"],
+    "segmentation_models_pytorch": ["nets/smp.py"],
+    "timm": ["nets/smp.py"],
+    "torchvision": ["nets/smp.py"],
+    "huggingface_hub": ["nets/smp.py"],
     "surface_distance": [],
 }
 
