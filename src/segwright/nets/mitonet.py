@@ -230,9 +230,10 @@ def _symmetric(spec: NetSpec, normalise: bool, *, outputs: tuple[int, ...]) -> L
 
 
 def _stepping(spec: NetSpec, level: int) -> Triple:
-    """Kernel of a step down: it reaches beyond its own voxel on every axis that shrinks, and in the plane."""
-    z, y, x = spec.kernels[level - 1]
-    return (max(3, z) if spec.strides[level][0] > 1 else 1, y, x)
+    """Kernel of a step down: it reaches beyond its own voxel on every axis that shrinks, else only in the plane."""
+    own = flat(spec.kernels[level - 1])
+    z, y, x = (max(3, edge) if step > 1 else edge for edge, step in zip(own, spec.strides[level], strict=True))
+    return (z, y, x)
 
 
 def _encoder(layers: Layers, spec: NetSpec, entries: list[nn.Module], *, project: bool) -> Iterator[nn.Module]:
