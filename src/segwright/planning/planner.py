@@ -113,6 +113,8 @@ class Planner:
         patch = self._divisible(patch, shape[0], slab)
         batch = self._note("train.batch", training.batch(self.recipe, self.machine, math.prod(patch)))
         norm = self._note("net.norm", network.norm(self.recipe, batch, slab, self.machine))
+        if self.known is not None and self.recipe.norm is None:
+            norm = self._note("net.norm", (self.known.spec.norm, "as in the network's source"))
         net = self._widest(shape, slab, patch, batch)
         target_channels = len(self.facts.labels.structures) + (1 if self.facts.labels.exclusive else 0)
         update = {"in_channels": len(self.facts.channels), "out_channels": target_channels, "norm": norm}
