@@ -26,11 +26,11 @@ def shrunk(spec: NetSpec, **params: object) -> NetSpec:
 
 
 def made(spec: NetSpec, seed: int = 0) -> nn.Module:
-    """A network whose biases matter too."""
+    """A network in which no weight is zero."""
     torch.manual_seed(seed)
     net = build(spec).net
-    for name, parameter in net.named_parameters():
-        if name.endswith("bias"):
+    for parameter in net.parameters():
+        if not parameter.any():
             nn.init.normal_(parameter, std=0.1)
     return net.eval()
 
@@ -219,6 +219,14 @@ def test_two_dimensions_are_thin_three(row):
             a.copy_(b.reshape(a.shape))
     x = noise(1, 1, 1, 32, 48)
     torch.testing.assert_close(plane(x[:, :, 0]), thin(x)[:, :, 0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("row", [RES_UNET_R, RES_UNET_H])
+def test_logits_begin_small(row):
+    """Without norms, blocks that all add to their short cut would begin with logits in the hundreds."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        assert 0.1 < build(row.spec)(noise(1, 1, 3, 64, 64)).std() < 10
 
 
 def test_depth_shrinks_where_strides_say_so():

@@ -226,6 +226,9 @@ def _symmetric(spec: NetSpec, normalise: bool, *, outputs: tuple[int, ...]) -> L
     decoders = [_decoder(layers, spec, count, late=True, head=flat(spec.kernels[0])) for count in outputs]
     net = Ladder(spec, _encoder(layers, spec, [start, *pools], project=False), decoders)
     initialise(net)
+    for part in net.modules():
+        if isinstance(part, AnisotropicBlock) and not normalise:  # else logits begin in the hundreds
+            nn.init.zeros_(part.pair[-1].weight)  # type: ignore[arg-type]
     return net
 
 
@@ -297,7 +300,8 @@ RES_UNET_H = NetRow(
     source=(
         "Li et al. 2021 (arXiv 2104.07961) and its code (MitoEM2021-Challenge, RSUNet); descriptions of the paper give"
         " Res-UNet-R with a second decoder instead (reading blog, widths 28 to 80: 2,093,630 parameters)."
-        " Interpolation replicates borders, where the code lets them fade."
+        " Interpolation replicates borders, where the code lets them fade; the last convolution of each block starts at"
+        " zero, without which logits begin near 100 (choice made here)."
     ),
     dims=(2, 3),
     spec=_anisotropic("res-unet-h", (16, 32, 48, 64, 80)),
