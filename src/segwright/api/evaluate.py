@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segwright.core.case import Dataset
-from segwright.core.errors import UsageError
+from segwright.core.errors import LayoutError, UsageError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.evaluation.folders import evaluate_folders
+from segwright.io.layouts.scan import files
 
 if TYPE_CHECKING:
     from segwright.evaluation.compare import Comparison
+
+
+#: Suffixes a report can be written with.
+_FORMATS = (".json", ".csv", ".html")
 
 
 def evaluate(
@@ -28,7 +33,7 @@ def evaluate(
     """Score predictions case by case.
 
     Args:
-        reference: A dataset (its groups make the intervals honest), or a folder of labels.
+        reference: A dataset or its folder (its groups make the intervals honest), or a folder of labels.
         prediction: Folder of labels with the same names, in any format.
         space: Meaning of label values; from the dataset, or from the values present in the references, if not given.
         tolerance: Of surface Dice, in mm.
@@ -37,6 +42,12 @@ def evaluate(
     Returns:
         Scores, aggregates with bootstrap intervals, and notes on missing values.
     """
+    if out is not None and Path(out).suffix not in _FORMATS:
+        raise UsageError(
+            "Unknown report format.", expected=", ".join(_FORMATS), came=Path(out).suffix or "no suffix", where=out
+        )
+    if not isinstance(reference, Dataset):
+        reference = _as_dataset(Path(reference)) or reference
     report = evaluate_folders(reference, prediction, space=space, tolerance=tolerance, processes=os.cpu_count() or 1)
     if out is not None:
         _save(report, Path(out))
@@ -50,12 +61,25 @@ def _save(report: Report, path: Path) -> None:
         from segwright.evaluation.csv import to_csv
 
         to_csv(report, path)
-    elif path.suffix == ".html":
+    else:
         from segwright.report.evaluation import write_evaluation
 
         write_evaluation(report, path)
-    else:
-        raise UsageError("Unknown report format.", expected=".json, .csv or .html", came=path.suffix, where=path)
+
+
+def _as_dataset(path: Path) -> Dataset | None:
+    """A folder of images and labels, a table or a `dataset.yaml` as a dataset; `None` for a folder of labels alone."""
+    from segwright.io.dataset import open_dataset
+
+    if path.is_dir() and files(path):
+        return None
+    try:
+        dataset = open_dataset(path)
+    except LayoutError:
+        if path.is_dir():
+            return None
+        raise
+    return dataset if any(case.images for case in dataset.labelled) else None
 
 
 def compare(first: Report | str | Path, second: Report | str | Path) -> Comparison:

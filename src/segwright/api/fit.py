@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from segwright.api import planning
 from segwright.api.budget import Budget
 from segwright.api.events import Listen, silent, stage
+from segwright.api.lock import locked
 from segwright.api.prepared import prepare_cases
 from segwright.api.run import Run
 from segwright.api.verdict import conclude
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds of measuring at the start, as a share of the budget and at most.
 MEASURE_SHARE, MEASURE_MOST = 0.03, 60.0
+#: The recipe of a run, and the warnings about data that a fit shows.
+RECIPE_FILE, WARNINGS_SHOWN = "recipe.yaml", 5
 
 
 def fit(
@@ -66,27 +69,33 @@ def fit(
     from segwright.io.dataset import open_dataset
     from segwright.nets.device import resolve_device
 
-    dataset = data if isinstance(data, Dataset) else open_dataset(data)
     chosen = planning.resolve_recipe(recipe, overrides)
-    folder = Path(out)
-    known = (folder / Plan.filename).exists()
-    if known and not resume and not _adds_folds(Run(folder), only):
+    where = resolve_device(device)
+    run = Run(Path(out))
+    _refuse_clash(run, only, resume)
+    dataset = data if isinstance(data, Dataset) else open_dataset(data)
+    with locked(run.folder):
+        known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
+        job = Fit(run, dataset, chosen, where, only, listen)
+        if known:
+            job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
+        else:
+            job.begin()
+        job.train(resume=known)
+        return conclude(job.run, listen=listen, device=device)
+
+
+def _refuse_clash(run: Run, only: Sequence[int] | None, resume: bool) -> bool:
+    """Whether the folder holds a run, which is then only touched to resume it or to add folds."""
+    known = (run.folder / Plan.filename).exists()
+    if known and not resume and (only is None or set(only) & set(run.finished)):
         raise UsageError(
             "The folder already holds a run.",
-            where=folder,
-            cure="Use --resume to go on with it, -f to add folds, or another folder.",
+            came=f"finished folds: {', '.join(map(str, run.finished)) or 'none'}",
+            where=run.folder,
+            cure="Use --resume to go on with it, -f to add folds, or another folder with -o.",
         )
-    job = Fit(Run(folder), dataset, chosen, resolve_device(device), only, listen)
-    if known:
-        job.reopen()
-    else:
-        job.begin()
-    job.train(resume=known)
-    return conclude(job.run, listen=listen, device=device)
-
-
-def _adds_folds(run: Run, only: Sequence[int] | None) -> bool:
-    return only is not None and not set(only) & set(run.finished)
+    return known
 
 
 @dataclass
@@ -106,6 +115,7 @@ class Fit:
         """Inspect, plan, measure, prepare; leaves the documents of the run."""
         inspection = planning.inspect(self.dataset, listen=self.listen)
         planning.refuse_errors(inspection, self.dataset.root)
+        self._tell_findings(inspection)
         facts = fingerprint(self.dataset, inspection)
         split = make_split(self.dataset, inspection.facts, self._fold_count(facts), self.recipe.seed)
         wanted = self._wanted(split)
@@ -124,15 +134,32 @@ class Fit:
         plan = budget.allot(plan, len(wanted), measured, [len(split.folds[fold].validation) for fold in wanted])
         plan.save(self.run.folder / Plan.filename)
 
-    def reopen(self) -> None:
-        """Go on with the documents of an earlier call."""
+    def reopen(self, *, asked: Iterable[str]) -> None:
+        """Go on with the documents of an earlier call; `asked` are recipe fields that must still be the same."""
         run = self.run
-        if run.dataset.model_copy(update={"root": self.dataset.root}) != self.dataset:
-            raise UsageError(
-                "The data are not those of the run.", where=run.folder, cure="Give the same folder, or start a new run."
-            )
+        self._refuse_other_recipe(asked)
+        _refuse_other_data(run, self.dataset)
+        if run.dataset.root != self.dataset.root:
+            self._note(f"The data have moved from {run.dataset.root} to {self.dataset.root}.")
+            self.dataset.save(run.folder / Dataset.filename)
+            self.run = run = Run(run.folder)
         check_split(run.split)
+        self._wanted(run.split)
         self._prepare(run.plan)
+
+    def _refuse_other_recipe(self, asked: Iterable[str]) -> None:
+        """A run keeps its plan, so that its members stay comparable; other wishes are refused, not left aside."""
+        kept = Recipe.load(self.run.folder / RECIPE_FILE)
+        names = {name.partition(".")[0] for name in asked} - {"name", "about"}
+        other = sorted(name for name in names if getattr(kept, name) != getattr(self.recipe, name))
+        if other:
+            raise UsageError(
+                "The run in this folder was planned otherwise, and a run keeps its plan.",
+                expected=", ".join(f"{name}={getattr(kept, name)}" for name in other),
+                came=", ".join(f"{name}={getattr(self.recipe, name)}" for name in other),
+                where=self.run.folder,
+                cure="Leave these settings out to go on, or choose another folder with -o.",
+            )
 
     def train(self, *, resume: bool) -> None:
         """Train the wanted folds that are not finished, and predict their validation cases."""
@@ -149,15 +176,31 @@ class Fit:
                 job.run(data)
             predict_out_of_fold(self.run, fold, device=str(self.device), listen=self.listen)
 
+    def _note(self, text: str) -> None:
+        self.listen({"kind": "note", "text": text})
+
+    def _tell_findings(self, inspection: Inspection) -> None:
+        """Warnings do not stop a fit, but are listed."""
+        warnings = [finding for finding in inspection.findings if finding.level == "warning"]
+        for finding in warnings[:WARNINGS_SHOWN]:
+            self._note(f"Warning: {finding.where + ': ' if finding.where else ''}{finding.what}")
+        if len(warnings) > WARNINGS_SHOWN:
+            self._note(f"{len(warnings) - WARNINGS_SHOWN} more warnings; 'segwright inspect' lists them.")
+
     def _fold_count(self, facts: Fingerprint) -> int:
         folds = min(self.recipe.folds, facts.groups)
-        return folds if folds > 1 else 0
+        folds = folds if folds > 1 else 0
+        if folds != self.recipe.folds:
+            instead = f"{folds} folds are made" if folds else "all cases train and none validates: there are no scores"
+            self._note(f"{self.recipe.folds} fold(s) were asked for; with {facts.groups} patient(s) {instead}.")
+        return folds
 
     def _wanted(self, split: Split) -> list[int]:
         every = range(len(split.folds))
         if self.only is None:
             return list(every)
-        beyond = [fold for fold in self.only if fold not in every]
+        only = tuple(dict.fromkeys(self.only))
+        beyond = [fold for fold in only if fold not in every]
         if beyond:
             raise UsageError(
                 f"There is no fold {beyond[0]}.",
@@ -165,7 +208,7 @@ class Fit:
                 came=beyond[0],
                 cure="Choose with -f.",
             )
-        return list(self.only)
+        return list(only)
 
     def _measure(self, draft: Plan) -> tuple[Plan, Measurement]:
         """Choose precision, layout and norm on this machine, and write them into the plan."""
@@ -192,7 +235,7 @@ class Fit:
     def _keep_documents(self, inspection: Inspection, facts: Fingerprint, split: Split) -> None:
         folder = self.run.folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.recipe.save(folder / "recipe.yaml")
+        self.recipe.save(folder / RECIPE_FILE)
         self.dataset.save(folder / Dataset.filename)
         inspection.save(folder / Inspection.filename)
         facts.save(folder / Fingerprint.filename)
@@ -200,6 +243,20 @@ class Fit:
 
     def _prepare(self, plan: Plan) -> None:
         self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=self.listen)
+
+
+def _refuse_other_data(run: Run, dataset: Dataset) -> None:
+    """The folder may have moved; what it holds and means may not have changed."""
+    here, there = (one.model_dump(exclude={"root", "notes"}) for one in (dataset, run.dataset))
+    other = [name for name in here if here[name] != there[name]]
+    if other:
+        raise UsageError(
+            "The data are not those of the run.",
+            expected=f"the {len(run.dataset.cases)} cases of {run.dataset.root}",
+            came=f"{len(dataset.cases)} cases that differ in {', '.join(other)}",
+            where=run.folder,
+            cure=f"Give {run.folder / Dataset.filename} or the same folder, or start a new run with another -o.",
+        )
 
 
 def forget_cache(run: Run) -> None:

@@ -11,24 +11,29 @@ from pydantic import Field
 
 from segwright import io
 from segwright.api.events import Listen, silent, stage, tracked
+from segwright.api.lock import writable
+from segwright.core.case import Dataset
 from segwright.core.document import Document, Part
-from segwright.core.errors import DataError, SegwrightError
+from segwright.core.errors import DataError, SegwrightError, UsageError
 from segwright.core.labels import LabelSpace
+from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_images
+from segwright.io.layouts.scan import stem_of, visible
 
 if TYPE_CHECKING:
     from segwright.prediction.model import Model
 
 
 class Predicted(Part):
-    """One case: the files written, or why there are none."""
+    """One case: the files written, or why there are none; `notes` tell what was assumed or repaired."""
 
     case: str
     files: tuple[str, ...] = ()
     seconds: float = 0.0
     error: str = ""
+    notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -73,14 +78,19 @@ def predict(
         options: `tta`, `combine`.
 
     Raises:
+        UsageError: Results would lie among the scans, or no label can be stored as `suffix`.
         DataError: Some scans failed; the others are written, and all are listed in `predictions.json`.
     """
     from segwright.prediction.model import Model
 
+    suffix = _known(suffix)
     if not isinstance(model, Model):
         model = Model.load(model, device=device, folds=folds, **options)
     dataset = open_images(images, model.plan.channels)
     folder = Path(out)
+    _refuse_overwriting(dataset, folder)
+    writable(folder)
+    model.forward  # noqa: B018 - damaged members are found before any scan is read
     stage(listen, "predict", cases=len(dataset.cases))
     rows = []
     for case in tracked(dataset.cases, listen, "predict"):
@@ -91,7 +101,13 @@ def predict(
             files = done or write_prediction(prediction, folder, suffix=suffix)  # type: ignore[arg-type]
             names = tuple(str(path.relative_to(folder)) for path in files)
             told = prediction.provenance if prediction else {"kept": True}
-            rows.append(Predicted(case=case.id, files=names, seconds=time.perf_counter() - start, provenance=told))
+            notes = _notes(prediction, model.plan) if prediction else ()
+            for note in notes:
+                listen({"kind": "note", "text": f"{case.id}: {note}"})
+            seconds = time.perf_counter() - start
+            rows.append(Predicted(case=case.id, files=names, seconds=seconds, notes=notes, provenance=told))
+        except UsageError:
+            raise
         except SegwrightError as error:
             rows.append(Predicted(case=case.id, error=str(error)))
             listen({"kind": "note", "text": f"{case.id}: {error}"})
@@ -99,6 +115,47 @@ def predict(
     result.save(folder / Predictions.filename)
     _refuse_failures(result, folder)
     return result
+
+
+def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:
+    """What a person should know before trusting a result."""
+    header, depth = prediction.source.header, prediction.geometry.shape[0]
+    notes = [str(text) for text in (*header.get("warnings", ()), *header.get("adapted", ()))]
+    repaired = prediction.provenance.get("repaired_voxels", 0)
+    if repaired:
+        notes.append(f"{repaired} voxels were NaN or infinite and were replaced")
+    if plan.net.slab == 0 and depth == 1:
+        notes.append("the scan is a single plane, but the model learnt from volumes: do not rely on the result")
+    if plan.prepare.orientation is None and depth > 1:
+        notes.append(f"the model learnt from single planes: each of the {depth} slices was segmented on its own")
+    return tuple(notes)
+
+
+def _known(suffix: str | None) -> str | None:
+    """The suffix with its dot, if labels can be stored under it."""
+    if suffix is None:
+        return None
+    suffix = f".{suffix.lstrip('.').lower()}"
+    known = io.label_suffixes()
+    if suffix not in known:
+        raise UsageError(
+            "Labels cannot be written in this format.",
+            expected=", ".join(known),
+            came=suffix,
+            cure="Use --format .nii.gz or .png.",
+        )
+    return suffix
+
+
+def _refuse_overwriting(dataset: Dataset, folder: Path) -> None:
+    """Results take the names of their scans, so a common folder would lose the scans."""
+    scans = [dataset.path(source) for case in dataset.cases for source in case.images]
+    if any(folder.resolve() in (path.resolve(), path.resolve().parent) for path in scans):
+        raise UsageError(
+            "The results would lie among the scans and replace them.",
+            where=folder,
+            cure="Give another folder with -o.",
+        )
 
 
 def write_prediction(prediction: Prediction, folder: Path, *, suffix: str | None = None) -> tuple[Path, ...]:
@@ -125,7 +182,7 @@ def _mask_value(suffix: str) -> int:
 def _existing(folder: Path, case: str, space: LabelSpace) -> tuple[Path, ...]:
     """Files of a case that a former call has written completely."""
     places = [folder] if space.exclusive else [folder / name for name in space.names]
-    found = [next((p for p in place.glob(f"{case}.*") if io.is_readable(p)), None) for place in places]
+    found = [next((p for p in visible(place) if stem_of(p) == case and io.is_readable(p)), None) for place in places]
     return tuple(path for path in found if path) if all(found) else ()
 
 

@@ -34,29 +34,65 @@ def _root(
 
 
 def run() -> None:
-    """Run the command line: exit code 0, 1 for bad data, 2 for wrong usage, 130 when interrupted."""
+    """Run the command line: exit code 0, 1 for bad data, 2 for wrong usage, 130 when interrupted.
+
+    In Python's development mode (`python -X dev -m segwright ...`) faults of the program keep their traceback.
+    """
+    try:
+        code = app(standalone_mode="--json" not in sys.argv)
+    except SystemExit as leave:
+        code = leave.code
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        code = _tell(error)
+    if code == 130:
+        _say({"what": "Interrupted.", "cure": "What was saved can be continued with --resume."}, "Interrupted")
+    sys.exit(code)
+
+
+def _tell(error: Exception) -> int:
+    """Explain an error; returns the exit code."""
     from segwright.core.errors import SegwrightError
 
-    try:
-        app()
-    except SegwrightError as error:
-        _tell(error)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. What was saved can be continued with --resume.\n")
-        sys.exit(130)
-    except MemoryError:
-        sys.stderr.write("Error: out of memory.\n  cure: lower batch=, patch= or width=, or close other programs.\n")
-        sys.exit(1)
+    if isinstance(error, SegwrightError):
+        _say({"what": error.what, **error.details()})
+        return error.exit_code
+    if hasattr(error, "format_message"):  # a wrong flag or argument, found by the parser
+        _say({"what": error.format_message(), "cure": "See 'segwright VERB --help'."})
+        return 2
+    if sys.flags.dev_mode:
+        raise error
+    _say(_in_words(error))
+    return 1
 
 
-def _tell(error: Exception) -> None:
-    """The error in words on standard error; as a JSON document on standard output if that was asked for."""
-    what = getattr(error, "what", str(error))
-    details = error.details() if hasattr(error, "details") else {}
+def _in_words(error: Exception) -> dict[str, str]:
+    """Errors of the machine, and as a last resort faults of the program."""
+    if isinstance(error, MemoryError):
+        return {"what": "Out of memory.", "cure": "Lower batch=, patch= or width=, or close other programs."}
+    if isinstance(error, OSError):
+        where = {"where": str(error.filename)} if error.filename else {}
+        what = f"A file cannot be read or written: {error.strerror or error}."
+        return {"what": what, **where, "cure": "Check the path, its permissions and free disk space."}
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    at = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else ""
+    return {
+        "what": "This is a fault of segwright, not of your input.",
+        "came": f"{type(error).__name__}: {error}{at}",
+        "cure": "Report it, with what 'python -X dev -m segwright ...' prints for the same command.",
+    }
+
+
+def _say(told: dict[str, str], head: str = "Error") -> None:
+    """An error in words on standard error; as a JSON document on standard output if that was asked for."""
     if "--json" in sys.argv:
-        sys.stdout.write(json.dumps({"error": {"what": what, **details}}) + "\n")
+        sys.stdout.write(json.dumps({"error": told}) + "\n")
         return
-    sys.stderr.write(f"Error: {what}\n")
+    details = dict(told)
+    what = details.pop("what")
+    sys.stderr.write(f"{head}: {what}\n" if head == "Error" else f"\n{what}\n")
     for name, value in details.items():
         sys.stderr.write(f"  {name}: {value}\n")

@@ -27,7 +27,7 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
     """
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
-    partial = final.with_name(f".partial-{uuid.uuid4().hex[:8]}-{final.name}")
+    partial = _neighbour(final, "partial")
     try:
         yield partial
         if partial.is_dir() and final.is_dir():
@@ -41,9 +41,17 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def _neighbour(final: Path, mark: str) -> Path:
+    """A hidden name beside `final`; of a very long name only the end is kept, as file systems take 255 bytes."""
+    name = final.name
+    while len(name.encode()) > 230:
+        name = name[1:]
+    return final.with_name(f".{mark}-{uuid.uuid4().hex[:8]}-{name}")
+
+
 def _swap_folder(partial: Path, final: Path) -> None:
     """Replace a non-empty folder: rename the old one away first, since a folder cannot be replaced in one step."""
-    old = final.with_name(f".old-{uuid.uuid4().hex[:8]}-{final.name}")
+    old = _neighbour(final, "old")
     os.rename(final, old)
     os.rename(partial, final)
     shutil.rmtree(old, ignore_errors=True)

@@ -50,6 +50,15 @@ class Document(Part):
     @classmethod
     def from_data(cls, data: Any, *, where: str | Path | None = None) -> Self:
         """Validate plain data; unknown and ill-typed keys are named with the nearest valid key."""
+        number = data.get("schema_number", cls.current_schema) if isinstance(data, dict) else cls.current_schema
+        if number != cls.current_schema:
+            raise DataError(
+                f"{cls.__name__} is of another version of segwright.",
+                expected=f"schema_number {cls.current_schema}",
+                came=repr(number)[:80],
+                where=where,
+                cure="Open it with the version of segwright that wrote it, or make it anew.",
+            )
         try:
             return cls.model_validate(data)
         except ValidationError as error:

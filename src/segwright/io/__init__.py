@@ -18,6 +18,7 @@ __all__ = [
     "Format",
     "is_readable",
     "keys",
+    "label_suffixes",
     "output_suffix",
     "read",
     "read_planes",
@@ -155,6 +156,11 @@ def output_suffix(volume: Volume) -> str:
     if name in READERS and suffix in READERS.load(str(name)).writes:
         return suffix
     return ".png" if volume.geometry.shape[0] == 1 else ".nii.gz"
+
+
+def label_suffixes() -> tuple[str, ...]:
+    """Suffixes under which labels can be stored."""
+    return tuple(sorted({suffix for name in READERS for suffix in READERS.load(name).writes if suffix}))
 
 
 def write(volume: Volume, path: str | Path, *, like: Volume | None = None) -> Path:

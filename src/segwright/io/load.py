@@ -17,6 +17,7 @@ from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.grids import onto_grid
 from segwright.io.masks import binary, one_plane, settle, value_counts
 
+_PICTURES = frozenset({"image", "tiff", "dicom", "sections"})
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
 
 
@@ -181,7 +182,7 @@ def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
 def _adapt(volume: Volume, wanted: int) -> Volume:
     """Colour to luminance, grey to colour, or alpha dropped, where the dataset's channels ask for it."""
     count = volume.data.shape[0]
-    if count in (3, 4) and wanted == 1:
+    if count in (3, 4) and wanted == 1 and _is_colour(volume):
         note = "colour image taken as luminance"
         return _with(volume, _luminance(volume.data), note)
     if count == 2 and wanted == 1 and volume.data.dtype.kind == "u":
@@ -191,6 +192,11 @@ def _adapt(volume: Volume, wanted: int) -> Volume:
     if count == 1 and wanted == 3:
         return _with(volume, _repeated(volume.data, 3), "grey image repeated as three colour planes")
     return volume
+
+
+def _is_colour(volume: Volume) -> bool:
+    """Whether three or four channels are colours; several scans in one file (4-D) are never mixed into one."""
+    return volume.dtype == np.uint8 or (volume.dtype.kind == "u" and volume.header.get("format") in _PICTURES)
 
 
 def _with(volume: Volume, data: LazyArray, note: str = "") -> Volume:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -62,6 +64,10 @@ class Model:
     combine: str = "mean"
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.combine not in _COMBINE:
+            raise UsageError(f"Unknown combination {self.combine!r}.", expected="mean or vote", cure="Use 'mean'.")
+
     @classmethod
     def load(
         cls, folder: str | Path, *, device: str = "auto", folds: Sequence[int] | None = None, **options: Any
@@ -97,6 +103,8 @@ class Model:
                 where=folder,
                 cure="Copy the whole folder, or name folds it holds.",
             )
+        for one in members:
+            _refuse_damage(folder / one.weights, one.sha256)
         chain_file = folder / Chain.filename
         return cls(
             plan=Plan.load(folder / Plan.filename),
@@ -115,8 +123,6 @@ class Model:
     @cached_property
     def forward(self) -> Callable[[Tensor], Tensor]:
         """Windows `(B, C, z, y, x)` to scores, over all members and mirrored copies."""
-        if self.combine not in _COMBINE:
-            raise UsageError(f"Unknown combination {self.combine!r}.", expected="mean or vote")
         target = build_target(self.plan.target, self.plan.labels)
         mirror = self.plan.window.mirror if self.tta else ()
         members = [member(self._runner(path), target.activate, mirror) for path in self.weights]
@@ -174,6 +180,19 @@ class Model:
         return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores)
 
 
+def _refuse_damage(path: Path, sha256: str) -> None:
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != sha256:
+        raise ModelError(
+            "A member's weights are damaged.",
+            expected=f"sha256 {sha256[:12]}...",
+            came=f"{found[:12]}..., {path.stat().st_size} bytes",
+            where=path,
+            cure="Copy the model folder again, or write it anew with 'segwright report RUN'.",
+        )
+
+
 def load_member(plan: Plan, path: Path) -> nn.Module:
     """A member's network with its weights, ready for inference.
 
@@ -183,7 +202,7 @@ def load_member(plan: Plan, path: Path) -> nn.Module:
     net = build(plan.net)
     try:
         net.load_state_dict(load_file(path))
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise ModelError(
             "The weights do not fit the plan's network.",
             came=str(error).splitlines()[0],

@@ -23,7 +23,7 @@ def score_table(report: Report, metrics: Sequence[str] = ("dice", "hd95", "surfa
     held = {row.metric for row in report.aggregates}
     shown = [item for item in columns_of(report, metrics) if item.name in held]
     if not shown:
-        return "No scores."
+        return "\n".join(["No scores.", *(line for note in report.notes for line in _wrapped(note))])
     names = ["mean", *structures_of(report)]
     head = ["structure", _head(shown[0]), "[95 % interval]", *map(_head, shown[1:]), "cases", "missing"]
     rows = [_score_row(report, name, shown) for name in names if report.aggregate(name, shown[0].name) is not None]

@@ -71,7 +71,10 @@ def _is_grey(volume: Volume) -> bool:
     """Whether colour planes are equal (or there is one, with or without alpha)."""
     if volume.data.shape[0] <= 2:
         return True
-    planes = volume.array()
+    try:
+        planes = volume.array()
+    except SegwrightError:
+        return True  # the check will say what is wrong
     return bool((planes[0] == planes[1]).all() and (planes[1] == planes[2]).all())
 
 
@@ -112,7 +115,20 @@ def _by_values(some: Sequence[Volume]) -> tuple[str, str]:
         return ("xray", "flat grey images") if grey and photo else ("other", "flat images in colour or unknown format")
     if not any(first.geometry.known):
         return "other", "nothing in names or headers tells it"
-    low = min(float(np.nanmin(volume.array())) for volume in some[:3])
+    lows = [low for volume in some[:3] if (low := _lowest(volume)) is not None]
+    if not lows:
+        return "other", "no image could be read"
+    low = min(lows)
     if low <= -500:
         return "ct", f"values go down to {low:.0f}, as Hounsfield units do"
     return ("mr", "volumes without negative values") if low >= 0 else ("other", "nothing in names or headers tells it")
+
+
+def _lowest(volume: Volume) -> float | None:
+    """The smallest finite value, or `None` where there is none or voxels cannot be decoded."""
+    try:
+        voxels = volume.array()
+    except SegwrightError:
+        return None
+    finite = voxels[np.isfinite(voxels)]
+    return float(finite.min()) if finite.size else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,11 +18,13 @@ def label_source(item: Item, root: Path, structure: str | None = None) -> LabelS
 
 def unique_ids(cases: Iterable[Case]) -> tuple[Case, ...]:
     """The cases with ids made distinct by a counter, in id order."""
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     out = []
     for case in cases:
-        count = seen[case.id.lower()] = seen.get(case.id.lower(), 0) + 1
-        out.append(case if count == 1 else case.model_copy(update={"id": f"{case.id}-{count}"}))
+        names = itertools.chain([case.id], (f"{case.id}-{count}" for count in itertools.count(2)))
+        name = next(name for name in names if name.lower() not in seen)
+        seen.add(name.lower())
+        out.append(case if name == case.id else case.model_copy(update={"id": name}))
     return tuple(sorted(out, key=lambda case: case.id))
 
 

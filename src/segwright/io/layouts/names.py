@@ -21,6 +21,8 @@ CHANNEL_WORDS = frozenset(
     """ct cta pet mr mri t1 t2 t1w t2w t1c t1ce t1gd t1n t2f flair pd dwi adc swi bold us ultrasound em tem
     sem""".split()  # noqa: SIM905
 )
+#: Bytes of a case id, so that names made of it stay below the 255 that file systems take.
+LONGEST_ID = 180
 _NUMBERED_CHANNEL = re.compile(r"_(\d{4})$")
 
 
@@ -88,13 +90,16 @@ def structure_name(name: str) -> str:
 
 
 def safe_id(name: str) -> str:
-    """A case id that can be a file name anywhere.
+    """A case id that can be a file name anywhere; letters of any script and blanks stay, so that results keep names.
 
     Example:
-        >>> safe_id("p 1/scan:2")
-        'p_1_scan_2'
+        >>> safe_id("p 1/scan:2"), safe_id("Jörg (1)")
+        ('p 1_scan_2', 'Jörg (1)')
     """
-    return re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("._") or "case"
+    text = re.sub(r"[^\w.+\-,() ]+", "_", name).strip("._ ")
+    while len(text.encode()) > LONGEST_ID:
+        text = text[:-1]
+    return text or "case"
 
 
 def match(images: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
