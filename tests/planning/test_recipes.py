@@ -105,6 +105,18 @@ def test_a_published_network_serves_the_other_dimension() -> None:
     assert flat.widths == (16, 32, 64) and flat.decoder_blocks == (1, 1)
 
 
+def test_stages_fit_the_network_and_count_for_memory() -> None:
+    wishes = {"patch": [24, 24, 24], "width": 8, "levels": 3, "stages": [[0.25, [16, 18, 17]], [0.6, [40, 40, 40]]]}
+    plan = make_plan(Recipe.from_data(wishes), facts("small-mri"), machine=LAPTOP)
+    assert plan.sample.stages == ((0.25, (16, 20, 20)), (0.6, (40, 40, 40)))
+    without = make_plan(Recipe.from_data({**wishes, "stages": []}), facts("small-mri"), machine=LAPTOP)
+    assert plan.memory["train"] > without.memory["train"]
+    for shares in ([0.5, 0.5], [0.0], [1.0], [0.6, 0.3]):
+        stages = [[share, [16, 16, 16]] for share in shares]
+        with pytest.raises(PlanError, match="stages="):
+            make_plan(Recipe.from_data({"stages": stages}), facts("small-mri"), machine=LAPTOP)
+
+
 def test_what_cannot_be_is_refused_with_a_cure() -> None:
     def plan(kind: str, exclusive: bool = True, **wishes: Any) -> Plan:
         return make_plan(Recipe.from_data(wishes), facts(kind, exclusive=exclusive), machine=LAPTOP)

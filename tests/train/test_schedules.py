@@ -1,17 +1,20 @@
-"""Schedules of published systems step by step, and a loss that changes in the middle of a fold."""
+"""Schedules of published systems step by step; losses and patches that change in the middle of a fold."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from segwright.core.errors import RecipeError
 from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice
 from segwright.sample.case import SampleCase
 from segwright.train import SCHEDULES
+from segwright.train import fold as fold_module
 from segwright.train.fold import FoldData, FoldRun
 from segwright.train.log import read_events
 from segwright.train.schedule import with_warmup
@@ -66,3 +69,46 @@ def test_a_fold_follows_its_loss_through_the_switch(plan: Plan, cases: list[Samp
     FoldRun(changed, 0, tmp_path, torch.device("cpu")).run(FoldData(cases[:4], cases[4:]))
     told = [event["loss"] for event in read_events(tmp_path / "log.jsonl") if event["kind"] == "step"]
     assert max(told[:4]) <= 1 < 10 < min(told[4:])
+
+
+def staged(plan: Plan) -> Plan:
+    """Twelve steps: patches of 8 voxels for the first half, of 16 for the second."""
+    sample = plan.sample.model_copy(update={"stages": ((0.5, (8, 8, 8)),)})
+    return plan.model_copy(update={"sample": sample, "train": plan.train.model_copy(update={"steps": 12})})
+
+
+def test_patches_grow_and_weights_carry_over(
+    plan: Plan, cases: list[SampleCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes follow the stages, one schedule spans them, and a run broken in either stage ends at the same weights."""
+    seen: list[int] = []
+    patches = fold_module.FoldRun._patches
+
+    def watched(self: FoldRun, data: FoldData, state: Any, patch: Any) -> Any:
+        seen.append(patch[0])
+        return patches(self, data, state, patch)
+
+    monkeypatch.setattr(fold_module.FoldRun, "_patches", watched)
+    monkeypatch.setattr(fold_module, "CHECKPOINT_EVERY", 0.0)
+    data, changed = FoldData(cases[:4], cases[4:]), staged(plan)
+    FoldRun(changed, 0, tmp_path / "whole", torch.device("cpu")).run(data)
+    assert seen == [8, 16]
+    steps = [event for event in read_events(tmp_path / "whole" / "log.jsonl") if event["kind"] == "step"]
+    assert [event["step"] for event in steps] == list(range(1, 13))
+    rates = [event["lr"] for event in steps]
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+    whole = load_file(tmp_path / "whole" / "weights.safetensors")
+    for stop, expected in ((4, [8, 8, 16]), (6, [8, 16, 16]), (9, [8, 16, 16])):
+        seen.clear()
+
+        def listen(event: dict[str, Any], stop: int = stop) -> None:
+            if event.get("step") == stop + 1:
+                raise InterruptedError
+
+        folder = tmp_path / f"broken-{stop}"
+        with pytest.raises(InterruptedError):
+            FoldRun(changed, 0, folder, torch.device("cpu"), listen=listen).run(data)
+        FoldRun(changed, 0, folder, torch.device("cpu"), resume=True).run(data)
+        assert seen == expected
+        again = load_file(folder / "weights.safetensors")
+        assert all(torch.equal(tensor, again[name]) for name, tensor in whole.items())

@@ -103,11 +103,16 @@ class NetSpec(Part):
 
 
 class SamplePlan(Part):
-    """Which patches: policy row, their size `(z, y, x)`, and the share forced onto a structure."""
+    """Which patches: policy row, their size `(z, y, x)`, and the share forced onto a structure.
+
+    Attributes:
+        stages: Sizes before the last: `(share, size)` holds until that share of the budget, weights carry over.
+    """
 
     policy: PartChoice
     patch: Triple
     foreground: float = 0.33
+    stages: tuple[tuple[float, Triple], ...] = ()
 
 
 class AugmentPlan(Part):

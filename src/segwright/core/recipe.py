@@ -43,6 +43,7 @@ class Recipe(Document):
         size: Largest working size `(y, x)` in pixels for images without spacing.
         slab: Slices the network sees: 1 (2-D), odd (2.5-D), 0 (3-D).
         patch: Training patch `(z, y, x)` in voxels.
+        stages: Other patches before it, `(share, patch)`: each until that share of the budget is spent.
         batch: Patches a step.
         accumulate: Steps whose gradients are summed before an update.
         width: Channels of the first level.
@@ -80,6 +81,7 @@ class Recipe(Document):
     size: tuple[int, int] | None = None
     slab: int | None = Field(default=None, ge=0)
     patch: tuple[int, int, int] | None = None
+    stages: tuple[tuple[float, tuple[int, int, int]], ...] = ()
     batch: int | None = Field(default=None, ge=1)
     accumulate: int = Field(default=1, ge=1)
     width: int | None = Field(default=None, ge=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TypeVar
 
 from segwright.core.errors import PlanError
@@ -78,6 +79,7 @@ class Planner:
                 policy=PartChoice(name=self.recipe.policy or "foreground"),
                 patch=patch,
                 foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
+                stages=self._stages(net),
             ),
             augment=AugmentPlan(steps=self._augment(level, net), mirror=mirror),
             train=train,
@@ -119,6 +121,18 @@ class Planner:
         target_channels = len(self.facts.labels.structures) + (1 if self.facts.labels.exclusive else 0)
         update = {"in_channels": len(self.facts.channels), "out_channels": target_channels, "norm": norm}
         return net.model_copy(update=update), patch, batch
+
+    def _stages(self, net: NetSpec) -> tuple[tuple[float, Triple], ...]:
+        """Patches before the last one, rounded up to what the network takes.
+
+        Raises:
+            PlanError: Their shares do not rise from 0 to below 1.
+        """
+        shares = [share for share, _ in self.recipe.stages]
+        if any(a >= b for a, b in pairwise([0.0, *shares, 1.0])):
+            cure = "Write e.g. stages=[[0.6,[32,64,64]]]: until 60 % of the budget, patches of that size."
+            raise PlanError("Shares of stages rise from 0 to below 1.", came=str(shares), where="stages", cure=cure)
+        return tuple((share, self._divisible(patch, net.strides, net.slab)) for share, patch in self.recipe.stages)
 
     def _levels(self, patch: Triple, steps: tuple[float, float, float], slab: int) -> Shape:
         """Strides and kernels, from the data or from the network's source."""
@@ -232,7 +246,8 @@ class Planner:
 
     def _with_memory(self, plan: Plan) -> Plan:
         bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4
-        train = memory.training_bytes(plan.net, plan.sample.patch, plan.train.batch, precision_bytes=bytes_each)
+        patch = max((plan.sample.patch, *(size for _, size in plan.sample.stages)), key=math.prod)
+        train = memory.training_bytes(plan.net, patch, plan.train.batch, precision_bytes=bytes_each)
         extent = prepared_shape(self.facts, plan.prepare)
         scan = memory.scan_bytes(plan.net, plan.window.size, extent)
         predict = memory.prediction_bytes(plan.net, plan.window.size, plan.window.batch) + scan

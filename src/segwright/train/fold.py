@@ -14,7 +14,7 @@ from torch import nn
 
 from segwright.augment.compose import Augmenter
 from segwright.core.atomic import atomic_path
-from segwright.core.plan import Plan
+from segwright.core.plan import Plan, Triple
 from segwright.core.registry import Registry
 from segwright.core.seed import derive_seed
 from segwright.losses import bind_loss
@@ -136,11 +136,16 @@ class FoldRun:
         """Train until the budget ends (`None`) or a collapse is seen (the restart event)."""
         plan = self.plan.train
         clock = Clock(steps=plan.steps, seconds=plan.seconds, spent=state.elapsed)
-        source = Ahead(self._patches(data, state), self.device)
-        parts = self._parts(source)
         judge = PseudoDice(self.plan, data.validation or data.train, self.fold, self.device)
-        with source:
-            return self._steps(train(state, parts, clock, fabric), state, clock, judge, log)
+        for until, patch in (*self.plan.sample.stages, (1.0, self.plan.sample.patch)):
+            if clock.progress(state.step) >= until:
+                continue
+            with Ahead(self._patches(data, state, patch), self.device) as source:
+                steps = train(state, self._parts(source), clock, fabric, until=until)
+                restart = self._steps(steps, state, clock, judge, log)
+            if restart is not None:
+                return restart
+        return None
 
     def _steps(
         self, steps: Iterator[Step], state: TrainState, clock: Clock, judge: PseudoDice, log: EventLog
@@ -162,11 +167,11 @@ class FoldRun:
                 saved = time.perf_counter()
         return None
 
-    def _patches(self, data: FoldData, state: TrainState) -> Patches:
+    def _patches(self, data: FoldData, state: TrainState, patch: Triple) -> Patches:
         plan = self.plan
         return Patches(
             data.train,
-            patch=plan.sample.patch,
+            patch=patch,
             context=plan.net.context,
             policy=plan.sample.policy.name,
             foreground=plan.sample.foreground,

@@ -74,8 +74,8 @@ class Step:
     skipped: bool
 
 
-def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric) -> Iterator[Step]:
-    """Advance `state` until the clock ends, and report each step.
+def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric, *, until: float = 1.0) -> Iterator[Step]:
+    """Advance `state` until the clock ends, or shows the progress `until`, and report each step.
 
     Batches, augmentation and step counts depend on `parts.seed`, the attempt and the step only, so a run resumed
     from a checkpoint repeats what an unbroken run would have done.
@@ -84,7 +84,7 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric) -> Iter
         TrainingError: The loss stayed infinite or NaN for many steps in a row.
     """
     bad = 0
-    while not clock.done(state.step):
+    while clock.progress(state.step) < until:
         progress = clock.progress(state.step)
         lr = parts.lr * state.lr_scale * parts.schedule(progress, state.step)
         for group in state.optimiser.param_groups:
