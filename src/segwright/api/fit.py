@@ -217,6 +217,7 @@ class Fit:
         stage(self.listen, "measure")
         minutes = self.recipe.minutes or 60.0
         free = self.recipe.norm is None and self.device.type == "cpu" and draft.net.norm == "batch"
+        free = free and planning.published_net(self.recipe) is None  # those keep the norm of their source
         norms = ("batch", "instance") if free else (draft.net.norm,)
         found = measure(draft, self.device, seconds=min(MEASURE_MOST, minutes * 60 * MEASURE_SHARE), norms=norms)
         why = {**draft.why, "train.precision": found.why, "train.channels_last": "measured together with precision"}
