@@ -75,7 +75,8 @@ def swinunetr(
             use_checkpoint=spec.checkpointing,
             use_v2=v2,
         )
-    return _padded(net.to(where), spec, 32)
+    # two voxels at the coarsest level are enough for its norms; four would double the cost of small patches
+    return _padded(net.to(where), spec, 32, least=(32,) * (spec.spatial_dims - 1) + (64,))
 
 
 def mednext(spec: NetSpec, *, expansion: int | Sequence[int] = 2) -> nn.Module:
@@ -206,12 +207,12 @@ def _norm(spec: NetSpec, widths: Sequence[int]) -> tuple[str, dict[str, Any]]:
     return spec.norm.upper(), {"affine": True}
 
 
-def _padded(net: nn.Module, spec: NetSpec, divisor: int) -> nn.Module:
+def _padded(net: nn.Module, spec: NetSpec, divisor: int, *, least: Sequence[int] | None = None) -> nn.Module:
     """The network behind its own strides or larger ones of the specification, with convolutions that can be trusted."""
     for module in net.modules():
         if type(module) is nn.Conv3d:
             module.__class__ = Conv3d
-    return Padded(net, [max(divisor, own) for own in fit(spec.divisor, spec.spatial_dims)])
+    return Padded(net, [max(divisor, own) for own in fit(spec.divisor, spec.spatial_dims)], least)
 
 
 def _row(about: str, source: str, **fields: Any) -> NetRow:

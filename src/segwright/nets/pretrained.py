@@ -87,7 +87,8 @@ def channels_as(stored: Tensor, wanted: Tensor) -> Tensor | None:
     """Convolution weights for another count of image channels; `None` where more than that count differs.
 
     One channel sees the sum over the stored ones. Otherwise the stored ones are repeated in turn and scaled by
-    stored / wanted, so that an image whose channels are all alike gives what it gave before.
+    stored / wanted, so that an image whose channels are all alike gives about what it gave before, and exactly that
+    where the count is a multiple of the stored one.
 
     Example:
         >>> rgb = torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1)

@@ -277,6 +277,8 @@ def _steadied(norm: type[nn.Module]) -> type[nn.Module]:
     return type(f"Steady{norm.__name__}", (_Steady, norm), {})
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def _freeze_unused(net: nn.Module, channels: int, edge: int) -> None:
     """Freeze what never reaches the logits, e.g. an encoder's last layers, so that it counts as not trainable."""
     state = {
