@@ -34,6 +34,12 @@ NETS = Registry(
         "vnet": "segwright.nets.vnet:vnet",
         "dense-vnet": "segwright.nets.densevnet:dense_vnet",
         "pdv-net": "segwright.nets.densevnet:pdv_net",
+        "smp": "segwright.nets.smp:smp",
+        "segresnet": "segwright.nets.monai:segresnet",
+        "swinunetr": "segwright.nets.monai:swinunetr",
+        "mednext": "segwright.nets.monai:mednext",
+        "dynunet": "segwright.nets.monai:dynunet",
+        "monai-attention-unet": "segwright.nets.monai:attention_unet",
     },
 )
 

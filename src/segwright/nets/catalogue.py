@@ -28,6 +28,12 @@ CATALOGUE = Registry(
         "vnet": "segwright.nets.vnet:ROW",
         "dense-vnet": "segwright.nets.densevnet:DENSE",
         "pdv-net": "segwright.nets.densevnet:PDV",
+        "smp": "segwright.nets.smp:SMP",
+        "segresnet": "segwright.nets.monai:SEGRESNET",
+        "swinunetr": "segwright.nets.monai:SWINUNETR",
+        "mednext": "segwright.nets.monai:MEDNEXT",
+        "dynunet": "segwright.nets.monai:DYNUNET",
+        "monai-attention-unet": "segwright.nets.monai:ATTENTION_UNET",
     },
 )
 
