@@ -18,6 +18,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.losses import LOSSES, bind_loss
+from segwright.nets import build
 from segwright.nets.catalogue import CATALOGUE
 from segwright.phantoms import PHANTOMS
 from segwright.planning.fingerprint import Fingerprint
@@ -53,6 +54,11 @@ def facts(kind: str, *, exclusive: bool = True, **changes: Any) -> Fingerprint:
     found = {**usual, **SHAPES[kind], **changes}
     found = {"fine_spacing": found["spacing"], "shape_median": found["shape_large"], **found}
     return Fingerprint.model_validate(found)
+
+
+def skip_without_library(recipe: Recipe) -> None:
+    if recipe.net is not None and recipe.net.name == "smp" and find_spec("segmentation_models_pytorch") is None:
+        pytest.skip("segmentation-models-pytorch is not installed")
 
 
 @pytest.mark.parametrize("kind", SHAPES)
@@ -147,8 +153,7 @@ def test_a_recipe_trains_on_a_phantom(name: str, tmp_path: Path) -> None:
     """Two steps with narrow levels and a small patch, and a loss that is a number."""
     recipe = load_recipe(name)
     flat = recipe.slab != 0
-    if recipe.net is not None and recipe.net.name == "smp" and find_spec("segmentation_models_pytorch") is None:
-        pytest.skip("segmentation-models-pytorch is not installed")
+    skip_without_library(recipe)
     phantom = PHANTOMS.load("spine-xray" if flat else "tumour-mri")(0, 0)
     patch = (1, 64, 32) if flat else (3 if recipe.patch and recipe.patch[0] == 3 else 16, 32, 32)
     quick = {"width": 4, "steps": 2, "batch": 2, "patch": patch, "precision": "float32", "folds": 0, "tta": False}
@@ -163,3 +168,15 @@ def test_a_recipe_trains_on_a_phantom(name: str, tmp_path: Path) -> None:
     assert end["step"] == 2
     assert all(math.isfinite(event["loss"]) for event in heard if event["kind"] == "step")
     assert not any(event.get("skipped") for event in heard)
+
+
+@pytest.mark.parametrize("name", OF_SYSTEMS)
+def test_a_recipes_network_can_be_built_while_nothing_keeps_gradients(name: str) -> None:
+    """Step times of prediction are measured so; building must not lean on gradients being kept."""
+    recipe = load_recipe(name)
+    skip_without_library(recipe)
+    net = make_plan(
+        recipe.model_copy(update={"width": 4}), facts("ct" if recipe.slab == 0 else "xray"), machine=GPU
+    ).net
+    with torch.inference_mode():
+        assert sum(p.numel() for p in build(net).parameters()) > 0
