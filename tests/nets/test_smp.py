@@ -16,6 +16,7 @@ from segwright.core.plan import NetSpec
 from segwright.nets import build, smp
 from segwright.nets.catalogue import count_parameters, pyramid
 from segwright.nets.fuse import fused
+from segwright.nets.pretrained import untrained
 
 installed = pytest.mark.skipif(
     find_spec("segmentation_models_pytorch") is None, reason="segmentation-models-pytorch is not installed"
@@ -160,6 +161,13 @@ def test_weights_from_a_file(tmp_path, name, channels):
     adapted = {1: wanted.sum(1, keepdim=True), 3: wanted, 4: wanted[:, [0, 1, 2, 0]] * 0.75}[channels]
     torch.testing.assert_close(first[1], adapted)
     assert all(torch.equal(value, source.state_dict()[key]) for key, value in rest if "num_batches" not in key)
+
+
+@installed
+def test_a_trained_network_needs_no_pretrained_file(tmp_path):
+    """A model folder goes to machines that lack the file its training started from."""
+    spec = spec_of(encoder="resnet18", weights=str(tmp_path / "gone.safetensors"))
+    assert build(untrained(spec)).state_dict().keys() == made(encoder="resnet18").state_dict().keys()
 
 
 @installed

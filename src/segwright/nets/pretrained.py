@@ -13,10 +13,23 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segwright.core.errors import ModelError
+from segwright.core.plan import NetSpec
 
 #: What savers put before the names of an encoder's tensors, or around the whole state.
 _WRAPPERS = ("module", "net", "model", "encoder", "backbone")
 _NESTS = ("state_dict", "model_state_dict", "model")
+
+
+def untrained(spec: NetSpec) -> NetSpec:
+    """The specification without its pretrained weights, for a network that is about to get weights of its own.
+
+    Example:
+        >>> levels = dict(widths=(4,), strides=((1, 1, 1),), kernels=((3, 3, 3),), decoder_blocks=())
+        >>> spec = NetSpec(in_channels=1, out_channels=2, encoder_blocks=(1,), params={"weights": "a.pt"}, **levels)
+        >>> untrained(spec).params
+        {}
+    """
+    return spec.model_copy(update={"params": {name: value for name, value in spec.params.items() if name != "weights"}})
 
 
 def read(path: Path) -> dict[str, Tensor]:
