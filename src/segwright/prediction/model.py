@@ -28,6 +28,7 @@ from segwright.nets import build
 from segwright.nets.device import resolve_device, supports_bfloat16
 from segwright.nets.fuse import fused
 from segwright.nets.keep import keep_float32
+from segwright.nets.pretrained import untrained
 from segwright.postprocess.chain import Chain, apply, apply_to_scores
 from segwright.prediction.ensemble import mean, member, vote
 from segwright.prediction.stream import Streamed, segment_volume
@@ -199,7 +200,7 @@ def load_member(plan: Plan, path: Path) -> nn.Module:
     Raises:
         ModelError: The weights do not fit the plan's network.
     """
-    net = build(plan.net)
+    net = build(untrained(plan.net))
     try:
         net.load_state_dict(load_file(path))
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:
