@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CASE_OVERHEAD = 0.12
 #: Seconds for post-processing search and the report, and the share kept back for what cannot be foreseen.
 CLOSING, SLACK = 6.0, 0.03
+#: Steps a fold trains at least, even if the budget is used up before training begins.
+LEAST_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,18 @@ class Budget:
         if self.seconds is None:
             return plan
         reserve = sum(cases) * (self._case_seconds(plan, measured) + CASE_OVERHEAD) + CLOSING + SLACK * self.seconds
-        seconds = max((self.seconds - reserve) / max(folds, 1), 0.3 * self.seconds / max(folds, 1))
+        share = max(self.seconds - reserve, 0.3 * self.seconds) / max(folds, 1)
+        least = max(LEAST_STEPS * measured.step_seconds, 0.1)
+        seconds = max(share, least)
         reason = (
             f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting {sum(cases)} "
             f"validation cases and the report, the rest is shared by {folds} fold(s)"
         )
+        if share < least:
+            reason = (
+                f"the budget is too short: {self.seconds:.0f} s are left of it, and each of {folds} fold(s) needs "
+                f"{least:.1f} s for {LEAST_STEPS} steps"
+            )
         train = plan.train.model_copy(update={"seconds": round(seconds, 1)})
         steps = f"{seconds / measured.step_seconds:.0f} steps at {measured.step_seconds:.3f} s"
         return plan.model_copy(

@@ -132,6 +132,8 @@ class Fit:
         self._prepare(plan)
         budget = Budget.of(self.recipe, self.started, self.device)
         plan = budget.allot(plan, len(wanted), measured, [len(split.folds[fold].validation) for fold in wanted])
+        if "too short" in plan.why.get("train.seconds", ""):
+            self._note(f"Warning: {plan.why['train.seconds']}.")
         plan.save(self.run.folder / Plan.filename)
 
     def reopen(self, *, asked: Iterable[str]) -> None:

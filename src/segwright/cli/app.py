@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from importlib import import_module
 
 import typer
@@ -38,6 +39,8 @@ def run() -> None:
 
     In Python's development mode (`python -X dev -m segwright ...`) faults of the program keep their traceback.
     """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # of libraries; what matters to a person is said by findings and notes
     try:
         code = app(standalone_mode="--json" not in sys.argv)
     except SystemExit as leave:
