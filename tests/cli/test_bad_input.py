@@ -265,3 +265,37 @@ def test_two_fits_in_one_folder_and_an_interrupt(run: Path, tmp_path: Path) -> N
     early = segwright("report", "new", cwd=tmp_path)
     assert early.returncode == 2
     assert "No fold of this run has finished" in early.stderr
+
+
+def test_a_broken_first_container_is_a_finding(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        with h5py.File(tmp_path / f"c{number}.h5", "w") as file:
+            file["raw"], file["label"] = rng.random((9, 8, 7), np.float32), rng.integers(0, 2, (9, 8, 7), np.uint8)
+    first = tmp_path / "c0.h5"
+    first.write_bytes(first.read_bytes()[:300])
+    done = segwright("inspect", ".", "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    errors = [f for f in json.loads(done.stdout)["inspection"]["findings"] if f["level"] == "error"]
+    assert [finding["where"] for finding in errors] == ["c0"]
+
+
+def test_images_given_as_labels_are_refused(run: Path) -> None:
+    done = segwright("evaluate", "scans/images", "scans/images", cwd=run.parent)
+    assert done.returncode == 1
+    assert "No case could be scored" in done.stderr
+
+
+def test_empty_references_count_what_predictions_invent(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for label in (run.parent / "scans" / "labels").iterdir():
+        image = nib.load(label)
+        nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), tmp_path / "empty" / label.name)
+    done = segwright("evaluate", "empty", run.parent / "scans" / "labels", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    scores = json.loads(done.stdout)["scores"]
+    assert {row["value"] for row in scores if row["metric"] == "dice"} == {0.0}
+    both = segwright("evaluate", "empty", "empty", cwd=tmp_path)
+    assert both.returncode == 0
+    assert "Neither references nor predictions" in both.stdout

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segwright.core.case import Dataset
-from segwright.core.errors import LayoutError, UsageError
+from segwright.core.errors import LabelError, LayoutError, UsageError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
-from segwright.core.report import Report
+from segwright.core.report import Report, Score
 from segwright.evaluation.folders import evaluate_folders
+from segwright.evaluation.score import ERROR
 from segwright.io.layouts.scan import files
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def evaluate(
     if not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
     report = evaluate_folders(reference, prediction, space=space, tolerance=tolerance, processes=os.cpu_count() or 1)
+    _refuse_nothing(report.scores)
     if out is not None:
         _save(report, Path(out))
     return report
@@ -65,6 +68,16 @@ def _save(report: Report, path: Path) -> None:
         from segwright.report.evaluation import write_evaluation
 
         write_evaluation(report, path)
+
+
+def _refuse_nothing(rows: Sequence[Score]) -> None:
+    """A report in which no case could be scored would look like an answer."""
+    if rows and all(row.note.startswith(ERROR) for row in rows):
+        raise LabelError(
+            "No case could be scored.",
+            came=f"{rows[0].case}: {rows[0].note.removeprefix(ERROR)}",
+            cure="Mend the files named, and check that both folders hold labels on the same grids.",
+        )
 
 
 def _as_dataset(path: Path) -> Dataset | None:

@@ -214,8 +214,11 @@ def infer_space(wanted: Mapping[str, Parts], found: Mapping[str, Parts], notes: 
         notes.append(f"Structures are the subfolders of the reference: {', '.join(names)}.")
         return LabelSpace(structures=tuple(Structure(name=name) for name in names), kind="overlapping")
     values = _values(wanted)
-    if len(values) == 1:
+    if len(values) <= 1:
         values |= _values({case: parts for case, parts in found.items() if case in wanted}, stop=2)
+    if not values:
+        notes.append("Neither references nor predictions hold a structure.")
+        return LabelSpace(structures=(Structure(name="foreground", values=(1,)),))
     if len(values) <= 2 and values & {1, 255} == values:
         notes.append(f"Masks of one structure; the values {sorted(values)} mean the same.")
         return LabelSpace(structures=(Structure(name="foreground", values=tuple(sorted(values))),))

@@ -23,17 +23,16 @@ class Container:
     looks_like = "files that hold image and label under two keys (case.mat with I and GT, case.h5 with raw and label)"
 
     def matches(self, folder: Path) -> bool:
-        """Whether the first file has keys for both."""
+        """Whether the first file that can be read has keys for both."""
         try:
-            found = _files(folder)
-            return bool(found) and roles_of_keys(found[0].path) is not None
+            return _first_roles(_files(folder)) is not None
         except (SegwrightError, OSError):
             return False
 
     def open(self, folder: Path) -> Dataset:
-        """Keys are judged in the first file and looked for in all."""
+        """Keys are judged in the first file that can be read, and looked for in all."""
         found = _files(folder)
-        images, labels = roles_of_keys(found[0].path) or ((), ())
+        images, labels = _first_roles(found) or ((), ())
         names = structure_names(labels)
         cases = [_case(item, images, labels, names, folder) for item in found]
         note = f"In each file, {', '.join(images)} is the image and {', '.join(labels)} the label."
@@ -46,6 +45,16 @@ CONTAINER = Container()
 
 def _files(folder: Path) -> list[Item]:
     return [item for item in items(folder, depth=1) if suffix_of(item.path) in CONTAINERS]
+
+
+def _first_roles(found: Sequence[Item]) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Roles in the first of a few files that can be read; the check reports the others."""
+    for item in found[:5]:
+        try:
+            return roles_of_keys(item.path)
+        except SegwrightError:
+            continue
+    return None
 
 
 def roles_of_keys(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
