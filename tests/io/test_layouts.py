@@ -608,3 +608,12 @@ def test_matching_is_one_to_one() -> None:
     assert match(["x", "y"], ["p", "q"]) == {}
     assert numbered(["z1", "z2", "z3"])
     assert io.suffix_of("a.nii.gz") == ".nii.gz"
+
+
+def test_a_model_of_single_planes_never_takes_numbered_pictures_for_a_stack(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        Image.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(tmp_path / f"slice_{number:02d}.png")
+    names = [f"slice_{number:02d}" for number in range(6)]
+    assert [case.id for case in open_images(tmp_path, ("grey",), flat=True).cases] == names
+    assert len(open_images(tmp_path, ("grey",)).cases) == 1

@@ -86,7 +86,7 @@ def predict(
     suffix = _known(suffix)
     if not isinstance(model, Model):
         model = Model.load(model, device=device, folds=folds, **options)
-    dataset = open_images(images, model.plan.channels)
+    dataset = open_images(images, model.plan.channels, flat=model.plan.flat)
     folder = Path(out)
     _refuse_overwriting(dataset, folder)
     writable(folder)

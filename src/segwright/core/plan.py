@@ -190,3 +190,8 @@ class Plan(Document):
     seed: int = 0
     why: dict[str, str] = Field(default_factory=dict)
     memory: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def flat(self) -> bool:
+        """Whether scans are single planes; volumes always have an orientation to be turned to."""
+        return self.prepare.orientation is None

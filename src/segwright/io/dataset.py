@@ -61,12 +61,13 @@ def complete(dataset: Dataset) -> Dataset:
     return with_groups(with_labels(with_channels(dataset)))
 
 
-def open_images(path: str | Path, channels: tuple[str, ...]) -> Dataset:
+def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = False) -> Dataset:
     """Scans to predict: one file, one series, or a folder of scans in any layout; labels are left aside.
 
     Args:
         path: File or folder.
         channels: The model's channels; with several, files of a case are found by name (`_0000`, `_t1`, folders).
+        flat: The model takes single planes, so numbered pictures are never taken for sections of one volume.
 
     Raises:
         LayoutError: Nothing here can be read as scans of so many channels.
@@ -76,7 +77,7 @@ def open_images(path: str | Path, channels: tuple[str, ...]) -> Dataset:
         raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
     place = place.resolve()
     root = place.parent if place.is_file() else place
-    cases = tuple(_keyed(case, root) for case in _scans(place, channels))
+    cases = tuple(_keyed(case, root) for case in _scans(place, channels, flat))
     if not cases:
         raise LayoutError(
             "No scans were found.",
@@ -175,19 +176,19 @@ def _seen(place: Path) -> str:
     return ", ".join(parts) + (f" and {more} more" if more > 0 else "") if parts else "an empty folder"
 
 
-def _scans(place: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
+def _scans(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ...]:
     """Cases for prediction."""
     if place.is_file():
         return (Case(id=safe_id(stem_of(place)), images=(Source(path=place.name),), group=""),)
-    if SECTIONS.matches(place):
+    if not flat and SECTIONS.matches(place):
         return tuple(case.model_copy(update={"label": ()}) for case in SECTIONS.open(place).cases)
-    if sections_item(place) is not None and one_stack(files(place)):
+    if not flat and sections_item(place) is not None and one_stack(files(place)):
         return (Case(id=safe_id(place.name), images=(Source(path="."),), group=""),)
     images = [child for child in subfolders(place) if role(child.name) == "image" and role_is_plain(child.name)]
     own = items(place)
     if not own and images:
         tests = [child for child in images if {"ts", "test"} & set(tokens(child.name))]
-        return _rebased((tests or images)[0], place, channels)
+        return _rebased((tests or images)[0], place, channels, flat)
     if len(own) == 1 and own[0].kind == "series" and len(channels) == 1:
         return (Case(id=safe_id(place.name), images=(Source(path="."),), group=""),)
     found = [item for item in own if role(item.stem) != "label"] or own
@@ -217,9 +218,9 @@ def role_is_plain(name: str) -> bool:
     return any(word.startswith(("image", "img", "scan", "raw", "input", "dicom", "dataset")) for word in tokens(name))
 
 
-def _rebased(folder: Path, root: Path, channels: tuple[str, ...]) -> tuple[Case, ...]:
+def _rebased(folder: Path, root: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ...]:
     """Cases of a subfolder, with sources relative to the folder above."""
-    cases = _scans(folder, channels)
+    cases = _scans(folder, channels, flat)
     return tuple(
         case.model_copy(
             update={
