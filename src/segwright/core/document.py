@@ -106,6 +106,14 @@ def _explain(cls: type[Document], error: ValidationError, where: str | Path | No
     """Turn pydantic's first complaint into our own error, with the nearest key for an unknown one."""
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"]))
+    if not field and first["type"] == "model_type":
+        return DataError(
+            f"The file does not hold a {cls.__name__.lower()}.",
+            expected="fields with values, as in 'name: value'",
+            came=repr(first.get("input"))[:80],
+            where=where,
+            cure="Restore the file.",
+        )
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         return UnknownNameError.among(f"{cls.__name__.lower()} key", field, cls.model_fields, where=_text(where))
     return DataError(

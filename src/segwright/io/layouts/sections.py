@@ -83,14 +83,14 @@ def one_stack(planes: Sequence[Path]) -> bool:
     """Whether planes are neighbours in one volume rather than images of different patients.
 
     They must share one size, and either be named as sections or resemble their neighbours clearly more than planes
-    half a stack away. Planes that cannot be read are left aside here; reading the scan will say what is wrong.
+    half a stack away. Where one cannot be read they count as single images, so that only this one is lost.
     """
-    shapes = {_shape(path) for path in planes[:: max(1, len(planes) // 12)]} - {None}
-    if len(shapes) != 1:
+    try:
+        shapes = {io.read(path).geometry.shape for path in planes[:: max(1, len(planes) // 12)]}
+        named = all(_WORDS.search(stem_of(path)) for path in planes[:3])
+        return len(shapes) == 1 and (named or resemblance(planes) > 0.1)
+    except SegwrightError:
         return False
-    if all(_WORDS.search(stem_of(path)) for path in planes[:3]):
-        return True
-    return resemblance(planes) > 0.1
 
 
 def resemblance(planes: Sequence[Path], count: int = 10) -> float:
@@ -99,26 +99,15 @@ def resemblance(planes: Sequence[Path], count: int = 10) -> float:
     half = len(planes) // 2
     near, far = [], []
     for start in starts:
-        here, beside, beyond = (_small(planes[i % len(planes)]) for i in (start, start + 1, start + half))
-        if here is not None and beside is not None and beyond is not None:
-            near.append(_correlation(here, beside))
-            far.append(_correlation(here, beyond))
-    return float(np.mean(near) - np.mean(far)) if near else 0.0
+        here = _small(planes[start])
+        near.append(_correlation(here, _small(planes[start + 1])))
+        far.append(_correlation(here, _small(planes[(start + half) % len(planes)])))
+    return float(np.mean(near) - np.mean(far))
 
 
-def _shape(path: Path) -> tuple[int, int, int] | None:
-    try:
-        return io.read(path).geometry.shape
-    except SegwrightError:
-        return None
-
-
-def _small(path: Path) -> NDArray[np.float64] | None:
-    """A thinned plane as a vector, or `None` if it cannot be read."""
-    try:
-        plane = io.read(path).array()[0, 0].astype(np.float64)
-    except SegwrightError:
-        return None
+def _small(path: Path) -> NDArray[np.float64]:
+    """A thinned plane as a vector."""
+    plane = io.read(path).array()[0, 0].astype(np.float64)
     step = max(1, min(plane.shape) // 128)
     return plane[::step, ::step].ravel()
 
