@@ -6,17 +6,15 @@ Ronneberger et al. 2015, Çiçek et al. 2016; residual encoder after Isensee et 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets.blocks import ConvBlock, ResidualBlock, Style, Up, choose, initialise
 from segwright.nets.dims import fit, operator
+from segwright.nets.recompute import recomputed
 
 
 def unet(
@@ -114,15 +112,8 @@ class UNet(nn.Module):
         return logits if supervise else logits[0]
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
-        """Apply a stage, forgetting its inner activations if asked to."""
-        if not (self.checkpointing and self.training and torch.is_grad_enabled()):
-            result: Tensor = stage(x)
-            return result
-
-        def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-            return nullcontext(), _frozen_statistics(stage)
-
-        return checkpoint(stage, x, use_reentrant=False, context_fn=contexts)
+        result: Tensor = recomputed(stage, x) if self.checkpointing else stage(x)
+        return result
 
 
 def heads(spec: NetSpec) -> int:
@@ -194,17 +185,3 @@ def _decoder(style: Style, spec: NetSpec, joined: int) -> Iterator[nn.Module]:
         width, kernel = spec.widths[level], spec.kernels[level]
         entries = [joined * width] + [width] * (count - 1)
         yield nn.Sequential(*(ConvBlock(style, entry, width, kernel=kernel) for entry in entries))
-
-
-@contextmanager
-def _frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Keep batch norm from counting a batch twice when a checkpointed stage runs again."""
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    kept = [(norm, name, buffer) for norm in norms for name, buffer in norm.named_buffers()]
-    for norm, name, buffer in kept:
-        setattr(norm, name, buffer.clone())
-    try:
-        yield
-    finally:
-        for norm, name, buffer in kept:
-            setattr(norm, name, buffer)
