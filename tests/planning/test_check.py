@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segwright.api.planning import refuse_errors
 from segwright.core.case import Dataset
 from segwright.core.errors import IntegrityError
 from segwright.core.finding import Finding, Inspection
 from segwright.io.dataset import open_dataset
-from segwright.planning.check import inspect, require
+from segwright.planning.check import inspect
 
 Find = Callable[[str], Path]
 AFFINE = np.diag([1.0, 1.0, 2.0, 1.0])
@@ -62,7 +63,7 @@ def only(folder: Path, code: str, level: str) -> Finding:
 def test_sound_data_have_no_errors_and_exact_facts(folder: Path) -> None:
     calls: list[tuple[int, int]] = []
     inspection = inspect(open_dataset(folder), progress=lambda done, total: calls.append((done, total)))
-    require(inspection)
+    refuse_errors(inspection, "scans")
     assert [f.level for f in inspection.findings] == ["note"]
     assert calls == [(i, 6) for i in range(1, 7)]
     fact, array = inspection.facts[0], image(0).transpose(2, 1, 0)
@@ -173,7 +174,7 @@ def test_unknown_label_value_in_a_stated_table(folder: Path) -> None:
     findings = found(inspect(dataset), "label-values")
     assert [finding.where for finding in findings] == ["c4"]
     with pytest.raises(IntegrityError, match="belongs to no structure"):
-        require(inspect(dataset))
+        refuse_errors(inspect(dataset), "scans")
 
 
 def test_planes_of_different_size_and_mixed_dimensions(tmp_path: Path) -> None:

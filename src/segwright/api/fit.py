@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -260,8 +259,3 @@ def _refuse_other_data(run: Run, dataset: Dataset) -> None:
             where=run.folder,
             cure=f"Give {run.folder / Dataset.filename} or the same folder, or start a new run with another -o.",
         )
-
-
-def forget_cache(run: Run) -> None:
-    """Delete the prepared arrays of a run; they are rebuilt when needed."""
-    shutil.rmtree(run.folder / "cache", ignore_errors=True)

@@ -9,7 +9,6 @@ from typing import TypeVar
 import numpy as np
 
 from segwright.core.case import Dataset
-from segwright.core.errors import IntegrityError
 from segwright.core.finding import CaseFacts, Finding, Inspection
 from segwright.planning.measure import Level, measure
 
@@ -45,18 +44,6 @@ def inspect(dataset: Dataset, *, progress: Callable[[int, int], None] | None = N
     findings += _label_table(dataset, known)
     findings = sorted(_condensed(findings), key=lambda finding: _ORDER[finding.level])
     return Inspection(findings=tuple(findings), facts=tuple(facts))
-
-
-def require(inspection: Inspection) -> None:
-    """Stop if the check found errors.
-
-    Raises:
-        IntegrityError: Names the first error and how many there are.
-    """
-    errors = inspection.errors
-    if errors:
-        more = f" ({len(errors) - 1} more errors)" if len(errors) > 1 else ""
-        raise IntegrityError(errors[0].what + more, where=errors[0].where or None, cure=errors[0].cure)
 
 
 def _finding(level: Level, code: str, what: str, where: str, cure: str) -> Finding:
