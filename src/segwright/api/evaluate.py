@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from segwright.core.report import Report, Score
 from segwright.evaluation.folders import evaluate_folders
 from segwright.evaluation.score import ERROR
 from segwright.io.layouts.scan import files
+from segwright.planning.machine import usable_cores
 
 if TYPE_CHECKING:
     from segwright.evaluation.compare import Comparison
@@ -50,7 +50,7 @@ def evaluate(
         )
     if not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
-    report = evaluate_folders(reference, prediction, space=space, tolerance=tolerance, processes=os.cpu_count() or 1)
+    report = evaluate_folders(reference, prediction, space=space, tolerance=tolerance, processes=usable_cores())
     _refuse_nothing(report.scores)
     if out is not None:
         _save(report, Path(out))

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 
 import segwright
+from segwright.planning.machine import usable_cores
 
 
 def describe_machine() -> dict[str, Any]:
@@ -17,7 +18,7 @@ def describe_machine() -> dict[str, Any]:
 
     facts: dict[str, Any] = {
         "processor": _processor(),
-        "cores": psutil.cpu_count(logical=False) or 1,
+        "cores": usable_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),

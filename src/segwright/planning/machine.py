@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import psutil
@@ -43,10 +44,16 @@ class Machine(Part):
 def this_machine() -> Machine:
     """The machine at hand, without its GPU (ask torch for that)."""
     return Machine(
-        cores=psutil.cpu_count(logical=False) or 1,
+        cores=usable_cores(),
         memory=_usable_memory(),
         bfloat16=_has_bfloat16(),
     )
+
+
+def usable_cores() -> int:
+    """Physical cores this process may run on: a cluster or `taskset` often grants fewer than the machine has."""
+    granted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(psutil.cpu_count(logical=False) or 1, granted)
 
 
 def _usable_memory() -> int:
