@@ -64,8 +64,10 @@ class Planner:
         prepare = self._prepare()
         slab = self._note("net.slab", space.slab(self.recipe, self.facts))
         net, patch, batch = self._network(prepare, slab)
-        level = self._level(net, patch, batch)
-        mirror = self._note("augment.mirror", training.mirror(self.recipe, self.facts, prepare.orientation, level))
+        samples = self._steps(net, patch, batch) * batch
+        level = self._level(samples)
+        sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples)
+        mirror = self._note("augment.mirror", sides)
         train = self._train(net, patch, batch)
         plan = Plan(
             recipe=self.recipe.name,
@@ -208,9 +210,11 @@ class Planner:
             compile=self.recipe.compile,
         )
 
-    def _level(self, net: NetSpec, patch: Triple, batch: int) -> str:
-        """Strength of augmentation."""
-        return self._note("augment.steps", training.augmentation(self.recipe, self._steps(net, patch, batch) * batch))
+    def _level(self, samples: float) -> str:
+        """Strength of augmentation for a fold that sees so many patches."""
+        folds = self._folds()
+        cases = self.facts.cases * (folds - 1) / folds if folds else self.facts.cases
+        return self._note("augment.steps", training.augmentation(self.recipe, samples, cases))
 
     def _augment(self, level: str, net: NetSpec) -> tuple[PartChoice, ...]:
         return self.augmentations(

@@ -8,8 +8,11 @@ from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 
-#: Patches seen below which a run counts as short and only the cheap augmentations are used.
+#: Patches seen below which a run counts as short: it has no time to learn mirrored anatomy.
 SHORT_RUN = 12_000
+#: Times each case is seen from which light augmentation is learnt by heart, and the patches that this takes at least.
+#: Measured on 160 MRI: pseudo-Dice stops rising at about 27 passes and then falls.
+MANY_PASSES, MANY_PATCHES = 30, 2_000
 #: Losses whose activation follows the target, and those that have one of their own; tests hold both against the table.
 OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
 FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy": "sigmoid", "dice_bce": "sigmoid"}
@@ -94,13 +97,14 @@ def foreground(recipe: Recipe, facts: Fingerprint) -> tuple[float, str]:
     return 0.33, "a third of the patches is forced onto a structure, the rest keeps background honest"
 
 
-def mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, level: str) -> tuple[tuple[int, ...], str]:
+def mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, samples: float) -> tuple[tuple[int, ...], str]:
     """Axes that may be flipped: left-right where no structure has a side, all in microscopy; none in short runs."""
     if recipe.mirror is not None:
         return tuple(sorted({"z": 0, "y": 1, "x": 2}[axis] for axis in recipe.mirror)), "asked for in the recipe"
     if facts.modality == "em":
         return (0, 1, 2) if facts.dims == 3 else (1, 2), "sections have no preferred direction"
-    if level in {"off", "light"}:
+    asked = recipe.augment in {"off", "light"}
+    if asked or (recipe.augment is None and samples < SHORT_RUN):
         return (), "a short run has no time to learn anatomy both ways round"
     return _sideways(facts.labels, orientation)
 
@@ -113,10 +117,12 @@ def _sideways(labels: LabelSpace, orientation: str | None) -> tuple[tuple[int, .
     return (axis,), "left and right are alike; other directions carry identity (head to foot, front to back)"
 
 
-def augmentation(recipe: Recipe, samples: float) -> tuple[str, str]:
-    """Strength by the patches a fold will see."""
+def augmentation(recipe: Recipe, samples: float, cases: float) -> tuple[str, str]:
+    """Strength by the patches a fold will see, in all and of each of its training cases."""
     if recipe.augment is not None:
         return recipe.augment, "asked for in the recipe"
-    if samples < SHORT_RUN:
-        return "light", f"about {samples:.0f} patches are seen: a short run gains from geometry and contrast only"
-    return "medium", f"about {samples:.0f} patches are seen: time to profit from stronger changes"
+    passes = samples / max(cases, 1.0)
+    seen = f"about {samples:.0f} patches are seen, {passes:.0f} of each case"
+    if samples >= SHORT_RUN or (samples >= MANY_PATCHES and passes >= MANY_PASSES):
+        return "medium", f"{seen}: with light changes only they would be learnt by heart"
+    return "light", f"{seen}: a short run gains from geometry and contrast only"
