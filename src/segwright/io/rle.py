@@ -1,0 +1,261 @@
+"""Reads and writes CSV tables with one mask a row as run-length text, such as `image_name,class,rle`."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from segwright.core.atomic import atomic_path
+from segwright.core.errors import LabelError, ReadError, UnknownNameError, UsageError
+from segwright.core.runs import Runs
+
+if TYPE_CHECKING:
+    from _csv import Reader, Writer
+
+Key = tuple[str, ...]
+
+#: Columns of a table that names none of its own.
+KEYS: Key = ("image_name", "class")
+RLE = "rle"
+#: Names (lower case) under which run-length columns are found.
+RLE_NAMES = ("rle", "encodedpixels", "encoded_pixels", "rle_mask", "mask_rle", "segmentation", "predictionstring")
+
+#: Pixels of the mask of a key, where known.
+PixelsOf = Callable[[Key], int | None]
+
+
+class RleRow(NamedTuple):
+    """One row: the line it ends on, its key and its run-length text as written."""
+
+    line: int
+    key: Key
+    text: str
+
+
+@dataclass(frozen=True)
+class RleTable:
+    """A table of masks that is read row by row, as often as wanted.
+
+    Attributes:
+        path: The file.
+        keys: Columns that together name a mask.
+        rle: Column of run-length text.
+        delimiter: Between cells.
+    """
+
+    path: Path
+    keys: Key
+    rle: str
+    delimiter: str = ","
+
+    def rows(self, *, repaired: list[str] | None = None) -> Iterator[RleRow]:
+        """Rows as written, one at a time.
+
+        Args:
+            repaired: Takes a sentence for each row that repeats another one exactly and is left out.
+
+        Raises:
+            LabelError: A key stands in two rows that differ, or a row lacks cells.
+            ReadError: The file is no text.
+        """
+        seen: dict[Key, tuple[int, int]] = {}
+        with _reader(self.path, self.delimiter) as reader:
+            header = _header(reader, self.path)
+            key_places = [header.index(name) for name in self.keys]
+            rle_place = header.index(self.rle)
+            needed = max(*key_places, rle_place) + 1
+            for cells in reader:
+                if not cells or cells == [""]:
+                    continue
+                row = RleRow(reader.line_num, tuple(cells[i].strip() for i in key_places if i < len(cells)), "")
+                if len(cells) < needed and not (len(cells) == needed - 1 and rle_place == needed - 1):
+                    raise self._fault(row, "A row has too few cells.", len(header), len(cells))
+                row = row._replace(text=cells[rle_place].strip() if rle_place < len(cells) else "")
+                if self._new(row, seen, repaired):
+                    yield row
+
+    def runs(self, *, pixels: PixelsOf | None = None, repaired: list[str] | None = None) -> Iterator[tuple[Key, Runs]]:
+        """Rows as normal runs, one at a time.
+
+        Args:
+            pixels: Size of the mask of a key, to refuse runs beyond it.
+            repaired: Takes a sentence for each row whose runs overlapped or were not in order, or that came twice.
+
+        Raises:
+            LabelError: Text that cannot be runs, runs beyond the mask; names file and line.
+        """
+        for row in self.rows(repaired=repaired):
+            where = self.where(row)
+            runs = Runs.parse(row.text, where=where)
+            size = pixels(row.key) if pixels else None
+            if size is not None:
+                runs.refuse_beyond(size, where=where)
+            if runs.disorder and repaired is not None:
+                repaired.append(f"{where}: {runs.disorder}; they were put in order and merged")
+            yield row.key, runs.normal()
+
+    def where(self, row: RleRow) -> str:
+        """File, line and key of a row, for messages."""
+        return f"{self.path}, line {row.line} ({', '.join(row.key)})"
+
+    def _new(self, row: RleRow, seen: dict[Key, tuple[int, int]], repaired: list[str] | None) -> bool:
+        """Whether the key is a new one; one that repeats its row exactly is told."""
+        mark = hash(" ".join(row.text.split()))
+        line, known = seen.setdefault(row.key, (row.line, mark))
+        if line == row.line:
+            return True
+        if known != mark:
+            raise self._fault(row, "Two rows give different masks for the same key.", "one row a key", f"line {line}")
+        if repaired is not None:
+            repaired.append(f"{self.where(row)}: the row repeats line {line} and was left out")
+        return False
+
+    def _fault(self, row: RleRow, what: str, expected: object, came: object) -> LabelError:
+        return LabelError(what, expected=expected, came=came, where=self.where(row), cure="Correct the table.")
+
+
+def open_rle(path: str | Path, *, keys: Sequence[str] | None = None, rle: str | None = None) -> RleTable:
+    """Find the columns of a table; reads its first line only.
+
+    Args:
+        path: CSV with a header; commas, semicolons or tabs.
+        keys: Columns that name a mask; `image_name` and `class` where both are there, else all but the run-length one.
+        rle: Column of run-length text; found by its usual names.
+
+    Raises:
+        ReadError: No text file, or no run-length column.
+        UnknownNameError: A column that was named is not there.
+    """
+    path = Path(path)
+    delimiter = _delimiter(path)
+    with _reader(path, delimiter) as reader:
+        header = _header(reader, path)
+    for name in (*(keys or ()), *([rle] if rle else ())):
+        if name not in header:
+            raise UnknownNameError.among("column", name, header, where=str(path))
+    rle = rle or next((name for name in header if name.lower() in RLE_NAMES), None)
+    if rle is None:
+        raise ReadError(
+            "The table has no column of run-length text.",
+            expected="a column 'rle' beside 'image_name' and 'class'",
+            came=", ".join(header),
+            where=path,
+            cure="Name the column.",
+        )
+    rest = tuple(name for name in header if name != rle)
+    usual = KEYS if set(KEYS) <= set(rest) else rest
+    found = tuple(keys) if keys else usual
+    if not found:
+        raise ReadError("The table has no column that names its masks.", came=", ".join(header), where=path)
+    return RleTable(path, found, rle, delimiter)
+
+
+def is_rle_table(path: Path) -> bool:
+    """Whether a file is a CSV table with a run-length column; any other file is none.
+
+    Example:
+        >>> is_rle_table(Path("no/such/table.csv"))
+        False
+    """
+    if path.suffix.lower() not in {".csv", ".tsv"}:
+        return False
+    try:
+        open_rle(path)
+    except (ReadError, UsageError, OSError):
+        return False
+    return True
+
+
+class RleWriter:
+    """Rows into an open table; see `writing_rle`."""
+
+    def __init__(self, stream: Writer, columns: int) -> None:
+        self._stream = stream
+        self._columns = columns
+        self.count = 0
+
+    def add(self, key: Sequence[str], runs: Runs | str) -> None:
+        """Write one mask, as runs or as their text."""
+        if len(key) != self._columns:
+            raise UsageError("A row needs one value a key column.", expected=self._columns, came=list(key))
+        self._stream.writerow([*key, runs if isinstance(runs, str) else runs.text()])
+        self.count += 1
+
+
+@contextmanager
+def writing_rle(path: str | Path, *, keys: Sequence[str] = KEYS, rle: str = RLE) -> Iterator[RleWriter]:
+    """A table to add rows to, which appears under its name only when the block ends well.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "masks.csv"
+        >>> with writing_rle(path) as table:
+        ...     table.add(("a.png", "radius"), Runs.parse("3 2"))
+        >>> path.read_text().split()
+        ['image_name,class,rle', 'a.png,radius,3', '2']
+    """
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([*keys, rle])
+        yield RleWriter(writer, len(keys))
+
+
+def write_rle(
+    path: str | Path, rows: Iterable[tuple[Sequence[str], Runs]], *, keys: Sequence[str] = KEYS, rle: str = RLE
+) -> int:
+    """Write rows of key and runs; returns how many."""
+    with writing_rle(path, keys=keys, rle=rle) as table:
+        for key, runs in rows:
+            table.add(key, runs)
+    return table.count
+
+
+@contextmanager
+def _reader(path: Path, delimiter: str) -> Iterator[Reader]:
+    """A CSV reader whose failures are told with file and line; cells may be of any length."""
+    csv.field_size_limit(
+        max(csv.field_size_limit(), 2**31 - 1)
+    )  # masks of large images exceed the 128 kB it starts with
+    line = 0
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.reader(stream, delimiter=delimiter)
+            try:
+                yield reader
+            finally:
+                line = reader.line_num
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        said = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        raise ReadError(
+            "Cannot read the table.",
+            expected="CSV text (UTF-8) with a header",
+            came=said,
+            where=f"{path}, after line {line}" if line else path,
+            cure="Check the path, and save the table as UTF-8 CSV.",
+        ) from error
+
+
+def _header(reader: Reader, path: Path) -> list[str]:
+    header = [name.strip() for name in next(reader, [])]
+    if not any(header):
+        raise ReadError("The table is empty.", expected="a header such as image_name,class,rle", where=path)
+    twice = next((name for name in header if name and header.count(name) > 1), None)
+    if twice is not None:
+        raise ReadError("Two columns have the same name.", came=twice, where=path, cure="Rename one of them.")
+    return header
+
+
+def _delimiter(path: Path) -> str:
+    """The sign that the first line holds most of; run-length text holds none of them."""
+    try:
+        with path.open("rb") as stream:
+            first = stream.readline(100_000)
+    except OSError as error:
+        raise ReadError(
+            "Cannot read the table.", came=error.strerror or str(error), where=path, cure="Check the path."
+        ) from error
+    return max(",;\t", key=lambda sign: first.count(sign.encode()))
