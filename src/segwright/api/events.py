@@ -29,3 +29,14 @@ def tracked(items: Iterable[T], listen: Listen, name: str) -> Iterator[T]:
         elapsed = time.perf_counter() - start
         remaining = elapsed / done * (total - done) if total else None
         listen({"kind": "progress", "name": name, "done": done, "total": total, "remaining": remaining})
+
+
+def counted(listen: Listen, name: str) -> Callable[[int, int], None]:
+    """A function of `(done, total)` that says the same as `tracked`, for work that counts for itself."""
+    start = time.perf_counter()
+
+    def tell(done: int, total: int) -> None:
+        remaining = (time.perf_counter() - start) / done * (total - done) if done else None
+        listen({"kind": "progress", "name": name, "done": done, "total": total, "remaining": remaining})
+
+    return tell

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segwright.api.events import Listen, silent, stage
+from segwright.api.events import Listen, counted, silent, stage
 from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
 from segwright.core.errors import IntegrityError, UnknownNameError
@@ -33,10 +33,7 @@ def inspect(dataset: Dataset, *, listen: Listen = silent) -> Inspection:
         ()
     """
     stage(listen, "inspect", cases=len(dataset.cases))
-    return inspect_dataset(
-        dataset,
-        progress=lambda done, total: listen({"kind": "progress", "name": "inspect", "done": done, "total": total}),
-    )
+    return inspect_dataset(dataset, progress=counted(listen, "inspect"))
 
 
 def refuse_errors(inspection: Inspection, where: str | Path) -> None:
@@ -101,6 +98,7 @@ def make_plan(
     from segwright.augment.levels import steps_for
 
     exclusive = facts.labels.exclusive
+    machine = machine.within(recipe.memory)
     return Planner(
         recipe=recipe,
         facts=facts,

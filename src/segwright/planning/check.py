@@ -10,7 +10,7 @@ import numpy as np
 
 from segwright.core.case import Dataset
 from segwright.core.finding import CaseFacts, Finding, Inspection
-from segwright.planning.measure import Level, measure
+from segwright.planning.measure import Level, Look, measure
 
 _T = TypeVar("_T")
 _LISTED = 8
@@ -19,19 +19,22 @@ _SCALE_FACTOR = 50.0
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
-def inspect(dataset: Dataset, *, progress: Callable[[int, int], None] | None = None) -> Inspection:
+def inspect(
+    dataset: Dataset, *, progress: Callable[[int, int], None] | None = None, look: Look | None = None
+) -> Inspection:
     """Measure every case once and list all findings, errors first.
 
     Args:
         dataset: Cases, labelled or not.
         progress: Called as `progress(done, total)` after each case.
+        look: Sees each case while it is in memory; see `planning.explore`.
     """
     findings: list[Finding] = list(_pairing(dataset))
     facts: list[CaseFacts] = []
     labels: dict[str, str] = {}
     cases = [case for case in dataset.cases if case.images]
     for done, case in enumerate(cases, start=1):
-        result = measure(dataset, case)
+        result = measure(dataset, case, look=look)
         findings += result.findings
         if result.facts is not None:
             facts.append(result.facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ from segwright.io.load import label_and_counts, load_image
 _ENOUGH = 2_000_000
 
 Level = Literal["error", "warning", "note"]
+#: Called with the facts, the finite image `(C, z, y, x)` and the canonical label of a case while they are in memory.
+Look = Callable[[CaseFacts, NDArray[Any], NDArray[Any] | None], None]
 Quad = tuple[float, float, float, float]
 Quint = tuple[float, float, float, float, float]
 
@@ -33,8 +36,8 @@ class Measured:
     label_digest: str = ""
 
 
-def measure(dataset: Dataset, case: Case) -> Measured:
-    """Read a case and measure it; errors of reading become findings."""
+def measure(dataset: Dataset, case: Case, *, look: Look | None = None) -> Measured:
+    """Read a case and measure it; errors of reading become findings. `look` sees the arrays that were read."""
     try:
         volume = load_image(dataset, case)
         array = volume.array()
@@ -51,6 +54,8 @@ def measure(dataset: Dataset, case: Case) -> Measured:
             findings.append(_as_finding(error, case, "label"))
     facts = _facts(case, volume, clean, label, dataset.labels)
     facts = facts.model_copy(update={"label_values": counts})
+    if look is not None:
+        look(facts, clean, label)
     return Measured(facts, tuple(findings), _digest(label) if label is not None else "")
 
 

@@ -1,0 +1,46 @@
+"""Explores a dataset in one pass: findings, numbers for tables and plots, and a small picture of each case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from segwright.api.events import Listen, counted, silent, stage
+from segwright.core.case import Dataset
+from segwright.core.finding import Inspection
+from segwright.planning.check import inspect
+from segwright.planning.exploration import Exploration
+from segwright.planning.explore import Explorer, Thumb
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What one pass over a dataset tells.
+
+    Attributes:
+        inspection: Findings and facts, as `segwright.inspect` gives them.
+        exploration: The dataset in numbers; `to_json()` for scripts and pages.
+        thumbs: A small picture of each case, if they were asked for.
+    """
+
+    inspection: Inspection
+    exploration: Exploration
+    thumbs: Mapping[str, Thumb] = field(default_factory=dict)
+
+
+def explore(dataset: Dataset, *, listen: Listen = silent, thumbs: bool = False) -> Explored:
+    """One pass over all files, one case in memory at a time.
+
+    Args:
+        dataset: Cases, labelled or not.
+        listen: Progress events.
+        thumbs: Keep a small picture of each case (about 40 kB).
+
+    Example:
+        >>> explore(Dataset(root=".", layout="none", channels=("grey",), cases=())).exploration.cases
+        0
+    """
+    stage(listen, "inspect", cases=len(dataset.cases))
+    explorer = Explorer(dataset, thumbs=thumbs)
+    found = inspect(dataset, progress=counted(listen, "inspect"), look=explorer.look)
+    return Explored(found, explorer.exploration(found), explorer.thumbs)
