@@ -8,7 +8,14 @@ from scipy import ndimage
 from skimage import measure
 
 from segwright.core.errors import UsageError
-from segwright.ops.components import component_sizes, enclosing_box, label_components, largest_component, number_boxes
+from segwright.ops.components import (
+    component_sizes,
+    connected_ids,
+    enclosing_box,
+    label_components,
+    largest_component,
+    number_boxes,
+)
 
 RANKS = {6: 1, 18: 2, 26: 3}
 
@@ -81,3 +88,26 @@ def test_boxes_of_numbers_are_those_of_their_masks() -> None:
     numbered = np.random.default_rng(0).integers(-1, 4, (4, 6, 7)).astype(np.int16)
     numbered[numbered == 2] = 0
     assert number_boxes(numbered, 3) == [enclosing_box(numbered == value) for value in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 5), (1, 5, 5), (1, 20, 17), (1, 33, 3), (3, 1, 7), (5, 3, 1), (2, 2, 9), (3, 5, 7)]
+)
+@pytest.mark.parametrize("connectivity", [6, 18, 26])
+def test_components_agree_with_scipy_on_any_shape(shape, connectivity):
+    rank = {6: 1, 18: 2, 26: 3}[connectivity]
+    structure = ndimage.generate_binary_structure(3, rank)
+    for seed in range(40):
+        mask = np.random.default_rng(seed).random(shape) < 0.4
+        expected, number = ndimage.label(mask, structure=structure)
+        found, count = label_components(mask, connectivity)
+        ids = connected_ids(mask.astype(np.uint32) * 5, connectivity)
+        assert count == number
+        for labels in (found, ids):
+            pairs = {tuple(pair) for pair in np.stack([labels.ravel(), expected.ravel()], axis=1).tolist()}
+            assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def test_touching_ids_stay_apart():
+    ids = np.array([[[1, 1, 2], [2, 0, 2]]], np.uint32)
+    assert connected_ids(ids, 6).tolist() == [[[1, 1, 2], [3, 0, 2]]]

@@ -37,6 +37,9 @@ def label_components(mask: NDArray[np.bool_], connectivity: int = 26) -> tuple[N
         raise UsageError("Unknown connectivity.", expected="6, 18 or 26 (4 or 8 in a plane)", came=connectivity)
     if not mask.any():
         return np.zeros(mask.shape, np.uint16), 0
+    if min(mask.shape) == 1:
+        # cc3d's fast path for boolean arrays breaks objects (or fails) in planes; that for numbers does not
+        mask = np.ascontiguousarray(mask).view(np.uint8)
     if mask.shape[0] == 1:
         plane, count = cc3d.connected_components(mask[0], connectivity=PLANAR[connectivity], return_N=True)
         return plane[None], int(count)
@@ -44,6 +47,25 @@ def label_components(mask: NDArray[np.bool_], connectivity: int = 26) -> tuple[N
         np.ascontiguousarray(mask), connectivity=SOLID[connectivity], return_N=True
     )
     return labels, int(count)
+
+
+def connected_ids(ids: NDArray[Any], connectivity: int = 26) -> NDArray[np.uint32]:
+    """Connected components of equal ids `(z, y, x)`, numbered from 1; touching ids stay apart, 0 stays 0.
+
+    Raises:
+        UsageError: Another connectivity than those of `label_components`.
+
+    Example:
+        >>> connected_ids(np.array([[[7, 0, 7, 9]]], np.uint32)).tolist()
+        [[[1, 0, 2, 3]]]
+    """
+    if connectivity not in SOLID:
+        raise UsageError("Unknown connectivity.", expected="6, 18 or 26 (4 or 8 in a plane)", came=connectivity)
+    if ids.shape[0] == 1:
+        plane = cc3d.connected_components(np.ascontiguousarray(ids[0]), connectivity=PLANAR[connectivity])
+        return plane[None].astype(np.uint32, copy=False)
+    found = cc3d.connected_components(np.ascontiguousarray(ids), connectivity=SOLID[connectivity])
+    return found.astype(np.uint32, copy=False)
 
 
 def component_sizes(components: NDArray[Any], count: int) -> NDArray[np.int64]:
