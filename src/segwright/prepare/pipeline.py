@@ -55,7 +55,7 @@ def prepare_image(volume: Volume, plan: PreparePlan) -> Prepared:
     """
     steps: list[tuple[SpatialStep, Geometry]] = []
     array, geometry = volume.array(), volume.geometry
-    turned = _turn_for(geometry, plan.orientation)
+    turned = turn_for(geometry, plan.orientation)
     if turned:
         steps.append((turned, geometry))
         array, geometry = turn(array, turned), geometry.permute(turned.order).flip(turned.flips)
@@ -68,11 +68,11 @@ def prepare_image(volume: Volume, plan: PreparePlan) -> Prepared:
     shape = target_shape(geometry, plan)
     if shape != geometry.shape:
         steps.append((Resampled(shape), geometry))
-        scaled, geometry = resample(scaled, shape, order=_orders(geometry)), geometry.resample(shape)
+        scaled, geometry = resample(scaled, shape, order=interpolation_orders(geometry)), geometry.resample(shape)
     return Prepared(scaled, Trail(volume.geometry, geometry, tuple(steps)), repaired)
 
 
-def _turn_for(geometry: Geometry, orientation: str | None) -> Turned | None:
+def turn_for(geometry: Geometry, orientation: str | None) -> Turned | None:
     """The turn that the plan's orientation asks for, if any."""
     if orientation is None or geometry.ndim_effective == 2:
         return None
@@ -103,7 +103,7 @@ def target_shape(geometry: Geometry, plan: PreparePlan) -> Triple:
     return z, y, x
 
 
-def _orders(geometry: Geometry) -> Triple:
+def interpolation_orders(geometry: Geometry) -> Triple:
     """Interpolation order an axis: cubic, but linear across slices that are thick against the plane."""
     finest = min(geometry.lengths)
     z, y, x = (1 if length > THICK * finest else 3 for length in geometry.lengths)

@@ -1,0 +1,131 @@
+"""A prepared scan that exists only where it is looked at: turned, normalised and resampled box by box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.box import Box
+from segwright.core.geometry import Geometry, Triple
+from segwright.core.plan import PreparePlan
+from segwright.core.trail import Turned
+from segwright.core.volume import Volume
+from segwright.ops.resample import Taps, axis_taps
+from segwright.prediction.large.survey import Survey
+from segwright.prepare.pipeline import interpolation_orders, target_shape, turn, turn_for
+
+
+@dataclass(frozen=True)
+class LazyScan:
+    """A scan on three grids: its own, turned as the plan asks, and resampled (the prepared grid).
+
+    Every box equals that part of what `prepare_image` makes of the whole scan, but that empty borders are not cut
+    away and intensities follow the survey.
+
+    Attributes:
+        volume: The scan.
+        plan: How it is prepared.
+        survey: Its intensities.
+    """
+
+    volume: Volume
+    plan: PreparePlan
+    survey: Survey
+
+    @cached_property
+    def turned(self) -> Turned | None:
+        """The turn from its own axes to the plan's."""
+        return turn_for(self.volume.geometry, self.plan.orientation)
+
+    @cached_property
+    def grid(self) -> Geometry:
+        """The turned grid."""
+        geometry = self.volume.geometry
+        return geometry.permute(self.turned.order).flip(self.turned.flips) if self.turned else geometry
+
+    @cached_property
+    def shape(self) -> Triple:
+        """Voxels `(z, y, x)` of the prepared grid."""
+        return target_shape(self.grid, self.plan)
+
+    def read(self, box: Box) -> NDArray[np.float32]:
+        """Voxels `(C, *box.shape)` of a box inside the prepared grid.
+
+        Raises:
+            ReadError: A part of the scan it needs cannot be read.
+        """
+        orders = interpolation_orders(self.grid)
+        taps = _taps(self.grid.shape, self.shape, box, orders)
+        source = _needed(box, taps)
+        array = self.volume.array(self.to_source(source)).astype(np.float32, copy=True)
+        for channel, intensities in zip(array, self.survey.channels, strict=True):
+            intensities.apply(channel)
+        return _mapped(turn(array, self.turned) if self.turned else array, taps, source)
+
+    def to_source(self, box: Box) -> Box:
+        """A box of the turned grid on the scan's own grid."""
+        if self.turned is None:
+            return box
+        start, stop = [0, 0, 0], [0, 0, 0]
+        for axis, old in enumerate(self.turned.order):
+            a, b = box.start[axis], box.stop[axis]
+            if axis in self.turned.flips:
+                a, b = self.grid.shape[axis] - b, self.grid.shape[axis] - a
+            start[old], stop[old] = a, b
+        return Box(tuple(start), tuple(stop))
+
+    def to_turned(self, box: Box) -> Box:
+        """A box of the scan's own grid on the turned grid."""
+        if self.turned is None:
+            return box
+        pairs = []
+        for axis, old in enumerate(self.turned.order):
+            a, b = box.start[old], box.stop[old]
+            n = self.grid.shape[axis]
+            pairs.append((n - b, n - a) if axis in self.turned.flips else (a, b))
+        return Box(tuple(a for a, _ in pairs), tuple(b for _, b in pairs))
+
+    def needed(self, box: Box) -> Box:
+        """The box of the prepared grid that scores for a box of the turned grid are made of."""
+        return _needed(box, _taps(self.shape, self.grid.shape, box, (1, 1, 1)))
+
+    def restore(self, scores: NDArray[np.float32], box: Box) -> NDArray[np.float32]:
+        """Scores `(K, ...)` of `needed(box)` as scores `(K, *shape)` of that box on the scan's own grid."""
+        taps = _taps(self.shape, self.grid.shape, box, (1, 1, 1))
+        restored = _mapped(scores, taps, _needed(box, taps))
+        return unturn(restored, self.turned) if self.turned else restored
+
+
+def unturn(array: NDArray[np.float32], step: Turned) -> NDArray[np.float32]:
+    """A view of `(C, z, y, x)` with the axes of `turn` reversed back, then permuted back.
+
+    Example:
+        >>> array, step = np.arange(6.0).reshape(1, 1, 2, 3), Turned((2, 0, 1), (1,))
+        >>> bool((unturn(turn(array, step), step) == array).all())
+        True
+    """
+    index = tuple(slice(None, None, -1) if axis in step.flips else slice(None) for axis in range(3))
+    back = [step.order.index(axis) for axis in range(3)]
+    return array[(slice(None), *index)].transpose(0, *(axis + 1 for axis in back))
+
+
+def _taps(old: Triple, new: Triple, box: Box, orders: Triple) -> dict[int, Taps]:
+    """Maps onto a box of the new grid, for axes whose length changes."""
+    return {
+        a: axis_taps(old[a], new[a], orders[a]).rows(box.start[a], box.stop[a]) for a in range(3) if old[a] != new[a]
+    }
+
+
+def _needed(box: Box, taps: dict[int, Taps]) -> Box:
+    """Inputs that a box of outputs needs."""
+    spans = [taps[a].span if a in taps else (box.start[a], box.stop[a]) for a in range(3)]
+    return Box(tuple(a for a, _ in spans), tuple(b for _, b in spans))
+
+
+def _mapped(array: NDArray[np.float32], taps: dict[int, Taps], source: Box) -> NDArray[np.float32]:
+    for axis, table in sorted(taps.items(), key=lambda item: len(item[1].index) / array.shape[item[0] + 1]):
+        array = table.shift(source.start[axis]).apply(np.ascontiguousarray(array), axis + 1)
+    return array
