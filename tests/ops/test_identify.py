@@ -1,0 +1,131 @@
+"""Rows of drawn boxes with known names come back as those names, whatever the scores confuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from segwright.ops.flood import flood
+from segwright.ops.identify import identify
+
+
+def chain(centres, names, *, shape=(1, 200, 60), half=(0, 7, 12), blur=0.0, shift=0.0):
+    """Scores of boxes at `centres` (y, x) that look like `names`; `shift` of each score leaks to the next name."""
+    count = max(names) + 1
+    scores = np.zeros((count + 1, *shape), np.float32)
+    core = np.zeros(shape, np.float32)
+    for (y, x), name in zip(centres, names, strict=True):
+        box = (slice(None), slice(y - half[1], y + half[1] + 1), slice(x - half[2], x + half[2] + 1))
+        scores[(name, *box)] += 1 - shift
+        scores[(name + 1, *box)] += shift
+        inner = (
+            slice(None),
+            slice(y - half[1] // 2, y + half[1] // 2 + 1),
+            slice(x - half[2] // 2, x + half[2] // 2 + 1),
+        )
+        core[inner] = 1
+    if blur:
+        scores, core = (
+            ndimage.gaussian_filter(scores, (0, 0, blur, blur)),
+            ndimage.gaussian_filter(core, (0, blur, blur)),
+        )
+    scores[0] = 1 - scores[1:].sum(0)
+    return np.clip(scores, 0, 1), core
+
+
+def at(found, y, x):
+    """Label at a place, 0 for none."""
+    column = found.scores[:, 0, y, x]
+    return int(column.argmax()) + 1 if column.max() > 0.5 else 0
+
+
+def test_each_instance_has_one_label():
+    centres = [(20 + 25 * i, 30 + 3 * i) for i in range(6)]
+    scores, core = chain(centres, [1, 2, 3, 4, 5, 6], shift=0.45, blur=1.0)
+    found = identify(scores, core)
+    assert [at(found, *centre) for centre in centres] == [1, 2, 3, 4, 5, 6]
+    assert (np.count_nonzero(found.scores > 0, axis=0) <= 1).all()
+    assert found.labels == (1, 2, 3, 4, 5, 6)
+    assert found.margin > 0
+
+
+def test_a_confused_one_follows_its_neighbours():
+    centres = [(20 + 25 * i, 30) for i in range(5)]
+    scores, core = chain(centres, [1, 2, 2, 4, 5])
+    assert [at(identify(scores, core), *centre) for centre in centres] == [1, 2, 3, 4, 5]
+
+
+def test_touching_ones_are_parted_by_their_cores():
+    centres = [(20 + 15 * i, 30) for i in range(4)]
+    scores, core = chain(centres, [1, 2, 3, 4])
+    scores[1:, :, 13:73, 18:43] = 0.25
+    scores[0, :, 13:73, 18:43] = 0
+    scores[1, :, 13:28, 18:43], scores[2:, :, 13:28, 18:43] = 0.97, 0.01
+    assert [at(identify(scores, core), *centre) for centre in centres] == [1, 2, 3, 4]
+    assert len(identify(scores).labels) == 1, "without cores they stay one"
+
+
+def test_the_row_may_run_the_other_way_and_bend():
+    angle = np.linspace(0.3, 2.8, 7)
+    centres = [(int(100 + 70 * np.cos(a)), int(100 + 70 * np.sin(a))) for a in angle]
+    scores, core = chain(centres, [7, 6, 5, 4, 3, 2, 1], shape=(1, 200, 200), half=(0, 6, 6), shift=0.3)
+    assert [at(identify(scores, core), *centre) for centre in centres] == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_a_missing_one_is_left_out_and_a_crumb_dropped():
+    centres = [(20, 30), (45, 30), (95, 30), (120, 30)]
+    scores, core = chain(centres, [1, 2, 4, 5])
+    scores[3, 0, 180:182, 5:7], scores[0, 0, 180:182, 5:7] = 1, 0
+    found = identify(scores, core)
+    assert [at(found, *centre) for centre in centres] == [1, 2, 4, 5]
+    assert found.crumbs == 1 and at(found, 180, 5) == 0
+
+
+def test_a_look_alike_beyond_the_end_is_no_structure():
+    centres = [(20 + 25 * i, 30) for i in range(4)]
+    scores, core = chain(centres, [1, 1, 2, 3])
+    box = (slice(None), slice(0, 1), slice(13, 28), slice(18, 43))
+    scores[box] *= 0.6
+    scores[0][box[1:]] += 0.4
+    assert [at(identify(scores, core), *centre) for centre in centres] == [0, 1, 2, 3]
+
+
+def test_two_pieces_of_one_thing_keep_its_label():
+    centres = [(20 + 25 * i, 30) for i in range(4)]
+    scores, core = chain(centres, [1, 2, 3, 4])
+    scores[1:, :, :30, 30], scores[0, :, :30, 30] = 0, 1
+    core[:, :30, 28:33] = 0
+    found = identify(scores, core)
+    assert at(found, 20, 24) == at(found, 20, 36) == 1
+    assert [at(found, *centre) for centre in centres[1:]] == [2, 3, 4]
+
+
+def test_in_three_dimensions_with_long_voxels():
+    scores = np.zeros((5, 16, 24, 24), np.float32)
+    for index in range(4):
+        scores[index + 1, 4 * index : 4 * index + 3, 6:18, 6:18] = 1
+    scores[0] = 1 - scores[1:].sum(0)
+    found = identify(scores, None, lengths=(4.0, 1.0, 1.0))
+    assert found.labels == (1, 2, 3, 4)
+    assert np.array_equal(found.scores > 0.5, scores[1:] > 0.5)
+
+
+def test_nothing_there():
+    scores = np.zeros((3, 1, 8, 8), np.float32)
+    scores[0] = 1
+    found = identify(scores, np.zeros((1, 8, 8), np.float32))
+    assert not found.scores.any() and found.labels == ()
+
+
+def test_flood_equals_nearest_marker_on_flat_ground():
+    markers = np.zeros((1, 9, 21), int)
+    markers[0, 4, 2], markers[0, 4, 18] = 1, 2
+    flooded = flood(markers, np.zeros(markers.shape), np.ones(markers.shape, bool))
+    assert (flooded[0, :, :9] == 1).all() and (flooded[0, :, 12:] == 2).all()
+
+
+@pytest.mark.parametrize("full", [np.uint8, np.float64])
+def test_other_number_types(full):
+    scores, core = chain([(20, 30), (60, 30)], [1, 2])
+    assert identify(scores.astype(np.float64).astype(np.float32), core.astype(full)).labels == (1, 2)
