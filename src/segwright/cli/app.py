@@ -17,7 +17,20 @@ app = typer.Typer(
     add_completion=True,
 )
 
-VERBS = ("inspect", "plan", "fit", "predict", "evaluate", "compare", "report", "recipes", "nets", "doctor", "demo")
+VERBS = (
+    "inspect",
+    "plan",
+    "fit",
+    "predict",
+    "evaluate",
+    "compare",
+    "ensemble",
+    "report",
+    "recipes",
+    "nets",
+    "doctor",
+    "demo",
+)
 
 for _verb in VERBS:
     app.command(name=_verb)(getattr(import_module(f"segwright.cli.{_verb}"), _verb))

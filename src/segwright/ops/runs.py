@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -71,6 +73,39 @@ def sweep(
     first, after = position[turns[::2]], position[turns[1::2]]
     row = row[turns[::2]]
     return row, first - row * span, after - first
+
+
+def parse_rows(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+    """Run-length texts of many masks read at once: starts from 0, lengths, and the count of runs of each text.
+
+    Returns `None` if any text needs a closer look (by `Runs.parse`, which tells what is wrong with it).
+
+    Example:
+        >>> [part.tolist() for part in parse_rows(["2 2 7 2", "", "1 1"])]
+        [[1, 6, 0], [2, 2, 1], [2, 0, 1]]
+    """
+    counts = np.array([text.count(" ") + 1 if text else 0 for text in texts], np.int64)
+    if (counts % 2).any():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            numbers = np.fromstring(" ".join(filter(None, texts)), dtype=np.int64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+    if len(numbers) != counts.sum() or (len(numbers) and (numbers[::2].min() < 1 or numbers[1::2].min() < 0)):
+        return None
+    return numbers[::2] - 1, numbers[1::2].copy(), counts // 2
+
+
+def text_rows(row: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64], count: int) -> list[str]:
+    """The result of `sweep` as one run-length text a row, starts from 1."""
+    pairs = np.empty(2 * len(starts), np.int64)
+    pairs[::2] = starts + 1
+    pairs[1::2] = lengths
+    words = list(map(str, pairs.tolist()))
+    cuts = [0, *(2 * np.searchsorted(row, np.arange(1, count))).tolist(), len(words)] if count else [0]
+    return [" ".join(words[a:b]) for a, b in itertools.pairwise(cuts)]
 
 
 def split_rows(row: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64], count: int) -> list[Runs]:
