@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, TextIO
 
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import LabelError, ReadError, UnknownNameError, UsageError
 from segwright.core.runs import Runs
-
-if TYPE_CHECKING:
-    from _csv import Reader, Writer
 
 Key = tuple[str, ...]
 
@@ -23,6 +22,9 @@ KEYS: Key = ("image_name", "class")
 RLE = "rle"
 #: Names (lower case) under which run-length columns are found.
 RLE_NAMES = ("rle", "encodedpixels", "encoded_pixels", "rle_mask", "mask_rle", "segmentation", "predictionstring")
+
+QUOTE = '"'
+_SPECIAL = re.compile('[",\r\n]')
 
 #: Pixels of the mask of a key, where known.
 PixelsOf = Callable[[Key], int | None]
@@ -63,18 +65,21 @@ class RleTable:
             ReadError: The file is no text.
         """
         seen: dict[Key, tuple[int, int]] = {}
-        with _reader(self.path, self.delimiter) as reader:
-            header = _header(reader, self.path)
+        with _opened(self.path) as stream:
+            lines = _cells(stream, self.delimiter)
+            header = _header(lines, self.path)
             key_places = [header.index(name) for name in self.keys]
             rle_place = header.index(self.rle)
             needed = max(*key_places, rle_place) + 1
-            for cells in reader:
-                if not cells or cells == [""]:
-                    continue
-                row = RleRow(reader.line_num, tuple(cells[i].strip() for i in key_places if i < len(cells)), "")
-                if len(cells) < needed and not (len(cells) == needed - 1 and rle_place == needed - 1):
-                    raise self._fault(row, "A row has too few cells.", len(header), len(cells))
-                row = row._replace(text=cells[rle_place].strip() if rle_place < len(cells) else "")
+            for line, cells in lines:
+                if len(cells) < needed:
+                    if cells in ([], [""]):
+                        continue
+                    if len(cells) < needed - 1 or rle_place < needed - 1:
+                        row = RleRow(line, tuple(cells[i].strip() for i in key_places if i < len(cells)), "")
+                        raise self._fault(row, "A row has too few cells.", len(header), len(cells))
+                    cells = [*cells, ""]
+                row = RleRow(line, tuple([cells[i].strip() for i in key_places]), _tidy(cells[rle_place]))
                 if self._new(row, seen, repaired):
                     yield row
 
@@ -104,7 +109,7 @@ class RleTable:
 
     def _new(self, row: RleRow, seen: dict[Key, tuple[int, int]], repaired: list[str] | None) -> bool:
         """Whether the key is a new one; one that repeats its row exactly is told."""
-        mark = hash(" ".join(row.text.split()))
+        mark = hash(row.text)
         line, known = seen.setdefault(row.key, (row.line, mark))
         if line == row.line:
             return True
@@ -132,8 +137,8 @@ def open_rle(path: str | Path, *, keys: Sequence[str] | None = None, rle: str | 
     """
     path = Path(path)
     delimiter = _delimiter(path)
-    with _reader(path, delimiter) as reader:
-        header = _header(reader, path)
+    with _opened(path) as stream:
+        header = _header(_cells(stream, delimiter), path)
     for name in (*(keys or ()), *([rle] if rle else ())):
         if name not in header:
             raise UnknownNameError.among("column", name, header, where=str(path))
@@ -173,7 +178,7 @@ def is_rle_table(path: Path) -> bool:
 class RleWriter:
     """Rows into an open table; see `writing_rle`."""
 
-    def __init__(self, stream: Writer, columns: int) -> None:
+    def __init__(self, stream: TextIO, columns: int) -> None:
         self._stream = stream
         self._columns = columns
         self.count = 0
@@ -182,8 +187,13 @@ class RleWriter:
         """Write one mask, as runs or as their text."""
         if len(key) != self._columns:
             raise UsageError("A row needs one value a key column.", expected=self._columns, came=list(key))
-        self._stream.writerow([*key, runs if isinstance(runs, str) else runs.text()])
+        self._stream.write(_line([*key, runs if isinstance(runs, str) else runs.text()]))
         self.count += 1
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Cells as a line of CSV; several times faster than a writer that looks at each digit on its own."""
+    return ",".join(f'"{cell.replace(QUOTE, QUOTE * 2)}"' if _SPECIAL.search(cell) else cell for cell in cells) + "\n"
 
 
 @contextmanager
@@ -199,9 +209,8 @@ def writing_rle(path: str | Path, *, keys: Sequence[str] = KEYS, rle: str = RLE)
         ['image_name,class,rle', 'a.png,radius,3', '2']
     """
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*keys, rle])
-        yield RleWriter(writer, len(keys))
+        stream.write(_line([*keys, rle]))
+        yield RleWriter(stream, len(keys))
 
 
 def write_rle(
@@ -215,32 +224,42 @@ def write_rle(
 
 
 @contextmanager
-def _reader(path: Path, delimiter: str) -> Iterator[Reader]:
-    """A CSV reader whose failures are told with file and line; cells may be of any length."""
-    csv.field_size_limit(
-        max(csv.field_size_limit(), 2**31 - 1)
-    )  # masks of large images exceed the 128 kB it starts with
-    line = 0
+def _opened(path: Path) -> Iterator[TextIO]:
+    """The text of a file; what cannot be read is told with the file."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, delimiter=delimiter)
-            try:
-                yield reader
-            finally:
-                line = reader.line_num
+            yield stream
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         said = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         raise ReadError(
             "Cannot read the table.",
             expected="CSV text (UTF-8) with a header",
             came=said,
-            where=f"{path}, after line {line}" if line else path,
+            where=path,
             cure="Check the path, and save the table as UTF-8 CSV.",
         ) from error
 
 
-def _header(reader: Reader, path: Path) -> list[str]:
-    header = [name.strip() for name in next(reader, [])]
+def _cells(stream: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of each row; plain lines are split at once, from the first quote on CSV rules hold."""
+    for count, line in enumerate(stream, start=1):
+        if QUOTE in line:
+            csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))  # masks exceed the 128 kB it starts with
+            reader = csv.reader(itertools.chain([line], stream), delimiter=delimiter)
+            for cells in reader:
+                yield count - 1 + reader.line_num, cells
+            return
+        yield count, line.rstrip("\r\n").split(delimiter)
+
+
+def _tidy(text: str) -> str:
+    """Run-length text with single spaces."""
+    text = text.strip()
+    return " ".join(text.split()) if "  " in text or "\t" in text else text
+
+
+def _header(lines: Iterator[tuple[int, list[str]]], path: Path) -> list[str]:
+    header = [name.strip() for name in next(lines, (0, []))[1]]
     if not any(header):
         raise ReadError("The table is empty.", expected="a header such as image_name,class,rle", where=path)
     twice = next((name for name in header if name and header.count(name) > 1), None)

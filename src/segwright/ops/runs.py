@@ -67,11 +67,11 @@ def sweep(
     open_now = np.cumsum((edges & 1) * 2 - 1)
     last = np.append(position[1:] != position[:-1], True)  # all edges at a pixel count before it is judged
     position, open_now = position[last], open_now[last]
-    row = position // span
-    over = open_now > more_than[row]
+    same = bool((more_than == more_than[0]).all())
+    over = open_now > (more_than[0] if same else more_than[position // span])
     turns = np.flatnonzero(over != np.concatenate([[False], over[:-1]]))
     first, after = position[turns[::2]], position[turns[1::2]]
-    row = row[turns[::2]]
+    row = first // span
     return row, first - row * span, after - first
 
 
@@ -103,9 +103,31 @@ def text_rows(row: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArra
     pairs = np.empty(2 * len(starts), np.int64)
     pairs[::2] = starts + 1
     pairs[1::2] = lengths
-    words = list(map(str, pairs.tolist()))
-    cuts = [0, *(2 * np.searchsorted(row, np.arange(1, count))).tolist(), len(words)] if count else [0]
-    return [" ".join(words[a:b]) for a, b in itertools.pairwise(cuts)]
+    letters, ends = _decimal(pairs)
+    cuts = np.zeros(count + 1, np.int64)
+    which = 2 * np.searchsorted(row, np.arange(1, count + 1))  # numbers up to and with each row
+    cuts[1:] = np.where(which > 0, ends[which - 1] if len(ends) else 0, 0)
+    text = letters.tobytes().decode("ascii")
+    return [text[a:b].rstrip() for a, b in itertools.pairwise(cuts.tolist())]
+
+
+#: The four digits of 0 to 9999 as letters.
+_FOUR = np.frombuffer("".join(f"{i:04d}" for i in range(10_000)).encode(), np.uint8).reshape(-1, 4)
+
+
+def _decimal(values: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Letters of numbers from 0, a space after each, and where each ends; four digits are written at a time."""
+    groups = max(1, -(-len(str(int(values.max(initial=0)))) // 4))
+    letters = np.full((len(values), 4 * groups + 1), ord(" "), np.uint8)
+    rest = values
+    for group in reversed(range(groups)):
+        rest, low = (rest // 10_000, rest % 10_000) if group else (rest, rest)
+        letters[:, 4 * group : 4 * group + 4] = _FOUR[low]
+    digits = np.ones(len(values), np.int64)
+    for power in range(1, 4 * groups):
+        digits += values >= 10**power
+    shown = np.arange(4 * groups + 1) >= (4 * groups - digits)[:, None]
+    return letters[shown], np.cumsum(digits + 1)
 
 
 def split_rows(row: NDArray[np.int64], starts: NDArray[np.int64], lengths: NDArray[np.int64], count: int) -> list[Runs]:
