@@ -43,12 +43,14 @@ class Case(Part):
         images: Sources in channel order; a source may carry several channels.
         label: One source with a value map, or one a structure; empty if unlabelled.
         group: What must not cross folds (patient, animal, block).
+        sections: First and last + 1 of the stored planes (array axis z) that the case consists of; `None` is all.
     """
 
     id: str
     images: tuple[Source, ...]
     label: tuple[LabelSource, ...] = ()
     group: str
+    sections: tuple[int, int] | None = None
 
 
 class Dataset(Document):

@@ -1,9 +1,10 @@
-"""What label numbers mean: exclusive or overlapping structures, the ignore value, sides, regions and colours.
+"""What label numbers mean: exclusive or overlapping structures or objects, the ignore value, sides, regions, colours.
 
 Canonical label arrays, used everywhere behind the readers, are `(P, z, y, x)` integers:
 
 - exclusive structures: `P = 1`, 0 is background, `i + 1` is structure `i`, type int16;
-- overlapping structures: `P = K` planes of 0 or 1, type int8.
+- overlapping structures: `P = K` planes of 0 or 1, type int8;
+- instances: `P = 1`, 0 is background, 1 to n are the n objects of the only structure, type int32.
 
 `IGNORE` (-1) marks voxels that count nowhere.
 """
@@ -51,7 +52,9 @@ class LabelSpace(Part):
 
     Attributes:
         structures: In channel order; may be empty only before labels are known.
-        kind: `exclusive` (one structure a voxel) or `overlapping` (any number).
+        kind: `exclusive` (one structure a voxel), `overlapping` (any number) or `instances` (separate objects of one
+            structure: every value in a label file is an object, or, where the structure has values, the connected
+            components of these values are).
         ignore: Value in label files for voxels that count nowhere.
         regions: Named unions of structures that are scored as well.
 
@@ -62,7 +65,7 @@ class LabelSpace(Part):
     """
 
     structures: tuple[Structure, ...] = ()
-    kind: Literal["exclusive", "overlapping"] = "exclusive"
+    kind: Literal["exclusive", "overlapping", "instances"] = "exclusive"
     ignore: int | None = None
     regions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
@@ -70,6 +73,8 @@ class LabelSpace(Part):
     def _consistent(self) -> LabelSpace:
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"structure names must differ, came {list(self.names)}")
+        if self.instances and (len(self.structures) > 1 or self.regions):
+            raise ValueError(f"instances are objects of one structure, came {list(self.names)}")
         for region, parts in self.regions.items():
             missing = set(parts) - set(self.names)
             if missing:
@@ -83,8 +88,13 @@ class LabelSpace(Part):
 
     @property
     def exclusive(self) -> bool:
-        """Whether a voxel belongs to at most one structure."""
-        return self.kind == "exclusive"
+        """Whether a voxel belongs to at most one structure; so for instances too."""
+        return self.kind != "overlapping"
+
+    @property
+    def instances(self) -> bool:
+        """Whether labels number the objects of one structure."""
+        return self.kind == "instances"
 
     @property
     def planes(self) -> int:
@@ -94,6 +104,8 @@ class LabelSpace(Part):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of canonical label arrays."""
+        if self.instances:
+            return np.dtype(np.int32)
         return np.dtype(np.int16 if self.exclusive else np.int8)
 
     def colour(self, index: int) -> str:
@@ -103,12 +115,18 @@ class LabelSpace(Part):
     def from_values(self, raw: NDArray[Any], *, where: str | None = None) -> NDArray[Any]:
         """Map file values `(z, y, x)` to a canonical label array `(P, z, y, x)`.
 
+        Of instances, values become objects in ascending order, whatever their width; the components of a mask are
+        counted by the reader.
+
         Raises:
             LabelError: A value belongs to no structure; the table of known values is shown.
         """
         present, inverse = np.unique(raw, return_inverse=True)
-        self._refuse_unknown(present, where)
+        if not self.instances:
+            self._refuse_unknown(present, where)
         index = inverse.reshape(raw.shape)
+        if self.instances:
+            return self._objects(present, where)[index][None]
         if self.exclusive:
             return self._lookup(present)[index][None]
         table = np.stack([np.isin(present, s.values) for s in self.structures]).astype(np.int8)
@@ -121,6 +139,19 @@ class LabelSpace(Part):
         if self.ignore is not None:
             meaning[self.ignore] = IGNORE
         return np.array([meaning.get(int(value), 0) for value in present], dtype=np.int16)
+
+    def _objects(self, present: NDArray[Any], where: str | None) -> NDArray[np.int32]:
+        """Object number of each file value present."""
+        ignored = present == self.ignore if self.ignore is not None else np.zeros(len(present), bool)
+        if ((present < 0) & ~ignored).any():
+            raise LabelError(
+                "Object ids are 0 or more.",
+                came=f"{int(present[0])}",
+                where=where,
+                cure=f"Number objects from 1, or set 'ignore: {int(present[0])}' under labels in dataset.yaml.",
+            )
+        objects = (present > 0) & ~ignored
+        return np.where(ignored, IGNORE, np.cumsum(objects) * objects).astype(np.int32)
 
     def _refuse_unknown(self, present: NDArray[Any], where: str | None) -> None:
         known = {0, *([self.ignore] if self.ignore is not None else [])}
@@ -136,7 +167,11 @@ class LabelSpace(Part):
             )
 
     def to_values(self, labels: NDArray[Any]) -> NDArray[Any]:
-        """Map exclusive canonical labels `(1, z, y, x)` back to file values `(z, y, x)`, smallest type."""
+        """Map exclusive canonical labels `(1, z, y, x)` back to file values `(z, y, x)`, smallest fitting type."""
+        if self.instances:
+            ids = np.where(labels[0] == IGNORE, self.ignore or 0, labels[0]) if self.ignore is not None else labels[0]
+            low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, 0)
+            return ids.astype(np.min_scalar_type(high) if low >= 0 else np.int32)
         values = [0, *(s.values[0] if s.values else i + 1 for i, s in enumerate(self.structures))]
         table = np.array([*values, self.ignore or 0])  # index -1 is the ignore value
         smallest = np.min_scalar_type(int(table.max())) if table.min() >= 0 else np.dtype(np.int32)
@@ -144,6 +179,8 @@ class LabelSpace(Part):
 
     def mask(self, labels: NDArray[Any], index: int) -> NDArray[np.bool_]:
         """Voxels `(z, y, x)` of structure `index` in a canonical array."""
+        if self.instances:
+            return labels[0] > 0
         return labels[0] == index + 1 if self.exclusive else labels[index] == 1
 
     def ignored(self, labels: NDArray[Any]) -> NDArray[np.bool_]:
