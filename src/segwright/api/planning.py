@@ -18,6 +18,7 @@ from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine, this_machine
 from segwright.planning.planner import Planner
 from segwright.planning.recipe_book import load_recipe, validated
+from segwright.planning.rules import order
 
 if TYPE_CHECKING:
     import torch
@@ -97,17 +98,18 @@ def make_plan(
     """Bring the parts together that plan for one another."""
     from segwright.augment.levels import steps_for
 
-    exclusive = facts.labels.exclusive
+    target, why = order.target(recipe, facts)
     machine = machine.within(recipe.memory)
     return Planner(
         recipe=recipe,
         facts=facts,
         machine=machine,
-        target=("classes", "dice_ce") if exclusive else ("regions", "dice_bce"),
-        augmentations=steps_for,
+        target=target,
+        augmentations=order.unmixed(steps_for) if target == order.CHAIN else steps_for,
         folds_trained=folds_trained or max(min(recipe.folds, facts.groups), 1),
         timer=timer,
         known=published_net(recipe),
+        why={"target": why},
     ).plan()
 
 

@@ -41,6 +41,8 @@ class CaseFacts(Part):
         content: Shape of the box around non-zero voxels.
         volumes: Voxels of each structure.
         foreground: For each channel: mean, std, 0.5 and 99.5 percentile over labelled voxels; empty without any.
+        centres: Mean voxel index of each structure present.
+        shared: Share of labelled voxels that belong to several structures.
         label_values: Raw value counts of a value map, as found on disk.
         digest: Hash of the image's bytes, for finding duplicates.
     """
@@ -58,6 +60,8 @@ class CaseFacts(Part):
     content: tuple[int, int, int]
     volumes: dict[str, int] = Field(default_factory=dict)
     foreground: tuple[tuple[float, float, float, float], ...] = ()
+    centres: dict[str, tuple[float, float, float]] = Field(default_factory=dict)
+    shared: float = 0.0
     label_values: dict[int, int] = Field(default_factory=dict)
     digest: str = ""
 

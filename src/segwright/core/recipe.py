@@ -56,6 +56,7 @@ class Recipe(Document):
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay.
         ema: Average weights over the last steps.
+        ordered: Structures are look-alikes in a row (vertebrae), named by their order along it, as their list goes.
         policy: Row of the sampling policies.
         foreground: Share of patches forced onto a structure.
         augment: `off`, `light`, `medium` or `strong`.
@@ -94,6 +95,7 @@ class Recipe(Document):
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
     ema: bool = True
+    ordered: bool | None = None
     policy: str | None = None
     foreground: float | None = Field(default=None, ge=0, le=1)
     augment: Literal["off", "light", "medium", "strong"] | None = None

@@ -12,6 +12,7 @@ from segwright.core.document import Document
 from segwright.core.errors import PlanError
 from segwright.core.finding import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
+from segwright.planning.order import Order, order_of
 
 _WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 
@@ -35,6 +36,7 @@ class Fingerprint(Document):
         foreground: For each channel: mean, std, 0.5 and 99.5 percentile over labelled voxels.
         presence: Cases in which each structure occurs.
         share: Median share of voxels of each structure where it occurs.
+        order: How far the structures form a row of look-alikes; `None` if no case has enough of them.
     """
 
     filename: ClassVar[str] = "fingerprint.json"
@@ -55,6 +57,7 @@ class Fingerprint(Document):
     foreground: tuple[tuple[float, float, float, float], ...]
     presence: dict[str, int]
     share: dict[str, float]
+    order: Order | None = None
 
     @property
     def anisotropy(self) -> float:
@@ -104,6 +107,7 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
         foreground=_foreground(facts),
         presence={name: sum(fact.volumes.get(name, 0) > 0 for fact in facts) for name in names},
         share={name: _share(facts, name) for name in names},
+        order=order_of(facts, names, [_turn(fact, orientation) for fact in facts]),
     )
 
 
@@ -126,6 +130,15 @@ def _turned(values: tuple[float | int | None, ...], fact: CaseFacts, orientation
         return numbers
     have = {_WORLD[letter]: axis for axis, letter in enumerate(fact.orientation)}
     return [numbers[have[_WORLD[letter]]] for letter in orientation]
+
+
+def _turn(fact: CaseFacts, orientation: str | None) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """The axes of a case in the common order, and which of them run the other way."""
+    if orientation is None:
+        return (0, 1, 2), (False, False, False)
+    have = {_WORLD[letter]: axis for axis, letter in enumerate(fact.orientation)}
+    axes = tuple(have[_WORLD[letter]] for letter in orientation)
+    return axes, tuple(fact.orientation[axis] != letter for axis, letter in zip(axes, orientation, strict=True))
 
 
 def _known(values: np.ndarray) -> tuple[float | None, float | None, float | None]:

@@ -16,6 +16,7 @@ from segwright.core.finding import CaseFacts, Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 from segwright.io.load import label_and_counts, load_image
+from segwright.planning.order import centres, shared_voxels
 
 #: Order statistics of larger images are taken over a regular subset of at least this many voxels.
 _ENOUGH = 2_000_000
@@ -140,6 +141,8 @@ def _facts(case: Case, volume: Volume, array: NDArray[Any], label: NDArray[Any] 
         content=_content(filled),
         volumes={} if label is None else _volumes(label, space),
         foreground=() if label is None else _foreground(array, label),
+        centres={} if label is None else centres(label, space),
+        shared=0.0 if label is None else shared_voxels(label),
         digest=_digest(array),
     )
 

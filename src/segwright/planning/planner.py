@@ -14,7 +14,7 @@ from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning import cost, memory
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
-from segwright.planning.rules import network, space, training
+from segwright.planning.rules import network, order, space, training
 
 #: Minutes when neither a time nor a step budget is asked for.
 MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
@@ -120,7 +120,7 @@ class Planner:
         if self.known is not None and self.recipe.norm is None:
             norm = self._note("net.norm", (self.known.spec.norm, "as in the network's source"))
         net = self._widest(shape, slab, patch, batch)
-        target_channels = len(self.facts.labels.structures) + (1 if self.facts.labels.exclusive else 0)
+        target_channels = order.channels(self.target[0], self.facts.labels)
         update = {"in_channels": len(self.facts.channels), "out_channels": target_channels, "norm": norm}
         return net.model_copy(update=update), patch, batch
 

@@ -127,7 +127,8 @@ class Model:
         target = build_target(self.plan.target, self.plan.labels)
         mirror = self.plan.window.mirror if self.tta else ()
         members = [member(self._runner(path), target.activate, mirror) for path in self.weights]
-        return _COMBINE[self.combine](members, exclusive=self.plan.labels.exclusive)
+        one_channel = self.plan.labels.exclusive and not hasattr(target, "settle")  # those have other channels too
+        return _COMBINE[self.combine](members, exclusive=one_channel)
 
     def _runner(self, path: Path) -> Callable[[Tensor], Tensor]:
         net = load_member(self.plan, path).to(self.torch_device)
@@ -146,7 +147,10 @@ class Model:
         volume = load_image(dataset, case)
         target = build_target(self.plan.target, self.plan.labels)
         want = keep_scores or (self.chain is not None and self.chain.needs_scores)
-        result: Streamed = segment_volume(volume, self.forward, plan=self.plan, decode=target.decode, keep_scores=want)
+        settle = getattr(target, "settle", None)
+        result: Streamed = segment_volume(
+            volume, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep_scores=want
+        )
         labels = self._finish(result, volume.geometry)
         provenance = {
             "segwright": segwright.__version__,
@@ -155,6 +159,7 @@ class Model:
             "mirror": list(self.plan.window.mirror) if self.tta else [],
             "postprocess": self.chain is not None,
             "repaired_voxels": result.repaired,
+            **result.told,
         }
         scores = result.scores if keep_scores else None
         return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ from numpy.typing import NDArray
 
 from segwright.core.plan import Plan
 from segwright.core.volume import Volume
+from segwright.ops.distance import step_lengths
 from segwright.prediction.tta import Forward
-from segwright.prediction.window import predict_slabs
+from segwright.prediction.window import Slab, predict_slabs
 from segwright.prepare.pipeline import Prepared, prepare_image
 from segwright.prepare.restore import Decode, ScoreRestorer
+
+#: Scores `(C, z, y, x)` of a whole scan and the lengths of its voxels, to scores and what was decided on the way.
+Settle = Callable[[NDArray[np.float32], tuple[float, float, float]], tuple[NDArray[np.float32], dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +30,23 @@ class Streamed:
         labels: Canonical labels `(P, z, y, x)` on the scan's own grid.
         scores: Structure scores uint8 `(K, z, y, x)` on that grid, or `None`.
         repaired: Voxels that were NaN or infinite and were replaced.
+        told: What `settle` decided.
     """
 
     labels: NDArray[Any]
     scores: NDArray[np.uint8] | None
     repaired: int
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 def segment_volume(
-    volume: Volume, forward: Forward, *, plan: Plan, decode: Decode, keep_scores: bool = False
+    volume: Volume,
+    forward: Forward,
+    *,
+    plan: Plan,
+    decode: Decode,
+    settle: Settle | None = None,
+    keep_scores: bool = False,
 ) -> Streamed:
     """Segment a scan of any size on its own grid.
 
@@ -42,21 +55,35 @@ def segment_volume(
         forward: Windows `(B, C, z, y, x)` to scores `(B, K, z, y, x)`, mirrored copies and members included.
         plan: Its `prepare`, `window`, `labels` and `net` are read.
         decode: Scores `(K, dz, y, x)` to canonical labels `(P, dz, y, x)`.
+        settle: Applied to the scores of the whole prepared scan before they are restored, where a target needs to
+            see all of it at once; without it, scores of the whole scan never exist.
         keep_scores: Also return structure scores.
     """
-    return segment_prepared(
-        prepare_image(volume, plan.prepare), forward, plan=plan, decode=decode, keep_scores=keep_scores
-    )
+    prepared = prepare_image(volume, plan.prepare)
+    return segment_prepared(prepared, forward, plan=plan, decode=decode, settle=settle, keep_scores=keep_scores)
 
 
 def segment_prepared(
-    prepared: Prepared, forward: Forward, *, plan: Plan, decode: Decode, keep_scores: bool = False
+    prepared: Prepared,
+    forward: Forward,
+    *,
+    plan: Plan,
+    decode: Decode,
+    settle: Settle | None = None,
+    keep_scores: bool = False,
 ) -> Streamed:
     """`segment_volume` for a scan that is prepared already, for example one from the cache."""
     restorer = ScoreRestorer(prepared.trail, plan.labels, decode, keep_scores=keep_scores)
+    told: dict[str, Any] = {}
     with torch.inference_mode():
-        for z0, z1, scores in predict_slabs(
+        slabs: Iterable[Slab] = predict_slabs(
             prepared.array, forward, window=plan.window, context=plan.net.context, divisor=plan.net.divisor
-        ):
+        )
+        if settle is not None:
+            target = prepared.trail.target
+            whole = np.concatenate([scores for _, _, scores in slabs], axis=1)
+            settled, told = settle(whole, step_lengths(target.shape, target.spacing)[0])
+            slabs = [(0, settled.shape[1], settled)]
+        for z0, z1, scores in slabs:
             restorer.feed(z0, z1, scores)
-    return Streamed(restorer.finish(), restorer.scores, prepared.repaired)
+    return Streamed(restorer.finish(), restorer.scores, prepared.repaired, told)

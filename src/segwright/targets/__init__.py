@@ -18,6 +18,7 @@ TARGETS = Registry(
     {
         "classes": "segwright.targets.classes:ClassesTarget",
         "regions": "segwright.targets.regions:RegionsTarget",
+        "chain": "segwright.targets.chain:ChainTarget",
     },
 )
 

@@ -46,3 +46,12 @@ class Target(Protocol):
     def decode(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Scores `(C, z, y, x)`, floats or uint8 where 255 is 1, to a canonical label array."""
         ...
+
+
+class Settling(Target, Protocol):
+    """A target that must see a whole scan at once before its scores mean anything."""
+
+    def settle(self, scores: NDArray[Any], lengths: tuple[float, float, float]) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Scores `(C, z, y, x)` of a whole prepared scan, voxel lengths given, to such that can be restored and decoded
+        slab by slab; and what was decided, for the prediction's provenance."""
+        ...

@@ -7,6 +7,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
+from segwright.planning.rules import order
 
 #: Patches seen below which a run counts as short: it has no time to learn mirrored anatomy.
 SHORT_RUN = 12_000
@@ -16,6 +17,8 @@ MANY_PASSES, MANY_PATCHES = 30, 2_000
 #: Losses whose activation follows the target, and those that have one of their own; tests hold both against the table.
 OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
 FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy": "sigmoid", "dice_bce": "sigmoid"}
+#: Losses for one target only.
+OWN = {"chain": "ordered=true"}
 
 
 def batch(recipe: Recipe, machine: Machine, patch_voxels: int) -> tuple[int, str]:
@@ -55,13 +58,24 @@ def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[P
         PlanError: The loss asked for is meant for the other kind of structures.
     """
     if recipe.loss is not None:
+        _refuse_strange(recipe.loss, default)
         return _fitting(recipe.loss, facts.labels), "asked for in the recipe"
     rare = facts.rarest_share < 0.01 or any(n < 0.8 * facts.cases for n in facts.presence.values())
     pooled = bool(slab) or rare
     reason = "Dice with cross-entropy is the most robust compound"
+    if default in OWN:
+        reason += ", here of structures and of their cores"
     if pooled:
         reason += "; Dice is pooled over the batch because structures are missing from many patches"
     return PartChoice(name=default, params={"batch": pooled}), reason
+
+
+def _refuse_strange(choice: PartChoice, default: str) -> None:
+    """Some targets have a loss of their own, which fits no other."""
+    if (choice.name in OWN or default in OWN) and choice.name != default:
+        cure = "Leave the loss open." if default in OWN else f"Leave the loss open, or set {OWN[choice.name]}."
+        what = f"Loss {choice.name!r} does not fit the target."
+        raise PlanError(what, expected=default, came=choice.name, where="loss", cure=cure)
 
 
 def _fitting(choice: PartChoice, labels: LabelSpace) -> PartChoice:
@@ -98,7 +112,15 @@ def foreground(recipe: Recipe, facts: Fingerprint) -> tuple[float, str]:
 
 
 def mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, samples: float) -> tuple[tuple[int, ...], str]:
-    """Axes that may be flipped: left-right where no structure has a side, all in microscopy; none in short runs."""
+    """Axes that may be flipped; never the one along which order names the structures."""
+    axes, reason = _mirror(recipe, facts, orientation, samples)
+    return order.unmirrored(axes, reason, recipe, facts)
+
+
+def _mirror(
+    recipe: Recipe, facts: Fingerprint, orientation: str | None, samples: float
+) -> tuple[tuple[int, ...], str]:
+    """Left-right where no structure has a side, all axes in microscopy; none in short runs."""
     if recipe.mirror is not None:
         return tuple(sorted({"z": 0, "y": 1, "x": 2}[axis] for axis in recipe.mirror)), "asked for in the recipe"
     if facts.modality == "em":

@@ -1,0 +1,71 @@
+"""Rules for look-alike structures in a row: whether to name them by their order, and what must then be left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from segwright.core.errors import PlanError
+from segwright.core.labels import LabelSpace
+from segwright.core.recipe import PartChoice, Recipe
+from segwright.planning.fingerprint import Fingerprint
+
+#: Rows of the targets and losses tables: of a row of look-alikes, of exclusive and of overlapping structures.
+CHAIN, CLASSES, REGIONS = ("chain", "chain"), ("classes", "dice_ce"), ("regions", "dice_bce")
+#: Channels of a target beside one a structure: core and background, background, none.
+BESIDE = {"chain": 2, "classes": 1, "regions": 0}
+#: Augmentations that put parts of one case into another, and so a vertebra where none of its order belongs.
+MIXING = {"cutmix"}
+
+Augmentations = Callable[..., tuple[PartChoice, ...]]
+
+
+def target(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[str, str], str]:
+    """Rows of the targets and losses tables, and why.
+
+    Raises:
+        PlanError: The recipe asks for an order of fewer than two structures.
+    """
+    by_order, why = _ordered(recipe, facts)
+    if by_order:
+        return CHAIN, why
+    kind = "one structure a voxel" if facts.labels.exclusive else "structures may share voxels"
+    return CLASSES if facts.labels.exclusive else REGIONS, f"{kind}; {why}"
+
+
+def _ordered(recipe: Recipe, facts: Fingerprint) -> tuple[bool, str]:
+    order = facts.order
+    if recipe.ordered and len(facts.labels.structures) < 2:
+        cure = "Leave 'ordered' out: a single structure needs no order."
+        raise PlanError("There are no structures to order.", came=str(list(facts.labels.names)), cure=cure)
+    if recipe.ordered is not None:
+        return recipe.ordered, f"ordered={str(recipe.ordered).lower()} is asked for in the recipe"
+    if order is None:
+        return False, "too few structures in a case to form a row"
+    if order.doubt:
+        return False, f"no row of look-alikes ({order.doubt})"
+    return True, (
+        f"look-alikes in a row: in {order.in_row * 100:.0f} % of {order.cases} cases they follow one another along "
+        f"{'zyx'[order.axis]}, neighbours of like size; each instance gets one label, and labels rise along the row"
+    )
+
+
+def channels(name: str, labels: LabelSpace) -> int:
+    """Network outputs that a target needs; one more than structures for exclusive kinds not listed here."""
+    return len(labels.structures) + BESIDE.get(name, 1 if labels.exclusive else 0)
+
+
+def unmirrored(axes: tuple[int, ...], reason: str, recipe: Recipe, facts: Fingerprint) -> tuple[tuple[int, ...], str]:
+    """Axes to mirror, without the one along which order names the structures."""
+    if not _ordered(recipe, facts)[0] or facts.order is None or facts.order.axis not in axes:
+        return axes, reason
+    kept = tuple(axis for axis in axes if axis != facts.order.axis)
+    return kept, f"{reason}; not {'zyx'[facts.order.axis]}, along which the order of structures names them"
+
+
+def unmixed(augmentations: Augmentations) -> Augmentations:
+    """The same augmentations without those that mix cases."""
+
+    def steps(level: str, **facts: object) -> tuple[PartChoice, ...]:
+        return tuple(step for step in augmentations(level, **facts) if step.name not in MIXING)
+
+    return steps
