@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -67,6 +68,8 @@ class NetSpec(Part):
         deep_supervision: Also return logits of coarser levels while training.
         checkpointing: Recompute activations in the backward pass.
         params: Further parameters of this network.
+        surround: Voxels `(z, y, x)` a side that are seen beyond what is predicted, at lower resolution.
+        reduction: By how much lower, along the axes that have a surround.
     """
 
     name: str = "unet"
@@ -82,6 +85,8 @@ class NetSpec(Part):
     deep_supervision: bool = False
     checkpointing: bool = False
     params: dict[str, Any] = Field(default_factory=dict)
+    surround: Triple = (0, 0, 0)
+    reduction: int = 1
 
     @property
     def spatial_dims(self) -> int:
@@ -90,8 +95,39 @@ class NetSpec(Part):
 
     @property
     def context(self) -> Triple:
-        """Slices of context the network needs on each side of what it predicts."""
-        return (self.slab // 2, 0, 0)
+        """Voxels that the network needs on each side of what it predicts."""
+        z, y, x = self.surround
+        return (self.slab // 2 + z, y, x)
+
+    @property
+    def shrink(self) -> Triple:
+        """Reduction of the surround along each axis; 1 where there is none."""
+        z, y, x = (self.reduction if side else 1 for side in self.surround)
+        return (z, y, x)
+
+    @property
+    def tile(self) -> NetSpec:
+        """The network that predicts, without its surround."""
+        return self.model_copy(update={"surround": (0, 0, 0), "reduction": 1})
+
+    @property
+    def scout(self) -> NetSpec | None:
+        """The small U-Net that looks at the surround and hands `out_channels` features to the tile's network."""
+        if not any(self.surround):
+            return None
+        widths = tuple(max(8, width // 2) for width in self.widths)
+        blocks = len(widths)
+        return self.tile.model_copy(
+            update={
+                "name": "unet",
+                "params": {},
+                "deep_supervision": False,
+                "out_channels": widths[0],
+                "widths": widths,
+                "encoder_blocks": (2,) * blocks,
+                "decoder_blocks": (1,) * (blocks - 1),
+            }
+        )
 
     @property
     def divisor(self) -> Triple:
@@ -99,7 +135,8 @@ class NetSpec(Part):
         total = [1, 1, 1]
         for stride in self.strides:
             total = [a * b for a, b in zip(total, stride, strict=True)]
-        return (total[0] if self.slab == 0 else 1, total[1], total[2])
+        z, y, x = (math.lcm(n, r) for n, r in zip(total, self.shrink, strict=True))
+        return (z if self.slab == 0 else 1, y, x)
 
 
 class SamplePlan(Part):
@@ -107,12 +144,14 @@ class SamplePlan(Part):
 
     Attributes:
         stages: Sizes before the last: `(share, size)` holds until that share of the budget, weights carry over.
+        zooms: `(share, factor)`: until that share, patches are averaged down by that factor in plane first.
     """
 
     policy: PartChoice
     patch: Triple
     foreground: float = 0.33
     stages: tuple[tuple[float, Triple], ...] = ()
+    zooms: tuple[tuple[float, int], ...] = ()
 
 
 class AugmentPlan(Part):

@@ -43,6 +43,9 @@ class Recipe(Document):
         size: Largest working size `(y, x)` in pixels for images without spacing.
         slab: Slices the network sees: 1 (2-D), odd (2.5-D), 0 (3-D).
         patch: Training patch `(z, y, x)` in voxels.
+        surround: How many times its edges a tile of a larger image sees, as much coarser; 1 switches that off.
+        zooms: `(share, factor)`: until that share of the budget, images are learnt at one factor-th of their size.
+        memory: GB that may be used; what is free by default.
         stages: Other patches before it, `(share, patch)`: each until that share of the budget is spent.
         batch: Patches a step.
         accumulate: Steps whose gradients are summed before an update.
@@ -83,6 +86,9 @@ class Recipe(Document):
     slab: int | None = Field(default=None, ge=0)
     patch: tuple[int, int, int] | None = None
     stages: tuple[tuple[float, tuple[int, int, int]], ...] = ()
+    surround: Literal[1, 2, 4] | None = None
+    zooms: tuple[tuple[float, int], ...] = ()
+    memory: float | None = Field(default=None, gt=0)
     batch: int | None = Field(default=None, ge=1)
     accumulate: int = Field(default=1, ge=1)
     width: int | None = Field(default=None, ge=2)

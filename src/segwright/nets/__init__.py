@@ -12,6 +12,7 @@ from segwright.core.registry import Registry
 
 if TYPE_CHECKING:
     from segwright.nets.slab import SlabNet
+    from segwright.nets.surround import SurroundNet
 
 __all__ = ["NETS", "build"]
 
@@ -44,7 +45,7 @@ NETS = Registry(
 )
 
 
-def build(spec: NetSpec) -> SlabNet:
+def build(spec: NetSpec) -> SlabNet | SurroundNet:
     """The network of a specification, freshly initialised from torch's generator; maps `(B, C, z, y, x)` to logits.
 
     Args:
@@ -64,6 +65,10 @@ def build(spec: NetSpec) -> SlabNet:
     """
     from segwright.nets.slab import SlabNet
 
+    if spec.scout is not None:
+        from segwright.nets.surround import SurroundNet
+
+        return SurroundNet(spec, build)
     builder = NETS.load(spec.name)
     _refuse_unknown(spec, builder)
     return SlabNet(builder(spec, **spec.params), spec)

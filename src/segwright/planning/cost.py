@@ -13,6 +13,10 @@ def forward_flops(spec: NetSpec, patch: Triple) -> float:
     Counts the convolutions of a U-Net: `encoder_blocks` a level down, one upsampling and `decoder_blocks` a level up.
     Residual blocks count as two convolutions.
     """
+    if spec.scout is not None:
+        field = [(n + 2 * side) / step for n, side, step in zip(patch, spec.surround, spec.shrink, strict=True)]
+        share = math.prod(field) / math.prod(patch)
+        return share * forward_flops(spec.scout, patch) + forward_flops(spec.tile, patch)
     per_block = 2 if spec.name == "resenc" else 1
     voxels = float(math.prod(patch))
     total, level_voxels = 0.0, []

@@ -40,6 +40,13 @@ class Machine(Part):
             return 20_000.0
         return self.cores * (110.0 if self.bfloat16 else 55.0)
 
+    def within(self, gigabytes: float | None) -> Machine:
+        """This machine with no more memory (of the GPU, if there is one) than that."""
+        if gigabytes is None:
+            return self
+        name, there = ("memory", self.memory) if self.gpu_memory is None else ("gpu_memory", self.gpu_memory)
+        return self.model_copy(update={name: min(there, int(gigabytes * 2**30))})
+
 
 def this_machine() -> Machine:
     """The machine at hand, without its GPU (ask torch for that)."""

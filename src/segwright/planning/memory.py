@@ -42,6 +42,8 @@ def parameter_count(spec: NetSpec) -> int:
         >>> parameter_count(NetSpec(in_channels=1, out_channels=2, **one))  # 4 x 27, 4 x 2 in the norm, (4 + 1) x 2
         126
     """
+    if spec.scout is not None:
+        return sum(parameter_count(one) for one, _ in _scouted(spec, (1, 1, 1)))
     inputs = spec.in_channels * max(1, spec.slab)
     total = 0
     if spec.name == "resenc":
@@ -82,6 +84,13 @@ def training_parts(
     spec: NetSpec, patch: Triple, batch: int, *, precision_bytes: int = 4, optimiser_slots: int = 2, ema: bool = True
 ) -> dict[str, int]:
     """What `training_bytes` is made of: `weights`, `activations`, `gradients` (of activations, in passing), `loss`."""
+    if spec.scout is not None:
+        parts = [
+            training_parts(one, size, batch, precision_bytes=precision_bytes, optimiser_slots=optimiser_slots, ema=ema)
+            for one, size in _scouted(spec, patch)
+        ]
+        whole = {name: sum(part[name] for part in parts) for name in parts[0]}
+        return {**whole, "activations": whole["activations"] + 4 * batch * spec.in_channels * _seen(spec, patch)}
     weights = 4 * parameter_count(spec) * (2 + optimiser_slots + ema)
     if precision_bytes < 4:
         weights += 2 * parameter_count(spec)  # autocast keeps its copies during a step
@@ -114,6 +123,12 @@ def prediction_bytes(spec: NetSpec, window: Triple, batch: int, *, precision_byt
         precision_bytes: 4 for float32, 2 for bfloat16.
         members: Networks held at once.
     """
+    if spec.scout is not None:
+        both = [
+            prediction_bytes(one, size, batch, precision_bytes=precision_bytes, members=members)
+            for one, size in _scouted(spec, window)
+        ]
+        return max(both) + 4 * batch * spec.in_channels * _seen(spec, window)
     weights = parameter_count(spec) * (4 * members + (2 if precision_bytes < 4 else 0))
     image = 4 * batch * spec.in_channels * (window[0] + 2 * spec.context[0]) * window[1] * window[2]
     sizes = _feature_bytes(spec, window, batch, precision_bytes)
@@ -150,6 +165,20 @@ def stages(spec: NetSpec, patch: Triple, batch: int, *, precision_bytes: int = 4
     for level in reversed(range(len(spec.decoder_blocks))):
         size = sizes[level]
         yield Stage(_joined(spec) * size, (2 * spec.decoder_blocks[level] - 1) * size, size)
+
+
+def _scouted(spec: NetSpec, patch: Triple) -> Iterator[tuple[NetSpec, Triple]]:
+    """The two networks of a spec with a surround, each with the voxels it computes on."""
+    scout = spec.scout
+    assert scout is not None
+    z, y, x = (-(-(n + 2 * s) // r) for n, s, r in zip(patch, spec.surround, spec.shrink, strict=True))
+    yield scout, (z, y, x)
+    yield spec.tile.model_copy(update={"in_channels": spec.in_channels + scout.out_channels}), patch
+
+
+def _seen(spec: NetSpec, patch: Triple) -> int:
+    """Voxels of the image that a patch with its surround reads."""
+    return math.prod(n + 2 * side for n, side in zip(patch, spec.context, strict=True))
 
 
 def _pooled(spec: NetSpec, above: int, precision_bytes: int) -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from segwright.core.errors import PlanError
 from segwright.core.plan import AugmentPlan, NetSpec, Plan, PreparePlan, SamplePlan, TrainPlan, Triple, WindowPlan
@@ -14,7 +14,7 @@ from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning import cost, memory
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
-from segwright.planning.rules import network, order, space, training
+from segwright.planning.rules import large, network, order, space, training
 
 #: Minutes when neither a time nor a step budget is asked for.
 MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
@@ -54,6 +54,8 @@ class Planner:
     timer: StepTimer | None = None
     known: network.Published | None = None
     why: dict[str, str] = field(default_factory=dict)
+    surround: dict[str, Any] = field(default_factory=dict)
+    accumulate: int = 1
 
     def plan(self) -> Plan:
         """Decide everything.
@@ -82,6 +84,7 @@ class Planner:
                 patch=patch,
                 foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
                 stages=self._stages(net),
+                zooms=large.zooms(self.recipe, any(net.surround)),
             ),
             augment=AugmentPlan(steps=self._augment(level, net), mirror=mirror),
             train=train,
@@ -119,10 +122,27 @@ class Planner:
         norm = self._note("net.norm", network.norm(self.recipe, batch, slab, self.machine))
         if self.known is not None and self.recipe.norm is None:
             norm = self._note("net.norm", (self.known.spec.norm, "as in the network's source"))
+        (around, factor), reason = large.surround(self.recipe, patch, extent, slab)
+        self.why["net.surround"], self.surround = reason, {"surround": around, "reduction": factor}
         net = self._widest(shape, slab, patch, batch)
         target_channels = order.channels(self.target[0], self.facts.labels)
         update = {"in_channels": len(self.facts.channels), "out_channels": target_channels, "norm": norm}
-        return net.model_copy(update=update), patch, batch
+        net, batch, self.accumulate = self._thrifty(net.model_copy(update=update), patch, batch)
+        return net, patch, batch
+
+    def _thrifty(self, net: NetSpec, patch: Triple, batch: int) -> tuple[NetSpec, int, int]:
+        """The network and batch, reduced to the memory there is unless the recipe names them."""
+        if self.recipe.batch is not None:
+            return net, batch, self.recipe.accumulate
+        net, batch, times, self.why["train.accumulate"] = large.thrift(
+            net, patch, batch, budget=self.machine.gpu_memory or self.machine.memory, needs=self._step_bytes
+        )
+        return net, batch, times * self.recipe.accumulate
+
+    def _step_bytes(self, net: NetSpec, patch: Triple, batch: int) -> int:
+        """Forecast of a training step."""
+        bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4
+        return memory.training_bytes(net, patch, batch, precision_bytes=bytes_each)
 
     def _stages(self, net: NetSpec) -> tuple[tuple[float, Triple], ...]:
         """Patches before the last one, rounded up to what the network takes.
@@ -156,12 +176,15 @@ class Planner:
     def _widest(self, shape: Shape, slab: int, patch: Triple, batch: int) -> NetSpec:
         """The widest base whose steps fit the time, or the widths of the network's source."""
         if self.known is not None:
-            return self._note("net.widths", network.published(self.recipe, self.known, slab))
+            published = self._note("net.widths", network.published(self.recipe, self.known, slab))
+            return published.model_copy(update=self.surround)
         if self.recipe.width:
             self.why["net.widths"] = "asked for in the recipe"
-            return network.spec(self.recipe, shape, base=self.recipe.width, slab=slab, machine=self.machine)
+            asked = network.spec(self.recipe, shape, base=self.recipe.width, slab=slab, machine=self.machine)
+            return asked.model_copy(update=self.surround)
         for base, enough in ENOUGH_STEPS.items():
             spec = network.spec(self.recipe, shape, base=base, slab=slab, machine=self.machine)
+            spec = spec.model_copy(update=self.surround)
             steps = self._steps(spec, patch, batch)
             self.why["net.widths"] = f"widest whose steps fit: about {steps:.0f} a fold, {enough} wanted for {base}"
             if steps >= enough:
@@ -196,7 +219,7 @@ class Planner:
             )
         return TrainPlan(
             batch=batch,
-            accumulate=self.recipe.accumulate,
+            accumulate=self.accumulate,
             seconds=seconds,
             steps=self.recipe.steps,
             loss=self._note("train.loss", training.loss(self.recipe, self.facts, self.target[1], net.slab)),
@@ -249,9 +272,8 @@ class Planner:
         return folds
 
     def _with_memory(self, plan: Plan) -> Plan:
-        bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4
         patch = max((plan.sample.patch, *(size for _, size in plan.sample.stages)), key=math.prod)
-        train = memory.training_bytes(plan.net, patch, plan.train.batch, precision_bytes=bytes_each)
+        train = self._step_bytes(plan.net, patch, plan.train.batch)
         extent = prepared_shape(self.facts, plan.prepare)
         scan = memory.scan_bytes(plan.net, plan.window.size, extent)
         predict = memory.prediction_bytes(plan.net, plan.window.size, plan.window.batch) + scan

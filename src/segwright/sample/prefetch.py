@@ -8,8 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from types import TracebackType
+from typing import Protocol
 
-from segwright.sample.patches import Batch, Patches
+from segwright.sample.patches import Batch
+
+
+class Source(Protocol):
+    """Batches by number."""
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step."""
 
 
 class Prefetch(Iterator[tuple[int, Batch]]):
@@ -79,7 +87,7 @@ class Prefetch(Iterator[tuple[int, Batch]]):
 
 
 def prefetch(
-    patches: Patches,
+    patches: Source,
     start: int = 0,
     *,
     stop: int | None = None,

@@ -6,17 +6,17 @@ from types import TracebackType
 
 import torch
 
-from segwright.sample.patches import Batch, Patches
-from segwright.sample.prefetch import Prefetch, prefetch
+from segwright.sample.patches import Batch
+from segwright.sample.prefetch import Prefetch, Source, prefetch
 
 
 class Ahead:
-    """The same batches as `Patches.at`, asked for in order, with the next two cut ahead where `device` is not a CPU.
+    """The same batches as `patches.at`, asked for in order, with the next two cut ahead where `device` is not a CPU.
 
     Use as a context manager, so that the background thread ends with the training.
     """
 
-    def __init__(self, patches: Patches, device: torch.device) -> None:
+    def __init__(self, patches: Source, device: torch.device) -> None:
         self.patches = patches
         self.device = device
         self._running: Prefetch | None = None

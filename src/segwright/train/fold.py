@@ -22,6 +22,7 @@ from segwright.nets import build
 from segwright.nets.keep import keep_float32
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
+from segwright.sample.zoom import Zoomed
 from segwright.targets import build_target
 from segwright.train import OPTIMISERS, SCHEDULES
 from segwright.train.ahead import Ahead
@@ -35,6 +36,7 @@ from segwright.train.memory import memory_guard
 from segwright.train.pseudo import PseudoDice
 from segwright.train.schedule import with_warmup
 from segwright.train.state import TrainState
+from segwright.train.timeline import timeline
 
 #: Seconds between checkpoints: what a kill can cost.
 CHECKPOINT_EVERY = 30.0
@@ -137,11 +139,12 @@ class FoldRun:
         plan = self.plan.train
         clock = Clock(steps=plan.steps, seconds=plan.seconds, spent=state.elapsed)
         judge = PseudoDice(self.plan, data.validation or data.train, self.fold, self.device)
-        for until, patch in (*self.plan.sample.stages, (1.0, self.plan.sample.patch)):
-            if clock.progress(state.step) >= until:
+        for stretch in timeline(self.plan.sample):
+            if clock.progress(state.step) >= stretch.until:
                 continue
-            with Ahead(self._patches(data, state, patch), self.device) as source:
-                steps = train(state, self._parts(source), clock, fabric, until=until)
+            patches = Zoomed(self._patches(data, state, stretch.patch), stretch.zoom)
+            with Ahead(patches, self.device) as source:
+                steps = train(state, self._parts(source), clock, fabric, until=stretch.until)
                 restart = self._steps(steps, state, clock, judge, log)
             if restart is not None:
                 return restart
@@ -186,7 +189,7 @@ class FoldRun:
         return Parts(
             patches=source,
             augment=Augmenter(plan.augment.steps, mirror=plan.augment.mirror, in_plane_only=plan.net.slab != 0),
-            encode=lambda label: target.encode(inner(label, plan.net.context[0])),
+            encode=lambda label: target.encode(inner(label, plan.net.context)),
             loss=bind_loss(train_plan.loss, deep_supervision=plan.net.deep_supervision),
             schedule=with_warmup(_load(SCHEDULES, train_plan.schedule), train_plan.warmup),
             lr=train_plan.lr,

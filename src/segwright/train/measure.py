@@ -43,8 +43,8 @@ class Load:
 
     def image(self, count: int | None = None) -> Tensor:
         """Random patches `(B, C, z, y, x)`, context included."""
-        z, y, x = self.patch
-        shape = (count or self.batch, self.spec.in_channels, z + 2 * self.spec.context[0], y, x)
+        seen = [n + 2 * side for n, side in zip(self.patch, self.spec.context, strict=True)]
+        shape = (count or self.batch, self.spec.in_channels, *seen)
         return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
 
     def network(self, candidate: Candidate) -> SlabNet:

@@ -60,7 +60,7 @@ class PseudoDice:
 
     def _count(self, net: nn.Module, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Twice-counted overlap and summed sizes per structure."""
-        reference, weight = self.target.encode(inner(label, self.plan.net.context[0]))
+        reference, weight = self.target.encode(inner(label, self.plan.net.context))
         bfloat16 = self.plan.train.precision == "bfloat16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bfloat16):
             logits = net(image)
