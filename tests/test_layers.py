@@ -27,7 +27,8 @@ LAYERS = {
 DOORS = {
     "nibabel": ["io/nifti.py"],
     "SimpleITK": ["io/itk.py"],
-    "pydicom": ["io/dicom.py"],
+    "pydicom": ["io/dicom.py", "io/dicomseg.py", "io/dicomsegout.py"],
+    "highdicom": ["io/dicomsegout.py"],
     "PIL": ["io/image.py"],
     "tifffile": ["io/tiff.py"],
     "imagecodecs": ["io/tiff.py"],

@@ -405,16 +405,6 @@ def test_bids(tmp_path: Path) -> None:
     loads(dataset)
 
 
-def test_polygons_are_named_as_not_read(tmp_path: Path) -> None:
-    for i in range(3):
-        png(tmp_path / f"DCM/ID{i}/im.png", picture(i))
-        path = tmp_path / f"outputs_json/ID{i}/im.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({"annotations": [{"points": [[1, 2], [3, 4]]}]}))
-    with pytest.raises(LayoutError, match="polygons"):
-        open_dataset(tmp_path)
-
-
 def test_errors_say_what_was_seen_and_what_would_fit(tmp_path: Path) -> None:
     png(tmp_path / "things/a.png", picture())
     with pytest.raises(LayoutError) as caught:
@@ -599,8 +589,11 @@ def test_real_folders(name: str, shared_data: Find) -> None:
 
 
 def test_real_polygons(shared_data: Find) -> None:
-    with pytest.raises(LayoutError, match="polygons"):
-        open_dataset(shared_data("teeth"))
+    dataset = open_dataset(shared_data("teeth"))
+    assert dataset.layout == "labelme"
+    assert dataset.labels.names[0] == "tooth-11"
+    assert not dataset.labels.exclusive
+    assert len({case.group for case in dataset.cases}) == len(dataset.cases)
 
 
 def test_matching_is_one_to_one() -> None:

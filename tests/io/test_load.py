@@ -20,7 +20,7 @@ from segwright.core.errors import GeometryError, LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace, Structure
 from segwright.io.grids import onto_grid
-from segwright.io.load import label_and_counts, load_image, load_label, mapped
+from segwright.io.load import load_image, load_label, mapped, read_label
 from segwright.io.masks import binary, is_soft, one_plane, value_counts
 
 Find = Callable[[str], Path]
@@ -151,7 +151,7 @@ class TestLabel:
         nii(tmp_path / "i.nii.gz", noise())
         nii(tmp_path / "l.nii.gz", label3())
         dataset, case = make(tmp_path, ["i.nii.gz"], [LabelSource(path="l.nii.gz")])
-        _, counts = label_and_counts(dataset, case, load_image(dataset, case).geometry)
+        counts = read_label(dataset, case, load_image(dataset, case).geometry).counts
         assert counts == {int(v): int(n) for v, n in zip(*np.unique(label3(), return_counts=True), strict=True)}
 
     @given(

@@ -8,14 +8,18 @@ from pathlib import Path
 from segwright.core.errors import ReadError, WriteError
 from segwright.core.registry import Registry
 from segwright.core.volume import Volume
+from segwright.io.drawn import Form
 from segwright.io.protocol import ArrayInfo, Format, decoding, encoding, smallest
 from segwright.io.sniff import SUFFIXES, suffix_of
 from segwright.io.sniff import sniff as _sniff
 
 __all__ = [
+    "FORMS",
     "READERS",
     "ArrayInfo",
+    "Form",
     "Format",
+    "form_of",
     "is_readable",
     "keys",
     "label_suffixes",
@@ -43,6 +47,34 @@ READERS = Registry(
         "sections": "segwright.io.sections:FORMAT",
     },
 )
+
+#: Forms of labels that name their structures; each row is a `drawn.Form`. Tried in order.
+FORMS = Registry(
+    "segwright.forms",
+    {
+        "labelme": "segwright.io.labelme:FORM",
+        "coco": "segwright.io.coco:FORM",
+        "rle": "segwright.io.runlabels:FORM",
+        "dicomseg": "segwright.io.dicomseg:FORM",
+        "rtstruct": "segwright.io.rtstruct:FORM",
+    },
+)
+#: Suffixes that files of built-in forms have; DICOM files may have none.
+_DICOM = frozenset({".dcm", ".dicom", ".ima"})
+_DRAWN = {".json": ("labelme", "coco"), ".csv": ("rle",), ".tsv": ("rle",)}
+
+
+def form_of(path: str | Path) -> Form | None:
+    """The form of a file of labels that name their structures; `None` for scans and masks."""
+    place = Path(path)
+    suffix = suffix_of(place)
+    names = _DRAWN.get(suffix) or (("dicomseg", "rtstruct") if suffix not in SUFFIXES or suffix in _DICOM else ())
+    added = tuple(name for name in FORMS if name not in FORMS.builtin)
+    for name in (*added, *names):
+        form: Form = FORMS.load(name)
+        if form.known(place):
+            return form
+    return None
 
 
 @cache

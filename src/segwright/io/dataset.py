@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from segwright import io
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import LayoutError, ReadError, UsageError
 from segwright.io.layouts import LAYOUTS, Layout
@@ -46,7 +47,7 @@ def open_dataset(path: str | Path, *, layout: str | None = None) -> Dataset:
         raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
     if place.suffix.lower() in {".yaml", ".yml"}:
         return _from_yaml(place)
-    if place.is_file() and place.suffix.lower() not in {".csv", ".tsv"}:
+    if place.is_file() and place.suffix.lower() not in {".csv", ".tsv"} and io.form_of(place) is None:
         raise LayoutError(
             "A dataset is a folder, a CSV table or a dataset.yaml, not a scan.",
             came=place.name,
@@ -137,17 +138,7 @@ def _from_yaml(path: Path) -> Dataset:
 
 def _unknown(place: Path) -> LayoutError:
     """An error that says what was seen and what would have fitted."""
-    polygons = [p for p in place.rglob("*.json") if p.is_file()] if place.is_dir() else []
-    scans = len(items(place, depth=3)) if place.is_dir() else 0
     known = "; ".join(LAYOUTS.load(name).looks_like for name in LAYOUTS)
-    if scans and len(polygons) * 2 >= scans and _has_points(polygons[0]):
-        return LayoutError(
-            "Labels here are polygons in JSON files, which are not read.",
-            expected="masks as images",
-            came=f"{scans} scans and {len(polygons)} JSON files with points",
-            where=place,
-            cure="Draw the polygons as masks, masks/<structure>/<image name>.png, beside a folder 'images'.",
-        )
     return LayoutError(
         "The arrangement of this folder is not understood.",
         expected=known,
@@ -155,11 +146,6 @@ def _unknown(place: Path) -> LayoutError:
         where=place,
         cure="Arrange it as one of these, or list the cases in a CSV table (columns id, image, label, group).",
     )
-
-
-def _has_points(path: Path) -> bool:
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        return re.search(r'"(points|segmentation|polygon)"\s*:', stream.read(200_000)) is not None
 
 
 def _seen(place: Path) -> str:

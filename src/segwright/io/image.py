@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,16 @@ def read(path: Path, key: str | None = None) -> Volume:
         geometry = Geometry.from_spacing(shape[1:])
         header = make_header("image", path, mode=mode, warnings=warnings)
         return Volume(data, geometry, _RGB if mode == "RGB" else (), header)
+
+
+def decoded(data: bytes) -> NDArray[Any]:
+    """Values `(rows, columns)` of a small picture held in memory, as label files embed them.
+
+    Raises:
+        ReadError: The bytes are no picture.
+    """
+    with decoding("a picture inside a file", "an image"), Image.open(BytesIO(data)) as picture:
+        return np.asarray(picture if picture.mode in _DTYPES else picture.convert("L"))
 
 
 def _open(path: Path) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from segwright.core.errors import GeometryError, LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
+from segwright.io.blocks import block_of, planes_of, whole
+from segwright.io.drawing import is_drawn, read_drawn, to_canonical
 from segwright.io.grids import onto_grid
+from segwright.io.instances import numbered
 from segwright.io.masks import binary, one_plane, settle, value_counts
 
 _PICTURES = frozenset({"image", "tiff", "dicom", "sections"})
@@ -56,12 +59,14 @@ def load_image(dataset: Dataset, case: Case) -> Volume:
         raise ReadError(
             f"Case {case.id!r} has a label and no image.", where=_where(dataset, case), cure="Add the image."
         )
+    if case.sections is not None:
+        return planes_of(load_image(dataset, whole(case)), case)
     wanted = len(dataset.channels)
     volumes = [open_source(dataset, source) for source in case.images]
     share = 1 if wanted == len(volumes) else wanted if len(volumes) == 1 else 0
     volumes = [_adapt(volume, share) for volume in volumes]
-    whole = volumes[0] if len(volumes) == 1 else _stack(dataset, case, volumes)
-    count = whole.data.shape[0]
+    joined = volumes[0] if len(volumes) == 1 else _stack(dataset, case, volumes)
+    count = joined.data.shape[0]
     if wanted and count != wanted:
         raise ReadError(
             f"Case {case.id!r} has {count} channels.",
@@ -70,7 +75,7 @@ def load_image(dataset: Dataset, case: Case) -> Volume:
             where=dataset.path(case.images[0]),
             cure="Add the missing channel, or correct the case or the channels in dataset.yaml.",
         )
-    return Volume(whole.data, whole.geometry, dataset.channels or whole.channels, whole.header)
+    return Volume(joined.data, joined.geometry, dataset.channels or joined.channels, joined.header)
 
 
 def load_label(dataset: Dataset, case: Case, like: Geometry) -> NDArray[Any]:
@@ -83,17 +88,34 @@ def load_label(dataset: Dataset, case: Case, like: Geometry) -> NDArray[Any]:
         LabelError: No label, values that mean nothing, or exclusive structures that overlap.
         GeometryError: The label's grid is not the image's.
     """
-    return label_and_counts(dataset, case, like)[0]
+    return read_label(dataset, case, like).labels
 
 
-def label_and_counts(dataset: Dataset, case: Case, like: Geometry) -> tuple[NDArray[Any], dict[int, int]]:
-    """`load_label`, and how often each value occurs on disk; no counts where files hold one structure each."""
+class LabelRead(NamedTuple):
+    """The label of a case.
+
+    Attributes:
+        labels: Canonical array.
+        counts: How often each value occurs on disk; empty where structures are told otherwise.
+        repairs: Sentences on what was clipped, dropped or assumed.
+    """
+
+    labels: NDArray[Any]
+    counts: dict[int, int]
+    repairs: tuple[str, ...] = ()
+
+
+def read_label(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
+    """`load_label`, with what was counted and repaired on the way."""
     if not case.label:
         raise LabelError(f"Case {case.id!r} has no label.", cure="Add a label, or predict the case instead.")
-    arrays = _Arrays(dataset, like)
     first = case.label[0]
+    if is_drawn(dataset, case):
+        drawn = read_drawn(dataset, case, like)
+        return LabelRead(to_canonical(drawn, dataset.labels, where=str(dataset.path(first))), {}, tuple(drawn.repairs))
+    arrays = _Arrays(dataset, like, part_of=None if case.sections is None else case)
     if first.structure is not None:
-        return _from_masks(dataset.labels, case, arrays), {}
+        return LabelRead(_from_masks(dataset.labels, case, arrays), {})
     if len(case.label) > 1:
         raise LabelError(
             f"Case {case.id!r} has several label files that do not say which structure they hold.",
@@ -103,7 +125,9 @@ def label_and_counts(dataset: Dataset, case: Case, like: Geometry) -> tuple[NDAr
     path = str(dataset.path(first))
     raw = settle(arrays.raw(first), dataset.labels, where=path)
     counts = value_counts(raw)
-    return mapped(raw, dataset.labels, counts, where=path), counts
+    if dataset.labels.instances:
+        return LabelRead(numbered(raw, dataset.labels, where=path, part=case.sections is not None), counts)
+    return LabelRead(mapped(raw, dataset.labels, counts, where=path), counts)
 
 
 def mapped(raw: NDArray[Any], space: LabelSpace, counts: Mapping[int, int], *, where: str) -> NDArray[Any]:
@@ -126,9 +150,10 @@ def mapped(raw: NDArray[Any], space: LabelSpace, counts: Mapping[int, int], *, w
 class _Arrays:
     """Raw labels of one case on the image's grid; a file that holds several structures is read once."""
 
-    def __init__(self, dataset: Dataset, like: Geometry) -> None:
+    def __init__(self, dataset: Dataset, like: Geometry, *, part_of: Case | None = None) -> None:
         self.dataset = dataset
         self.like = like
+        self.part_of = part_of
         self._last: tuple[tuple[str, str | None], NDArray[Any], Geometry] | None = None
 
     def raw(self, source: LabelSource) -> NDArray[Any]:
@@ -137,7 +162,11 @@ class _Arrays:
         if source.plane is not None:
             array = array[source.plane : source.plane + 1]
         path = str(self.dataset.path(source))
-        return onto_grid(one_plane(array, where=path), geometry, self.like, where=path)
+        values = one_plane(array, where=path)
+        if self.part_of is None:
+            return onto_grid(values, geometry, self.like, where=path)
+        grid = load_image(self.dataset, whole(self.part_of)).geometry
+        return onto_grid(values, geometry, grid, where=path)[block_of(grid, self.part_of).slices]
 
     def _planes(self, source: LabelSource) -> tuple[NDArray[Any], Geometry]:
         name = (source.path, source.key)

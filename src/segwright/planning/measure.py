@@ -15,7 +15,7 @@ from segwright.core.errors import GeometryError, LabelError, ReadError, Segwrigh
 from segwright.core.finding import CaseFacts, Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
-from segwright.io.load import label_and_counts, load_image
+from segwright.io.load import load_image, read_label
 from segwright.planning.order import centres, shared_voxels
 
 #: Order statistics of larger images are taken over a regular subset of at least this many voxels.
@@ -50,7 +50,9 @@ def measure(dataset: Dataset, case: Case, *, look: Look | None = None) -> Measur
     counts: dict[int, int] = {}
     if case.label:
         try:
-            label, counts = label_and_counts(dataset, case, volume.geometry)
+            found = read_label(dataset, case, volume.geometry)
+            label, counts = found.labels, found.counts
+            findings += [_repaired(text, case) for text in found.repairs]
         except SegwrightError as error:
             findings.append(_as_finding(error, case, "label"))
     facts = _facts(case, volume, clean, label, dataset.labels)
@@ -68,6 +70,12 @@ def _as_finding(error: SegwrightError, case: Case, part: str) -> Finding:
     cure = error.cure or "Repair the file, or take the case out of dataset.yaml."
     level: Level = "error" if case.label else "warning"  # an unlabelled scan is not learnt from
     return Finding(level=level, code=code, what=" ".join(told), where=case.id, cure=cure)
+
+
+def _repaired(text: str, case: Case) -> Finding:
+    """What was clipped, dropped or assumed while a label was read."""
+    cure = "Nothing, if that is right; else correct the label."
+    return Finding(level="warning", code="label-repaired", what=text, where=case.id, cure=cure)
 
 
 def _reader_findings(volume: Volume, case: Case) -> list[Finding]:

@@ -37,11 +37,15 @@ _HERE = "segwright.io.layouts"
 LAYOUTS = Registry(
     "segwright.layouts",
     {
+        "rle": f"{_HERE}.rle:RLE",
         "table": f"{_HERE}.table:TABLE",
         "decathlon": f"{_HERE}.decathlon:DECATHLON",
         "nnunet": f"{_HERE}.nnunet:NNUNET",
         "bids": f"{_HERE}.bids:BIDS",
         "totalsegmentator": f"{_HERE}.totalsegmentator:TOTALSEGMENTATOR",
+        "dicomseg": f"{_HERE}.dicomseg:DICOMSEG",
+        "coco": f"{_HERE}.coco:COCO",
+        "labelme": f"{_HERE}.labelme:LABELME",
         "sections": f"{_HERE}.sections:SECTIONS",
         "pairs": f"{_HERE}.pairs:PAIRS",
         "patients": f"{_HERE}.patients:PATIENTS",

@@ -56,6 +56,11 @@ def sample(items: Sequence[Item], count: int = 3) -> list[Item]:
     return list(items[::step][:count])
 
 
+def sample_paths(paths: Sequence[Path], count: int) -> list[Path]:
+    """A few paths spread over the list."""
+    return list(paths[:: max(1, len(paths) // count)][:count])
+
+
 def mostly_labels(items: Sequence[Item], count: int = 3) -> bool:
     """Whether a sample of items looks like labels."""
     votes = [is_label(item.path) for item in sample(items, count)]

@@ -74,9 +74,12 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def files(folder: Path) -> list[Path]:
-    """Visible files (and stores) that some reader takes; the `.img` of a header pair is not listed twice."""
+    """Visible files (and stores) that hold a scan; the `.img` of a header pair is not listed twice.
+
+    DICOM SEG and RTSTRUCT files are labels of a scan, and none themselves.
+    """
     found = [p for p in visible(folder) if not (p.is_dir() and suffix_of(p) not in {".zarr", ".ome.zarr"})]
-    found = [p for p in found if suffix_of(p) not in _VIEWS_OF_FILES and io.is_readable(p)]
+    found = [p for p in found if suffix_of(p) not in _VIEWS_OF_FILES and io.is_readable(p) and io.form_of(p) is None]
     headers = {p.stem for p in found if suffix_of(p) in {".hdr", ".mhd", ".nhdr"}}
     return [p for p in found if not (suffix_of(p) in {".img", ".raw", ".zraw"} and p.stem in headers)]
 

@@ -13,6 +13,8 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.io.drawing import is_drawn
+from segwright.io.layouts.drawn import with_drawn
 from segwright.io.layouts.names import role
 from segwright.io.layouts.scan import CONTAINERS, suffix_of
 from segwright.io.masks import binary, is_soft, one_plane, value_counts
@@ -29,6 +31,8 @@ def with_labels(dataset: Dataset) -> Dataset:
     labelled = [case for case in dataset.cases if case.label]
     if not labelled:
         return dataset
+    if any(is_drawn(dataset, case) for case in labelled):
+        return with_drawn(dataset, labelled)
     if any(source.structure for case in labelled for source in case.label):
         return _from_files(dataset, labelled)
     if dataset.labels.structures:

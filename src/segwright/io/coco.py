@@ -1,0 +1,221 @@
+"""COCO: one JSON file for a folder of images, with outlines as polygons or column-wise run lengths."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.errors import LabelError, ReadError
+from segwright.core.geometry import Geometry
+from segwright.core.runs import Runs
+from segwright.io.drawn import Drawn, Entry, Form, json_of, listed, refuse_size, size_of
+from segwright.io.polygon import trace
+
+_CURE = "Export the file again."
+
+
+def known(path: Path) -> bool:
+    """Whether a file is JSON with images, annotations and categories."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    try:
+        data = json_of(path)
+    except (ReadError, OSError, UnicodeDecodeError):
+        return False
+    return isinstance(data, Mapping) and all(isinstance(data.get(k), list) for k in ("images", "categories"))
+
+
+def entries(path: Path) -> tuple[Entry, ...]:
+    """Images in the file's order; the key is the file name, or the id where names repeat.
+
+    Raises:
+        LabelError: An annotation of an image or category that is not listed.
+    """
+    data = json_of(path)
+    images = listed(data, "images", path)
+    doubled = {name for name, count in Counter(str(i.get("file_name")) for i in images).items() if count > 1}
+    names = _names_by_image(data, path)
+    return tuple(
+        Entry(
+            str(image.get("file_name") or ""),
+            str(image.get("id")) if str(image.get("file_name")) in doubled else str(image.get("file_name")),
+            size_of(image.get("height"), image.get("width")),
+            tuple(names.get(str(image.get("id")), ())),
+        )
+        for image in images
+    )
+
+
+def _names_by_image(data: Mapping[str, Any], path: Path) -> dict[str, dict[str, None]]:
+    """Structures of each image by its id."""
+    categories = _categories(data, path)
+    images = {str(image.get("id")) for image in listed(data, "images", path)}
+    found: dict[str, dict[str, None]] = {}
+    for annotation in listed(data, "annotations", path):
+        image = str(annotation.get("image_id"))
+        if image not in images:
+            raise LabelError(
+                f"Annotation {annotation.get('id')} belongs to an image that is not listed.",
+                expected=f"one of the {len(images)} ids under 'images'",
+                came=f"image_id {image}",
+                where=path,
+                cure=_CURE,
+            )
+        found.setdefault(image, {})[_category(annotation, categories, path)] = None
+    return found
+
+
+def _categories(data: Mapping[str, Any], path: Path) -> dict[str, str]:
+    return {str(c.get("id")): str(c.get("name") or c.get("id")).strip() for c in listed(data, "categories", path)}
+
+
+def _category(annotation: Mapping[str, Any], categories: Mapping[str, str], path: Path) -> str:
+    number = str(annotation.get("category_id"))
+    if number not in categories:
+        raise LabelError(
+            f"Annotation {annotation.get('id')} has a class that is not listed.",
+            expected=f"one of the ids under 'categories': {', '.join(list(categories)[:20])}",
+            came=f"category_id {number}",
+            where=path,
+            cure=_CURE,
+        )
+    return categories[number]
+
+
+def read(path: Path, key: str | None, like: Geometry) -> Drawn:
+    """The objects of one image; those of one class are united, those of several may overlap.
+
+    Raises:
+        LabelError: No such image, another size, or a segmentation that cannot be decoded.
+    """
+    data = json_of(path)
+    image = _image(listed(data, "images", path), key, path)
+    refuse_size(size_of(image.get("height"), image.get("width")), like, path)
+    categories = _categories(data, path)
+    drawn = Drawn(like.shape)
+    for annotation in listed(data, "annotations", path):
+        if str(annotation.get("image_id")) == str(image.get("id")):
+            _add(drawn, annotation, _category(annotation, categories, path), path)
+    return drawn
+
+
+def _image(images: Sequence[Mapping[str, Any]], key: str | None, path: Path) -> Mapping[str, Any]:
+    if key is None and len(images) == 1:
+        return images[0]
+    for field in ("file_name", "id"):
+        for image in images:
+            if str(image.get(field)) == key:
+                return image
+    raise LabelError(
+        f"The file speaks of no image {key!r}.",
+        expected=", ".join(str(image.get("file_name")) for image in images[:6]),
+        where=path,
+        cure="Correct 'key' in dataset.yaml: the image's file_name or id.",
+    )
+
+
+def _add(drawn: Drawn, annotation: Mapping[str, Any], name: str, path: Path) -> None:
+    """Draw one object."""
+    told = f"Object {annotation.get('id')} ({name!r})"
+    shape = annotation.get("segmentation")
+    if isinstance(shape, Mapping):
+        drawn.mask(name)[0] |= _decode(shape, drawn.shape[1:], told, path)
+    elif shape and isinstance(shape, list):
+        rings = shape if isinstance(shape[0], list) else [shape]
+        for ring in rings:
+            drawn.add_ring(name, _ring(ring, told, path), told)
+    else:
+        drawn.mask(name)
+        drawn.repairs.append(f"{told} has a box and no outline; it is left out.")
+    if annotation.get("iscrowd"):
+        drawn.repairs.append(f"{told} is marked as a crowd; its area counts like any other.")
+
+
+def _ring(ring: Any, told: str, path: Path) -> NDArray[np.float64]:
+    try:
+        points = np.array(ring, dtype=np.float64).reshape(-1, 2)
+    except (TypeError, ValueError):
+        points = np.array([[np.nan, np.nan]])
+    if not np.isfinite(points).all():
+        raise LabelError(
+            f"{told} has points that are not pairs of numbers.",
+            expected="[x, y, x, y, ...]",
+            came=repr(ring)[:80],
+            where=path,
+            cure=_CURE,
+        )
+    return points
+
+
+def _decode(shape: Mapping[str, Any], size: tuple[int, int], told: str, path: Path) -> NDArray[np.bool_]:
+    """A mask from counts of unset and set pixels in turn, going down the columns."""
+    counts = shape.get("counts")
+    try:
+        stated = tuple(int(n) for n in shape["size"])
+        lengths = decompressed(counts) if isinstance(counts, str) else np.array(counts, dtype=np.int64)
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        raise LabelError(f"Run lengths of {told} cannot be decoded.", came=str(error), where=path, cure=_CURE) from None
+    good = lengths.ndim == 1 and (lengths >= 0).all() and stated == size and lengths.sum() == size[0] * size[1]
+    if not good:
+        raise LabelError(
+            f"Run lengths of {told} do not fit the image.",
+            expected=f"size {list(size)}, {size[0] * size[1]} pixels",
+            came=f"size {list(stated)}, {int(lengths.sum())} pixels",
+            where=path,
+            cure=_CURE,
+        )
+    ends = np.cumsum(lengths)
+    starts = ends[::2][: len(lengths) // 2]
+    return Runs(starts, lengths[1::2]).mask((size[1], size[0])).T
+
+
+def decompressed(text: str) -> NDArray[np.int64]:
+    """Counts from COCO's text: six bits a letter, five of them digits, from the third on as a difference to two before.
+
+    Example:
+        >>> decompressed("61X13mN000`0").tolist()[:3]
+        [6, 1, 40]
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for letter in text:
+        code = ord(letter) - 48
+        if not 0 <= code < 64:
+            raise ValueError(f"{letter!r} is no letter of the code")
+        value |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        value -= (1 << shift) if code & 16 else 0
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the text ends in the middle of a number")
+    return np.array(counts, dtype=np.int64)
+
+
+def segmentation(mask: NDArray[Any]) -> dict[str, Any]:
+    """Outline, box and area of a mask `(rows, columns)` as COCO has them; run lengths where the mask has holes."""
+    outlines = trace(mask)
+    rows, columns = np.nonzero(mask)
+    x, y = int(columns.min()), int(rows.min())
+    box = [x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1]
+    shape: Any = [outline.points.reshape(-1).tolist() for outline in outlines]
+    if any(outline.bridged for outline in outlines):
+        shape = {"size": list(mask.shape), "counts": _counts(mask)}
+    return {"segmentation": shape, "bbox": box, "area": len(rows), "iscrowd": 0}
+
+
+def _counts(mask: NDArray[Any]) -> list[int]:
+    """Lengths of unset and set stretches in turn, down the columns."""
+    runs = Runs.of_mask(np.asarray(mask).T)
+    edges = np.stack([runs.starts, runs.ends], axis=1).reshape(-1)
+    return [int(n) for n in np.diff(np.concatenate([[0], edges, [np.asarray(mask).size]]))]
+
+
+FORM: Final = Form("coco", entries, read, known)

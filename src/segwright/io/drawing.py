@@ -1,0 +1,105 @@
+"""Reads the drawn labels of a case, from one file or several, and turns them into canonical numbers."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright import io
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import LabelError, ReadError, SegwrightError
+from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace
+from segwright.io.drawn import Drawn, Form
+from segwright.io.protocol import MENDED, reason
+
+
+def is_drawn(dataset: Dataset, case: Case) -> bool:
+    """Whether the label of a case names its structures itself."""
+    return bool(case.label) and case.label[0].plane is None and io.form_of(dataset.path(case.label[0])) is not None
+
+
+def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
+    """Masks of all label files of a case; a structure drawn in several is united.
+
+    A source with a `structure` is taken for the shapes of that name only.
+
+    Raises:
+        LabelError, ReadError: Whatever is wrong with a file.
+    """
+    whole = Drawn(like.shape)
+    for path, key in dict.fromkeys((source.path, source.key) for source in case.label):
+        place = Path(dataset.root, path)
+        form = io.form_of(place)
+        if form is None:
+            raise LabelError(
+                "Drawn labels and masks are mixed in one case.",
+                came=", ".join(source.path for source in case.label),
+                where=place,
+                cure="Keep one of the two in dataset.yaml.",
+            )
+        drawn = read_form(form, place, key, like)
+        wanted = {source.structure for source in case.label if (source.path, source.key) == (path, key)}
+        for name, mask in drawn.masks.items():
+            if None in wanted or name in wanted:
+                whole.mask(name)[...] |= mask
+        whole.repairs += drawn.repairs
+    return whole
+
+
+def read_form(form: Form, path: Path, key: str | None, like: Geometry) -> Drawn:
+    """`form.read`, where whatever a decoder raises becomes a `ReadError`; our own errors keep the row they name."""
+    try:
+        return form.read(path, key, like)
+    except SegwrightError:
+        raise
+    except Exception as error:
+        raise ReadError(
+            f"The file cannot be read as {form.name}.", came=reason(error), where=path, cure=MENDED
+        ) from error
+
+
+def to_canonical(drawn: Drawn, space: LabelSpace, *, where: str) -> NDArray[Any]:
+    """A canonical array `(P, z, y, x)`.
+
+    Raises:
+        LabelError: A class that the label space lacks, or exclusive structures that share pixels.
+    """
+    refuse_strangers(drawn.masks, space, where)
+    out = np.zeros((space.planes, *drawn.shape), dtype=space.dtype)
+    for index, name in enumerate(space.names):
+        mask = drawn.masks.get(name)
+        if mask is None:
+            continue
+        if not space.exclusive:
+            out[index] = mask
+            continue
+        shared = int(np.count_nonzero(mask & (out[0] != 0)))
+        if shared:
+            raise LabelError(
+                f"Structure {name!r} overlaps others in {shared} voxels, but structures are exclusive.",
+                where=where,
+                cure="Set 'kind: overlapping' under labels in dataset.yaml, or correct the label.",
+            )
+        out[0][mask] = index + 1
+    return out
+
+
+def refuse_strangers(masks: dict[str, NDArray[np.bool_]], space: LabelSpace, where: str) -> None:
+    """Refuse classes that the label space lacks; suggests the nearest name."""
+    unknown = [name for name in masks if name not in space.names]
+    if not unknown:
+        return
+    near = difflib.get_close_matches(unknown[0], space.names, n=1)
+    cure = f"Did you mean {near[0]!r}? Correct the file," if near else "Correct the file,"
+    raise LabelError(
+        f"The label names a class that the dataset does not have: {unknown[0]!r}.",
+        expected=", ".join(space.names[:40]),
+        came=", ".join(unknown[:8]),
+        where=where,
+        cure=f"{cure} or add the class under labels.structures in dataset.yaml.",
+    )

@@ -1,0 +1,195 @@
+"""Labels that name their structures and are drawn rather than painted: what a form of them offers to the loader."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.errors import LabelError, ReadError
+from segwright.core.geometry import Geometry
+from segwright.io.polygon import crosses_itself, fill_box
+
+Mask = NDArray[np.bool_]
+
+
+class Entry(NamedTuple):
+    """One image that a file of labels speaks of.
+
+    Attributes:
+        image: Name of the image file as stated, perhaps with folders or without suffix; empty if none is.
+        key: What `read` needs to find it in the file; `None` where the file speaks of one image only.
+        size: Rows and columns, where stated.
+        names: Structures drawn in it.
+    """
+
+    image: str
+    key: str | None
+    size: tuple[int, int] | None
+    names: tuple[str, ...]
+
+
+@dataclass
+class Drawn:
+    """The labels of one image.
+
+    Attributes:
+        shape: Grid `(z, y, x)`.
+        masks: Mask of each structure that is drawn.
+        repairs: Sentences on what was clipped, dropped or assumed.
+    """
+
+    shape: tuple[int, int, int]
+    masks: dict[str, Mask] = field(default_factory=dict)
+    repairs: list[str] = field(default_factory=list)
+
+    def mask(self, name: str) -> Mask:
+        """The mask of a structure, empty at first."""
+        return self.masks.setdefault(name, np.zeros(self.shape, dtype=bool))
+
+    def add_ring(self, name: str, ring: Sequence[Sequence[float]] | NDArray[Any], told: str) -> None:
+        """Unite a polygon of `(x, y)` corners with the structure's mask in a single plane.
+
+        Args:
+            name: The structure; it counts as drawn even if the polygon encloses nothing.
+            ring: Corners, closed or not.
+            told: How sentences call the polygon.
+        """
+        points = np.asarray(ring, dtype=np.float64).reshape(-1, 2)
+        mask = self.mask(name)
+        if len(np.unique(points, axis=0)) < 3:
+            self.repairs.append(f"{told} has {_count(points)} and encloses nothing; it is left out.")
+            return
+        rows, columns = self.shape[1:]
+        if crosses_itself(points):
+            self.repairs.append(f"{told} crosses itself; it is filled by the even-odd rule.")
+        beyond = max(-points.min(), (points - (columns, rows)).max())
+        filled, box = fill_box([points], (rows, columns))
+        if not filled.any():
+            where = "lies outside the image" if beyond > 0 else "encloses no pixel's centre"
+            self.repairs.append(f"{told} {where}; it is left out.")
+        elif beyond > 0:
+            self.repairs.append(f"{told} reaches {beyond:g} pixels out of the image; it is clipped.")
+        mask[0][box] |= filled
+
+
+def _count(points: NDArray[Any]) -> str:
+    distinct = len(np.unique(points, axis=0))
+    return f"{distinct} point{'s' * (distinct != 1)}"
+
+
+class ReadDrawn(Protocol):
+    """Reads the labels of one image on its grid `like`."""
+
+    def __call__(self, path: Path, key: str | None, like: Geometry, /) -> Drawn: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One row of the table of forms.
+
+    Attributes:
+        name: Row name.
+        entries: Images a file speaks of, in its order.
+        read: Labels of one of them.
+        known: Whether a file is of this form; looks at the suffix before the content.
+    """
+
+    name: str
+    entries: Callable[[Path], tuple[Entry, ...]]
+    read: ReadDrawn
+    known: Callable[[Path], bool]
+
+
+def refuse_size(size: tuple[int, int] | None, like: Geometry, where: str | Path) -> None:
+    """Refuse labels drawn on an image of another size, or on single planes for a volume.
+
+    Raises:
+        LabelError: Says both sizes.
+    """
+    if like.shape[0] != 1:
+        raise LabelError(
+            "Labels drawn on single planes cannot be laid on a volume.",
+            expected="an image of one plane",
+            came=f"{like.shape[0]} planes",
+            where=where,
+            cure="Store labels of volumes as NIfTI, NRRD or DICOM SEG.",
+        )
+    if size is not None and size != like.shape[1:]:
+        raise LabelError(
+            "The label was drawn on an image of another size.",
+            expected=f"{like.shape[1]} x {like.shape[2]} pixels (rows x columns), as the image has",
+            came=f"{size[0]} x {size[1]}",
+            where=where,
+            cure="Give the image the label was drawn on, or draw it anew.",
+        )
+
+
+def json_of(path: Path) -> Any:
+    """The content of a JSON file; parsed once while the file stays as it is.
+
+    Raises:
+        ReadError: No JSON; says where it breaks.
+    """
+    stat = path.stat()
+    return _parsed(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, changed: int, size: int) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ReadError(
+            "The file is not valid JSON.",
+            came=str(error),
+            where=path,
+            cure="Export it again, or take the case out of the dataset.",
+        ) from error
+
+
+def listed(data: Mapping[str, Any], key: str, where: Path) -> list[Mapping[str, Any]]:
+    """A list of mappings under a key.
+
+    Raises:
+        ReadError: It is something else.
+    """
+    found = data.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise ReadError(
+            f"{key!r} is not a list of entries.", came=repr(found)[:80], where=where, cure="Export the file again."
+        )
+    return found
+
+
+def whole(value: Any) -> int | None:
+    """A positive whole number, or nothing."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number > 0 else None
+
+
+def size_of(rows: Any, columns: Any) -> tuple[int, int] | None:
+    """Rows and columns, if both are stated."""
+    height, width = whole(rows), whole(columns)
+    return (height, width) if height and width else None
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """A key that sorts names as people do: numbers by value.
+
+    Example:
+        >>> sorted(["tooth-11", "tooth-2", "atlas"], key=natural)
+        ['atlas', 'tooth-2', 'tooth-11']
+    """
+    parts = re.findall(r"\d+|\D+", name.lower())
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)

@@ -1,0 +1,103 @@
+"""DICOM images with the SEG objects or RT structure sets that refer to them, in any folders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from segwright import io
+from segwright.core.case import Case, Dataset, LabelSource
+from segwright.core.errors import SegwrightError
+from segwright.io import dicomseg, rtstruct
+from segwright.io.dicomseg import Reference
+from segwright.io.layouts.listing import draft, unique_ids
+from segwright.io.layouts.named import images_below
+from segwright.io.layouts.names import safe_id
+from segwright.io.layouts.scan import Item, is_dicom, relative, visible
+
+
+class DicomSeg:
+    """Labels find their images by the identifiers written in them, whatever files are called."""
+
+    looks_like = "DICOM images or series, and the DICOM SEG or RTSTRUCT files drawn on them"
+
+    def matches(self, folder: Path) -> bool:
+        """Whether there is a SEG or RTSTRUCT, and a DICOM image."""
+        try:
+            return bool(_labels(folder)) and bool(_images(folder)[0])
+        except (SegwrightError, OSError):
+            return False
+
+    def open(self, folder: Path) -> Dataset:
+        """One case a series (or single image); several labels of one series are united."""
+        return referenced(folder, folder)
+
+
+DICOMSEG = DicomSeg()
+
+
+def _labels(folder: Path, depth: int = 4) -> list[Path]:
+    """SEG and RTSTRUCT files in a folder and below it."""
+    found = []
+    for entry in visible(folder):
+        if entry.is_dir():
+            found += _labels(entry, depth - 1) if depth > 0 else []
+        elif io.form_of(entry) in (dicomseg.FORM, rtstruct.FORM):
+            found.append(entry)
+    return found
+
+
+def _images(folder: Path) -> tuple[list[Item], list[Item]]:
+    """DICOM images, and other scans that are left out."""
+    found = images_below(folder)
+    dicom = [item for item in found if item.kind == "series" or is_dicom(item.path)]
+    return dicom, [item for item in found if item not in dicom]
+
+
+def referenced(images: Path, labels: Path) -> Dataset:
+    """Images of one folder with the labels of another (or the same)."""
+    dicom, other = _images(images)
+    series, single = _identifiers(dicom)
+    owner: dict[Path, list[LabelSource]] = defaultdict(list)
+    cases = []
+    for path in _labels(labels):
+        source = LabelSource(path=relative(path, images))
+        item = _image_of(path, series, single) or (dicom[0] if len(dicom) == 1 else None)
+        if item is None:
+            cases.append(Case(id=safe_id(path.stem), images=(), label=(source,), group=""))
+        else:
+            owner[item.path].append(source)
+    for item in dicom:
+        label = tuple(owner.get(item.path, ()))
+        cases.append(Case(id=safe_id(item.stem), images=(item.source(images),), label=label, group=""))
+    notes = ["Labels are DICOM SEG or RTSTRUCT files, found by the series they refer to."]
+    if other:
+        notes.append(f"Files that are no DICOM images are left out: {', '.join(i.path.name for i in other[:6])}.")
+    return draft(images, "dicomseg", unique_ids(cases), notes=notes)
+
+
+def _identifiers(found: list[Item]) -> tuple[dict[str, list[Item]], dict[str, Item]]:
+    """Images by the identifier of their series, and by that of each file."""
+    series: dict[str, list[Item]] = defaultdict(list)
+    single: dict[str, Item] = {}
+    for item in found:
+        try:
+            header = io.read(item.path).header
+        except SegwrightError:
+            continue  # the check will say what is wrong
+        series[str(header.get("series_uid"))].append(item)
+        single.update(dict.fromkeys(map(str, header.get("frame_uids", ())), item))
+    return series, single
+
+
+def _image_of(path: Path, series: dict[str, list[Item]], single: dict[str, Item]) -> Item | None:
+    """The image a label refers to: by the files it names, else by the series where that holds one image."""
+    try:
+        told: Reference = (dicomseg if io.form_of(path) is dicomseg.FORM else rtstruct).reference(path)
+    except SegwrightError:
+        return None
+    for uid in told.images:
+        if uid in single:
+            return single[uid]
+    fitting = [item for uid in told.series for item in series.get(uid, ())]
+    return fitting[0] if len(fitting) == 1 else None

@@ -1,0 +1,78 @@
+"""Finds the structures that drawn labels name, and whether any of them share pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segwright import io
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import SegwrightError
+from segwright.core.labels import LabelSpace, Structure
+from segwright.io.drawing import read_drawn
+from segwright.io.drawn import natural
+
+#: Pixels times structures that are looked at in full; of more, some cases are taken.
+_ENOUGH = 4_000_000_000
+_SOME = 40
+
+
+def with_drawn(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
+    """The dataset with a structure for each name; exclusive only if every case was looked at and nothing is shared."""
+    if dataset.labels.structures:
+        return dataset
+    names = _names(dataset, labelled)
+    if not names:
+        return dataset
+    structures = tuple(Structure(name=name) for name in sorted(names, key=natural))
+    some = _sample(dataset, labelled, len(names))
+    sharing = [told for case in some if (told := _sharing(dataset, case))]
+    every = len(some) == len(labelled)
+    note = f"Labels name their structures. In {len(some)} of {len(labelled)} cases looked at, "
+    note += f"{len(sharing)} have structures that share pixels ({sharing[0]})." if sharing else "no pixels are shared."
+    kind = "exclusive" if every and not sharing else "overlapping"
+    space = LabelSpace.model_validate({"structures": structures, "kind": kind})
+    note += f" They are learnt as {kind}."
+    return dataset.model_copy(update={"labels": space, "notes": (*dataset.notes, note)})
+
+
+def _names(dataset: Dataset, labelled: Sequence[Case]) -> dict[str, None]:
+    """Names of all files; files that cannot be read are told by the check."""
+    names: dict[str, None] = {}
+    for path in dict.fromkeys(dataset.path(source) for case in labelled for source in case.label):
+        form = io.form_of(path)
+        try:
+            found = form.entries(path) if form else ()
+        except (SegwrightError, AttributeError, ValueError, KeyError, TypeError):
+            continue
+        names.update(dict.fromkeys(name for entry in found for name in entry.names))
+    return names
+
+
+def _sample(dataset: Dataset, labelled: Sequence[Case], count: int) -> list[Case]:
+    cases = [case for case in labelled if case.images]
+    if not cases:
+        return []
+    try:
+        pixels = int(np.prod(io.read(dataset.path(cases[0].images[0]), key=cases[0].images[0].key).geometry.shape))
+    except SegwrightError:
+        pixels = 1
+    cheap = pixels * count * len(cases) <= _ENOUGH
+    return cases if cheap else cases[:: max(1, len(cases) // _SOME)]
+
+
+def _sharing(dataset: Dataset, case: Case) -> str:
+    """Two structures of a case that share pixels, in words; empty if none do or the case cannot be read."""
+    try:
+        geometry = io.read(dataset.path(case.images[0]), key=case.images[0].key).geometry
+        masks = read_drawn(dataset, case, geometry).masks
+    except SegwrightError:
+        return ""
+    taken = np.zeros(geometry.shape, dtype=bool)
+    for name, mask in masks.items():
+        if bool((mask & taken).any()):
+            other = next(o for o, m in masks.items() if o != name and bool((m & mask).any()))
+            return f"{other} and {name} in {case.id}"
+        taken |= mask
+    return ""
