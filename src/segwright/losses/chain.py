@@ -13,8 +13,6 @@ def chain(
     *,
     weight: Tensor | None = None,
     core_weight: float = 0.5,
-    dice_weight: float = 1.0,
-    ce_weight: float = 1.0,
     batch: bool = False,
     smooth: float = 1e-5,
 ) -> Tensor:
@@ -25,18 +23,8 @@ def chain(
         target: Of the same shape.
         weight: `(B, 1, ...)`, 0 where ignored.
         core_weight: Factor of the core's loss.
-        dice_weight: Factor of the Dice loss of structures.
-        ce_weight: Factor of their cross-entropy.
         batch: Sum Dice over the batch before the ratio.
         smooth: See `dice`.
     """
-    names = dice_ce(
-        logits[:, 1:],
-        target[:, 1:],
-        weight=weight,
-        dice_weight=dice_weight,
-        ce_weight=ce_weight,
-        batch=batch,
-        smooth=smooth,
-    )
+    names = dice_ce(logits[:, 1:], target[:, 1:], weight=weight, batch=batch, smooth=smooth)
     return names + core_weight * dice_bce(logits[:, :1], target[:, :1], weight=weight, batch=batch, smooth=smooth)
