@@ -121,3 +121,10 @@ def test_xyz_columns_follow_nifti() -> None:
     geometry = Geometry.from_xyz((3, 4, 5), affine)
     assert geometry.spacing == (2.0, 1.0, 0.5)
     np.testing.assert_array_equal(geometry.affine_xyz, affine)
+
+
+def test_edges_of_nanometres_are_no_degenerate_grid():
+    from segwright.core.geometry import Geometry
+
+    grid = Geometry.from_spacing((2, 3, 4), (3e-5, 8e-6, 8e-6))
+    assert grid.spacing == pytest.approx((3e-5, 8e-6, 8e-6))

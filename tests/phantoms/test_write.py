@@ -9,6 +9,10 @@ import pytest
 
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.io import read
+from segwright.io.dataset import open_dataset, open_images
+from segwright.io.load import load_image, load_label
+from segwright.phantoms import PHANTOMS
+from segwright.phantoms.layouts import STYLES
 from segwright.phantoms.spine import spine_xray
 from segwright.phantoms.tumour import tumour_mri
 from segwright.phantoms.write import _views, write_dataset
@@ -54,3 +58,43 @@ def test_wrong_requests_are_explained(tmp_path):
         write_dataset("spine-xrey", tmp_path, cases=1)
     with pytest.raises(UsageError, match="at least one"):
         write_dataset("spine-xray", tmp_path, cases=0)
+
+
+LAYOUTS = {
+    "spine-xray": "pairs", "vertebrae-xray": "pairs", "tumour-mri": "nnunet", "prostate-mri": "decathlon",
+    "mitochondria-em": "pairs", "lobes-ct": "totalsegmentator", "hand-xray": "pairs", "liver-mri": "patients",
+}  # fmt: skip
+MODALITIES = {"xray": "xray", "mri": "mr", "em": "em", "ct": "ct"}
+
+
+def test_every_phantom_has_an_arrangement_of_its_own_kind():
+    assert set(LAYOUTS) == set(STYLES) == set(PHANTOMS)
+
+
+@pytest.mark.parametrize("name", sorted(PHANTOMS))
+def test_what_was_written_is_read_back_as_it_was_drawn(name, tmp_path):
+    """Grid, grey values, names and every voxel of every structure, through the layout a person would use."""
+    folder = write_dataset(name, tmp_path, cases=2, seed=4, held_out=1, patients_share=1.0)
+    dataset, drawn = open_dataset(folder / "scans"), PHANTOMS.load(name)(4, 1)
+    assert dataset.layout == LAYOUTS[name] and dataset.modality == MODALITIES[name.rpartition("-")[2]]
+    assert len(dataset.cases) == 2 and len({case.group for case in dataset.cases}) == 2
+    case = dataset.cases[1]
+    volume = load_image(dataset, case)
+    assert volume.geometry.aligned_with(drawn.geometry)
+    order = [drawn.channels.index(channel) for channel in dataset.channels] if drawn.channels else [0]
+    assert np.array_equal(volume.array(), drawn.image[order])
+    label = load_label(dataset, case, volume.geometry)
+    assert dataset.labels.exclusive == drawn.space.exclusive
+    names = [each.replace("-", "_") for each in drawn.space.names]
+    for index, structure in enumerate(dataset.labels.names):
+        known = names.index(structure) if structure in names else index  # files without names keep their order
+        assert np.array_equal(dataset.labels.mask(label, index), drawn.space.mask(drawn.label, known)), structure
+    assert (
+        len(open_images(folder / "held-out" / "images", dataset.channels, flat=dataset.modality == "xray").cases) == 1
+    )
+
+
+def test_objects_of_a_stack_lie_beside_it(tmp_path):
+    folder = write_dataset("mitochondria-em", tmp_path, cases=1, seed=4)
+    drawn = PHANTOMS.load("mitochondria-em")(4, 0)
+    assert np.array_equal(read(folder / "objects" / "s000.tif").array()[0], drawn.objects)

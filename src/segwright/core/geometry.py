@@ -45,7 +45,8 @@ class Geometry:
             raise GeometryError("A grid needs three positive lengths (z, y, x).", came=self.shape)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
             raise GeometryError("An affine must be 4 x 4 and finite.", came=affine.tolist(), cure="Repair the header.")
-        if abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        edges = np.linalg.norm(affine[:3, :3], axis=0)  # microscopes have edges of nanometres, so only angles count
+        if edges.min() < 1e-12 or abs(np.linalg.det(affine[:3, :3] / edges)) < 1e-9:
             raise GeometryError(
                 "The affine is singular: two axes are parallel or one has no length.",
                 came=affine.tolist(),

@@ -10,6 +10,12 @@ PHANTOMS = Registry(
     "segwright.phantoms",
     {
         "spine-xray": "segwright.phantoms.spine:spine_xray",
+        "vertebrae-xray": "segwright.phantoms.spine:vertebrae_xray",
         "tumour-mri": "segwright.phantoms.tumour:tumour_mri",
+        "prostate-mri": "segwright.phantoms.prostate:prostate_mri",
+        "mitochondria-em": "segwright.phantoms.mitochondria:mitochondria_em",
+        "lobes-ct": "segwright.phantoms.lobes:lobes_ct",
+        "hand-xray": "segwright.phantoms.hand:hand_xray",
+        "liver-mri": "segwright.phantoms.liver:liver_mri",
     },
 )

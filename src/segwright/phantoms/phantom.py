@@ -20,6 +20,8 @@ class Phantom:
         label: Canonical label `(P, z, y, x)`.
         geometry: The grid of both.
         space: Meaning of the label.
+        channels: Name of each channel where there are several.
+        objects: Numbers of single objects `(z, y, x)` where structures are made of many, else `None`.
 
     Example:
         >>> from segwright.phantoms import PHANTOMS
@@ -32,3 +34,5 @@ class Phantom:
     label: NDArray[Any]
     geometry: Geometry
     space: LabelSpace
+    channels: tuple[str, ...] = ()
+    objects: NDArray[Any] | None = None

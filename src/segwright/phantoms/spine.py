@@ -23,6 +23,10 @@ HEIGHT, WIDTH, LEVELS = 384, 192, 17
 
 SPACE = LabelSpace(structures=(Structure(name="vertebrae", values=(255,)),))
 
+#: The lowest six bodies, each a structure of its own.
+NAMED = ("T12", "L1", "L2", "L3", "L4", "L5")
+NAMED_SPACE = LabelSpace(structures=tuple(Structure(name=name, values=(i,)) for i, name in enumerate(NAMED, start=1)))
+
 
 @dataclass(frozen=True, slots=True)
 class Vertebra:
@@ -57,6 +61,21 @@ def spine_xray(seed: int, patient: int, view: int = 0) -> Phantom:
     Returns:
         A phantom of about 384 x 192 pixels, uint8, without known spacing; its one structure is `vertebrae`.
     """
+    image, level = _film(seed, patient, view)
+    geometry = Geometry.from_spacing((1, *image.shape))
+    return Phantom(image[None, None], (level > 0)[None, None].astype(np.int16), geometry, SPACE)
+
+
+def vertebrae_xray(seed: int, patient: int, view: int = 0) -> Phantom:
+    """The film of `spine_xray` with another reference: the lowest six bodies told apart, exclusive, `T12` to `L5`."""
+    image, level = _film(seed, patient, view)
+    named = np.clip(level - (LEVELS - len(NAMED)), 0, None)
+    geometry = Geometry.from_spacing((1, *image.shape))
+    return Phantom(image[None, None], named[None, None], geometry, NAMED_SPACE)
+
+
+def _film(seed: int, patient: int, view: int) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """Grey values `(y, x)`, and the level of each vertebral body from 1 at the top."""
     rng = derive(seed, "spine-xray", patient, "view", view)
     height, width = HEIGHT + int(rng.integers(-20, 21)), WIDTH + int(rng.integers(-12, 13))
     shift = (height - HEIGHT) / 2 + rng.normal(0, 5), (width - WIDTH) / 2 + rng.normal(0, 6)
@@ -64,18 +83,16 @@ def spine_xray(seed: int, patient: int, view: int = 0) -> Phantom:
     y, x = np.mgrid[:height, :width].astype(np.float64)
     anatomy = derive(seed, "spine-xray", patient, "surroundings")
     attenuation = draw_surroundings(anatomy, (y, x), [(v.y, v.x, v.half_width) for v in chain])
-    label = np.zeros((height, width), dtype=bool)
+    level = np.zeros((height, width), dtype=np.int16)
     texture = cloud(rng, (height, width), 3.0)
     density = anatomy.uniform(0.4, 0.95)
     for index, vertebra in enumerate(chain):
         local = _local(vertebra, y, x)
         distance = body_distance(vertebra, local)
         drawn = outlined(vertebra, rng)
-        label |= body_distance(drawn, _local(drawn, y, x)) > 0
+        level[body_distance(drawn, _local(drawn, y, x)) > 0] = index + 1
         attenuation += _bone(vertebra, local, distance, texture) * density * (0.8 + 0.3 * index / LEVELS)
-    image = expose(attenuation, rng)
-    geometry = Geometry.from_spacing((1, height, width))
-    return Phantom(image[None, None], label[None, None].astype(np.int16), geometry, SPACE)
+    return expose(attenuation, rng), level
 
 
 def spine_of(rng: np.random.Generator, *, shift: tuple[float, float] = (0.0, 0.0), zoom: float = 1.0) -> list[Vertebra]:

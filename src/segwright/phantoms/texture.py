@@ -58,3 +58,8 @@ def ellipsoid(grid: Sequence[Field], centre: Sequence[float], radii: Sequence[fl
 def warp(rng: np.random.Generator, grid: Sequence[Field], *, amount: float, sigma: Sequence[float]) -> list[Field]:
     """Coordinates bent by smooth noise of standard deviation `amount`, so that shapes drawn on them are irregular."""
     return [axis + amount * smooth_noise(rng, axis.shape, sigma) for axis in grid]
+
+
+def paint(signal: Field, distance: Field, level: Field | float, width: float = 2.0) -> None:
+    """Replace `signal` by `level` where `distance` is positive, with a soft edge of `width`, in place."""
+    signal += (level - signal) * soft(distance, width)

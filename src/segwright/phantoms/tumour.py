@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.spatial import KDTree
 
-from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.seed import derive
 from segwright.phantoms.phantom import Phantom
+from segwright.phantoms.scanner import axial_grid, magnitude
 from segwright.phantoms.texture import Field, cloud, ellipsoid, smooth_noise, soft, warp
 
 SHAPE = (24, 64, 64)
@@ -67,7 +66,7 @@ def tumour_mri(seed: int, patient: int, view: int = 0) -> Phantom:
         core = 1 - 0.2 * soft(distance - 0.45 * min(lesion.radii), 3)
         signal += lesion.contrast * core * soft(distance, 2.0) * soft(organ, 2.0)
         label[(distance > 0) & (organ > 0)] = 2
-    return Phantom(_scan(scan, signal)[None], label[None], _geometry(scan), SPACE)
+    return Phantom(_scan(scan, signal)[None], label[None], axial_grid(scan, SHAPE, SPACING), SPACE)
 
 
 def _trunk(rng: np.random.Generator, grid: Grid, bent: Grid) -> Field:
@@ -157,20 +156,7 @@ def _lesions(rng: np.random.Generator, organ: Field, grid: Grid) -> list[Lesion]
 
 def _scan(rng: np.random.Generator, signal: Field) -> NDArray[np.int16]:
     """What the scanner stores of the true signal: blurred, shaded, noisy, in its own arbitrary units."""
-    seen = ndimage.gaussian_filter(signal, (0.35, 0.45, 0.45))
     bias = np.exp(rng.uniform(0.08, 0.22) * smooth_noise(rng, SHAPE, (12, 22, 22)))
     sigma = rng.uniform(0.025, 0.05)
-    real = seen * bias + rng.normal(0, sigma, SHAPE)
-    magnitude = np.hypot(real, rng.normal(0, sigma, SHAPE))
-    return np.round(magnitude * rng.uniform(500, 1500)).astype(np.int16)
-
-
-def _geometry(rng: np.random.Generator) -> Geometry:
-    """Rows run from front to back and columns from the patient's right to left, the stack a little tilted."""
-    tilt = rng.normal(0, 0.05)
-    turn = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
-    axes = np.array([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
-    affine = np.eye(4)
-    affine[:3, :3] = turn @ axes * SPACING
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(SHAPE) - 1) / 2) + rng.normal(0, 15, 3)
-    return Geometry(SHAPE, affine)
+    noise = rng.normal(0, sigma, (2, *SHAPE))
+    return magnitude(signal, shading=bias, noise=noise, gain=rng.uniform(500, 1500))
