@@ -13,7 +13,7 @@ from PIL import Image
 
 from segwright.core.labels import LabelSpace
 from segwright.report.content import WorstCase
-from segwright.report.figures import picture, telling_slice
+from segwright.report.pictures import picture, telling_slice
 
 ONE = LabelSpace(structures=[{"name": "a", "values": [1]}])
 
@@ -62,7 +62,7 @@ def test_outline_lies_on_the_pixel_edges_of_the_mask():
     np.testing.assert_allclose(found.min(axis=0), (30, 10), atol=0.02)
     np.testing.assert_allclose(found.max(axis=0), (50, 20), atol=0.02)
     assert drawn.outlines[0].prediction == ""
-    assert drawn.caption == "slice 3 of 4"
+    assert drawn.caption == "slice 3 of 4" and drawn.views[0].title == "across z"
 
 
 def test_outline_at_the_border_and_holes_are_closed():
@@ -113,7 +113,7 @@ def test_large_image_is_cropped_around_the_structures_and_shrunk():
     item.prediction[0, 0, 705:765, 900:1000] = 1
     drawn = picture(item, ONE)
     assert not drawn.same and drawn.overview.frame is not None
-    assert max(pixels(drawn.overview.uri).shape) <= 560
+    assert max(pixels(drawn.overview.uri).shape) <= 640
     x, y, w, h = drawn.overview.frame
     scale = drawn.overview.width / 2000
     assert x < 900 * scale and x + w > 1000 * scale and y < 700 * scale and y + h > 765 * scale
@@ -143,3 +143,23 @@ def test_overlapping_structures_have_an_outline_each():
         ("a", True, "0.500"),
         ("b", True, "–"),
     ]
+
+
+def test_volumes_are_shown_along_all_three_axes_where_they_differ_most():
+    item = dataclasses.replace(case((20, 40, 60), (3.0, 1.0, 1.0)), orientation="SAR")
+    item.reference[0, 5:15, 10:30, 20:40] = 1
+    item.prediction[:] = item.reference
+    item.prediction[0, 12:15, 25:30, 20:24] = 0
+    drawn = picture(item, ONE)
+    assert [view.title for view in drawn.views] == ["axial", "coronal", "sagittal"]
+    assert [view.caption for view in drawn.views] == ["slice 13 of 20", "slice 26 of 40", "slice 21 of 60"]
+    coronal = drawn.views[1].panel
+    assert coronal.height / coronal.width == pytest.approx(20 * 3 / 60, rel=0.02)
+    assert coronal.letters == ("S", "L", "I", "R")
+    assert all(view.outlines[0].reference and view.outlines[0].prediction for view in drawn.views)
+
+
+def test_thin_stacks_and_single_planes_have_one_view():
+    assert len(picture(case((4, 40, 60)), ONE).views) == 1
+    assert len(picture(case((1, 40, 60)), ONE).views) == 1
+    assert len(picture(case((7, 400, 600), (0.1, 1.0, 1.0)), ONE).views) == 1

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segwright.api import planning
 from segwright.api.budget import Budget
 from segwright.api.events import Listen, silent, stage
+from segwright.api.explore import Explored, explore
 from segwright.api.lock import locked
 from segwright.api.prepared import prepare_cases
 from segwright.api.run import Run
@@ -20,6 +21,7 @@ from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
+from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.split import check_split, make_split
 
@@ -112,7 +114,8 @@ class Fit:
 
     def begin(self) -> None:
         """Inspect, plan, measure, prepare; leaves the documents of the run."""
-        inspection = planning.inspect(self.dataset, listen=self.listen)
+        explored = explore(self.dataset, listen=self.listen)
+        inspection = explored.inspection
         planning.refuse_errors(inspection, self.dataset.root)
         self._tell_findings(inspection)
         facts = fingerprint(self.dataset, inspection)
@@ -127,7 +130,7 @@ class Fit:
             timer=planning.step_timer(self.device) if self.recipe.width is None and not self.recipe.steps else None,
         )
         plan, measured = self._measure(draft)
-        self._keep_documents(inspection, facts, split)
+        self._keep_documents(explored, facts, split)
         self._prepare(plan)
         budget = Budget.of(self.recipe, self.started, self.device)
         plan = budget.allot(plan, len(wanted), measured, [len(split.folds[fold].validation) for fold in wanted])
@@ -234,12 +237,13 @@ class Fit:
         net = draft.net.model_copy(update={"norm": found.chosen.norm})
         return draft.model_copy(update={"train": train, "net": net, "why": why}), found
 
-    def _keep_documents(self, inspection: Inspection, facts: Fingerprint, split: Split) -> None:
+    def _keep_documents(self, explored: Explored, facts: Fingerprint, split: Split) -> None:
         folder = self.run.folder
         folder.mkdir(parents=True, exist_ok=True)
         self.recipe.save(folder / RECIPE_FILE)
         self.dataset.save(folder / Dataset.filename)
-        inspection.save(folder / Inspection.filename)
+        explored.inspection.save(folder / Inspection.filename)
+        explored.exploration.save(folder / Exploration.filename)
         facts.save(folder / Fingerprint.filename)
         split.save(folder / Split.filename)
 

@@ -12,6 +12,8 @@ from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
 from segwright.core.plan import Plan
 from segwright.core.report import Report
+from segwright.metrics.calibration import Calibration
+from segwright.planning.exploration import Exploration
 
 if TYPE_CHECKING:
     from segwright.prediction.model import Model
@@ -57,6 +59,12 @@ class Run:
         return Inspection.load(self.folder / Inspection.filename)
 
     @cached_property
+    def exploration(self) -> Exploration | None:
+        """The data in numbers; `None` in runs begun before it was kept."""
+        file = self.folder / Exploration.filename
+        return Exploration.load(file) if file.exists() else None
+
+    @cached_property
     def plan(self) -> Plan:
         """What was decided."""
         return Plan.load(self.folder / Plan.filename)
@@ -92,6 +100,11 @@ class Run:
     def model_folder(self) -> Path:
         """Where the deployable segmenter lies."""
         return self.folder / "model"
+
+    @property
+    def calibration_file(self) -> Path:
+        """Counts of out-of-fold scores against references."""
+        return self.folder / "report" / Calibration.filename
 
     @property
     def postprocess_file(self) -> Path:

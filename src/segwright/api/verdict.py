@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen, stage
+from segwright.api.events import Listen, stage, tracked
 from segwright.api.judged import JudgedCase
 from segwright.api.outoffold import predict_out_of_fold
-from segwright.api.receipt import describe_machine
+from segwright.api.page import calibrate, content, title_of
 from segwright.api.run import Run
 from segwright.core.errors import UsageError
 from segwright.core.report import Report
@@ -23,7 +22,7 @@ from segwright.io.load import load_image
 from segwright.metrics.table import score_case
 from segwright.postprocess.chain import Chain, apply_to_scores
 from segwright.postprocess.search import Postprocess, search
-from segwright.report.content import RunContent, WorstCase
+from segwright.report.content import WorstCase
 from segwright.report.html import write
 
 #: Worst cases drawn on the page.
@@ -53,9 +52,10 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
     report.save(run.report_file)
     weights = {fold: run.weights(fold) for fold in run.finished}
     chain = chosen.chain if chosen.chain != Chain() else None
-    name = _title(run)
+    name = title_of(run)
     write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, chain=chain, name=name)
-    write(_content(run, cases, report, chosen), run.page)
+    calibrate(run, cases)
+    write(content(run, report, chosen, _worst(cases, report, chosen.chain, listen)), run.page)
     return run
 
 
@@ -68,12 +68,6 @@ def dice(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], *, spacing
     """
     total = int(np.count_nonzero(reference)) + int(np.count_nonzero(prediction))
     return 2 * int(np.count_nonzero(reference & prediction)) / total if total else None
-
-
-def _title(run: Run) -> str:
-    """The folder's name; the one above it where it is just called `run`."""
-    folder = run.folder.resolve()
-    return folder.parent.name if folder.name == "run" else folder.name
 
 
 def _search(run: Run, cases: list[JudgedCase], listen: Listen) -> Postprocess:
@@ -104,37 +98,11 @@ def predicted(case: JudgedCase, chain: Chain) -> NDArray[Any]:
     return apply_to_scores(chain, case.scores(), case.run.plan.labels, geometry=case.geometry)
 
 
-def _content(run: Run, cases: list[JudgedCase], report: Report, chosen: Postprocess) -> RunContent:
-    return RunContent(
-        title=_title(run),
-        dataset=run.dataset,
-        inspection=run.inspection,
-        plan=run.plan,
-        split=run.split,
-        report=report,
-        log=run.log(),
-        postprocess=chosen if chosen.candidates else None,
-        worst=_worst(cases, report, chosen.chain),
-        commands={
-            "Segment new scans": f"segwright predict {run.model_folder} -i new/ -o out/",
-            "Score them against references": "segwright evaluate reference/ out/ -o report.json",
-            "Continue or add folds": f"segwright fit {run.dataset.root} -o {run.folder} --resume",
-        },
-        receipt={
-            "command": " ".join(sys.argv[:1] and ["segwright", *sys.argv[1:]]),
-            "plan": run.plan.content_hash(),
-            "data": run.dataset.content_hash(),
-            "seed": run.plan.seed,
-            "machine": describe_machine(),
-        },
-    )
-
-
-def _worst(cases: list[JudgedCase], report: Report, chain: Chain) -> list[WorstCase]:
-    """The cases with the lowest mean Dice; those it is undefined for come first."""
+def _worst(cases: list[JudgedCase], report: Report, chain: Chain, listen: Listen) -> Iterator[WorstCase]:
+    """The cases with the lowest mean Dice, one in memory at a time; those it is undefined for come first."""
     means = {row.case: row.value for row in report.scores if row.structure == MEAN and row.metric == "dice"}
     order = sorted(cases, key=lambda case: -1.0 if means.get(case.case) is None else means[case.case] or 0.0)
-    return [drawn_case(case, chain) for case in order[:WORST]]
+    return (drawn_case(case, chain) for case in tracked(order[:WORST], listen, "report"))
 
 
 def final_chain(run: Run) -> Chain:

@@ -13,8 +13,8 @@ from segwright.core.labels import LabelSpace
 from segwright.core.report import Aggregate, Report, Score
 from segwright.report import plots, tables
 from segwright.report.content import WorstCase
-from segwright.report.figures import Picture, picture
 from segwright.report.html import template, write_text
+from segwright.report.pictures import Picture, picture
 from segwright.report.wording import MISSING, byte_size, colour, column, duration, interval, number, signed
 
 

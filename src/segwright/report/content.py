@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from segwright.core.case import Dataset, Split
 from segwright.core.finding import Inspection
 from segwright.core.plan import Plan
 from segwright.core.report import Report
+from segwright.metrics.calibration import Calibration
+from segwright.planning.exploration import Exploration
+from segwright.planning.explore import Thumb
 from segwright.postprocess.search import Postprocess
 
 
@@ -52,9 +55,11 @@ class RunContent:
         report: Out-of-fold scores.
         comparison: Rows of a comparison with other runs; the keys of the first are the column headings.
         postprocess: What the search on out-of-fold predictions chose and tried; `None` if there was none.
-        worst: Cases to draw, worst first.
+        worst: Cases to draw, worst first; taken one by one, so that a generator keeps one in memory.
         commands: What to type next: a sentence, and the command.
         receipt: Versions, hashes, seed, hardware, command, and `durations` in seconds; may nest one level.
+        calibration: Whether out-of-fold scores mean what they say; `None` where they were not kept.
+        exploration: The data in numbers; `None` in runs that did not keep it.
     """
 
     title: str
@@ -66,6 +71,27 @@ class RunContent:
     log: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     comparison: Sequence[Mapping[str, Any]] = ()
     postprocess: Postprocess | None = None
-    worst: Sequence[WorstCase] = ()
+    worst: Iterable[WorstCase] = ()
     commands: Mapping[str, str] = field(default_factory=dict)
+    receipt: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    exploration: Exploration | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ExplorationContent:
+    """Everything on the page of a dataset that nothing was trained on yet.
+
+    Attributes:
+        title: Heading, e.g. the name of the folder.
+        dataset, inspection, exploration: What was read, what is wrong with it, and the numbers.
+        thumbs: A small picture a case, as far as kept.
+        receipt: Versions, command; may nest one level.
+    """
+
+    title: str
+    dataset: Dataset
+    inspection: Inspection
+    exploration: Exploration
+    thumbs: Mapping[str, Thumb] = field(default_factory=dict)
     receipt: Mapping[str, Any] = field(default_factory=dict)

@@ -15,7 +15,10 @@ from segwright.core.plan import NetSpec
 from segwright.core.report import Report
 from segwright.report import plots, tables
 from segwright.report.content import RunContent
-from segwright.report.figures import picture
+from segwright.report.explored import explored_page
+from segwright.report.gaps import gaps
+from segwright.report.pictures import drawn
+from segwright.report.reliability import reliability
 from segwright.report.wording import (
     MISSING,
     Column,
@@ -84,6 +87,7 @@ def score_context(report: Report, columns: Sequence[Column], colours: Mapping[st
         "cases": tables.case_table(report, columns),
         "strips_first": first,
         "strips_more": [plot for plot in drawn if plot not in first],
+        "gaps": gaps(report),
     }
 
 
@@ -111,7 +115,12 @@ def _context(content: RunContent) -> dict[str, Any]:
         "title": content.title,
         "headline": headline(content.report, columns),
         "tiles": _tiles(content),
-        "worst": [(item, picture(item, labels)) for item in content.worst],
+        "worst": [drawn(item, labels) for item in content.worst],
+        "structure_count": len(labels.structures),
+        "compared": True,
+        "case_count": 0,
+        "explored": None if content.exploration is None else explored_page(content.exploration),
+        "reliability": reliability(content.calibration, colours),
         "comparison": list(content.comparison),
         "curves": plots.curve_plots(content.log),
         "dataset": content.dataset,

@@ -138,7 +138,7 @@ def _strip(
     near = (float(inner.min()), float(inner.max()))
     chosen = [item for item in cases if not thinned or not near[0] <= item[1] <= near[1]]
     dots = [
-        Dot(place(value), _jitter(index), f"{case}: {shown.label} {number(value, shown.digits)} {shown.unit}".strip())
+        Dot(place(value), jitter(index), f"{case}: {shown.label} {number(value, shown.digits)} {shown.unit}".strip())
         for index, (case, value) in enumerate(chosen)
     ]
     box = (place(float(q1)), place(float(median)), place(float(q3)))
@@ -146,7 +146,7 @@ def _strip(
     return Strip(name, dots, box, (place(near[0]), place(near[1])), at, bounds, text)
 
 
-def _jitter(index: int) -> float:
+def jitter(index: int) -> float:
     """A fixed offset in pixels that spreads neighbours (golden ratio sequence)."""
     return round((index * 0.618034 % 1 - 0.5) * 18, 1)
 
@@ -164,7 +164,7 @@ class Line:
 
 @dataclass(frozen=True)
 class CurvePlot:
-    """One panel of learning curves."""
+    """One panel of learning curves; `frame` is the values at left, right, bottom and top, `unit` that of x."""
 
     title: str
     x_label: str
@@ -173,6 +173,8 @@ class CurvePlot:
     y_ticks: list[Tick]
     lines: list[Line]
     marks: list[Dot] = field(default_factory=list)
+    frame: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0)
+    unit: str = ""
 
 
 Series = list[tuple[str, int, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]]
@@ -258,9 +260,9 @@ def _curve(
     ]
     x_ticks = [Tick(100 * t / x_high, f"{t:g}") for t in nice_ticks(x_low, x_high, 4) if t <= x_high]
     shown = [Tick(round(100 - 100 * (t - frame[2]) / (frame[3] - frame[2]), 2), f"{t:g}") for t in y_ticks]
-    return CurvePlot(
-        title, x_label, y_label, x_ticks, shown, lines, [Dot(round(100 * x / x_high, 2), 0, text) for x, text in marks]
-    )
+    places = [Dot(round(100 * x / x_high, 2), 0, text) for x, text in marks]
+    unit = "minutes" if x_key == "elapsed" else "steps"
+    return CurvePlot(title, x_label, y_label, x_ticks, shown, lines, places, frame, unit)
 
 
 def _running_mean(values: Any, share: float = 0.02) -> Any:

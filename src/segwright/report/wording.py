@@ -143,6 +143,20 @@ def short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else plain(value)
 
 
+def percent(share: float | None, digits: int = 2) -> str:
+    """A share with that many significant digits.
+
+    Example:
+        >>> percent(0.1234), percent(0.00012), percent(1.0), percent(None)
+        ('12 %', '0.012 %', '100 %', '–')
+    """
+    if share is None or math.isnan(share):
+        return MISSING
+    value = 100 * share
+    places = 0 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value) * (1 + 1e-9))))
+    return f"{value:.{min(places, 4)}f} %"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 

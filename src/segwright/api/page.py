@@ -1,0 +1,91 @@
+"""Gathers what the page of a run shows: its documents, its calibration, its receipt, and what to type next."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from segwright.api.judged import JudgedCase
+from segwright.api.receipt import describe_machine
+from segwright.api.run import Run
+from segwright.core.report import Report
+from segwright.metrics.calibration import Calibration, ScoredVoxels, calibration
+from segwright.postprocess.search import Postprocess
+from segwright.report.content import RunContent, WorstCase
+
+
+def calibrate(run: Run, cases: Sequence[JudgedCase]) -> Calibration:
+    """Count out-of-fold scores against references, one case at a time, and keep the counts beside the report."""
+    voxels = (ScoredVoxels(case.case, case.scores(), case.reference()) for case in cases)
+    found = calibration(voxels, run.plan.labels)
+    found.save(run.calibration_file)
+    return found
+
+
+def content(run: Run, report: Report, chosen: Postprocess, worst: Iterable[WorstCase]) -> RunContent:
+    """Everything the page of a run shows; `worst` may be a generator."""
+    return RunContent(
+        title=title_of(run),
+        dataset=run.dataset,
+        inspection=run.inspection,
+        plan=run.plan,
+        split=run.split,
+        report=report,
+        log=run.log(),
+        postprocess=chosen if chosen.candidates else None,
+        worst=worst,
+        commands=_commands(run),
+        receipt=_receipt(run),
+        calibration=Calibration.load(run.calibration_file) if run.calibration_file.exists() else None,
+        exploration=run.exploration,
+    )
+
+
+def title_of(run: Run) -> str:
+    """The folder's name; the one above it where it is just called `run`."""
+    folder = run.folder.resolve()
+    return folder.parent.name if folder.name == "run" else folder.name
+
+
+def _commands(run: Run) -> dict[str, str]:
+    """Sentences and the commands that do what they say; paths with blanks are quoted."""
+    folder, data, model = (shlex.quote(str(path)) for path in (run.folder, run.dataset.root, run.model_folder))
+    recipe = shlex.quote(str(run.folder / "recipe.yaml"))
+    again = shlex.quote(str(run.folder) + "-again")
+    return {
+        "Segment new scans": f"segwright predict {model} -i new/ -o out/",
+        "Score them against references": "segwright evaluate reference/ out/ -o report.html",
+        "Continue or add folds": f"segwright fit {data} -o {folder} --resume",
+        "Reproduce this run": f"segwright fit {data} -r {recipe} -o {again}",
+    }
+
+
+def _receipt(run: Run) -> dict[str, Any]:
+    files = {f"weights of fold {fold}": file_hash(run.weights(fold)) for fold in run.finished}
+    return {
+        "command": _typed(),
+        "seed": run.plan.seed,
+        "fingerprints": {
+            "plan": run.plan.content_hash(),
+            "data": run.dataset.content_hash(),
+            "folds": run.split.content_hash(),
+            **files,
+        },
+        "machine": describe_machine(),
+    }
+
+
+def _typed() -> str:
+    """The command that led here; calls from Python have none."""
+    from_shell = Path(sys.argv[0]).stem in {"segwright", "__main__"}
+    return shlex.join(["segwright", *sys.argv[1:]]) if from_shell else "called from Python"
+
+
+def file_hash(path: Path) -> str:
+    """The first twelve hexadecimal digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
