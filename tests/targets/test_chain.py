@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.recipe import PartChoice
 from segwright.losses import bind_loss
-from segwright.losses.combine import dice_bce, dice_ce
+from segwright.losses.combine import dice_bce
 from segwright.targets import build_target
 
 
@@ -35,8 +36,6 @@ def test_cores_lie_deep_inside_and_never_touch():
     target, weight = build_target("chain", space()).encode(torch.from_numpy(label[None]))
     core = target[0, 0, 0].numpy()
     assert weight is None
-    from scipy import ndimage
-
     numbered, count = ndimage.label(core)
     assert count == 4, "one core a structure, though the structures touch"
     for index in range(4):
@@ -108,7 +107,18 @@ def test_the_loss_is_the_sum_of_its_parts():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 6, 1, 40, 20, generator=generator)
     target, _ = build_target("chain", space()).encode(torch.from_numpy(np.stack([column()[..., :40, :20]] * 2)))
-    loss = bind_loss(PartChoice(name="chain", params={"batch": True, "core_weight": 0.25}))
-    names = dice_ce(logits[:, 1:], target[:, 1:], batch=True)
+    loss = bind_loss(PartChoice(name="chain", params={"batch": True, "core_weight": 0.25, "name_weight": 2.0}))
+    body = dice_bce(-logits[:, 1:2], 1 - target[:, 1:2], batch=True)
     cores = dice_bce(logits[:, :1], target[:, :1], batch=True)
-    assert loss(logits, target).item() == pytest.approx((names + 0.25 * cores).item())
+    inside = target[:, 1, 0] == 0
+    truth = target[:, 2:, 0].argmax(1)[inside]
+    names = torch.nn.functional.cross_entropy(logits[:, 2:, 0].movedim(1, -1)[inside], truth)
+    assert loss(logits, target).item() == pytest.approx((body + 0.25 * cores + 2 * names).item(), rel=1e-5)
+
+
+def test_scores_add_up_and_the_loss_falls_to_nothing():
+    target, _ = build_target("chain", space()).encode(torch.from_numpy(column()[None]))
+    row = build_target("chain", space())
+    scores = row.activate(torch.randn(1, 6, 1, 5, 5, generator=torch.Generator().manual_seed(1)))
+    assert torch.allclose(scores[:, 1:].sum(1), torch.ones(()))
+    assert bind_loss(PartChoice(name="chain"))(30 * target - 15, target).item() < 1e-3

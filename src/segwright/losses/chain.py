@@ -1,30 +1,41 @@
-"""Loss of rows of look-alikes: which structure (softmax) and where each one's core lies (sigmoid), of one output."""
+"""Loss of rows of look-alikes: whether a voxel is any of them, which one, and where each one's core lies."""
 
 from __future__ import annotations
 
 from torch import Tensor
+from torch.nn import functional as F
 
-from segwright.losses.combine import dice_bce, dice_ce
+from segwright.losses.combine import dice_bce
+from segwright.losses.precision import in_float32, quiet, voxel_mean
 
 
+@in_float32
 def chain(
     logits: Tensor,
     target: Tensor,
     *,
     weight: Tensor | None = None,
     core_weight: float = 0.5,
+    name_weight: float = 1.0,
     batch: bool = False,
-    smooth: float = 1e-5,
 ) -> Tensor:
-    """`dice_ce` over background and structures plus `dice_bce` over their cores, for the target `chain`.
+    """For the target `chain`: Dice and cross-entropy of the body, cross-entropy of names inside it, and of cores.
+
+    Body and name are learnt apart, because outlines are seen at once and names only from afar: a voxel that is surely
+    bone and not yet surely the fourth lumbar vertebra still counts as bone.
 
     Args:
-        logits: `(B, K + 2, ...)`: core, background, structures.
+        logits: `(B, K + 2, ...)`: core (sigmoid), background (sigmoid), structures (softmax among themselves).
         target: Of the same shape.
         weight: `(B, 1, ...)`, 0 where ignored.
         core_weight: Factor of the core's loss.
+        name_weight: Factor of the names' loss.
         batch: Sum Dice over the batch before the ratio.
-        smooth: See `dice`.
     """
-    names = dice_ce(logits[:, 1:], target[:, 1:], weight=weight, batch=batch, smooth=smooth)
-    return names + core_weight * dice_bce(logits[:, :1], target[:, :1], weight=weight, batch=batch, smooth=smooth)
+    body = dice_bce(-logits[:, 1:2], 1 - target[:, 1:2], weight=weight, batch=batch)
+    core = dice_bce(logits[:, :1], target[:, :1], weight=weight, batch=batch)
+    inside = target[:, 2:].sum(dim=1, keepdim=True)
+    inside = inside if weight is None else inside * weight
+    names = F.log_softmax(quiet(logits[:, 2:], inside), dim=1)
+    named = voxel_mean(-(target[:, 2:] * names).sum(dim=1, keepdim=True), inside)
+    return body + core_weight * core + name_weight * named

@@ -23,9 +23,10 @@ CORE_DEPTH = 0.5
 class ChainTarget:
     """Codec of exclusive or overlapping labels of an ordered row; see `targets.protocol.Target`.
 
-    Channels: the core of every structure (sigmoid), then background and structures (softmax). Voxels of several
-    structures count for all of them in parts. `settle` gives each instance of a whole scan one label, with labels
-    that rise along the row (Viterbi), as look-alikes cannot be told apart voxel by voxel.
+    Channels: the core of every structure (sigmoid), background (sigmoid), and structures (softmax among themselves;
+    their scores are shares of what is not background). Voxels of several structures count for all of them in parts.
+    `settle` gives each instance of a whole scan one label, with labels that rise along the row (Viterbi), as
+    look-alikes cannot be told apart voxel by voxel.
 
     Args:
         space: Structures in their order along the row.
@@ -74,8 +75,9 @@ class ChainTarget:
         return torch.from_numpy(found).to(masks.device)
 
     def activate(self, logits: Tensor) -> Tensor:
-        """Sigmoid of the core, softmax of the rest, `(B, K + 2, ...)` in float32."""
-        return torch.cat([logits[:, :1].float().sigmoid(), logits[:, 1:].float().softmax(dim=1)], dim=1)
+        """Scores `(B, K + 2, ...)` in float32: of cores, and of background and structures, which add up to 1."""
+        alone = logits[:, :2].float().sigmoid()
+        return torch.cat([alone, (1 - alone[:, 1:]) * logits[:, 2:].float().softmax(dim=1)], dim=1)
 
     def structure_scores(self, scores: Scores) -> Scores:
         """All channels but core and background, `(K, ...)`; a view."""
