@@ -30,10 +30,13 @@ VERBS = (
     "nets",
     "doctor",
     "demo",
+    "view",
+    "restore-sections",
 )
 
 for _verb in VERBS:
-    app.command(name=_verb)(getattr(import_module(f"segwright.cli.{_verb}"), _verb))
+    _name = _verb.replace("-", "_")
+    app.command(name=_verb)(getattr(import_module(f"segwright.cli.{_name}"), _name))
 
 
 @app.callback(invoke_without_command=True)
