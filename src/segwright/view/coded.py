@@ -1,0 +1,138 @@
+"""Labels as one plane of small codes and a table of what each code means, so that a page can switch structures itself.
+
+A code stands for the set of structures a voxel belongs to. However many structures overlap, one slice is one plane
+of codes, packed as runs; the page decides which structures of each set are seen, and in which colour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.labels import IGNORE, LabelSpace
+
+#: Structures a code stands for, by index; `IGNORE` for voxels that count nowhere.
+Members = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Codes `(z, y, x)` and the set of structures of each; code 0 is background.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind="overlapping")
+        >>> both = code_labels(np.array([[[[1, 1, 0]]], [[[0, 1, 0]]]], np.int8), space)
+        >>> both.codes.tolist(), both.members
+        ([[[1, 2, 0]]], ((), (0,), (0, 1)))
+    """
+
+    codes: NDArray[Any]
+    members: tuple[Members, ...]
+    _kept: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes."""
+        return int(self.codes.nbytes)
+
+    def counts(self) -> NDArray[np.int64]:
+        """Voxels of each code."""
+        if "counts" not in self._kept:
+            self._kept["counts"] = np.bincount(self.codes.reshape(-1), minlength=len(self.members))
+        counted: NDArray[np.int64] = self._kept["counts"]
+        return counted
+
+    def mask(self, structure: int) -> NDArray[np.bool_]:
+        """Voxels `(z, y, x)` of a structure."""
+        table = np.array([structure in members for members in self.members])
+        inside: NDArray[np.bool_] = table[self.codes]
+        return inside
+
+
+def code_labels(labels: NDArray[Any], space: LabelSpace) -> Coded:
+    """Codes of a canonical label array `(P, z, y, x)`."""
+    return _of_values(labels[0]) if space.exclusive else _of_planes(labels)
+
+
+def _of_values(values: NDArray[Any]) -> Coded:
+    low, top = int(values.min(initial=0)), int(values.max(initial=0))
+    members: list[Members] = [(), *((i,) for i in range(top))]
+    if low == IGNORE:
+        members.append((IGNORE,))
+        values = np.where(values == IGNORE, top + 1, values)
+    return Coded(values.astype(_kind(len(members))), tuple(members))
+
+
+def _of_planes(planes: NDArray[Any]) -> Coded:
+    """Structure after structure is added; only voxels inside it are touched, so cost follows the masks' area."""
+    codes = np.zeros(math.prod(planes.shape[1:]), np.uint32)
+    table: dict[Members, int] = {(): 0}
+    members: list[Members] = [()]
+    for structure, plane in enumerate(planes):
+        flat = plane.reshape(-1)
+        for inside, mark in ((flat == 1, structure), (flat == IGNORE, IGNORE)):
+            where = np.flatnonzero(inside)
+            if where.size:
+                codes[where] = _joined(codes[where], mark, table, members)
+    return Coded(codes.reshape(planes.shape[1:]).astype(_kind(len(members))), tuple(members))
+
+
+def _joined(before: NDArray[Any], mark: int, table: dict[Members, int], members: list[Members]) -> NDArray[Any]:
+    """Codes of voxels that get one structure more."""
+    lookup = np.zeros(len(members), np.uint32)
+    for code in np.flatnonzero(np.bincount(before, minlength=len(members))):
+        grown = members[code] if mark in members[code] else (*members[code], mark)
+        if grown not in table:
+            table[grown] = len(members)
+            members.append(grown)
+        lookup[code] = table[grown]
+    return lookup[before]
+
+
+def _kind(count: int) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if count <= 1 << 8 else np.uint16 if count <= 1 << 16 else np.uint32)
+
+
+def pack_runs(plane: NDArray[Any]) -> bytes:
+    """A plane as runs in row order: pairs of little-endian uint32, value and length.
+
+    Example:
+        >>> np.frombuffer(pack_runs(np.array([[0, 0], [5, 5]])), "<u4").tolist()
+        [0, 2, 5, 2]
+    """
+    flat = np.ascontiguousarray(plane).reshape(-1)
+    if not flat.size:
+        return b""
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    lengths = np.diff(np.append(starts, flat.size))
+    return np.stack([flat[starts].astype("<u4"), lengths.astype("<u4")], axis=1).tobytes()
+
+
+def places(coded: Coded, structures: int) -> list[dict[str, Any] | None]:
+    """For each structure its voxels, its box, and in each axis the index of its largest section; `None` if absent."""
+    return [_place(coded, structure) for structure in range(structures)]
+
+
+def _place(coded: Coded, structure: int) -> dict[str, Any] | None:
+    codes = [code for code, members in enumerate(coded.members) if structure in members and coded.counts()[code]]
+    if not codes:
+        return None
+    inside = coded.mask(structure)
+    sums = [inside.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+    box = [[int(np.flatnonzero(line)[0]), int(np.flatnonzero(line)[-1]) + 1] for line in sums]
+    return {"voxels": int(sums[0].sum()), "box": box, "at": [int(line.argmax()) for line in sums]}
+
+
+def overlaps(coded: Coded) -> Iterator[tuple[int, int, int]]:
+    """`(structure, structure, voxels)` of each pair that shares voxels."""
+    for members, count in zip(coded.members, coded.counts(), strict=True):
+        real = sorted(m for m in members if m != IGNORE)
+        for i, first in enumerate(real):
+            for second in real[i + 1 :]:
+                if count:
+                    yield first, second, int(count)

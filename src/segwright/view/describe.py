@@ -1,0 +1,213 @@
+"""What the page is told in JSON: the state of everything open, one case, scores, runs and measured facts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import segwright
+from segwright.core.case import Case
+from segwright.core.errors import SegwrightError
+from segwright.core.finding import Finding
+from segwright.core.labels import LabelSpace
+from segwright.core.report import Report, Score
+from segwright.evaluation.aggregate import MEAN
+from segwright.evaluation.compare import compare
+from segwright.report.wording import column
+from segwright.view.coded import places
+from segwright.view.desk import REFERENCE, Desk
+from segwright.view.directions import views
+from segwright.view.progress import curves
+from segwright.view.results import why
+from segwright.view.scan import AT_ONCE_BYTES
+
+#: Windows of CT in Hounsfield units, by what they show: low and high.
+CT_WINDOWS = (
+    ("Soft tissue", -160, 240), ("Lung", -1350, 150), ("Bone", -450, 1050),
+    ("Brain", 0, 80), ("Liver", -45, 105), ("Mediastinum", -125, 225),
+)  # fmt: skip
+
+
+def state(desk: Desk) -> dict[str, Any]:
+    """Everything the case list needs; scores as far as they are known."""
+    subject, folds = desk.subject, desk.subject.folds()
+    findings = findings_of(desk)
+    return {
+        "version": segwright.__version__,
+        "title": subject.title,
+        "kind": subject.kind,
+        "notes": subject.notes,
+        "channels": list(desk.dataset.channels),
+        "modality": desk.dataset.modality,
+        "exclusive": desk.space.exclusive,
+        "structures": [{"name": s.name, "colour": colours(desk.space)[i]} for i, s in enumerate(desk.space.structures)],
+        "regions": list(desk.space.regions),
+        "cases": [_row(desk, i, case, folds, findings) for i, case in enumerate(desk.cases)],
+        "results": [result(desk, number) for number in list(desk.results)],
+        "runs": [{"run": i, "name": run.folder.resolve().name} for i, run in enumerate(desk.runs)],
+    }
+
+
+def colours(space: LabelSpace) -> list[str]:
+    """A colour for each structure: its own, the palette's, and beyond that lighter and darker turns of the palette."""
+    return [s.colour if s.colour else _varied(space.colour(i), i // 12) for i, s in enumerate(space.structures)]
+
+
+def _varied(colour: str, turn: int) -> str:
+    """The palette's colour again, lighter in odd turns and darker in even ones, so that 12, 24, 36 stay apart."""
+    if turn == 0:
+        return colour
+    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    share = min(0.75, 0.45 * ((turn + 1) // 2))
+    goal = 255 if turn % 2 else 0
+    mixed = [round(part + (goal - part) * share) for part in rgb]
+    return "#" + "".join(f"{part:02X}" for part in mixed)
+
+
+def _row(
+    desk: Desk, index: int, case: Case, folds: dict[str, int], findings: dict[str, list[Finding]]
+) -> dict[str, Any]:
+    found = findings.get(case.id, [])
+    return {
+        "index": index,
+        "id": case.id,
+        "group": case.group,
+        "fold": folds.get(case.id),
+        "labelled": bool(case.label),
+        "findings": [{"level": f.level, "what": f.what} for f in found],
+    }
+
+
+def findings_of(desk: Desk) -> dict[str, list[Finding]]:
+    """Warnings and errors by case."""
+    inspection = desk.explored.inspection if desk.explored else desk.subject.inspection
+    found: dict[str, list[Finding]] = {}
+    for finding in inspection.findings if inspection else ():
+        if finding.level != "note":
+            found.setdefault(finding.where, []).append(finding)
+    return found
+
+
+def result(desk: Desk, number: int) -> dict[str, Any]:
+    """A result and how far its scoring is."""
+    item, scored = desk.results[number], desk.scores[number]
+    return {
+        "number": number,
+        "name": item.name,
+        "kind": item.kind,
+        "cases": list(item.cases()),
+        "notes": item.notes,
+        "scored": len(scored.rows),
+        "total": scored.total,
+        "error": scored.error,
+        "done": scored.done,
+    }
+
+
+def scores(desk: Desk, number: int) -> dict[str, Any]:
+    """Scores of a result as `{case: {structure: {metric: value}}}`, and its aggregates once all are there."""
+    scored = desk.scores[number]
+    listed = list(scored.rows.items())
+    metrics = dict.fromkeys(row.metric for _, rows in listed for row in rows)
+    return {
+        **result(desk, number),
+        "metrics": [asdict(column(name)) for name in metrics],
+        "mean": MEAN,
+        "rows": {case: _nested(rows) for case, rows in listed},
+        "failed": {case: rows[0].note for case, rows in listed if rows and rows[0].note.startswith("error")},
+        "aggregates": [row.model_dump() for row in scored.report.aggregates] if scored.report else [],
+        "rules": list(scored.report.notes) if scored.report else [],
+    }
+
+
+def _nested(rows: tuple[Score, ...]) -> dict[str, dict[str, float | None]]:
+    found: dict[str, dict[str, float | None]] = {}
+    for row in rows:
+        value = None if row.value is None else round(row.value, 5)
+        found.setdefault(row.structure, {})[row.metric] = value
+    return found
+
+
+def case(desk: Desk, index: int) -> dict[str, Any]:
+    """One case: its grid, how its slices hang, what windows suit it, and which labels it has."""
+    scan = desk.scan(index)
+    volume = scan.volume
+    geometry = volume.geometry
+    told = [str(text) for key in ("warnings", "adapted") for text in volume.header.get(key, ())]
+    return {
+        "index": index,
+        "id": desk.cases[index].id,
+        "shape": list(geometry.shape),
+        "spacing": list(geometry.spacing),
+        "orientation": geometry.orientation if views(volume)[0]["letters"] else "",
+        "affine": geometry.affine.tolist(),
+        "volume": geometry.voxel_volume,
+        "type": str(volume.dtype),
+        "format": volume.header.get("format", ""),
+        "channels": list(volume.channels) or [f"channel {i + 1}" for i in range(volume.data.shape[0])],
+        "views": views(volume),
+        "ranges": scan.percentiles,
+        "windows": _windows(desk, scan.percentiles[0]),
+        "warnings": told,
+        "sources": desk.sources(index),
+        "large": desk.large(index),
+        "instant": scan.nbytes <= AT_ONCE_BYTES,
+    }
+
+
+def _windows(desk: Desk, levels: list[float]) -> list[dict[str, Any]]:
+    """Presets by name; those of CT where values can be Hounsfield units."""
+    hounsfield = desk.dataset.modality == "ct" or (levels[0] <= -900 and levels[-1] > 200 and levels[-1] < 35_000)
+    return [{"name": name, "low": low, "high": high} for name, low, high in CT_WINDOWS] if hounsfield else []
+
+
+def extents(desk: Desk, index: int, source: int) -> dict[str, Any]:
+    """Where each structure of a case lies."""
+    coded = desk.codes(index, source)
+    return {"structures": places(coded, len(desk.space.structures))}
+
+
+def runs(desk: Desk) -> list[dict[str, Any]]:
+    """Every run with its curves."""
+    return [{"run": i, "name": run.folder.resolve().name, **_curves(run)} for i, run in enumerate(desk.runs)]
+
+
+def _curves(run: Any) -> dict[str, Any]:
+    try:
+        return {**curves(run), "error": ""}
+    except (SegwrightError, OSError, ValueError) as error:
+        return {"folds": [], "finished": False, "running": False, "planned": 0, "error": why(error)}
+
+
+def comparison(desk: Desk, first: int, second: int) -> dict[str, Any]:
+    """Paired differences of two results that are scored."""
+    reports: list[Report] = []
+    for number in (first, second):
+        report = desk.scores[number].report
+        if report is None:
+            return {"rows": [], "notes": ["Scores are still being computed."]}
+        reports.append(report)
+    found = compare(*reports)
+    return {"rows": [row.model_dump() for row in found.rows], "notes": list(found.notes)}
+
+
+def data(desk: Desk) -> dict[str, Any]:
+    """The dataset in numbers, or how far measuring it is."""
+    if desk.explored is None:
+        desk.explore()
+        return {"ready": False, **desk.exploring}
+    found = desk.explored
+    return {
+        "ready": True,
+        "exploration": found.exploration.model_dump(mode="json"),
+        "findings": [finding.model_dump() for finding in found.inspection.findings],
+        "groups": {case.id: case.group for case in desk.cases},
+        "folds": desk.subject.folds(),
+        "group_rule": desk.dataset.group_rule,
+        "notes": [*desk.subject.notes],
+    }
+
+
+def named_source(desk: Desk, source: int) -> str:
+    """The labels, or the name of a result."""
+    return "labels" if source == REFERENCE else desk.results[source].name

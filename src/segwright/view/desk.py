@@ -1,0 +1,206 @@
+"""All that a viewer has at hand: the subject, its scans and labels as codes, results and their scores."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.api.explore import Explored, explore
+from segwright.core.case import Case, LabelSource
+from segwright.core.errors import LabelError, SegwrightError, UsageError
+from segwright.core.labels import LabelSpace
+from segwright.evaluation.score import Judge, LabelPair
+from segwright.io.load import load_label, open_source
+from segwright.io.masks import binary, one_plane
+from segwright.view.coded import Coded, code_labels
+from segwright.view.objects import Objects, find_objects
+from segwright.view.pool import Pool
+from segwright.view.results import Result, open_result, why
+from segwright.view.scan import WHOLE_BYTES, Scan
+from segwright.view.scoring import Scored, Scorer
+from segwright.view.subject import Subject
+
+#: Bytes of decoded voxels that are kept.
+POOL_BYTES = 640_000_000
+#: Scans of more voxels than this have their labels read slice by slice.
+WHOLE_LABEL_VOXELS = WHOLE_BYTES // 2
+#: Source number of the labels; results follow from 1.
+REFERENCE = 0
+
+
+class Desk:
+    """What routes ask; safe for several threads.
+
+    Args:
+        subject: What was opened.
+        results: Paths given with `--result`.
+        pool_bytes: Ceiling for decoded voxels.
+    """
+
+    def __init__(self, subject: Subject, results: Sequence[str | Path] = (), *, pool_bytes: int = POOL_BYTES) -> None:
+        self.subject = subject
+        self.dataset = subject.dataset
+        self.space: LabelSpace = subject.dataset.labels
+        self.pool = Pool(pool_bytes)
+        self.scorer = Scorer(Judge(self.space), self.pair)
+        self.results: dict[int, Result] = {}
+        self.scores: dict[int, Scored] = {}
+        self.explored: Explored | None = None
+        self.exploring: dict[str, Any] = {}
+        self._lock = threading.Lock()
+        self._next = 1
+        self.scan = lru_cache(maxsize=4096)(self._scan)
+        self.runs = list(subject.runs)
+        for path in [*results, *subject.extra]:
+            self.add(open_result(path, self.dataset))
+        for run in subject.runs:
+            self.add(open_result(run.folder, self.dataset, name="prediction"))
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """All cases, in the dataset's order."""
+        return self.dataset.cases
+
+    def _scan(self, index: int) -> Scan:
+        return Scan(self.dataset, self.cases[index], self.pool)
+
+    def add(self, result: Result) -> int:
+        """Take a result in and start scoring it; returns its number."""
+        labelled = {case.id for case in self.dataset.labelled}
+        with self._lock:
+            number, self._next = self._next, self._next + 1
+            self.results[number] = result
+        self.scores[number] = self.scorer.add(number, result, [c for c in result.cases() if c in labelled])
+        run = getattr(result, "run", None)
+        if run is not None and all(run.folder != known.folder for known in self.runs):
+            self.runs.append(run)
+        return number
+
+    def remove(self, number: int) -> None:
+        """Forget a result that was uploaded."""
+        self.results.pop(number, None)
+        self.scores.pop(number, None)
+        self.scorer.forget(number)
+        self.pool.drop(lambda key: isinstance(key, tuple) and key[0] in {"codes", "objects"} and key[2] == number)
+
+    def pair(self, result: Result, case_id: str) -> LabelPair:
+        """Both labels of a case, to be scored."""
+        index = next(i for i, case in enumerate(self.cases) if case.id == case_id)
+        case, fold = self.cases[index], self.subject.folds().get(case_id)
+        try:
+            geometry = self.scan(index).volume.geometry
+            reference = load_label(self.dataset, case, geometry)
+            labels = result.labels(case_id, geometry)
+        except SegwrightError as error:
+            return LabelPair(case_id, case.group, fold=fold, error=str(error))
+        return LabelPair(case_id, case.group, geometry.spacing, reference, labels, fold)
+
+    def sources(self, index: int) -> list[int]:
+        """Labels and results a case has."""
+        case = self.cases[index]
+        found = [REFERENCE] if case.label else []
+        return found + [n for n, result in list(self.results.items()) if case.id in set(result.cases())]
+
+    def large(self, index: int) -> bool:
+        """Whether a case's labels are too large to be decoded as a whole."""
+        return int(np.prod(self.scan(index).volume.geometry.shape, dtype=np.int64)) > WHOLE_LABEL_VOXELS
+
+    def codes(self, index: int, source: int) -> Coded:
+        """All labels of a case as codes, decoded once.
+
+        Raises:
+            SegwrightError: They are missing, damaged, or do not fit the scan.
+        """
+        return self.pool.get(("codes", self.cases[index].id, source), lambda: self._codes(index, source))
+
+    def _codes(self, index: int, source: int) -> Coded:
+        geometry = self.scan(index).volume.geometry
+        return code_labels(self.labels(index, source, geometry), self.space)
+
+    def labels(self, index: int, source: int, like: Any) -> NDArray[Any]:
+        """Canonical labels of a case from the labels (0) or a result."""
+        if source == REFERENCE:
+            return load_label(self.dataset, self.cases[index], like)
+        return self._result(source).labels(self.cases[index].id, like)
+
+    def _result(self, number: int) -> Result:
+        result = self.results.get(number)
+        if result is None:
+            raise UsageError("There is no such result any more.", came=number, cure="Choose another one.")
+        return result
+
+    def code_plane(self, index: int, source: int, axis: int, at: int) -> Coded:
+        """One slice of codes `(1, rows, columns)`, or as part of all of them."""
+        if source == REFERENCE and self.large(index):
+            return code_labels(self._lazy_plane(index, axis, at), self.space)
+        whole = self.codes(index, source)
+        return Coded(np.take(whole.codes, [at], axis=axis).reshape(1, *_rest(whole.codes.shape, axis)), whole.members)
+
+    def _lazy_plane(self, index: int, axis: int, at: int) -> NDArray[Any]:
+        """Canonical labels of one slice, read from files whose grid is the scan's."""
+        case, geometry = self.cases[index], self.scan(index).volume.geometry
+        planes = [self._stored(source, geometry, axis, at) for source in case.label]
+        if case.label[0].structure is None:
+            return self.space.from_values(planes[0][None], where=case.label[0].path)
+        masks = [np.zeros((1, *planes[0].shape), np.bool_) for _ in self.space.structures]
+        for source, plane in zip(case.label, planes, strict=True):
+            masks[self.space.names.index(str(source.structure))] |= binary(plane)[None]
+        return self.space.from_masks(masks)
+
+    def _stored(self, source: LabelSource, geometry: Any, axis: int, at: int) -> NDArray[Any]:
+        volume = open_source(self.dataset, source)
+        if volume.geometry.shape != geometry.shape or not volume.geometry.aligned_with(geometry):
+            raise LabelError(
+                "The label of this large scan lies on another grid, and is too large to be turned while looking at it.",
+                expected=geometry.shape,
+                came=volume.geometry.shape,
+                where=source.path,
+                cure="Save the label on the scan's grid.",
+            )
+        where = [slice(0, n) for n in geometry.shape]
+        where[axis] = slice(at, at + 1)
+        raw = one_plane(volume.data[(slice(0, volume.data.shape[0]), *where)], where=source.path)
+        return np.take(raw, 0, axis=axis)
+
+    def objects(self, index: int, source: int, structure: int) -> Objects:
+        """Single objects of a structure, with the share of each that the labels (or first result) have too."""
+        if self.large(index):
+            raise UsageError("Objects of so large a scan are not numbered while looking at it.")
+        key: Hashable = ("objects", self.cases[index].id, source, structure)
+        return self.pool.get(key, lambda: self._objects(index, source, structure))
+
+    def _objects(self, index: int, source: int, structure: int) -> Objects:
+        others = [n for n in self.sources(index) if n != source]
+        other = None
+        if others and (source == REFERENCE or others[0] == REFERENCE):
+            other = lambda: self.codes(index, others[0]).mask(structure)  # noqa: E731
+        geometry = self.scan(index).volume.geometry
+        return find_objects(self.codes(index, source).mask(structure), geometry, other)
+
+    def explore(self) -> None:
+        """Measure the dataset in the background, once."""
+        with self._lock:
+            if self.exploring:
+                return
+            self.exploring = {"done": 0, "total": len(self.cases)}
+        threading.Thread(target=self._explore, daemon=True).start()
+
+    def _explore(self) -> None:
+        def listen(event: dict[str, Any]) -> None:
+            if event.get("kind") == "progress":
+                self.exploring = {"done": event["done"], "total": event["total"]}
+
+        try:
+            self.explored = explore(self.dataset, listen=listen)
+        except Exception as error:  # shown on the page
+            self.exploring = {"error": why(error)}
+
+
+def _rest(shape: tuple[int, ...], axis: int) -> list[int]:
+    return [n for a, n in enumerate(shape) if a != axis]

@@ -1,0 +1,71 @@
+"""Learning curves of a run from its logs, thinned so that a fit of many hours stays a small answer while it grows."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from segwright.api.run import Run
+from segwright.core.errors import SegwrightError
+
+#: Points of a loss curve.
+POINTS = 300
+#: A fold without an event for so many seconds is not taken to be running.
+SILENT_SECONDS = 180.0
+
+
+def curves(run: Run) -> dict[str, Any]:
+    """Every fold begun: curves, how far it is, and whether it goes on."""
+    folds = [_fold(run, fold, events) for fold, events in sorted(_logs(run).items())]
+    finished = run.report_file.exists()
+    running = not finished and any(fold["running"] for fold in folds)
+    return {"folds": folds, "finished": finished, "running": running, "planned": len(run.split.folds)}
+
+
+def _logs(run: Run) -> dict[int, list[dict[str, Any]]]:
+    try:
+        return run.log()
+    except (SegwrightError, OSError):
+        return {}
+
+
+def _fold(run: Run, fold: int, events: list[dict[str, Any]]) -> dict[str, Any]:
+    steps = [event for event in events if event.get("kind") == "step"]
+    ended = any(event.get("kind") == "end" for event in events)
+    age = time.time() - (run.fold_folder(fold) / "log.jsonl").stat().st_mtime
+    last = steps[-1] if steps else {}
+    pseudo = [event for event in steps if event.get("pseudo_dice")]
+    names = list(dict.fromkeys(name for event in pseudo for name in event["pseudo_dice"]))
+    return {
+        "fold": fold,
+        "steps": last.get("step", 0),
+        "elapsed": last.get("elapsed", 0.0),
+        "progress": 1.0 if ended else last.get("progress", 0.0),
+        "remaining": last.get("remaining"),
+        "ended": ended,
+        "running": not ended and age < SILENT_SECONDS,
+        "loss": _binned([(e["step"], e["loss"]) for e in steps if e.get("loss") is not None]),
+        "rate": _binned([(e["step"], e["lr"]) for e in steps if e.get("lr") is not None]),
+        "pseudo": {
+            name: [[e["step"], e["pseudo_dice"][name]] for e in pseudo if e["pseudo_dice"].get(name) is not None]
+            for name in names
+        },
+    }
+
+
+def _binned(points: list[tuple[int, float]]) -> list[list[float]]:
+    """At most `POINTS` means along the curve.
+
+    Example:
+        >>> _binned([(1, 2.0), (2, 4.0)])
+        [[1.0, 2.0], [2.0, 4.0]]
+    """
+    real = np.array([p for p in points if np.isfinite(p[1])], dtype=float).reshape(-1, 2)
+    if len(real) <= POINTS:
+        return [[float(x), float(y)] for x, y in real]
+    starts = np.linspace(0, len(real), POINTS + 1).astype(int)[:-1]
+    sums = np.add.reduceat(real, starts, axis=0)
+    counts = np.diff(np.append(starts, len(real)))[:, None]
+    return [[float(x), float(y)] for x, y in sums / counts]

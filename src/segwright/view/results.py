@@ -1,0 +1,188 @@
+"""Results to be compared with the labels: folders, single files, run-length tables and runs, read case by case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from segwright.api.judged import JudgedCase
+from segwright.api.run import Run
+from segwright.api.verdict import final_chain, predicted
+from segwright.core.case import Dataset
+from segwright.core.errors import LabelError, LayoutError, SegwrightError, UsageError
+from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace
+from segwright.core.report import Report
+from segwright.evaluation.folders import Parts, find_labels, read_labels
+from segwright.io.layouts.scan import stem_of
+from segwright.view.subject import is_run
+
+
+class Result(Protocol):
+    """Labels somebody or something made for some cases of the dataset."""
+
+    name: str
+    kind: str
+    notes: list[str]
+
+    def cases(self) -> Sequence[str]:
+        """Ids of the cases it has."""
+        ...
+
+    def labels(self, case: str, like: Geometry) -> NDArray[Any]:
+        """Canonical labels of a case on the grid of its scan."""
+        ...
+
+    def report(self) -> Report | None:
+        """Scores that were computed before; `None` where they have yet to be."""
+        ...
+
+
+@dataclass
+class Files:
+    """Label files, by case."""
+
+    name: str
+    kind: str
+    parts: dict[str, Parts]
+    space: LabelSpace
+    notes: list[str]
+
+    def cases(self) -> Sequence[str]:
+        """Ids of the cases it has."""
+        return list(self.parts)
+
+    def labels(self, case: str, like: Geometry) -> NDArray[Any]:
+        """Canonical labels of a case."""
+        return read_labels(self.parts[case], self.space, like=like)[0]
+
+    def report(self) -> Report | None:
+        """Nothing was scored before."""
+        return None
+
+
+@dataclass
+class OutOfFold:
+    """What a run predicted for the cases its members had not seen, after its post-processing."""
+
+    run: Run
+    name: str
+    notes: list[str]
+    kind: str = "run"
+
+    @cached_property
+    def _folds(self) -> dict[str, int]:
+        return {case: fold for fold in self.run.finished for case in self.run.split.folds[fold].validation}
+
+    def cases(self) -> Sequence[str]:
+        """Validation cases of finished folds."""
+        return [case for case in self._folds if self.run.scores_file(case).exists()]
+
+    def labels(self, case: str, like: Geometry) -> NDArray[Any]:
+        """Canonical labels of a case."""
+        return predicted(JudgedCase(self.run, case, self._folds[case]), final_chain(self.run))
+
+    def report(self) -> Report | None:
+        """The run's own scores."""
+        return self.run.report if self.run.report_file.exists() else None
+
+
+def open_result(path: str | Path, dataset: Dataset, *, name: str = "", folder_only: bool = False) -> Result:
+    """A result from a folder of labels, a run, a run-length CSV or a single label file.
+
+    Args:
+        path: Where it lies.
+        dataset: Whose cases it is for.
+        name: Shown to people; the file's name by default.
+        folder_only: Never take a folder for a run.
+
+    Raises:
+        SegwrightError: It cannot be read, or has none of the dataset's cases.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise LayoutError("There is no such result.", where=place, cure="Check the path given with --result.")
+    name = name or stem_of(place.resolve())
+    if not folder_only and is_run(place):
+        return OutOfFold(Run.open(place), name, [])
+    if place.suffix.lower() in {".csv", ".tsv"}:
+        from segwright.view.tables import open_table
+
+        return open_table(place, dataset, name=name)
+    ids = [case.id for case in dataset.cases]
+    if place.is_file() or _one_scan(place):
+        return _single(place, dataset, name)
+    found = find_labels(place, ids)
+    return _files(found, dataset, name, place)
+
+
+def _one_scan(place: Path) -> bool:
+    return place.suffix.lower() == ".zarr"
+
+
+def _single(place: Path, dataset: Dataset, name: str) -> Result:
+    """A label file belongs to the case of its name, or to the only case there is."""
+    ids = [case.id for case in dataset.cases]
+    case = matching(stem_of(place), ids) or (ids[0] if len(ids) == 1 else None)
+    if case is None:
+        raise LayoutError(
+            "The label file has the name of no case.",
+            expected=", ".join(ids[:5]) + (" ..." if len(ids) > 5 else ""),
+            came=place.name,
+            cure="Name it as its scan.",
+        )
+    return Files(name, "file", {case: {"": place}}, dataset.labels, [])
+
+
+def _files(found: dict[str, Parts], dataset: Dataset, name: str, place: Path) -> Result:
+    ids = [case.id for case in dataset.cases]
+    parts = {case: files for stem, files in found.items() if (case := matching(stem, ids))}
+    if not parts:
+        raise LayoutError(
+            "No file of the result has the name of a case.",
+            expected=", ".join(ids[:3]),
+            came=", ".join(list(found)[:3]),
+            where=place,
+            cure="Name results as their scans; the suffix may differ.",
+        )
+    strangers = sorted(stem for stem in found if not matching(stem, ids))
+    notes = [f"{len(strangers)} files belong to no case: {', '.join(strangers[:5])}."] if strangers else []
+    return Files(name, "folder", parts, dataset.labels, notes)
+
+
+def matching(stem: str, ids: Sequence[str]) -> str | None:
+    """The case a file name means: the same, or the only one that differs by a folder in front.
+
+    Example:
+        >>> matching("a", ["x_a", "b"]), matching("b", ["x_b", "b"]), matching("c", ["b"])
+        ('x_a', 'b', None)
+    """
+    if stem in ids:
+        return stem
+    near = [case for case in ids if case.endswith(("_" + stem, "/" + stem, "-" + stem))]
+    return near[0] if len(near) == 1 else None
+
+
+def refuse_empty_space(space: LabelSpace) -> None:
+    """Without structures a result has no meaning.
+
+    Raises:
+        UsageError: The dataset knows no structures.
+    """
+    if not space.structures:
+        raise UsageError(
+            "The scans have no labels, so the values of a result mean nothing yet.",
+            cure="Open the result with --label, or name the structures in a dataset.yaml.",
+        )
+
+
+def why(error: Exception) -> str:
+    """An error in one line for the page."""
+    if isinstance(error, SegwrightError):
+        return str(error)
+    return str(LabelError(f"Reading failed: {type(error).__name__}: {error}"))

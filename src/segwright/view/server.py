@@ -1,0 +1,286 @@
+"""The viewer's routes: numbers in, never paths; slices, scores and words out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from segwright.core.errors import SegwrightError, UsageError
+from segwright.view import describe
+from segwright.view.coded import Coded, pack_runs
+from segwright.view.desk import Desk
+from segwright.view.directions import views
+from segwright.view.guard import Guard, said
+from segwright.view.picture import thumbnail
+from segwright.view.results import open_result, why
+from segwright.view.scan import Region, as_levels
+from segwright.view.uploads import LIMIT_BYTES, TooLargeError, receive, safe_name, too_large, unpacked
+from segwright.view.wire import refusal, slice_response, tagged
+
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+#: A case of more bytes gets no thumbnail: reading it would take the disk from the slice being looked at.
+THUMB_BYTES = 1_500_000_000
+
+Answer = Callable[[Request], Response]
+
+
+def page_files() -> dict[str, tuple[bytes, str]]:
+    """The page's files by name, read once; nothing else can be asked for."""
+    folder = files("segwright.view").joinpath("static")
+    found = [entry for entry in folder.iterdir() if Path(entry.name).suffix in _TYPES]
+    return {entry.name: (entry.read_bytes(), _TYPES[Path(entry.name).suffix]) for entry in found}
+
+
+def build_app(desk: Desk, *, token: str = "", upload_limit: int = LIMIT_BYTES) -> Starlette:
+    """The application for what is on the desk.
+
+    Args:
+        desk: What is open.
+        token: Asked of every visitor if not empty.
+        upload_limit: Largest upload in bytes.
+    """
+    routes = Routes(desk, upload_limit)
+    return Starlette(
+        routes=[
+            Route("/", routes.page),
+            Route("/static/{name}", routes.static),
+            Route("/api/state", routes.state),
+            Route("/api/data", routes.data),
+            Route("/api/runs", routes.runs),
+            Route("/api/cases/{case:int}", routes.case),
+            Route("/api/cases/{case:int}/thumb.png", routes.thumb),
+            Route("/api/cases/{case:int}/image/{axis:int}/{at:int}", routes.image),
+            Route("/api/cases/{case:int}/labels/{source:int}/{axis:int}/{at:int}", routes.labels),
+            Route("/api/cases/{case:int}/extents/{source:int}", routes.extents),
+            Route("/api/cases/{case:int}/objects/{source:int}/{structure:int}", routes.objects),
+            Route("/api/cases/{case:int}/objects/{source:int}/{structure:int}/{axis:int}/{at:int}", routes.ids),
+            Route("/api/results", routes.upload, methods=["POST"]),
+            Route("/api/results/{number:int}", routes.remove, methods=["DELETE"]),
+            Route("/api/results/{number:int}/scores", routes.scores),
+            Route("/api/compare/{first:int}/{second:int}", routes.compare),
+        ],
+        middleware=[Middleware(Guard, token=token)],
+        exception_handlers={SegwrightError: _told, HTTPException: _absent, Exception: _fault},
+    )
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SegwrightError)
+    return refusal(error, 413 if isinstance(error, TooLargeError) else 422)
+
+
+async def _absent(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 404)
+    return said(status, "There is nothing at this address.", "Start from the first page, '/'.")
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    if isinstance(error, OSError):
+        return said(422, f"A file cannot be read: {error.strerror or error}.", "Check that it is still there.")
+    return said(
+        500, f"This is a fault of segwright: {type(error).__name__}: {error}.", "The viewer goes on; report it."
+    )
+
+
+class Routes:
+    """One method a route; plain ones run in a thread each, so that reading never blocks the others."""
+
+    def __init__(self, desk: Desk, upload_limit: int) -> None:
+        self.desk = desk
+        self.limit = upload_limit
+        self.files = page_files()
+        self._uploads = tempfile.TemporaryDirectory(prefix="segwright-view-")
+        self._dropped: set[int] = set()
+
+    def page(self, request: Request) -> Response:
+        """The page itself."""
+        content, kind = self.files["index.html"]
+        return tagged(request, content, kind)
+
+    def static(self, request: Request) -> Response:
+        """A script or style of the page."""
+        name = request.path_params["name"]
+        if name not in self.files:
+            raise HTTPException(404)
+        content, kind = self.files[name]
+        return tagged(request, content, kind)
+
+    def state(self, request: Request) -> Response:
+        """Everything open."""
+        told = describe.state(self.desk)
+        for row in told["results"]:
+            row["dropped"] = row["number"] in self._dropped
+        return JSONResponse(told)
+
+    def data(self, request: Request) -> Response:
+        """The dataset in numbers."""
+        return JSONResponse(describe.data(self.desk))
+
+    def runs(self, request: Request) -> Response:
+        """Curves of all runs."""
+        return JSONResponse(describe.runs(self.desk))
+
+    def case(self, request: Request) -> Response:
+        """One case."""
+        index = self._case(request)
+        for number in list(self.desk.results):
+            self.desk.scorer.hurry(number, self.desk.cases[index].id)
+        return JSONResponse(describe.case(self.desk, index))
+
+    def thumb(self, request: Request) -> Response:
+        """A small picture of a case."""
+        index = self._case(request)
+        scan = self.desk.scan(index)
+        if scan.nbytes > THUMB_BYTES:
+            raise HTTPException(404)
+        coded: Coded | None = None
+        if self.desk.cases[index].label and not self.desk.large(index) and scan.nbytes < 2 * THUMB_BYTES // 10:
+            try:
+                coded = self.desk.codes(index, 0)
+            except SegwrightError:
+                coded = None  # the scan alone is still worth showing; opening the case tells what is wrong
+        picture = thumbnail(scan, coded, describe.colours(self.desk.space), views(scan.volume)[0])
+        return tagged(request, picture, "image/png")
+
+    def image(self, request: Request) -> Response:
+        """A slice of a scan; `c` channel, `step` pixels averaged, `box` a part of it."""
+        scan = self.desk.scan(self._case(request))
+        axis, at = request.path_params["axis"], request.path_params["at"]
+        step, region = _number(request, "step", 1), _region(request)
+        channels = [_number(request, "c", 0)] if request.query_params.get("c") != "all" else [0, 1, 2]
+        read = partial(scan.plane, axis, at, step=min(max(step, 1), 256), region=region)
+        parts = [as_levels(read(channel=c)) for c in channels]
+        header = {**parts[0][1], "step": step, "channels": len(channels)}
+        return slice_response(request, header, b"".join(body for body, _ in parts))
+
+    def labels(self, request: Request) -> Response:
+        """A slice of labels as runs of codes, with the structures of each code."""
+        index, axis, at = self._place(request)
+        source, step, region = request.path_params["source"], max(_number(request, "step", 1), 1), _region(request)
+        coded = self.desk.code_plane(index, source, axis, at)
+        plane = _thinned(coded.codes[0], step, region)
+        header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": step, "members": coded.members}
+        return slice_response(request, header, pack_runs(plane))
+
+    def extents(self, request: Request) -> Response:
+        """Where structures lie."""
+        return JSONResponse(describe.extents(self.desk, self._case(request), request.path_params["source"]))
+
+    def objects(self, request: Request) -> Response:
+        """The table of single objects of a structure."""
+        found = self.desk.objects(self._case(request), *self._structure(request))
+        return JSONResponse({"total": found.total, "rows": found.rows})
+
+    def ids(self, request: Request) -> Response:
+        """A slice of object numbers as runs."""
+        index, axis, at = self._place(request)
+        found = self.desk.objects(index, *self._structure(request))
+        plane = _thinned(np.take(found.ids, at, axis=axis), max(_number(request, "step", 1), 1), _region(request))
+        header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": 1}
+        return slice_response(request, header, pack_runs(plane))
+
+    def scores(self, request: Request) -> Response:
+        """Scores of a result."""
+        return JSONResponse(describe.scores(self.desk, self._result(request.path_params["number"])))
+
+    def compare(self, request: Request) -> Response:
+        """Paired differences of two results."""
+        first, second = (self._result(request.path_params[name]) for name in ("first", "second"))
+        return JSONResponse(describe.comparison(self.desk, first, second))
+
+    async def upload(self, request: Request) -> Response:
+        """Take a result in: the body is the file, `name` its name."""
+        name = safe_name(request.query_params.get("name", ""))
+        if int(request.headers.get("content-length") or 0) > self.limit:
+            raise too_large(self.limit)
+        folder = Path(tempfile.mkdtemp(dir=self._uploads.name))
+        await receive(request.stream(), folder / name, limit=self.limit)
+        number = await run_in_threadpool(self._take, folder / name)
+        return JSONResponse(describe.result(self.desk, number))
+
+    def _take(self, path: Path) -> int:
+        try:
+            is_zip = path.suffix.lower() == ".zip"
+            place = unpacked(path, path.with_suffix(".files"), limit=self.limit) if is_zip else path
+            number = self.desk.add(open_result(place, self.desk.dataset, name=path.stem, folder_only=True))
+        except SegwrightError:
+            raise
+        except Exception as error:
+            raise UsageError("The file cannot be read as a result.", came=why(error), where=path.name) from error
+        self._dropped.add(number)
+        return number
+
+    def remove(self, request: Request) -> Response:
+        """Forget a result that was dropped onto the page."""
+        number = self._result(request.path_params["number"])
+        if number not in self._dropped:
+            raise UsageError("Only results that were dropped onto the page can be removed.")
+        self.desk.remove(number)
+        return JSONResponse({"removed": number})
+
+    def _case(self, request: Request) -> int:
+        index: int = request.path_params["case"]
+        if index >= len(self.desk.cases):
+            raise HTTPException(404)
+        return index
+
+    def _place(self, request: Request) -> tuple[int, int, int]:
+        index, axis, at = self._case(request), request.path_params["axis"], request.path_params["at"]
+        if axis > 2 or at >= self.desk.scan(index).volume.geometry.shape[axis]:
+            raise HTTPException(404)
+        return index, axis, at
+
+    def _structure(self, request: Request) -> tuple[int, int]:
+        source, structure = request.path_params["source"], request.path_params["structure"]
+        if structure >= len(self.desk.space.structures):
+            raise HTTPException(404)
+        return source, structure
+
+    def _result(self, number: int) -> int:
+        if number not in self.desk.results:
+            raise HTTPException(404)
+        return number
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    try:
+        return int(request.query_params.get(name, default))
+    except ValueError:
+        raise UsageError(f"'{name}' must be a whole number.", came=request.query_params[name]) from None
+
+
+def _region(request: Request) -> Region | None:
+    text = request.query_params.get("box")
+    if text is None:
+        return None
+    try:
+        top, bottom, left, right = (int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError("'box' must be four whole numbers.", expected="top,bottom,left,right", came=text) from None
+    return top, bottom, left, right
+
+
+def _thinned(plane: Any, step: int, region: Region | None) -> Any:
+    """Every `step`-th pixel, at the middle of the square the image averages."""
+    if region is not None:
+        top, bottom, left, right = region
+        plane = plane[max(top, 0) : bottom, max(left, 0) : right]
+    if step == 1:
+        return plane
+    rows, columns = -(-plane.shape[0] // step), -(-plane.shape[1] // step)
+    at_rows = np.minimum(np.arange(rows) * step + step // 2, plane.shape[0] - 1)
+    at_columns = np.minimum(np.arange(columns) * step + step // 2, plane.shape[1] - 1)
+    return plane[np.ix_(at_rows, at_columns)]

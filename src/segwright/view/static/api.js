@@ -1,0 +1,118 @@
+// Talks to the server: JSON, and slices as typed arrays, kept up to a number of bytes.
+
+const LIMIT = 384e6;
+const kept = new Map();
+let used = 0;
+
+export class Refused extends Error {
+  constructor(told) {
+    super(told.what);
+    this.told = told;
+  }
+}
+
+async function ask(url, options) {
+  let answer;
+  try {
+    answer = await fetch(url, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused({ what: "The viewer's server does not answer.", cure: "Start 'segwright view' again and reload this page." });
+  }
+  if (answer.ok) return answer;
+  let told = { what: `The server answered ${answer.status}.` };
+  try { told = (await answer.json()).error || told; } catch { /* not JSON */ }
+  throw new Refused(told);
+}
+
+export async function json(url, options) {
+  return (await ask(url, options)).json();
+}
+
+export function send(name, file) {
+  return json(`/api/results?name=${encodeURIComponent(name)}`, { method: "POST", body: file, headers: { "x-segwright": "1" } });
+}
+
+export function remove(number) {
+  return json(`/api/results/${number}`, { method: "DELETE", headers: { "x-segwright": "1" } });
+}
+
+function keep(url, make) {
+  const found = kept.get(url);
+  if (found) {
+    kept.delete(url);
+    kept.set(url, found);
+    return found.value;
+  }
+  const entry = { value: null, bytes: 0 };
+  entry.value = make().then((slice) => {
+    entry.bytes = slice.bytes;
+    entry.done = slice;
+    used += slice.bytes;
+    for (const [key, old] of kept) {
+      if (used <= LIMIT) break;
+      if (!old.done || old === entry) continue;
+      kept.delete(key);
+      used -= old.bytes;
+    }
+    return slice;
+  }, (error) => { kept.delete(url); throw error; });
+  kept.set(url, entry);
+  return entry.value;
+}
+
+export function forget(match) {
+  for (const [key, entry] of [...kept]) {
+    if (match(key)) { kept.delete(key); used -= entry.bytes; }
+  }
+}
+
+async function slice(url) {
+  const buffer = await (await ask(url)).arrayBuffer();
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  return { header, buffer, start: 4 + length };
+}
+
+function query(options) {
+  const parts = Object.entries(options).filter(([, value]) => value !== undefined && value !== null);
+  return parts.length ? "?" + parts.map(([key, value]) => `${key}=${value}`).join("&") : "";
+}
+
+export function image(c, axis, at, { channel = 0, step = 1, box } = {}) {
+  const url = `/api/cases/${c}/image/${axis}/${at}${query({ c: channel || undefined, step: step > 1 ? step : undefined, box })}`;
+  return keep(url, async () => {
+    const { header, buffer, start } = await slice(url);
+    const Kind = header.bits === 8 ? Uint8Array : Uint16Array;
+    return { ...header, url, pixels: new Kind(buffer, start), bytes: buffer.byteLength };
+  });
+}
+
+export function labels(c, source, axis, at, { step = 1, box } = {}) {
+  const url = `/api/cases/${c}/labels/${source}/${axis}/${at}${query({ step: step > 1 ? step : undefined, box })}`;
+  return keep(url, async () => {
+    const { header, buffer, start } = await slice(url);
+    const codes = expand(new Uint32Array(buffer, start), header.rows * header.columns, header.members.length < 256 ? Uint8Array : Uint16Array);
+    return { ...header, url, codes, bytes: codes.byteLength };
+  });
+}
+
+export function ids(c, source, structure, axis, at) {
+  const url = `/api/cases/${c}/objects/${source}/${structure}/${axis}/${at}`;
+  return keep(url, async () => {
+    const { header, buffer, start } = await slice(url);
+    const codes = expand(new Uint32Array(buffer, start), header.rows * header.columns, Uint32Array);
+    return { ...header, url, codes, bytes: codes.byteLength };
+  });
+}
+
+function expand(runs, length, Kind) {
+  const out = new Kind(length);
+  let at = 0;
+  for (let i = 0; i < runs.length; i += 2) {
+    const end = at + runs[i + 1];
+    if (runs[i]) out.fill(runs[i], at, end);
+    at = end;
+  }
+  return out;
+}

@@ -1,0 +1,225 @@
+// Starts the page: what is open, the tabs, the keys, and the three pages.
+
+import * as api from "./api.js";
+import { CaseList } from "./caselist.js";
+import { DataPage } from "./datapage.js";
+import { el, icon, problem } from "./dom.js";
+import { Panel } from "./panel.js";
+import { RunsPage } from "./runspage.js";
+import { Stage } from "./stage.js";
+import { joined, listen, numbers, read, set, state } from "./state.js";
+
+const KEYS = [
+  ["↑ ↓", "previous, next case"], ["← →", "previous, next slice"], ["Page ↑ ↓", "ten slices"], ["Home End", "first, last slice"],
+  ["wheel", "slices of a volume, zoom of a picture"], ["Ctrl + wheel, + −", "zoom"], ["0, double click", "fit"],
+  ["right drag", "window and level"], ["Shift + drag", "move"], ["M W R", "tool: move, window, ruler"],
+  ["1 … 9", "structure on or off"], ["A, N", "all structures, none"], ["Space", "labels and results on or off"],
+  ["O S P B D", "overlay, side by side, swipe (panes), blink, difference"], ["F", "fill, outline, both"], ["I", "invert"], ["?", "this list"],
+];
+
+// What every part of the page knows: structures, cases, results and their scores.
+class World {
+  constructor(told) {
+    this.take(told);
+    this.scores = new Map();
+    this.listeners = [];
+  }
+
+  take(told) {
+    Object.assign(this, told);
+    this.byId = new Map(told.cases.map((row) => [row.id, row]));
+  }
+
+  caseOf(id) { return this.byId.get(id); }
+  result(number) { return this.results.find((r) => r.number === number); }
+  nameOf(source) { return source === 0 ? "Labels" : this.result(source)?.name || "Result"; }
+  onChange(call) { this.listeners.push(call); }
+  changed(what) { this.listeners.forEach((call) => call(what)); }
+
+  // The result whose scores the lists show.
+  get chosen() { return this.result(state.result) || this.results[0] || null; }
+
+  value(number, id, structure, metric) {
+    const scores = this.scores.get(number);
+    const name = structure || scores?.mean;
+    return scores?.rows[id]?.[name]?.[metric] ?? null;
+  }
+
+  column(metric) {
+    for (const scores of this.scores.values()) {
+      const found = scores.metrics.find((m) => m.name === metric);
+      if (found) return found;
+    }
+    return { name: metric, label: metric, better: "higher", digits: 3, unit: "" };
+  }
+
+  async refreshScores() {
+    await Promise.all(this.results.map(async (result) => {
+      const known = this.scores.get(result.number);
+      if (known && known.done && known.scored === known.total) return;
+      try { this.scores.set(result.number, await api.json(`/api/results/${result.number}/scores`)); } catch { /* removed meanwhile */ }
+    }));
+    this.changed("scores");
+    if ([...this.scores.values()].some((scores) => !scores.done)) {
+      clearTimeout(this.again);
+      this.again = setTimeout(() => this.refreshScores(), 1000);
+    }
+  }
+
+  async refresh() {
+    this.take(await api.json("/api/state"));
+    for (const number of [...this.scores.keys()]) if (!this.result(number)) this.scores.delete(number);
+    this.changed("state");
+    await this.refreshScores();
+  }
+}
+
+const main = document.getElementById("main");
+const status = document.getElementById("status");
+
+async function start() {
+  document.getElementById("help").append(icon("help"));
+  document.getElementById("theme").append(icon("theme"));
+  let told;
+  try { told = await api.json("/api/state"); } catch (error) { main.replaceChildren(problem(error)); return; }
+  const world = new World(told);
+  document.getElementById("title").textContent = told.title;
+  document.title = `${told.title} – segwright`;
+  world.say = (text) => { status.textContent = text; };
+  const stage = new Stage(world), list = new CaseList(world), panel = new Panel(world, stage);
+  world.opened = (info) => { panel.open(info); list.mark(); };
+  world.located = (places) => panel.located(places);
+  world.painted = () => { if (!list.pictured) list.pictures(); document.body.dataset.painted = state.case; };
+  const sheets = el("nav", { className: "sheets", "aria-label": "Panels" });
+  const cases = el("div", { className: "page cases" }, list.node, stage.node, panel.node, sheets);
+  const pages = { cases: { node: cases }, data: new DataPage(world), runs: new RunsPage(world) };
+  phoneSheets(sheets, cases);
+
+  const show = () => {
+    const name = pages[state.page] ? state.page : "cases";
+    main.replaceChildren(pages[name].node);
+    pages[name].show?.();
+    for (const [other, page] of Object.entries(pages)) if (other !== name) page.hide?.();
+    document.getElementById("tabs").replaceChildren(...[["cases", "Cases"], ["data", "Data"], ["runs", world.runs.length ? "Runs" : "Results"]].map(([page, label]) =>
+      el("a", { href: `#page=${page}`, "aria-current": page === name ? "page" : null, onclick: (event) => { event.preventDefault(); set({ page }); } }, label)));
+    if (name === "cases") stage.redraw();
+  };
+  listen(["page"], show);
+  world.onChange(() => { if (state.page !== "cases") return; list.fill(); });
+  const first = read();
+  if (!world.caseOf(first.case)) first.case = "";
+  set(first, { quiet: true });
+  list.fill();
+  if (!state.case) set({ case: list.firstId() || "" }, { quiet: true });
+  show();
+  list.fill();
+  stage.open();
+  addEventListener("hashchange", () => { const next = read(); if (!world.caseOf(next.case)) next.case = state.case; set(next); });
+  addEventListener("keydown", (event) => key(event, stage, list, world));
+  dropping(world);
+  document.getElementById("help").onclick = () => shortcuts();
+  document.getElementById("theme").onclick = () => theme(true);
+  world.refreshScores();
+  setInterval(() => world.runs.length && document.visibilityState === "visible" && state.page === "cases" && world.results.some((r) => r.kind === "run") && world.refreshScores(), 15000);
+}
+
+function phoneSheets(nav, cases) {
+  const names = [["list", "Cases"], ["layers", "Structures"], ["sliders", "Display"], ["none", "Scan"]];
+  const choose = (name) => {
+    cases.dataset.sheet = cases.dataset.sheet === name ? "none" : name;
+    nav.querySelectorAll("button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.name === cases.dataset.sheet)));
+  };
+  nav.replaceChildren(...names.slice(0, 3).map(([name, label]) =>
+    el("button", { type: "button", "data-name": name, "aria-pressed": "false", onclick: () => choose(name) }, icon(name), label)));
+  cases.dataset.sheet = "none";
+  listen(["case"], () => { if (cases.dataset.sheet === "list") choose("list"); });
+}
+
+function key(event, stage, list, world) {
+  if (event.ctrlKey || event.metaKey || event.altKey || state.page !== "cases") return;
+  const tag = event.target.tagName;
+  if (tag === "SELECT" || (tag === "INPUT" && event.target.type !== "checkbox" && event.target.type !== "range")) return;
+  if (document.querySelector("dialog[open]")) return;
+  const pane = stage.panes.find((p) => p.canvas === document.activeElement) || stage.panes[0];
+  const scroll = (step) => pane && stage.goto(pane.axis, pane.at + step);
+  const mode = (value) => () => set({ mode: value });
+  const hidden = numbers(state.hide), every = world.structures.map((_, i) => i);
+  const actions = {
+    ArrowDown: () => list.step(1), ArrowUp: () => list.step(-1), ArrowRight: () => scroll(1), ArrowLeft: () => scroll(-1),
+    PageDown: () => scroll(10), PageUp: () => scroll(-10), Home: () => scroll(-1e6), End: () => scroll(1e6),
+    0: () => stage.fit(), "+": () => stage.zoom(1.25), "=": () => stage.zoom(1.25), "-": () => stage.zoom(0.8),
+    m: () => set({ tool: "move" }), w: () => set({ tool: "window" }), r: () => set({ tool: "ruler" }),
+    a: () => set({ hide: "" }), n: () => set({ hide: joined(every) }),
+    o: mode("overlay"), s: mode("side"), p: mode("swipe"), b: mode("blink"), d: mode("difference"),
+    i: () => set({ invert: !state.invert }), "?": () => shortcuts(),
+    f: () => set({ style: { both: "fill", fill: "outline", outline: "both" }[state.style] }),
+    " ": () => { const all = stage.info?.sources || []; set({ off: state.off ? "" : joined(all) }); },
+  };
+  if (tag === "INPUT" && event.target.type === "range" && event.key.startsWith("Arrow")) return;
+  if (tag === "BUTTON" && event.key === " ") return;
+  if (tag === "INPUT" && event.key === " ") return;
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (/^[1-9]$/.test(name) && Number(name) <= every.length) {
+    const s = Number(name) - 1;
+    hidden.has(s) ? hidden.delete(s) : hidden.add(s);
+    set({ hide: joined(hidden) });
+  } else if (actions[name]) actions[name]();
+  else return;
+  event.preventDefault();
+}
+
+function shortcuts() {
+  const dialog = el("dialog", { className: "shortcuts", onclose: () => dialog.remove() },
+    el("h2", {}, "Keys and mouse"),
+    el("dl", {}, KEYS.map(([keys, what]) => [el("dt", {}, keys), el("dd", {}, what)])),
+    el("form", { method: "dialog" }, el("button", { className: "primary", autofocus: true }, "Close")));
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function theme(next) {
+  const modes = ["", "light", "dark"];
+  let mode = localStorage.getItem("segwright-theme") || "";
+  if (next) mode = modes[(modes.indexOf(mode) + 1) % 3];
+  localStorage.setItem("segwright-theme", mode);
+  if (mode) document.documentElement.dataset.theme = mode;
+  else delete document.documentElement.dataset.theme;
+}
+
+// A result dropped anywhere on the page is taken in and scored.
+function dropping(world) {
+  const veil = el("div", { className: "dropveil", hidden: true }, el("div", {}, icon("upload", 40), el("p", {}, "Drop a result: it is scored against the labels")));
+  document.body.append(veil);
+  let depth = 0;
+  const files = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
+  addEventListener("dragenter", (event) => { if (files(event)) { depth++; veil.hidden = false; } });
+  addEventListener("dragleave", (event) => { if (files(event) && --depth <= 0) { depth = 0; veil.hidden = true; } });
+  addEventListener("dragover", (event) => { if (files(event)) event.preventDefault(); });
+  addEventListener("drop", (event) => {
+    if (!files(event)) return;
+    event.preventDefault();
+    depth = 0;
+    veil.hidden = true;
+    world.upload([...event.dataTransfer.files]);
+  });
+  world.upload = async (list) => {
+    for (const file of list) {
+      world.say(`Taking in ${file.name} …`);
+      try {
+        const result = await api.send(file.name, file);
+        await world.refresh();
+        world.say("");
+        set({ result: result.number, page: "runs" });
+        world.changed("uploaded");
+      } catch (error) {
+        world.say("");
+        world.refused = { name: file.name, error };
+        set({ page: "runs" });
+        world.changed("uploaded");
+      }
+    }
+  };
+}
+
+theme(false);
+start();

@@ -1,0 +1,360 @@
+// One canvas: a slice of a case with what lies over it, turned as it hangs, with its own slices and paint kept.
+
+import * as api from "./api.js";
+import { el, number } from "./dom.js";
+import { css, DIFFERENCE, fillTable, objectColour, outlinePaths, paintDifference, paintFill, paintImage, paintObjects, paintOutline } from "./paint.js";
+import { set, state } from "./state.js";
+
+const BASE = 2048;
+
+export class Pane {
+  // `layers()` tells which sources lie over the image: [{source, style}], or {difference: [a, b]}.
+  constructor(stage, { axis, layers, title = "", letters = true }) {
+    Object.assign(this, { stage, axis, layers, title, letters, slices: {}, painted: new Map(), error: null, pending: 0 });
+    this.canvas = el("canvas", { tabIndex: 0, role: "img" });
+    this.note = el("div", { className: "pane-note", role: "status" });
+    this.slider = el("input", { type: "range", min: 0, max: 0, step: 1, className: "slicer", oninput: () => this.stage.goto(this.axis, Number(this.slider.value)) });
+    this.node = el("div", { className: "pane" }, this.canvas, el("div", { className: "pane-title" }, title), this.note, this.slider);
+    this.context = this.canvas.getContext("2d", { alpha: false });
+    this.observer = new ResizeObserver(() => this.request());
+    this.observer.observe(this.node);
+    stage.hands.attach(this);
+  }
+
+  remove() {
+    this.observer.disconnect();
+    this.node.remove();
+    this.gone = true;
+  }
+
+  get view() { return this.stage.info.views[this.axis]; }
+  get at() { return this.stage.at[this.axis]; }
+
+  // Rows and columns as stored.
+  get extent() {
+    const shape = this.stage.info.shape.filter((_, a) => a !== this.axis);
+    return { rows: shape[0], columns: shape[1] };
+  }
+
+  get rest() { return [0, 1, 2].filter((a) => a !== this.axis); }
+
+  // Scale (CSS pixels a mm or pixel) and the matrix from stored pixels to CSS pixels.
+  place() {
+    const { view } = this, { rows, columns } = this.extent;
+    const width = this.canvas.clientWidth, height = this.canvas.clientHeight;
+    const down = view.transposed ? columns : rows, across = view.transposed ? rows : columns;
+    const fit = Math.min(width / (across * view.column_size), (height) / (down * view.row_size)) * 0.985;
+    const scale = Math.max(fit * state.zoom, 1e-6);
+    const sx = view.column_size * scale * (view.flip_columns ? -1 : 1), sy = view.row_size * scale * (view.flip_rows ? -1 : 1);
+    const matrix = view.transposed ? [0, sy, sx, 0] : [sx, 0, 0, sy];
+    const centre = this.stage.centre();
+    const r = centre[this.rest[0]], c = centre[this.rest[1]];
+    const e = width / 2 - (matrix[0] * c + matrix[2] * r), f = height / 2 - (matrix[1] * c + matrix[3] * r);
+    return { matrix: [...matrix, e, f], scale, fit, width, height, pixel: Math.min(Math.abs(sx), Math.abs(sy)) };
+  }
+
+  toScreen([row, column], place = this.place()) {
+    const [a, b, c, d, e, f] = place.matrix;
+    return [a * column + c * row + e, b * column + d * row + f];
+  }
+
+  // Screen to stored pixels, fractional; pixel i spans i to i + 1.
+  toSlice(x, y, place = this.place()) {
+    const [a, b, c, d, e, f] = place.matrix;
+    const det = a * d - b * c;
+    const u = x - e, v = y - f;
+    return [(a * v - b * u) / det, (d * u - c * v) / det];
+  }
+
+  toVoxel(x, y) {
+    const [row, column] = this.toSlice(x, y);
+    const voxel = [0, 0, 0];
+    voxel[this.axis] = this.at;
+    voxel[this.rest[0]] = Math.floor(row);
+    voxel[this.rest[1]] = Math.floor(column);
+    return voxel.every((v, a) => v >= 0 && v < this.stage.info.shape[a]) ? voxel : null;
+  }
+
+  get step() {
+    const { rows, columns } = this.extent;
+    let step = 1;
+    while (Math.max(rows, columns) / step > BASE) step *= 2;
+    return step;
+  }
+
+  // Sources needed for what lies over the image.
+  sources() {
+    const wanted = this.layers();
+    return wanted.difference ? wanted.difference : wanted.map((layer) => layer.source);
+  }
+
+  // Fetch what the slice needs; the former slice stays until the new one is whole.
+  async load() {
+    const info = this.stage.info, { axis, at } = this, token = ++this.pending, step = this.step;
+    const objects = this.stage.objects();
+    const wanted = this.sources().filter((s) => info.sources.includes(s));
+    const channel = this.stage.colour() ? "all" : state.channel;
+    const failed = [];
+    const guarded = (promise) => promise.catch((error) => { failed.push(error); return null; });
+    const jobs = [guarded(api.image(info.index, axis, at, { channel, step }))];
+    for (const source of wanted) jobs.push(guarded(api.labels(info.index, source, axis, at, { step })));
+    const over = objects ? guarded(api.ids(info.index, objects.source, objects.structure, axis, at)) : Promise.resolve(null);
+    if (!this.slices.image || info.large) {
+      const image = await jobs[0];
+      if (token !== this.pending || this.gone) return;
+      if (image) { this.slices = { image, labels: new Map(), at }; this.draw(); }
+    }
+    const [image, ...labels] = await Promise.all(jobs);
+    const ids = await over;
+    if (token !== this.pending || this.gone) return;
+    this.error = failed[0] || null;
+    this.slices = { image, labels: new Map(wanted.map((source, i) => [source, labels[i]]).filter(([, s]) => s)), ids, at };
+    this.detail = null;
+    this.draw();
+    this.stage.loaded(this);
+    this.ahead();
+  }
+
+  // The neighbours in the direction of travel, so that the next slice is there already.
+  ahead() {
+    const info = this.stage.info, length = info.shape[this.axis];
+    if (length < 2) return;
+    const way = this.at >= (this.before ?? this.at) ? 1 : -1;
+    this.before = this.at;
+    const channel = this.stage.colour() ? "all" : state.channel;
+    for (const offset of [way, 2 * way, -way]) {
+      const next = this.at + offset;
+      if (next < 0 || next >= length) continue;
+      api.image(info.index, this.axis, next, { channel, step: this.step }).catch(() => {});
+      for (const source of this.sources()) if (info.sources.includes(source)) api.labels(info.index, source, this.axis, next, { step: this.step }).catch(() => {});
+    }
+  }
+
+  request() {
+    if (this.asked) return;
+    this.asked = true;
+    requestAnimationFrame(() => { this.asked = false; if (!this.gone) this.draw(); });
+  }
+
+  // A canvas that is painted again only when `version` changes.
+  sheet(key, version, slice, paint) {
+    let sheet = this.painted.get(key);
+    if (!sheet || sheet.canvas.width !== slice.columns || sheet.canvas.height !== slice.rows) {
+      const canvas = el("canvas", { width: slice.columns, height: slice.rows });
+      const context = canvas.getContext("2d");
+      sheet = { canvas, context, data: context.createImageData(slice.columns, slice.rows), version: null };
+      this.painted.set(key, sheet);
+    }
+    if (sheet.version !== version) {
+      const words = new Uint32Array(sheet.data.data.buffer);
+      paint(words);
+      sheet.context.putImageData(sheet.data, 0, 0);
+      sheet.version = version;
+    }
+    return sheet.canvas;
+  }
+
+  draw() {
+    const { canvas, context } = this, info = this.stage.info;
+    if (!info || !this.view) return;
+    const dpr = window.devicePixelRatio || 1;
+    const width = Math.round(canvas.clientWidth * dpr), height = Math.round(canvas.clientHeight * dpr);
+    if (!width || !height) return;
+    if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#05070a";
+    context.fillRect(0, 0, width, height);
+    const place = this.place();
+    const { image } = this.slices;
+    this.furnish();
+    if (image) {
+      this.matrix(place, dpr, image.step);
+      context.imageSmoothingEnabled = place.pixel * dpr * image.step < 1.5;
+      context.imageSmoothingQuality = "high";
+      context.drawImage(this.imageSheet("image", image), 0, 0);
+      this.sharpen(place, dpr);
+      this.overlay(place, dpr);
+    }
+    context.setTransform(dpr, 0, 0, dpr, 0, 0);
+    this.stage.marks(this, context, place);
+    if (image) this.letterbox(context, place);
+    this.drawn = (this.drawn || 0) + 1;
+  }
+
+  matrix(place, dpr, step) {
+    const [a, b, c, d, e, f] = place.matrix.map((v) => v * dpr);
+    this.context.setTransform(a * step, b * step, c * step, d * step, e, f);
+  }
+
+  imageSheet(key, image) {
+    const { low, high } = this.stage.window();
+    return this.sheet(key, [image.url, low, high, state.invert].join(), image, (out) => paintImage(out, image, low, high, state.invert));
+  }
+
+  // Beyond 2048 pixels the slice came reduced; where it is magnified, the part that is seen comes in full.
+  sharpen(place, dpr) {
+    const { image, labels } = this.slices;
+    if (image.step === 1 || place.pixel * dpr < 0.75 / image.step * 1.5) { this.detail = null; return; }
+    const step = Math.max(1, 2 ** Math.floor(Math.log2(1 / Math.max(place.pixel * dpr, 1e-6))));
+    if (step >= image.step) return;
+    const corners = [[0, 0], [place.width, place.height]].map(([x, y]) => this.toSlice(x, y, place));
+    const { rows, columns } = this.extent, grid = 256 * step;
+    const low = (i) => Math.max(0, Math.floor(Math.min(corners[0][i], corners[1][i]) / grid) * grid);
+    const high = (i, n) => Math.min(n, Math.ceil(Math.max(corners[0][i], corners[1][i]) / grid) * grid);
+    const box = [low(0), high(0, rows), low(1), high(1, columns)];
+    if (box[1] <= box[0] || box[3] <= box[2]) return;
+    const name = [this.at, step, ...box].join();
+    if (this.detail && this.detail.name === name) {
+      if (!this.detail.image) return;
+      this.context.save();
+      const [a, b, c, d, e, f] = place.matrix.map((v) => v * dpr);
+      this.context.setTransform(a * step, b * step, c * step, d * step, e + a * box[2] + c * box[0], f + b * box[2] + d * box[0]);
+      this.context.imageSmoothingEnabled = place.pixel * dpr * step < 1.5;
+      this.context.drawImage(this.imageSheet("detail", this.detail.image), 0, 0);
+      this.context.restore();
+      return;
+    }
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(async () => {
+      const info = this.stage.info, options = { step, box: box.join(","), channel: this.stage.colour() ? "all" : state.channel };
+      this.detail = { name, box, step };
+      try {
+        const part = await api.image(info.index, this.axis, this.at, options);
+        const over = await Promise.all([...labels.keys()].map(async (s) => [s, await api.labels(info.index, s, this.axis, this.at, { step, box: options.box })]));
+        if (this.detail && this.detail.name === name) Object.assign(this.detail, { image: part, labels: new Map(over) });
+        this.request();
+      } catch { /* the reduced slice stays */ }
+    }, 90);
+  }
+
+  overlay(place, dpr) {
+    const { context } = this, wanted = this.layers(), { labels, ids } = this.slices;
+    const look = this.stage.look();
+    context.imageSmoothingEnabled = false;
+    const lay = (slice, draw) => {
+      const detail = this.detail && this.detail.labels;
+      this.matrix(place, dpr, slice.step || 1);
+      draw(slice, "");
+      if (!detail) return;
+    };
+    if (ids && this.stage.objects()) {
+      this.matrix(place, dpr, 1);
+      const version = ["ids", ids.url, state.object, state.opacity].join();
+      context.drawImage(this.sheet("ids", version, ids, (out) => paintObjects(out, ids.codes, state.object, Math.min(1, state.opacity + 0.25))), 0, 0);
+      return;
+    }
+    if (wanted.difference) {
+      const [a, b] = wanted.difference.map((source) => labels.get(source));
+      if (!a || !b) return;
+      lay(a, () => {
+        const version = ["difference", a.url, b.url, look.version].join();
+        context.drawImage(this.sheet("difference", version, a, (out) => paintDifference(out, a, b, look.visible, state.opacity + 0.35)), 0, 0);
+      });
+      return;
+    }
+    const clips = this.stage.clips(this, wanted, place);
+    wanted.forEach((layer, i) => {
+      const slice = labels.get(layer.source);
+      if (!slice || clips[i] === null) return;
+      context.save();
+      if (clips[i]) {
+        context.setTransform(dpr, 0, 0, dpr, 0, 0);
+        context.beginPath();
+        context.rect(...clips[i]);
+        context.clip();
+      }
+      lay(slice, () => this.layer(slice, layer, look, place, dpr));
+      context.restore();
+    });
+  }
+
+  layer(slice, { source, style }, look, place, dpr) {
+    const { context } = this, scale = place.pixel * dpr * (slice.step || 1);
+    const fill = style !== "outline", line = style !== "fill";
+    const vector = line && scale > 2.5;
+    const reach = Math.max(1, Math.round(1.6 * dpr / Math.max(scale, 0.05)));
+    const version = [slice.url, look.version, fill, line && !vector ? reach : 0].join();
+    if (fill || !vector) {
+      const sheet = this.sheet(`layer-${source}`, version, slice, (out) => {
+        if (fill) paintFill(out, slice.codes, fillTable(slice.members, look.colours, look.visible, state.opacity));
+        else out.fill(0);
+        if (line && !vector) paintOutline(out, slice, look.colours, look.visible, reach);
+      });
+      context.imageSmoothingEnabled = scale < 1;
+      context.drawImage(sheet, 0, 0);
+    }
+    if (!vector) return;
+    const corners = [[0, 0], [place.width, place.height]].map(([x, y]) => this.toSlice(x, y, place).map((v) => v / (slice.step || 1)));
+    const region = {
+      top: Math.floor(Math.min(corners[0][0], corners[1][0])), bottom: Math.ceil(Math.max(corners[0][0], corners[1][0])),
+      left: Math.floor(Math.min(corners[0][1], corners[1][1])), right: Math.ceil(Math.max(corners[0][1], corners[1][1])),
+    };
+    const matrix = new DOMMatrix(context.getTransform());
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.lineWidth = 1.7 * dpr;
+    context.lineCap = "square";
+    for (const [colour, path] of outlinePaths(slice, look.colours, look.visible, region)) {
+      const shown = new Path2D();
+      shown.addPath(path, matrix);
+      context.strokeStyle = css(colour);
+      context.stroke(shown);
+    }
+  }
+
+  // Letters of the patient's sides, scale bar.
+  letterbox(context, place) {
+    const { view } = this;
+    context.font = "600 12px system-ui, sans-serif";
+    context.fillStyle = "#c8d3de";
+    context.shadowColor = "#000";
+    context.shadowBlur = 3;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    if (view.letters && this.letters) {
+      const [top, right, bottom, left] = view.letters;
+      context.fillText(top, place.width / 2, 14);
+      context.fillText(bottom, place.width / 2, place.height - 30);
+      context.fillText(right, place.width - 14, place.height / 2);
+      context.fillText(left, 14, place.height / 2);
+    }
+    const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00005, 0.00002, 0.00001];
+    const length = nice.filter((n) => n * place.scale <= Math.min(150, place.width * 0.35)).sort((a, b) => b - a)[0];
+    if (length) {
+      const wide = length * place.scale, x = 14, y = place.height - 16;
+      context.strokeStyle = "#e8eef4";
+      context.lineWidth = 1.5;
+      context.beginPath();
+      context.moveTo(x, y - 4); context.lineTo(x, y); context.lineTo(x + wide, y); context.lineTo(x + wide, y - 4);
+      context.stroke();
+      context.textAlign = "left";
+      context.fillText(this.view.in_mm ? inWords(length) : `${number(length)} px`, x + 4, y - 11);
+    }
+    context.shadowBlur = 0;
+  }
+
+  furnish() {
+    const info = this.stage.info, length = info.shape[this.axis];
+    this.slider.hidden = length < 2;
+    if (length > 1) {
+      this.slider.max = length - 1;
+      this.slider.value = this.at;
+      this.slider.setAttribute("aria-label", `${this.view.name} slice`);
+    }
+    const where = length > 1 ? `${this.view.name} ${this.at + 1} / ${length}` : "";
+    this.canvas.setAttribute("aria-label", `${info.id}${where ? ", " + where : ""}${this.title ? ", " + this.title : ""}`);
+    const title = [this.title, where].filter(Boolean).join(" · ");
+    const shown = this.node.querySelector(".pane-title");
+    if (shown.textContent !== title) shown.textContent = title;
+    this.note.textContent = this.error ? this.error.message : "";
+    this.note.hidden = !this.error;
+    this.canvas.dataset.at = this.at;
+  }
+}
+
+function inWords(mm) {
+  if (mm >= 10) return `${mm / 10} cm`;
+  if (mm >= 0.5) return `${mm} mm`;
+  return mm >= 0.0005 ? `${Number((mm * 1000).toPrecision(3))} µm` : `${Number((mm * 1e6).toPrecision(3))} nm`;
+}
+
+export { DIFFERENCE, inWords, objectColour, set };

@@ -1,0 +1,332 @@
+// The stage: the case that is open, its panes, and what they share (place, window, what is visible, marks).
+
+import * as api from "./api.js";
+import { el, icon, number, problem } from "./dom.js";
+import { Hands } from "./hands.js";
+import { inWords, Pane } from "./pane.js";
+import { rgb } from "./paint.js";
+import { joined, listen, numbers, set, state } from "./state.js";
+
+export class Stage {
+  constructor(world) {
+    this.world = world;
+    this.hands = new Hands(this);
+    this.panes = [];
+    this.info = null;
+    this.at = [0, 0, 0];
+    this.rulers = [];
+    this.grid = el("div", { className: "panes" });
+    this.readout = el("p", { className: "readout" }, " ");
+    this.veil = el("div", { className: "veil", hidden: true });
+    this.toolbar = el("div", { className: "tools", role: "toolbar", "aria-label": "View" });
+    this.node = el("section", { className: "stage", id: "stage", "aria-label": "Scan" }, this.toolbar, this.grid, this.veil, this.readout);
+    this.colours = world.structures.map((s) => rgb(s.colour));
+    listen(["case"], () => this.open());
+    listen(["z", "y", "x"], () => this.moved());
+    listen(["plane", "mode"], () => this.arrange());
+    listen(["channel", "objects"], () => this.reload());
+    listen(["off", "result"], () => this.arrange());
+    listen(["zoom", "cz", "cy", "cx", "low", "high", "invert", "hide", "opacity", "style", "resultStyle", "swipe", "object", "tool"], () => this.redraw());
+    listen(["mode", "plane", "tool", "case"], () => this.furnish());
+  }
+
+  // What was opened.
+  async open() {
+    const row = this.world.caseOf(state.case);
+    if (!row) return;
+    const token = (this.token = (this.token || 0) + 1);
+    this.rulers = [];
+    this.message(null);
+    try {
+      const info = await api.json(`/api/cases/${row.index}`);
+      if (token !== this.token) return;
+      this.info = info;
+      this.extents = null;
+      const middle = info.shape.map((n) => Math.floor(n / 2));
+      const told = [state.z, state.y, state.x];
+      this.at = middle.map((m, a) => (told[a] === null ? m : Math.min(Math.max(0, told[a]), info.shape[a] - 1)));
+      this.told = told.some((v) => v !== null);
+      this.arrange();
+      this.world.opened(info);
+      this.locate(token);
+    } catch (error) {
+      if (token !== this.token) return;
+      this.info = null;
+      this.clear();
+      this.message(problem(error));
+      this.world.opened(null);
+    }
+  }
+
+  // Where structures lie; a case opened without a slice in its address starts where most of them are.
+  async locate(token) {
+    const { info } = this;
+    if (!info.sources.length || info.large) return;
+    try {
+      const found = await api.json(`/api/cases/${info.index}/extents/${info.sources[0]}`);
+      if (token !== this.token) return;
+      this.extents = found.structures;
+      const largest = found.structures.filter(Boolean).sort((a, b) => b.voxels - a.voxels)[0];
+      if (largest && !this.told && info.shape[0] > 1 && info.instant) { this.at = [...largest.at]; this.panes.forEach((pane) => pane.load()); }
+      this.world.located(found.structures);
+    } catch { /* the slice itself tells what is wrong */ }
+  }
+
+  message(node) {
+    this.veil.replaceChildren(...(node ? [node] : []));
+    this.veil.hidden = !node;
+  }
+
+  clear() {
+    this.panes.forEach((pane) => pane.remove());
+    this.panes = [];
+  }
+
+  // Sources that are switched on, labels first.
+  shown() {
+    if (!this.info) return [];
+    const off = numbers(state.off);
+    return this.info.sources.filter((source) => !off.has(source));
+  }
+
+  // The result that is compared with the labels.
+  compared() {
+    const results = this.info.sources.filter((s) => s !== 0);
+    return results.includes(state.result) ? state.result : results.find((s) => this.shown().includes(s)) ?? results[0];
+  }
+
+  styleOf(source) {
+    const alone = this.shown().filter((s) => s !== source).length === 0;
+    return source === 0 ? state.style : alone && state.resultStyle === "outline" && state.style === "both" ? "both" : state.resultStyle;
+  }
+
+  layersOf(sources) {
+    return sources.map((source) => ({ source, style: this.styleOf(source) }));
+  }
+
+  plane() {
+    const { shape, views, spacing } = this.info;
+    if (shape[0] === 1) return "0";
+    if (["0", "1", "2", "all"].includes(state.plane)) return state.plane;
+    const sizes = spacing.map((s) => s ?? 1);
+    const thick = sizes.indexOf(Math.max(...sizes));
+    if (Math.max(...sizes) > 1.5 * Math.min(...sizes)) return String(thick);
+    const axial = views.findIndex((view) => view.name === "axial");
+    return String(Math.max(axial, 0));
+  }
+
+  arrange() {
+    if (!this.info) return;
+    this.clear();
+    const plane = this.plane();
+    const axes = plane === "all" ? [0, 1, 2] : [Number(plane)];
+    const compared = this.compared();
+    const two = this.info.sources.includes(0) && compared !== undefined;
+    clearInterval(this.blinking);
+    let panes;
+    if (state.mode === "side") {
+      const axis = axes.length > 1 ? 0 : axes[0];
+      panes = [new Pane(this, { axis, layers: () => [], title: "Image" })];
+      for (const source of this.info.sources.filter((s) => !numbers(state.off).has(s))) {
+        panes.push(new Pane(this, { axis, layers: () => [{ source, style: state.style }], title: this.world.nameOf(source) }));
+      }
+    } else {
+      const layers = {
+        overlay: () => this.layersOf(this.shown()),
+        difference: () => (two ? { difference: [0, compared] } : this.layersOf(this.shown())),
+        swipe: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: state.style })),
+        blink: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: state.style })),
+      }[state.mode] || (() => this.layersOf(this.shown()));
+      panes = axes.map((axis) => new Pane(this, { axis, layers }));
+    }
+    this.panes = panes;
+    this.grid.dataset.count = panes.length;
+    this.grid.replaceChildren(...panes.map((pane) => pane.node));
+    if (state.mode === "blink") this.blink();
+    panes.forEach((pane) => pane.load());
+    this.furnish();
+  }
+
+  blink() {
+    this.phase = 0;
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    this.blinking = setInterval(() => { this.phase = 1 - this.phase; this.redraw(); }, 700);
+  }
+
+  // For each layer where it may be seen: undefined everywhere, null nowhere, or a box.
+  clips(pane, layers, place) {
+    if (state.mode === "blink" && layers.length > 1) return layers.map((_, i) => (i === this.phase ? undefined : null));
+    if (state.mode !== "swipe") return layers.map(() => undefined);
+    const x = state.swipe * place.width;
+    return layers.map((_, i) => (i === 0 ? [0, 0, x, place.height] : [x, 0, place.width - x, place.height]));
+  }
+
+  reload() { this.panes.forEach((pane) => pane.load()); }
+  redraw() { this.panes.forEach((pane) => pane.request()); }
+
+  moved() {
+    const next = [state.z, state.y, state.x];
+    const changed = next.map((v, a) => v !== null && v !== this.at[a]);
+    if (!this.info || !changed.some(Boolean)) return;
+    this.at = this.at.map((v, a) => (next[a] === null ? v : Math.min(Math.max(0, next[a]), this.info.shape[a] - 1)));
+    this.panes.forEach((pane) => (changed[pane.axis] ? pane.load() : pane.request()));
+  }
+
+  goto(axis, index) {
+    if (!this.info) return;
+    const at = [...this.at];
+    at[axis] = Math.min(Math.max(0, index), this.info.shape[axis] - 1);
+    this.jump(at);
+  }
+
+  jump(at) {
+    set({ z: at[0], y: at[1], x: at[2] });
+  }
+
+  centre() {
+    const { shape } = this.info;
+    return [state.cz ?? shape[0] / 2, state.cy ?? shape[1] / 2, state.cx ?? shape[2] / 2];
+  }
+
+  fit() { set({ zoom: 1, cz: null, cy: null, cx: null }); }
+
+  zoom(factor) {
+    const pane = this.panes[0];
+    if (pane) this.hands.zoomAt(pane, [pane.canvas.clientWidth / 2, pane.canvas.clientHeight / 2], factor);
+  }
+
+  colour() {
+    return this.info.channels.length === 3 && this.info.type === "uint8" && state.channel === 0;
+  }
+
+  range() {
+    const levels = this.info.ranges[Math.min(state.channel, this.info.ranges.length - 1)];
+    return { low: levels[0], high: levels[6], auto: [levels[1], levels[5]] };
+  }
+
+  window() {
+    const { auto } = this.range();
+    const low = state.low ?? auto[0], high = state.high ?? auto[1];
+    return high > low ? { low, high } : { low, high: low + 1 };
+  }
+
+  look() {
+    const hidden = numbers(state.hide);
+    return { colours: this.colours, visible: (s) => !hidden.has(s), version: [state.hide, state.opacity].join(":") };
+  }
+
+  objects() {
+    const [source, structure] = state.objects.split(".").map(Number);
+    return state.objects && this.info && this.info.sources.includes(source) ? { source, structure } : null;
+  }
+
+  // Cross-hair, rulers, swipe line.
+  marks(pane, context, place) {
+    const { info } = this;
+    if (this.panes.length > 1 && state.mode !== "side" && info.shape[0] > 1) {
+      const [x, y] = pane.toScreen([this.at[pane.rest[0]] + 0.5, this.at[pane.rest[1]] + 0.5], place);
+      context.strokeStyle = "rgb(127 183 230 / 65%)";
+      context.lineWidth = 1;
+      context.beginPath();
+      context.moveTo(x, 0); context.lineTo(x, y - 9); context.moveTo(x, y + 9); context.lineTo(x, place.height);
+      context.moveTo(0, y); context.lineTo(x - 9, y); context.moveTo(x + 9, y); context.lineTo(place.width, y);
+      context.stroke();
+    }
+    if (state.mode === "swipe") {
+      const x = state.swipe * place.width;
+      context.strokeStyle = "#fff";
+      context.lineWidth = 2;
+      context.beginPath(); context.moveTo(x, 0); context.lineTo(x, place.height); context.stroke();
+      context.fillStyle = "#fff";
+      context.beginPath(); context.arc(x, place.height / 2, 6, 0, 7); context.fill();
+    }
+    for (const ruler of this.rulers) this.drawRuler(ruler, pane, context, place);
+  }
+
+  measure(pane, from, to) {
+    const [a, b] = [from, to].map(([x, y]) => pane.toSlice(x, y));
+    this.rulers = this.rulers.filter((ruler) => ruler.axis !== pane.axis);
+    if (Math.hypot(to[0] - from[0], to[1] - from[1]) > 2) this.rulers.push({ axis: pane.axis, at: pane.at, a, b });
+    this.redraw();
+  }
+
+  drawRuler({ axis, at, a, b }, pane, context, place) {
+    if (axis !== pane.axis || at !== pane.at) return;
+    const p = pane.toScreen(a, place), q = pane.toScreen(b, place);
+    const { view } = pane;
+    const size = view.transposed ? [view.column_size, view.row_size] : [view.row_size, view.column_size];
+    const length = Math.hypot((a[0] - b[0]) * size[0], (a[1] - b[1]) * size[1]);
+    context.strokeStyle = "#ffd84d";
+    context.lineWidth = 2;
+    context.beginPath(); context.moveTo(...p); context.lineTo(...q); context.stroke();
+    for (const [x, y] of [p, q]) { context.beginPath(); context.arc(x, y, 3.5, 0, 7); context.fillStyle = "#ffd84d"; context.fill(); }
+    const text = view.in_mm ? (length < 0.5 ? inWords(length) : `${length.toFixed(length < 10 ? 2 : 1)} mm`) : `${length.toFixed(1)} px`;
+    context.font = "600 13px system-ui, sans-serif";
+    const wide = context.measureText(text).width + 12, x = (p[0] + q[0]) / 2, y = (p[1] + q[1]) / 2 - 16;
+    context.fillStyle = "rgb(5 7 10 / 80%)";
+    context.fillRect(x - wide / 2, y - 10, wide, 20);
+    context.fillStyle = "#ffd84d";
+    context.textAlign = "center"; context.textBaseline = "middle";
+    context.fillText(text, x, y);
+  }
+
+  hover(pane, spot) {
+    const voxel = pane && this.info ? pane.toVoxel(...spot) : null;
+    if (!voxel) { this.readout.textContent = " "; return; }
+    const { shape, affine, orientation } = this.info;
+    const [r, c] = pane.rest.map((a) => voxel[a]);
+    const parts = [shape[0] > 1 ? `x ${voxel[2]}  y ${voxel[1]}  z ${voxel[0]}` : `x ${voxel[2]}  y ${voxel[1]}`];
+    const { image, labels, ids } = pane.slices;
+    if (image && pane.slices.at === pane.at) {
+      const i = Math.floor(r / image.step) * image.columns + Math.floor(c / image.step), n = image.rows * image.columns;
+      const values = [...Array(image.channels).keys()].map((k) => number(image.low + image.scale * image.pixels[i + k * n]));
+      parts.push(`value ${values.join(", ")}${image.step > 1 ? ` (mean of ${image.step}×${image.step})` : ""}`);
+      for (const [source, slice] of labels) {
+        const code = slice.codes[Math.floor(r / (slice.step || 1)) * slice.columns + Math.floor(c / (slice.step || 1))];
+        const names = (slice.members[code] || []).map((s) => (s < 0 ? "ignored" : this.world.structures[s].name));
+        parts.push(`${this.world.nameOf(source)}: ${names.join(" + ") || "–"}`);
+      }
+      if (ids) { const id = ids.codes[r * ids.columns + c]; if (id) parts.push(`object ${id}`); }
+    }
+    if (orientation) {
+      const world = [0, 1, 2].map((k) => affine[k][0] * voxel[0] + affine[k][1] * voxel[1] + affine[k][2] * voxel[2] + affine[k][3]);
+      parts.push(`R ${world[0].toFixed(1)}  A ${world[1].toFixed(1)}  S ${world[2].toFixed(1)} mm`);
+    }
+    this.readout.textContent = parts.join("   ·   ");
+  }
+
+  click(pane, spot) {
+    const voxel = pane.toVoxel(...spot);
+    if (!voxel) return;
+    const { ids } = pane.slices;
+    if (ids && this.objects()) {
+      const [r, c] = pane.rest.map((a) => voxel[a]);
+      set({ object: ids.codes[r * ids.columns + c] || 0 });
+    }
+    if (this.info.shape[0] > 1) this.jump(voxel);
+  }
+
+  loaded() {
+    this.world.painted(this);
+  }
+
+  hide(structures) { set({ hide: joined(structures) }); }
+
+  furnish() {
+    if (!this.info) return;
+    const tools = [["move", "move", "Move (drag); wheel scrolls or zooms"], ["window", "contrast", "Window and level (drag, or right button)"], ["ruler", "ruler", "Ruler"]];
+    const modes = [["overlay", "Overlay"], ["side", "Side by side"], ["swipe", "Swipe"], ["blink", "Blink"], ["difference", "Difference"]];
+    const two = this.info.sources.filter((s) => s !== 0).length && this.info.sources.includes(0);
+    const plane = this.plane();
+    this.toolbar.replaceChildren(
+      el("div", { className: "segments", role: "group", "aria-label": "Tool" }, tools.map(([name, sign, title]) =>
+        el("button", { type: "button", title, "aria-label": title, "aria-pressed": String(state.tool === name), onclick: () => set({ tool: name }) }, icon(sign)))),
+      el("button", { type: "button", className: "icon", title: "Fit (0)", "aria-label": "Fit", onclick: () => this.fit() }, icon("fit")),
+      this.info.shape[0] > 1 && el("div", { className: "segments", role: "group", "aria-label": "Plane" },
+        [...this.info.views.map((view, a) => [String(a), view.name]), ["all", "all three"]].map(([value, name]) =>
+          el("button", { type: "button", "aria-pressed": String(plane === value), onclick: () => set({ plane: value }) }, name))),
+      this.info.sources.length > 0 && el("div", { className: "segments", role: "group", "aria-label": "Compare" },
+        modes.filter(([value]) => two || ["overlay", "side", "swipe"].includes(value)).map(([value, name]) =>
+          el("button", { type: "button", "aria-pressed": String(state.mode === value), onclick: () => set({ mode: value }) }, name))));
+  }
+}

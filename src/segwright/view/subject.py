@@ -1,0 +1,170 @@
+"""What the viewer was pointed at: a dataset, a run, or one scan with labels, always seen as a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segwright import io
+from segwright.api.run import Run
+from segwright.core.case import Case, Dataset, LabelSource, Source
+from segwright.core.errors import LayoutError, SegwrightError, UsageError
+from segwright.core.finding import Inspection
+from segwright.core.labels import LabelSpace, Structure
+from segwright.core.plan import Plan
+from segwright.io.dataset import open_dataset, open_images
+from segwright.io.layouts.names import safe_id
+from segwright.io.layouts.scan import stem_of
+from segwright.io.masks import one_plane, value_counts
+
+#: More values than this are no label.
+MOST_VALUES = 1000
+
+
+@dataclass
+class Subject:
+    """What is open.
+
+    Attributes:
+        title: For the page's heading.
+        kind: `dataset`, `run` or `image`.
+        dataset: All cases.
+        inspection: Measured facts and findings, where a run has kept them.
+        runs: Fits whose progress can be followed.
+        extra: Further label files of a single scan, to be shown as results.
+        notes: What was assumed.
+    """
+
+    title: str
+    kind: str
+    dataset: Dataset
+    inspection: Inspection | None = None
+    runs: list[Run] = field(default_factory=list)
+    extra: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def folds(self) -> dict[str, int]:
+        """Fold in which each case is validated, where a run says so."""
+        for run in self.runs:
+            try:
+                return {case: i for i, fold in enumerate(run.split.folds) for case in fold.validation}
+            except (SegwrightError, OSError, ValueError):
+                continue
+        return {}
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a fit, finished or not."""
+    return path.is_dir() and (path / Plan.filename).exists() and (path / Dataset.filename).exists()
+
+
+def open_subject(source: str | Path, labels: Sequence[str | Path] = ()) -> Subject:
+    """Open whatever a person points at.
+
+    Args:
+        source: Folder of a dataset or run, `dataset.yaml`, CSV table, or a scan.
+        labels: Label files of a single scan.
+
+    Raises:
+        SegwrightError: It cannot be understood; says what was seen.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise LayoutError("There is no such folder or file.", where=path, cure="Check the path.")
+    if is_run(path):
+        _refuse_labels(labels, "a run")
+        return _of_run(path)
+    if labels or (path.is_file() and path.suffix.lower() not in {".yaml", ".yml", ".csv", ".tsv"}):
+        return _of_image(path, [Path(label) for label in labels])
+    return _of_dataset(path)
+
+
+def _refuse_labels(labels: Sequence[str | Path], what: str) -> None:
+    if labels:
+        raise UsageError(
+            f"--label belongs to a single scan, not to {what}.", cure="Give further results with --result."
+        )
+
+
+def _of_run(path: Path) -> Subject:
+    run = Run.open(path)
+    inspection = None
+    if (path / Inspection.filename).exists():
+        inspection = run.inspection
+    return Subject(path.resolve().name, "run", run.dataset, inspection, [run])
+
+
+def _of_dataset(path: Path) -> Subject:
+    """A folder of scans; one that is itself a scan (a series, a store, a stack) is opened as such."""
+    title = path.resolve().name
+    try:
+        dataset = open_dataset(path)
+        if dataset.cases:
+            return Subject(title, "dataset", dataset, notes=list(dataset.notes))
+    except LayoutError as error:
+        unknown = error
+    else:
+        unknown = LayoutError("The folder holds no cases.", where=path, cure="Give a folder of scans.")
+    if path.is_dir() and io.sniff(path) is not None:
+        return _of_image(path, [])
+    try:
+        channels = ("image",)
+        return Subject(title, "dataset", open_images(path, channels), notes=["No labels were found: scans only."])
+    except LayoutError:
+        raise unknown from None
+
+
+def _of_image(path: Path, labels: list[Path]) -> Subject:
+    """One scan, and its labels: files of one value each are structures, a map of values is the reference."""
+    volume = io.read(path)
+    channels = volume.data.shape[0]
+    names = volume.channels or tuple(f"channel {i + 1}" for i in range(channels))
+    root = path.resolve().parent
+    found = [(label, _values(label)) for label in labels]
+    sources, space, notes = _meaning(found)
+    case = Case(
+        id=safe_id(stem_of(path)),
+        images=(Source(path=str(path.resolve())),),
+        label=sources,
+        group=safe_id(stem_of(path)),
+    )
+    used = {source.path for source in sources}
+    extra = [label for label in labels if str(label.resolve()) not in used]
+    dataset = Dataset(
+        root=str(root), layout="one scan", channels=names, labels=space, cases=(case,), notes=tuple(notes)
+    )
+    return Subject(stem_of(path), "image", dataset, extra=extra, notes=notes)
+
+
+def _values(label: Path) -> list[int]:
+    """Non-zero values of a label file."""
+    raw = one_plane(io.read(label).array(), where=str(label))
+    values = [value for value in value_counts(raw) if value]
+    if len(values) > MOST_VALUES:
+        raise LayoutError(
+            "The file does not look like a label.",
+            expected=f"at most {MOST_VALUES} different values",
+            came=f"{len(values)} values",
+            where=label,
+            cure="Give the label after --label and the scan first.",
+        )
+    return values
+
+
+def _meaning(found: list[tuple[Path, list[int]]]) -> tuple[tuple[LabelSource, ...], LabelSpace, list[str]]:
+    if not found:
+        return (), LabelSpace(), []
+    if len(found) > 1 and all(len(values) <= 1 for _, values in found):
+        names = _distinct([stem_of(path) for path, _ in found])
+        sources = tuple(LabelSource(path=str(p.resolve()), structure=n) for (p, _), n in zip(found, names, strict=True))
+        space = LabelSpace(structures=tuple(Structure(name=name) for name in names), kind="overlapping")
+        return sources, space, [f"Each label file is one structure: {', '.join(names)}."]
+    values = sorted({value for _, listed in found for value in listed})
+    space = LabelSpace(structures=tuple(Structure(name=f"label {v}", values=(v,)) for v in values))
+    note = f"Structures are the values found: {', '.join(map(str, values[:12]))}{' ...' if len(values) > 12 else ''}."
+    return (LabelSource(path=str(found[0][0].resolve())),), space, [note]
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
