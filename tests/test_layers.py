@@ -18,7 +18,7 @@ LAYERS = {
     **dict.fromkeys(["io", "ops"], 3),
     **dict.fromkeys(["planning", "prepare", "sample", "augment", "nets", "losses", "targets"], 4),
     **dict.fromkeys(["postprocess", "metrics", "phantoms"], 4),
-    **dict.fromkeys(["train", "prediction", "evaluation", "report", "export"], 5),
+    **dict.fromkeys(["train", "prediction", "evaluation", "report", "export", "restoration"], 5),
     "api": 6,
     **dict.fromkeys(["cli", "view", "serve"], 7),
 }
@@ -32,7 +32,7 @@ DOORS = {
     "PIL": ["io/image.py"],
     "tifffile": ["io/tiff.py"],
     "imagecodecs": ["io/tiff.py"],
-    "zarr": ["io/zarr.py"],
+    "zarr": ["io/zarr.py", "io/omezarr.py"],
     "h5py": ["io/hdf5.py"],
     "cc3d": ["ops/components.py"],
     "edt": ["ops/distance.py"],
@@ -54,6 +54,8 @@ DOORS = {
     "timm": ["nets/smp.py"],
     "torchvision": ["nets/smp.py"],
     "huggingface_hub": ["nets/smp.py"],
+    "distributed": ["prediction/large/workers.py"],
+    "numcodecs": ["io/n5.py"],
     "surface_distance": [],
 }
 

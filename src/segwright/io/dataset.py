@@ -20,6 +20,7 @@ from segwright.io.layouts.scan import (
     CONTAINERS,
     Item,
     files,
+    is_single,
     items,
     relative,
     sections_item,
@@ -29,6 +30,7 @@ from segwright.io.layouts.scan import (
     visible,
 )
 from segwright.io.layouts.sections import SECTIONS, one_stack
+from segwright.io.layouts.two import labels_alone, two_places
 from segwright.io.layouts.values import with_labels
 
 
@@ -57,6 +59,34 @@ def open_dataset(path: str | Path, *, layout: str | None = None) -> Dataset:
     return complete(_draft(place.resolve(), layout))
 
 
+def open_labels(labels: str | Path, images: str | Path | None = None) -> Dataset:
+    """Labels of any form, with the images they were drawn on or without: enough to convert or compare them.
+
+    Raises:
+        LayoutError: There are no labels, or none fits an image.
+    """
+    place = _existing(labels)
+    if images is not None:
+        return complete(two_places(place, _existing(images)))
+    alone = labels_alone(place)
+    if alone is None:
+        raise LayoutError(
+            "No labels were found.",
+            expected="masks, polygons (LabelMe or COCO JSON), a run-length CSV, or a folder of images with labels",
+            came=_seen(place),
+            where=place,
+            cure="Give the folder that holds the labels, and that of the images with --images.",
+        )
+    return complete(alone)
+
+
+def _existing(path: str | Path) -> Path:
+    place = Path(path)
+    if not place.exists():
+        raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
+    return place.resolve()
+
+
 def complete(dataset: Dataset) -> Dataset:
     """The dataset with whatever its layout left open found in the data."""
     return with_groups(with_labels(with_channels(dataset)))
@@ -77,7 +107,7 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
     if not place.exists():
         raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
     place = place.resolve()
-    root = place.parent if place.is_file() else place
+    root = place.parent if is_single(place) else place
     cases = tuple(_keyed(case, root) for case in _scans(place, channels, flat))
     if not cases:
         raise LayoutError(
@@ -164,7 +194,7 @@ def _seen(place: Path) -> str:
 
 def _scans(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ...]:
     """Cases for prediction."""
-    if place.is_file():
+    if is_single(place):
         return (Case(id=safe_id(stem_of(place)), images=(Source(path=place.name),), group=""),)
     if not flat and SECTIONS.matches(place):
         return tuple(case.model_copy(update={"label": ()}) for case in SECTIONS.open(place).cases)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from segwright.io.protocol import (
     lazy_stored,
     make_header,
     pick_key,
+    reason,
     same_format,
 )
 
@@ -105,7 +108,7 @@ def _named_axes(scale: Mapping[str, Any], info: ArrayInfo) -> Axes | None:
 
 def _open(path: Path, info: ArrayInfo, axes: Axes, scale: Mapping[str, Any], level: Mapping[str, Any]) -> Volume:
     def part(index: Index) -> NDArray[Any]:
-        array = np.asarray(_array(path, info.name)[index])
+        array = _sliced(_array(path, info.name), index, path)
         return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
     store = _array(path, info.name)
@@ -125,6 +128,37 @@ def _open(path: Path, info: ArrayInfo, axes: Axes, scale: Mapping[str, Any], lev
         warnings=warnings,
     )
     return Volume(data, geometry, header=header)
+
+
+def _sliced(array: Any, index: Index, path: Path) -> NDArray[Any]:
+    """A part of an array; where that fails, the chunks to blame are named.
+
+    Raises:
+        ReadError: A chunk is damaged or cannot be reached.
+    """
+    try:
+        return np.asarray(array[index])
+    except Exception as error:
+        bad = list(islice(_bad_chunks(array, index), 3))
+        if not bad:
+            raise
+        raise ReadError(
+            f"A chunk of the array cannot be read: {', '.join(bad)}.",
+            came=f"chunk {', '.join(bad)}: {reason(error)}",
+            where=path,
+            cure="Copy the chunk again from the source.",
+        ) from error
+
+
+def _bad_chunks(array: Any, index: Index) -> Iterator[str]:
+    """Names of the chunks a part needs that cannot be read."""
+    lengths = array.chunks
+    ranges = [range(s.start // n, -(-s.stop // n)) for s, n in zip(index, lengths, strict=True)]
+    for place in itertools.product(*ranges):
+        try:
+            array[tuple(slice(i * n, (i + 1) * n) for i, n in zip(place, lengths, strict=True))]
+        except Exception:
+            yield str(array.metadata.encode_chunk_key(place))
 
 
 def _array(path: Path, name: str) -> Any:

@@ -13,7 +13,8 @@ from segwright.core.case import Source
 from segwright.core.errors import SegwrightError
 
 #: Formats that hold named arrays and so may hold an image and its label together.
-CONTAINERS = frozenset({".h5", ".hdf5", ".hdf", ".mat", ".zarr", ".ome.zarr", ".npz"})
+STORES = frozenset({".zarr", ".ome.zarr", ".n5"})
+CONTAINERS = STORES | {".h5", ".hdf5", ".hdf", ".mat", ".npz"}
 #: DICOM modalities whose images are single projections.
 PROJECTIONS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "MG", "PX", "IO"})
 PLANE_FORMATS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif"})
@@ -69,8 +70,13 @@ def visible(folder: Path) -> list[Path]:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Visible subfolders that are not themselves a store (Zarr)."""
-    return [entry for entry in visible(folder) if entry.is_dir() and suffix_of(entry) not in {".zarr", ".ome.zarr"}]
+    """Visible subfolders that are not themselves a store (Zarr, N5)."""
+    return [entry for entry in visible(folder) if entry.is_dir() and suffix_of(entry) not in STORES]
+
+
+def is_single(path: Path) -> bool:
+    """Whether a path is one scan by itself: a file, or a folder that is a store or an array in one."""
+    return path.is_file() or suffix_of(path) in STORES or io.sniff(path) in {"zarr", "n5"}
 
 
 def files(folder: Path) -> list[Path]:
@@ -78,7 +84,7 @@ def files(folder: Path) -> list[Path]:
 
     DICOM SEG and RTSTRUCT files are labels of a scan, and none themselves.
     """
-    found = [p for p in visible(folder) if not (p.is_dir() and suffix_of(p) not in {".zarr", ".ome.zarr"})]
+    found = [p for p in visible(folder) if not (p.is_dir() and suffix_of(p) not in STORES)]
     found = [p for p in found if suffix_of(p) not in _VIEWS_OF_FILES and io.is_readable(p) and io.form_of(p) is None]
     headers = {p.stem for p in found if suffix_of(p) in {".hdr", ".mhd", ".nhdr"}}
     return [p for p in found if not (suffix_of(p) in {".img", ".raw", ".zraw"} and p.stem in headers)]

@@ -66,7 +66,7 @@ class Survey(Part):
 
     Attributes:
         channels: One mapping a channel.
-        boxes: Boxes that were read.
+        boxes: Boxes that were looked at.
         voxels: Values a channel that statistics rest on.
         unreadable: Boxes that could not be read, in words.
     """
@@ -98,11 +98,10 @@ def survey(volume: Volume, rules: Sequence[Normalisation], seed: int = 0) -> Sur
     failed: list[str] = []
     for box in chosen:
         try:
-            values = volume.array(box).reshape(volume.data.shape[0], -1).astype(np.float32)
+            parts.append(_read(volume, box, limit))
         except SegwrightError as error:
             failed.append(f"voxels {box.start} to {box.stop}: {error.came or error.what}")
-            continue
-        parts.append(values[:, :: max(1, values.shape[1] // limit) | 1 if values.shape[1] > limit else 1])
+            parts += _readable(volume, box, limit)
     if not parts:
         raise ReadError(
             "No part of the volume can be read.",
@@ -112,7 +111,24 @@ def survey(volume: Volume, rules: Sequence[Normalisation], seed: int = 0) -> Sur
         )
     sample = np.concatenate(parts, axis=1)
     channels = tuple(_measure(values, rule) for values, rule in zip(sample, rules, strict=True))
-    return Survey(channels=channels, boxes=len(parts), voxels=sample.shape[1], unreadable=tuple(failed[:20]))
+    return Survey(channels=channels, boxes=len(chosen), voxels=sample.shape[1], unreadable=tuple(failed[:20]))
+
+
+def _read(volume: Volume, box: Box, limit: int) -> NDArray[np.float32]:
+    """At most about `limit` values a channel, `(C, n)`."""
+    values = volume.array(box).reshape(volume.data.shape[0], -1).astype(np.float32)
+    return values[:, :: max(1, values.shape[1] // limit) | 1 if values.shape[1] > limit else 1]
+
+
+def _readable(volume: Volume, box: Box, limit: int) -> list[NDArray[np.float32]]:
+    """What can be read of a box, in small pieces."""
+    parts = []
+    for piece in tile(box.shape, (SIZE[0], SIZE[1] // 16, SIZE[2] // 16)):
+        try:
+            parts.append(_read(volume, piece.shift(box.start), limit))
+        except SegwrightError:
+            continue
+    return parts
 
 
 def _boxes(shape: tuple[int, int, int], seed: int) -> list[Box]:

@@ -1,0 +1,184 @@
+"""Decides how a large scan is predicted: whether by blocks at all, how large they are, and what is kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import DataError
+from segwright.core.geometry import Triple
+from segwright.core.plan import Plan
+from segwright.core.volume import Volume
+from segwright.io.load import load_image
+from segwright.io.omezarr import CHUNK, level_factors
+from segwright.planning.machine import this_machine, usable_cores
+from segwright.planning.memory import prediction_bytes, scan_bytes
+from segwright.prediction.large.grid import block_size
+from segwright.prediction.large.job import Job
+from segwright.prediction.large.scan import LazyScan
+from segwright.prediction.large.survey import Survey, survey
+from segwright.prediction.model import Model
+from segwright.prepare.pipeline import target_shape
+from segwright.targets import build_target
+
+#: Bytes of a worker's interpreter and libraries, before it reads a voxel.
+BASE = 600 * 2**20
+
+#: Share of the memory that is free now which is used where nobody says how much.
+SHARE = 0.6
+
+#: Formats of which a box can be read without decoding the whole file.
+SLICED = frozenset({"zarr", "n5", "hdf5", "sections", "npy", "tiff"})
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asks of a large prediction.
+
+    Attributes:
+        workers: Processes on this machine; 0 for none beside this one.
+        scheduler: Address of a dask scheduler.
+        memory: Bytes for all workers together; a share of what is free, if not given.
+        scores: Keep scores as well, in this type.
+        instances: Number the connected components of the labels.
+        block: Voxels `(z, y, x)` a block, instead of what memory allows.
+    """
+
+    workers: int = 0
+    scheduler: str | None = None
+    memory: float | None = None
+    scores: Literal["", "uint8", "float32"] = ""
+    instances: bool = False
+    block: Triple | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether something was asked that only blocks give."""
+        return bool(self.workers or self.scheduler or self.scores or self.instances or self.block)
+
+    @property
+    def budget(self) -> float:
+        """Bytes for all workers together."""
+        return self.memory if self.memory is not None else SHARE * this_machine().memory
+
+
+def too_large(volume: Volume, plan: Plan, budget: float) -> bool:
+    """Whether a scan is better read by boxes: it would not fit in memory, and its format can be."""
+    if volume.header.get("format") not in SLICED:
+        return False
+    raw = math.prod(volume.data.shape) * (volume.dtype.itemsize + 4)
+    shape = target_shape(volume.geometry, plan.prepare)
+    labels = math.prod(volume.geometry.shape) * 2 * plan.labels.planes
+    return raw + labels + scan_bytes(plan.net, plan.window.size, shape) + BASE > budget
+
+
+def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
+    """Everything about predicting one scan by blocks.
+
+    Raises:
+        OutOfMemoryError: Not even one block fits.
+        ReadError: The scan cannot be read.
+    """
+    alone = dataset.select([case.id]).model_copy(update={"root": str(Path(dataset.root).resolve())})
+    volume = load_image(alone, case)
+    decoder, params = _decoder(model)
+    seen = survey(volume, model.plan.prepare.normalise, model.plan.seed)
+    chunk, block = _block(model, volume, seen, wish, params)
+    hashes = {} if model.manifest is None else {one.weights: one.sha256 for one in model.manifest.members}
+    return Job(
+        case=case.id,
+        dataset=alone,
+        plan=model.plan,
+        chain=model.chain,
+        weights=tuple(str(Path(path).resolve()) for path in model.weights),
+        sha256=tuple(hashes.get(Path(path).name, "") or _hash(Path(path)) for path in model.weights),
+        tta=model.tta,
+        combine=model.combine,
+        device=model.device,
+        threads=max(1, usable_cores() // wish.workers) if wish.workers else None,
+        shape=volume.geometry.shape,
+        dtype=str(volume.dtype),
+        block=block,
+        chunk=chunk,
+        levels=level_factors(volume.geometry),
+        survey=seen,
+        scores=wish.scores,
+        instances="decoder" if decoder else "components" if wish.instances else "",
+        decoder=decoder,
+        decoder_params=params,
+        version=int(volume.header.get("zarr_format", 2)),
+    )
+
+
+def _decoder(model: Model) -> tuple[str, dict[str, Any]]:
+    """The instance decoder a model was given, if it has one."""
+    return "", {}
+
+
+def _hash(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _block(model: Model, volume: Volume, seen: Survey, wish: Wish, decoder: dict[str, Any]) -> tuple[Triple, Triple]:
+    """Chunk and block of the results."""
+    shape = volume.geometry.shape
+    if wish.block is not None:
+        wanted = [min(b, n) for b, n in zip(wish.block, shape, strict=True)]
+        z, y, x = (min(c, w) for c, w in zip(CHUNK, wanted, strict=True))
+        size = [-(-w // c) * c for w, c in zip(wanted, (z, y, x), strict=True)]
+        return (z, y, x), (size[0], size[1], size[2])
+    z, y, x = (min(c, n) for c, n in zip(CHUNK, shape, strict=True))
+    workers = max(1, wish.workers)
+    memory = wish.budget / workers - BASE
+    if memory <= 0:
+        raise DataError(
+            "Memory does not suffice for so many workers.",
+            expected=f"more than {BASE / 2**30:.2g} GB a worker",
+            came=f"{wish.budget / workers / 2**30:.2g} GB",
+            cure="Allow more with --memory, or use fewer --workers.",
+        )
+    scan = LazyScan(volume, model.plan.prepare, seen)
+    cost = _Cost(model, scan, bool(wish.instances or decoder))
+    margin = tuple(2 * m for m in cost.margin)
+    return (z, y, x), block_size(shape, (z, y, x), margin, cost=cost, memory=memory)  # type: ignore[arg-type]
+
+
+class _Cost:
+    """Bytes at the peak of predicting a block, by count of the arrays that live together."""
+
+    def __init__(self, model: Model, scan: LazyScan, instances: bool) -> None:
+        plan = model.plan
+        self.channels = len(plan.channels)
+        self.outputs = build_target(plan.target, plan.labels).channels
+        self.raw = scan.volume.dtype.itemsize
+        self.ratio = [p / g for p, g in zip(scan.shape, scan.grid.shape, strict=True)]
+        if scan.turned is not None:
+            self.ratio = [self.ratio[scan.turned.order.index(axis)] for axis in range(3)]
+        self.resampled = any(r != 1 for r in self.ratio)
+        window = [w + 2 * c for w, c in zip(plan.window.size, plan.net.context, strict=True)]
+        if scan.turned is not None:
+            window = [window[scan.turned.order.index(axis)] for axis in range(3)]
+        self.margin = [max(1, round(w / r)) if n > w else 0
+                       for w, r, n in zip(window, self.ratio, scan.volume.geometry.shape, strict=True)]  # fmt: skip
+        self.forward = prediction_bytes(
+            plan.net, plan.window.size, plan.window.batch, members=max(1, len(model.weights))
+        )
+        self.instances = instances
+
+    def __call__(self, size: Triple) -> float:
+        voxels = float(np.prod(size))
+        prepared = voxels * float(np.prod(self.ratio))
+        around = np.prod([(s + 2 * m) for s, m in zip(size, self.margin, strict=True)])
+        read = around * self.channels * (self.raw + 4)
+        image = around * float(np.prod(self.ratio)) * self.channels * 4 * (2 if self.resampled else 1)
+        scores = prepared * self.outputs * 4 + voxels * self.outputs * (5 if self.resampled else 1) + 6 * voxels
+        objects = voxels * (self.outputs * 6 + 32) if self.instances else 0.0
+        return max(read + image + scores + self.forward, objects)

@@ -1,0 +1,90 @@
+"""The steps of a large prediction: what is done with one block, and in which order."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from segwright.core.errors import SegwrightError
+from segwright.core.geometry import Triple
+from segwright.io.omezarr import read_level, write_box
+from segwright.io.protocol import reason
+from segwright.ops.pyramid import shrink_labels, shrink_scores
+from segwright.prediction.large.bench import Bench, opened
+from segwright.prediction.large.box import predict_box
+from segwright.prediction.large.objects import find_objects, number_objects
+
+
+def perform(folder: str, step: str, index: int) -> dict[str, Any]:
+    """Do one block of a step and record it; whatever goes wrong is returned as `{"error": ...}`.
+
+    `full` in the answer means that no block can be written any more.
+    """
+    begin = time.perf_counter()
+    bench = opened(folder)
+    try:
+        if bench.job.threads and torch.get_num_threads() != bench.job.threads:
+            torch.set_num_threads(bench.job.threads)
+        facts = _action(step)(bench, index)
+    except SegwrightError as error:
+        where = f" in {error.where}" if error.where else ""
+        return {"error": f"{error.came or error.what}{where}", "full": _is_full(error)}
+    except Exception as error:
+        return {"error": reason(error), "full": _is_full(error)}
+    facts = {**facts, "seconds": round(time.perf_counter() - begin, 3)}
+    try:
+        bench.record.finish(step, index, facts)
+    except OSError as error:
+        return {"error": reason(error), "full": _is_full(error)}
+    return facts
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether the disk is full, or a quota used up, anywhere along the chain of causes."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _action(step: str) -> Callable[[Bench, int], dict[str, Any]]:
+    name, _, level = step.partition("-")
+    if level:
+        return lambda bench, index: shrink(bench, name, int(level), index)
+    return {"predict": predict, "objects": find_objects, "numbers": number_objects}[name]
+
+
+def predict(bench: Bench, index: int) -> dict[str, Any]:
+    """Scores and labels of a block."""
+    plan, scan = bench.job.plan, bench.scan
+    box = bench.blocks().box(index)
+    turned = scan.to_turned(box)
+    net = (plan.net.context, plan.net.divisor)
+    inner = scan.needed(turned)
+    scores = predict_box(scan.read, scan.shape, bench.model.forward, inner, window=plan.window, net=net)
+    scores = scan.restore(scores, turned)
+    if bench.keeps_scores:
+        write_box(bench.store("scores"), bench.stored_scores(scores), box)
+    if bench.has_labels:
+        write_box(bench.store("labels"), bench.stored_labels(bench.labels_of(scores)), box)
+    return {}
+
+
+def shrink(bench: Bench, name: str, level: int, index: int) -> dict[str, Any]:
+    """A block of a smaller level of a result, from the level before."""
+    pyramid = bench.pyramid(name)
+    box = bench.blocks(pyramid.shape(level)).box(index)
+    factor: Triple = tuple(b // a for a, b in zip(*pyramid.levels[level - 1 : level + 1], strict=True))  # type: ignore[assignment]
+    source = type(box)(
+        tuple(a * f for a, f in zip(box.start, factor, strict=True)),
+        tuple(b * f for b, f in zip(box.stop, factor, strict=True)),
+    ).clip(pyramid.shape(level - 1))
+    finer = read_level(bench.store(name), source, level - 1)
+    smaller = (shrink_scores if name == "scores" else shrink_labels)(finer, factor)
+    write_box(bench.store(name), smaller, box, level)
+    return {}
