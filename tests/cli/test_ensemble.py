@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from segwright.api.fit import fit
+from segwright.phantoms.write import write_dataset
+
 HEAD = "image_name,class,rle\n"
 
 
@@ -62,3 +65,45 @@ def test_bad_input_ends_with_words_and_a_code(desk, words, code, said):
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr and "Traceback" not in done.stderr
     assert not (desk / "o.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    scans = write_dataset("spine-xray", folder, cases=6, seed=2) / "scans"
+    for name, width in (("one", 4), ("two", 6)):
+        wishes = {"steps": 2, "folds": 2, "width": width, "size": (64, 32), "precision": "float32", "device": "cpu"}
+        fit(scans, out=folder / name, **wishes)
+    return folder
+
+
+def test_runs_become_a_model(runs):
+    done = segwright("one", "two", "-o", "both", "--json", cwd=runs)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [part["name"] for part in found["combination"]["parts"]] == ["one", "two"] and found["cases"] == 6
+    again = segwright("one", "two", "-o", "both", "--weights", "equal", "--vote", cwd=runs)
+    assert again.returncode == 0, again.stderr
+    assert "vote of labels" in again.stdout and "segwright predict both" in again.stdout
+    command = [sys.executable, "-m", "segwright", "predict", "both", "-i", "scans", "-o", "out", "--json", "--vote"]
+    predicted = subprocess.run(command, capture_output=True, text=True, cwd=runs, check=False)
+    assert predicted.returncode == 0, predicted.stderr
+    assert len(json.loads(predicted.stdout)["cases"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["one", "-o", "e"], 2, "at least two"),
+        (["one", "scans", "-o", "e"], 2, "no run"),
+        (["one", "two", "-o", "scans"], 2, "holds something else"),
+        (["one", "two", "-o", "e", "--threshold", "1"], 2, "--threshold is for tables"),
+        (["one", "two", "-o", "e", "--weights", "best"], 2, "auto or equal"),
+        (["one", "a.csv", "-o", "e"], 2, "cannot be mixed"),
+    ],
+)
+def test_bad_input_of_runs(runs, words, code, said):
+    done = segwright(*words, cwd=runs)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert not (runs / "e").exists()

@@ -80,4 +80,12 @@ def test_vote_and_mean_differ_where_one_member_is_loud() -> None:
     assert mean(members, exclusive=True)(torch.empty(0)).argmax() == 1
     assert vote(members, exclusive=True)(torch.empty(0)).ravel().tolist() == pytest.approx([2 / 3, 1 / 3])
     overlapping = vote([lambda _: scores(0.9, 0.5), lambda _: scores(0.6, 0.1)], exclusive=False)
-    assert overlapping(torch.empty(0)).ravel().tolist() == [1.0, 0.5]
+    assert overlapping(torch.empty(0)).ravel().tolist() == pytest.approx([1.0, 0.5], abs=1e-5)
+
+
+def test_half_of_the_members_is_no_majority() -> None:
+    """Strictly more than half, as fold voting has it; of two members that disagree, neither wins."""
+    for count in range(1, 7):
+        for ayes in range(count + 1):
+            members = [lambda _, s=0.9 if i < ayes else 0.1: scores(s) for i in range(count)]
+            assert bool(vote(members, exclusive=False)(torch.empty(0)) >= 0.5) == (ayes > count / 2)

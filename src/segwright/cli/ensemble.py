@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segwright.cli.options import Json, Quiet
+from segwright.cli.options import Device, Json, Quiet
 
 if TYPE_CHECKING:
+    from segwright.api.ensemble import Ensembled
     from segwright.api.voting import Voted
 
-Inputs = Annotated[list[Path], typer.Argument(help="CSV tables of run-length masks.")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="Table (.csv) to write.")]
+Inputs = Annotated[list[Path], typer.Argument(help="Folders of runs; or CSV tables of run-length masks.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Model folder, or table (.csv), to write.")]
 Thresholds = Annotated[
     list[str] | None,
     typer.Option(
@@ -27,6 +28,11 @@ Columns = Annotated[
     str | None,
     typer.Option("--columns", help="Tables: key columns, then the run-length column.", show_default=False),
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="Runs: 'auto' chooses them out of fold, or 'equal'.", show_default="auto"),
+]
+Vote = Annotated[bool, typer.Option("--vote", help="Runs: vote with final labels instead of averaging scores.")]
 
 
 def ensemble(
@@ -34,19 +40,56 @@ def ensemble(
     out: Out,
     threshold: Thresholds = None,
     columns: Columns = None,
+    weights: Weights = None,
+    vote: Vote = False,
+    device: Device = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Let several tables of masks vote."""
-    from segwright.api.voting import vote_tables
+    """One model out of several runs; or the vote of several tables of masks."""
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
+    from segwright.core.errors import UsageError
 
-    default, classes = thresholds(threshold or [])
-    named = [name.strip() for name in columns.split(",")] if columns else None
+    tables = [path for path in inputs if not path.is_dir()]
+    if tables and len(tables) < len(inputs):
+        raise UsageError(
+            "Runs and tables cannot be mixed.",
+            expected="folders of runs, or CSV tables",
+            came=", ".join(map(str, inputs)),
+            cure="Predict with the run first, then let the tables vote.",
+        )
+    _refuse_foreign(tables, {"--threshold": threshold, "--columns": columns}, {"--weights": weights, "--vote": vote})
     with Screen(as_json=as_json, quiet=quiet) as screen:
-        done = vote_tables(inputs, out, threshold=default, classes=classes, columns=named, listen=screen.listen)
-    emit(done, vote_summary(done), as_json=as_json)
+        if tables:
+            from segwright.api.voting import vote_tables
+
+            default, classes = thresholds(threshold or [])
+            named = [name.strip() for name in columns.split(",")] if columns else None
+            voted = vote_tables(tables, out, threshold=default, classes=classes, columns=named, listen=screen.listen)
+        else:
+            from segwright.api.ensemble import combine_runs
+
+            if weights not in {None, "auto", "equal"}:
+                raise UsageError("Unknown --weights.", expected="auto or equal", came=weights)
+            wish = "equal" if weights == "equal" else "auto"
+            made = combine_runs(inputs, out, weights=wish, vote=vote, device=device, listen=screen.listen)
+    if tables:
+        emit(voted, vote_summary(voted), as_json=as_json)
+    else:
+        emit(made, ensemble_summary(made), as_json=as_json)
+
+
+def _refuse_foreign(tables: list[Path], of_tables: dict[str, object], of_runs: dict[str, object]) -> None:
+    """Flags of the other kind of ensemble would be passed over in silence."""
+    from segwright.core.errors import UsageError
+
+    wrong = [flag for flag, value in (of_runs if tables else of_tables).items() if value]
+    if wrong:
+        kinds = ("tables", "runs") if tables else ("runs", "tables")
+        raise UsageError(
+            f"{wrong[0]} is for {kinds[1]}, but {kinds[0]} were given.", came=wrong[0], cure="Leave it out."
+        )
 
 
 def thresholds(texts: list[str]) -> tuple[str, dict[str, str]]:
@@ -110,3 +153,29 @@ def vote_summary(done: Voted) -> str:
     if len(done.repaired) > 10:
         lines.append(f"  mended    {len(done.repaired) - 10} more rows; --json lists all")
     return "\n".join([*lines, *(f"  note      {text}" for text in done.notes)])
+
+
+def ensemble_summary(made: Ensembled) -> str:
+    """Weights, Dice of each structure, and what the ensemble gains."""
+    parts = made.combination.parts
+    how = "mean of scores" if made.combination.combine == "mean" else "vote of labels"
+    members = ", ".join(f"{part.name} ({part.members})" for part in parts)
+    lines = [f"Ensemble of {len(parts)} runs by {how}: {members}"]
+    if made.structures:
+        head = [f"{part.name[:12]:>12}" for part in parts]
+        lines += ["", f"{'Dice out of fold':24} {' '.join(head)} {'equal':>12}   weights"]
+        for row in made.structures:
+            cells = " ".join(f"{value:12.4f}" for value in (*row.alone, row.equal))
+            lines.append(f"{row.structure[:24]:24} {cells}   {' : '.join(f'{w:.2f}' for w in row.weights)}")
+            lines.append(f"{'':24} {row.reason}")
+        lines += ["", f"Weights: {made.why}. {made.cases} cases, before post-processing:"]
+        lines += [f"  {_gain_text(row.over, row.mean, row.low, row.high)}" for row in made.gains]
+        lines += ["Finished ensemble against finished runs:"]
+        lines += [f"  {_gain_text(row.over, row.mean, row.low, row.high)}" for row in made.finished]
+    lines += [f"Note: {note}" for note in made.notes]
+    return "\n".join([*lines, "", f"Model    {made.out}", f"Predict  segwright predict {made.out} -i new/ -o out/"])
+
+
+def _gain_text(over: str, mean: float, low: float | None, high: float | None) -> str:
+    interval = f"  (95 %: {low:+.4f} to {high:+.4f})" if low is not None and high is not None else ""
+    return f"{mean:+.4f} mean Dice over {over}{interval}"

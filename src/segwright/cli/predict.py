@@ -7,13 +7,22 @@ from typing import Annotated
 
 import typer
 
-from segwright.cli.options import Device, Json, Quiet, fold_numbers
+from segwright.cli.options import Device, Json, Quiet, fold_numbers, number_of_bytes
 
 Model = Annotated[Path, typer.Argument(help="Model folder, or the folder of a run.")]
 Images = Annotated[Path, typer.Option("-i", "--images", help="Scan, or folder of scans.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")]
 Only = Annotated[list[str] | None, typer.Option("-f", "--fold", help="Use these members only.", show_default=False)]
 Suffix = Annotated[str | None, typer.Option("--format", help="Write as e.g. .nii.gz; default: each scan's own.")]
+Workers = Annotated[int, typer.Option("--workers", help="Share large volumes among N processes here.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", help="Or among a running dask cluster: tcp://host:8786.", show_default=False),
+]
+Memory = Annotated[
+    str | None, typer.Option("--memory", help="For all workers together, e.g. 3G; default: most.", show_default=False)
+]
+Scores = Annotated[str, typer.Option("--scores", help="Keep scores too: uint8 or float32.", show_default=False)]
 
 
 def predict(
@@ -25,7 +34,13 @@ def predict(
     device: Device = "auto",
     tta: Annotated[bool, typer.Option("--tta/--no-tta", help="Average over mirrored copies.")] = True,
     combine: Annotated[str, typer.Option("--combine", help="Members by 'mean' of scores or 'vote'.")] = "mean",
+    vote: Annotated[bool, typer.Option("--vote", help="The same as --combine vote: the majority of members.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep results that are there already.")] = False,
+    workers: Workers = 0,
+    scheduler: Scheduler = None,
+    memory: Memory = None,
+    scores: Scores = "",
+    instances: Annotated[bool, typer.Option("--instances", help="Number connected objects and list them.")] = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -45,6 +60,11 @@ def predict(
             resume=resume,
             listen=screen.listen,
             tta=tta,
-            combine=combine,
+            combine="vote" if vote else combine,
+            workers=workers,
+            scheduler=scheduler,
+            memory=number_of_bytes(memory),
+            scores=scores,
+            instances=instances,
         )
     emit(done, f"{len(done.cases)} scan(s) segmented into {out}", as_json=as_json)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import segwright
 from segwright.core.atomic import atomic_path
 from segwright.core.document import Document
-from segwright.core.model import Manifest, Member
+from segwright.core.model import Combination, Manifest, Member
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 
@@ -47,6 +47,66 @@ def write_bundle(
     return manifest
 
 
+def write_ensemble(
+    folder: Path,
+    *,
+    combination: Combination,
+    models: Sequence[Path],
+    report: Report | None,
+    chain: Document | None,
+    name: str,
+) -> Manifest:
+    """Gather several model folders into one; it appears only when whole, and replaces an earlier one.
+
+    Args:
+        folder: Where the ensemble goes.
+        combination: Its parts, in the order of `models`, and their weights.
+        models: Model folders; copied.
+        report: Out-of-fold scores of the ensemble, for the card.
+        chain: Post-processing of the combined scores, if any.
+        name: Shown in the card.
+    """
+    with atomic_path(folder) as partial:
+        partial.mkdir(parents=True)
+        for part, model in zip(combination.parts, models, strict=True):
+            shutil.copytree(model, partial / part.folder)
+        manifest = Manifest(
+            name=name,
+            version=segwright.__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            members=(),
+            scores=_scores(report),
+        )
+        manifest.save(partial / Manifest.filename)
+        combination.save(partial / Combination.filename)
+        if chain is not None:
+            chain.save(partial / "chain.json")
+        if report is not None:
+            report.save(partial / Report.filename)
+        (partial / "CARD.md").write_text(_ensemble_card(manifest, combination), encoding="utf-8")
+    return manifest
+
+
+def _ensemble_card(manifest: Manifest, combination: Combination) -> str:
+    how = "the weighted mean of their scores" if combination.combine == "mean" else "a weighted vote of their labels"
+    parts = combination.parts
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"An ensemble of {len(parts)} models, combined by {how}; made {manifest.created} by segwright "
+        f"{manifest.version}.",
+        "",
+        *(f"- {part.name}: {part.members} member(s), recipe `{part.recipe}`, plan `{part.plan}`" for part in parts),
+        "- not a medical device; judge it on your own scans before you rely on it",
+        "",
+        f"| weights | {' | '.join(part.name for part in parts)} |",
+        "|---" * (len(parts) + 1) + "|",
+        *(f"| {name} | {' | '.join(f'{w:.2f}' for w in row)} |" for name, row in combination.weights.items()),
+        *_score_lines(manifest),
+    ]
+    return "\n".join([*lines, "", "Use: `segwright predict MODEL -i scans/ -o out/`", ""])
+
+
 def _member(fold: int, path: Path, folder: Path) -> Member:
     name = f"member-{fold}.safetensors"
     shutil.copyfile(path, folder / name)
@@ -68,12 +128,16 @@ def _card(manifest: Manifest, plan: Plan) -> str:
         f"- recipe `{plan.recipe}`, plan `{plan.content_hash()}`",
         "- scores are out of fold: each case was judged by a member that had not seen its patient",
         "- not a medical device; judge it on your own scans before you rely on it",
-        "",
-        "| structure | metric | mean | 95 % interval |",
-        "|---|---|---|---|",
+        *_score_lines(manifest),
     ]
+    return "\n".join([*lines, "", "Use: `segwright predict MODEL -i scans/ -o out/`", ""])
+
+
+def _score_lines(manifest: Manifest) -> list[str]:
+    """A table of out-of-fold scores in Markdown; its head alone where there are none."""
+    lines = ["", "| structure | metric | mean | 95 % interval |", "|---|---|---|---|"]
     for key, (mean, low, high) in manifest.scores.items():
         structure, _, metric = key.rpartition("/")
         if mean is not None and low is not None and high is not None:
             lines.append(f"| {structure} | {metric} | {mean:.4f} | {low:.4f} to {high:.4f} |")
-    return "\n".join([*lines, "", "Use: `segwright predict MODEL -i scans/ -o out/`", ""])
+    return lines

@@ -10,6 +10,9 @@ from torch import Tensor
 from segwright.core.errors import ModelError
 from segwright.prediction.tta import Forward, mirrored
 
+#: Value of a vote of all members.
+FULL_VOTE = 1 - 1e-6
+
 
 def member(net: Forward, activate: Callable[[Tensor], Tensor], mirror: Sequence[int] = ()) -> Forward:
     """A network as a forward that returns scores: mirrored copies are averaged after activation, in float32.
@@ -36,10 +39,12 @@ def mean(members: Sequence[Forward], *, exclusive: bool) -> Forward:
 def vote(members: Sequence[Forward], *, exclusive: bool) -> Forward:
     """The share of members that decide for each channel: the largest if exclusive, else every one of at least 0.5.
 
-    Shares lie in 0..1 as scores do. On a tie between exclusive channels, decoding takes the first, so background.
+    Shares lie in 0..1 as scores do. Half of the members is no majority: where structures overlap, a full vote counts
+    a trifle less than 1, so that a tie stays below the threshold; on a tie between exclusive channels, decoding takes
+    the first, so background.
     """
     if not exclusive:
-        return _average(members, lambda scores: (scores >= 0.5).float())
+        return _average(members, lambda scores: (scores >= 0.5).float() * FULL_VOTE)
 
     def ballot(scores: Tensor) -> Tensor:
         return torch.zeros_like(scores).scatter_(1, scores.argmax(dim=1, keepdim=True), 1.0)

@@ -19,7 +19,7 @@ import segwright
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import ModelError, UsageError
 from segwright.core.geometry import Geometry
-from segwright.core.model import Manifest
+from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
 from segwright.io.dataset import open_images
@@ -86,6 +86,10 @@ class Model:
         """
         folder = Path(folder)
         folder = folder / "model" if (folder / "model" / Manifest.filename).exists() else folder
+        if (folder / Combination.filename).exists():
+            from segwright.prediction.combined import CombinedModel  # which is built on this module
+
+            return CombinedModel.open(folder, device=device, folds=folds, **options)
         if not (folder / Manifest.filename).exists():
             raise ModelError(
                 "This is not a model folder.",

@@ -1,0 +1,409 @@
+"""Makes one model out of several runs: weights chosen out of fold, an honest estimate of the gain, one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.api.events import Listen, silent, stage
+from segwright.api.judged import JudgedCase
+from segwright.api.outoffold import predict_out_of_fold
+from segwright.api.run import Run
+from segwright.api.verdict import dice, final_chain, predicted
+from segwright.core.document import Document, Part
+from segwright.core.errors import DataError, UsageError
+from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace
+from segwright.core.model import Combination, EnsemblePart, Manifest
+from segwright.core.plan import Plan
+from segwright.core.report import Report
+from segwright.evaluation.aggregate import MEAN, bootstrap_means
+from segwright.evaluation.compare import compare
+from segwright.evaluation.score import LabelPair, evaluate_pairs
+from segwright.export.bundle import write_ensemble
+from segwright.postprocess.blend import Scores, blend, equal_weights, votes_of
+from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.postprocess.search import Postprocess, search
+from segwright.postprocess.weighing import Weighed, Weighing, weigh
+
+#: Targets whose scores are one plane a structure, which can be averaged.
+MIXABLE = ("classes", "regions")
+Weights = Literal["auto", "equal"]
+
+
+class PartGain(Part):
+    """Dice of the ensemble less that of something else, paired by case; the interval is over patients.
+
+    Attributes:
+        over: What it is compared with.
+        mean: Mean difference of Dice (mean over structures).
+        low, high: 95 % bootstrap interval; `None` for a single patient.
+    """
+
+    over: str
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class Ensembled(Document):
+    """What making an ensemble found; written as `weighing.json` into its folder.
+
+    Attributes:
+        out: Model folder.
+        combination: Parts and weights.
+        cases: Cases judged out of fold by every part.
+        structures: How each structure is put together, and Dice without post-processing.
+        why: Why these weights.
+        gains: Out-of-fold gain with weights chosen without the fold judged: over equal weights and each part alone.
+        finished: The ensemble with its post-processing less each run with its own.
+        postprocess: Post-processing of the ensemble in words.
+        notes: What was assumed.
+    """
+
+    filename: ClassVar[str] = "weighing.json"
+    out: str
+    combination: Combination
+    cases: int
+    structures: tuple[Weighed, ...] = ()
+    why: str = ""
+    gains: tuple[PartGain, ...] = ()
+    finished: tuple[PartGain, ...] = ()
+    postprocess: str = "nothing"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class JointCase:
+    """A case judged by one run after the other, each by the member that had not seen it.
+
+    Attributes:
+        judged: One a run.
+        votes: Opinions are final labels, not scores.
+    """
+
+    judged: tuple[JudgedCase, ...]
+    votes: bool = False
+
+    @property
+    def case(self) -> str:
+        """Case id."""
+        return self.judged[0].case
+
+    @property
+    def group(self) -> str:
+        """Patient."""
+        return self.judged[0].group
+
+    @property
+    def fold(self) -> int | None:
+        """Fold of the first run."""
+        return self.judged[0].fold
+
+    @property
+    def geometry(self) -> Geometry:
+        """The scan's own grid."""
+        return self.judged[0].geometry
+
+    def opinions(self) -> list[Scores]:
+        """Scores of each run, or its final labels as votes."""
+        if not self.votes:
+            return [one.scores() for one in self.judged]
+        return [votes_of(predicted(one, final_chain(one.run)), one.run.plan.labels) for one in self.judged]
+
+    def reference(self) -> NDArray[Any]:
+        """Canonical labels."""
+        return self.judged[0].reference()
+
+
+@dataclass
+class BlendedCase:
+    """A joint case with its opinions mixed."""
+
+    joint: JointCase
+    weights: NDArray[np.float64]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.joint, name)
+
+    def scores(self) -> Scores:
+        """Mixed scores `(K, z, y, x)`."""
+        return blend(self.joint.opinions(), self.weights, votes=self.joint.votes)
+
+
+def combine_runs(
+    runs: Sequence[str | Path],
+    out: str | Path,
+    *,
+    weights: Weights = "auto",
+    vote: bool = False,
+    device: str = "auto",
+    listen: Listen = silent,
+) -> Ensembled:
+    """One model folder out of several runs on the same cases and structures.
+
+    Args:
+        runs: Folders of fits; they may differ in recipe, size, patch and network.
+        out: Model folder to write; `segwright predict` takes it like any other.
+        weights: `auto` chooses the share of each part for each structure on out-of-fold predictions and keeps equal
+            ones unless others are better; `equal` leaves them equal.
+        vote: The parts vote with their final labels, instead of averaging scores.
+        device: Where missing out-of-fold predictions are made.
+        listen: Progress events.
+
+    Raises:
+        UsageError: Fewer than two runs, or a folder that holds something else.
+        DataError: The runs differ in structures, channels or data, or some case was not judged out of fold by all.
+    """
+    team = Team(tuple(_opened(runs)))
+    _refuse_other_folder(Path(out))
+    team.check()
+    notes = []
+    cases = team.cases(vote, device, listen)
+    left = team.unjudged(cases)
+    if left and weights == "auto":
+        raise left
+    if left:
+        notes.append(f"Judged on the {len(cases)} cases that every run predicted out of fold. {left.came}")
+    space = team.space
+    if not cases:
+        return _write(team, Path(out), equal_weights(len(team.runs), len(space.names)), vote, notes=tuple(notes))
+    notes += team.notes()
+    stage(listen, f"Weighing {len(team.runs)} models on {len(cases)} out-of-fold cases")
+    found = weigh(cases, space, search=weights == "auto")
+    blended = [BlendedCase(case, found.weights) for case in cases]
+    chosen = Postprocess()
+    if not vote and all(run.plan.postprocess for run in team.runs):
+        stage(listen, "postprocess", cases=len(blended))
+        chosen = search(blended, space, score=dice)
+    stage(listen, "report")
+    report = evaluate_pairs(
+        (_pair(case, chosen.chain) for case in blended),
+        space,
+        tolerance=team.runs[0].plan.tolerance,
+        title=f"Ensemble of {', '.join(team.names)}",
+    )
+    return _write(team, Path(out), found.weights, vote, Judgement(found, report, chosen, cases), tuple(notes))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What out-of-fold predictions say of an ensemble."""
+
+    weighing: Weighing
+    report: Report
+    postprocess: Postprocess
+    cases: list[JointCase]
+
+    def gains(self, names: Sequence[str]) -> tuple[PartGain, ...]:
+        """Over equal weights, and over each part alone; all without post-processing."""
+        found, groups = self.weighing, [case.group for case in self.cases]
+        rows = [("equal weights", found.equal), *zip(names, found.alone, strict=True)]
+        return tuple(_gain(name, found.honest - values, groups) for name, values in rows)
+
+
+@dataclass(frozen=True)
+class Team:
+    """The runs of an ensemble."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def space(self) -> LabelSpace:
+        """Structures of the first run, which are those of all."""
+        return self.runs[0].plan.labels
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Short names of the runs, told apart by number where they are the same."""
+        short = [run.folder.resolve().name for run in self.runs]
+        return tuple(f"{name}-{i}" if short.count(name) > 1 else name for i, name in enumerate(short))
+
+    def check(self) -> None:
+        """Refuse runs that cannot be mixed."""
+        first = self.runs[0]
+        for run, name in zip(self.runs, self.names, strict=True):
+            if run.plan.target not in MIXABLE:
+                raise DataError(
+                    f"Run {name} cannot be part of an ensemble: its network does not give one score a structure.",
+                    expected=" or ".join(MIXABLE),
+                    came=run.plan.target,
+                    where=run.folder,
+                )
+            _refuse_difference("structures", first, run, lambda r: (r.plan.labels.kind, *r.plan.labels.names))
+            _refuse_difference("channels", first, run, lambda r: r.plan.channels)
+            _refuse_difference("kind of scan", first, run, lambda r: "planes" if r.plan.flat else "volumes")
+            if not (run.model_folder / Manifest.filename).exists():
+                raise UsageError(
+                    "The run has no model yet.", where=run.folder, cure=f"segwright fit DATA -o {run.folder} --resume"
+                )
+
+    def cases(self, vote: bool, device: str, listen: Listen) -> list[JointCase]:
+        """Cases that each run predicted out of fold, in the order of the first."""
+        places = []
+        for run in self.runs:
+            for fold in run.finished:
+                predict_out_of_fold(run, fold, device=device, listen=listen)
+            places.append({case: fold for fold in run.finished for case in run.split.folds[fold].validation})
+        shared = [case for case in places[0] if all(case in place for place in places)]
+        for case in shared:
+            for run in self.runs[1:]:
+                _refuse_difference(
+                    "data", self.runs[0], run, lambda r, case=case: r.dataset.case(case).model_dump(exclude={"group"})
+                )
+        return [
+            JointCase(
+                tuple(JudgedCase(run, case, place[case]) for run, place in zip(self.runs, places, strict=True)), vote
+            )
+            for case in shared
+        ]
+
+    def unjudged(self, cases: Sequence[JointCase]) -> DataError | None:
+        """What to say of labelled cases that some run trained on but never judged; they could leak into the choice."""
+        judged = {case.case for case in cases}
+        for run, name in zip(self.runs, self.names, strict=True):
+            known = {case for fold in run.split.folds for case in (*fold.train, *fold.validation)}
+            own = {case for fold in run.finished for case in run.split.folds[fold].validation}
+            missing = sorted((known | {c for r in self.runs for c in _validated(r)}) - own)
+            if missing and (set(missing) - judged):
+                few = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+                return DataError(
+                    "Some cases have no out-of-fold prediction in every run, so weights chosen on them would leak.",
+                    expected="every case judged by a member that did not train on it, in each run",
+                    came=f"{name} lacks {few}",
+                    where=run.folder,
+                    cure="Finish the folds with 'segwright fit DATA -o RUN --resume', or use --weights equal.",
+                )
+        return None
+
+    def notes(self) -> list[str]:
+        """What a reader should know of splits and places."""
+        first = self.runs[0]
+        found = []
+        if any(run.split.folds != first.split.folds for run in self.runs):
+            found.append("The runs were split differently; every case is still judged by members that had not seen it.")
+        roots = {run.dataset.root for run in self.runs}
+        if len(roots) > 1:
+            found.append(f"The runs name different data folders: {', '.join(sorted(roots))}; the first is read.")
+        return found
+
+
+def _validated(run: Run) -> set[str]:
+    return {case for fold in run.finished for case in run.split.folds[fold].validation}
+
+
+def _opened(runs: Sequence[str | Path]) -> list[Run]:
+    """The runs; a model folder inside a run stands for it."""
+    if len(runs) < 2:
+        raise UsageError("An ensemble needs at least two runs.", came=", ".join(map(str, runs)), cure="Name more runs.")
+    found = []
+    for place in map(Path, runs):
+        if (place / Combination.filename).exists():
+            raise UsageError("This is an ensemble already.", where=place, cure="Name the runs it was made of.")
+        inside = place.name == "model" and (place.parent / Plan.filename).exists()
+        found.append(Run.open(place.parent if inside else place))
+    places = [run.folder.resolve() for run in found]
+    twice = next((str(place) for place in places if places.count(place) > 1), None)
+    if twice:
+        raise UsageError("A run is named twice.", came=twice, cure="Name each run once; weights are chosen for you.")
+    return found
+
+
+def _refuse_other_folder(out: Path) -> None:
+    """Only an earlier ensemble may be replaced."""
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / Combination.filename).exists())):
+        raise UsageError("The folder holds something else.", where=out, cure="Choose another folder with -o.")
+
+
+def _refuse_difference(what: str, first: Run, other: Run, of: Any) -> None:
+    if of(first) != of(other):
+        raise DataError(
+            f"The runs differ in {what}.",
+            expected=f"{of(first)} as in {first.folder}"[:400],
+            came=str(of(other))[:400],
+            where=other.folder,
+            cure="Make an ensemble of runs on the same data.",
+        )
+
+
+def _pair(case: BlendedCase, chain: Chain) -> LabelPair:
+    space = case.joint.judged[0].run.plan.labels
+    labels = apply_to_scores(chain, case.scores(), space, geometry=case.geometry)
+    return LabelPair(case.case, case.group, case.geometry.spacing, case.reference(), labels, case.fold)
+
+
+def _gain(over: str, change: NDArray[np.float64], groups: Sequence[str]) -> PartGain:
+    """Mean with its bootstrap interval over patients."""
+    _, index = np.unique(np.array(groups), return_inverse=True)
+    sums, counts = np.bincount(index, change), np.bincount(index).astype(np.float64)
+    low, high = bootstrap_means(sums[:, None], counts[:, None])
+    several = len(sums) > 1
+    return PartGain(
+        over=over,
+        mean=float(change.mean()),
+        low=float(low[0]) if several else None,
+        high=float(high[0]) if several else None,
+    )
+
+
+def _finished(team: Team, report: Report) -> tuple[PartGain, ...]:
+    """The finished ensemble against each finished run."""
+    rows = []
+    for run, name in zip(team.runs, team.names, strict=True):
+        row = compare(run.report, report, only_common=True).row(MEAN, "dice")
+        if row is not None and row.mean is not None:
+            rows.append(PartGain(over=name, mean=row.mean, low=row.low, high=row.high))
+    return tuple(rows)
+
+
+def _write(
+    team: Team,
+    out: Path,
+    weights: NDArray[np.float64],
+    vote: bool,
+    judged: Judgement | None = None,
+    notes: tuple[str, ...] = (),
+) -> Ensembled:
+    """The model folder with what was found."""
+    from segwright.report.evaluation import write_evaluation
+
+    parts = tuple(
+        EnsemblePart(
+            name=name,
+            folder=f"parts/{i}-{name}",
+            recipe=run.plan.recipe,
+            plan=Plan.load(run.model_folder / Plan.filename).content_hash(),
+            members=len(Manifest.load(run.model_folder / Manifest.filename).members),
+        )
+        for i, (run, name) in enumerate(zip(team.runs, team.names, strict=True))
+    )
+    shares = dict(zip(team.space.names, map(tuple, np.round(weights.T, 6).tolist()), strict=True))
+    combination = Combination(combine="vote" if vote else "mean", parts=parts, weights=shares)
+    chain = judged.postprocess.chain if judged and judged.postprocess.chain != Chain() else None
+    report = judged.report if judged else None
+    models = [run.model_folder for run in team.runs]
+    write_ensemble(out, combination=combination, models=models, report=report, chain=chain, name=out.resolve().name)
+    if judged is None:
+        notes = (*notes, "No case was judged out of fold: the ensemble has no scores.")
+    found = Ensembled(
+        out=str(out),
+        combination=combination,
+        cases=len(judged.cases) if judged else 0,
+        structures=judged.weighing.rows if judged else (),
+        why=judged.weighing.why if judged else "equal weights",
+        gains=judged.gains(team.names) if judged else (),
+        finished=_finished(team, judged.report) if judged else (),
+        postprocess=str(chain) if chain else "nothing",
+        notes=notes,
+    )
+    found.save(out / Ensembled.filename)
+    if report is not None:
+        receipt = {"parts": {part.name: part.plan for part in parts}, "weights": found.why}
+        write_evaluation(report, out / "report.html", labels=team.space, receipt=receipt)
+    return found

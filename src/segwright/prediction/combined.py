@@ -1,0 +1,147 @@
+"""An ensemble of models of different plans: each prepares and restores in its own way, then their scores are mixed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+import segwright
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import ModelError
+from segwright.core.model import Combination, EnsemblePart, Manifest
+from segwright.core.plan import Plan
+from segwright.core.prediction import Prediction
+from segwright.postprocess.blend import blend, votes_of
+from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.prediction.model import Model
+
+
+@dataclass
+class CombinedModel(Model):
+    """A model that asks several models and mixes what they say; loaded by `Model.load` like any other.
+
+    Args:
+        combination: How the parts are mixed.
+        parts: The models, in its order.
+    """
+
+    combination: Combination | None = None
+    parts: Sequence[Model] = field(default_factory=tuple)
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, device: str = "auto", folds: Sequence[int] | None = None, **options: Any
+    ) -> CombinedModel:
+        """Open the folder that `segwright ensemble` writes; `folds` and `options` go to every part.
+
+        Raises:
+            ModelError: A part is missing, damaged, or of another label space than the others.
+        """
+        combination = Combination.load(folder / Combination.filename)
+        parts = [Model.load(_whole(folder, part), device=device, folds=folds, **options) for part in combination.parts]
+        first = parts[0].plan
+        for part, model in zip(combination.parts, parts, strict=True):
+            if (model.plan.labels.names, model.plan.labels.kind) != (first.labels.names, first.labels.kind):
+                raise ModelError(
+                    "The parts of the ensemble segment different structures.",
+                    expected=", ".join(first.labels.names),
+                    came=", ".join(model.plan.labels.names),
+                    where=folder / part.folder,
+                    cure="Make the ensemble anew with 'segwright ensemble'.",
+                )
+            if combination.combine == "mean":
+                model.chain = None  # it was chosen for this part alone; the ensemble has its own
+        if set(combination.weights) != set(first.labels.names) or any(
+            len(row) != len(parts) for row in combination.weights.values()
+        ):
+            raise ModelError(
+                "The weights of the ensemble do not fit its parts.",
+                expected=f"{len(parts)} for each of {', '.join(first.labels.names)}",
+                came=str(combination.weights)[:200],
+                where=folder / Combination.filename,
+                cure="Make the ensemble anew with 'segwright ensemble'.",
+            )
+        chain = folder / Chain.filename
+        return cls(
+            plan=first,
+            weights=[path for model in parts for path in model.weights],
+            chain=Chain.load(chain) if chain.exists() else None,
+            manifest=Manifest.load(folder / Manifest.filename),
+            device=device,
+            combination=combination,
+            parts=parts,
+            **options,
+        )
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """`(parts, structures)`: how much each part counts."""
+        assert self.combination is not None
+        return np.array([self.combination.weights[name] for name in self.plan.labels.names]).T
+
+    @cached_property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """Loads the networks of all parts; as each has its own grid and window, there is none for all of them."""
+        for part in self.parts:
+            part.forward  # noqa: B018 - damaged members are found before any scan is read
+
+        def refuse(batch: Tensor) -> Tensor:
+            raise ModelError(
+                "An ensemble of several models has no common window.",
+                cure="Segment whole scans, or use one of its parts.",
+            )
+
+        return refuse
+
+    def segment(self, dataset: Dataset, case: Case, *, keep_scores: bool = False) -> Prediction:
+        """Segment one case: every part on its own grid, mixed on the scan's."""
+        assert self.combination is not None
+        space, votes = self.plan.labels, self.combination.combine == "vote"
+        answers, opinions = [], []
+        for part in self.parts:
+            answer = part.segment(dataset, case, keep_scores=not votes)
+            opinions.append(votes_of(answer.labels, space) if votes else _scores(answer))
+            answers.append(answer)
+        scores = blend(opinions, self.shares, votes=votes)
+        source = answers[0].source
+        labels = apply_to_scores(self.chain or Chain(), scores, space, geometry=source.geometry)
+        provenance = {
+            "segwright": segwright.__version__,
+            "combine": self.combination.combine,
+            "parts": [answer.provenance for answer in answers],
+            "weights": self.combination.weights,
+            "postprocess": self.chain is not None,
+            "repaired_voxels": max(answer.provenance.get("repaired_voxels", 0) for answer in answers),
+        }
+        return Prediction(case.id, labels, space, source, scores if keep_scores else None, provenance)
+
+
+def _scores(answer: Prediction) -> NDArray[np.uint8]:
+    assert answer.scores is not None
+    return answer.scores
+
+
+def _whole(folder: Path, part: EnsemblePart) -> Path:
+    """The folder of a part, if it is there and holds the plan it was added with."""
+    path = folder / part.folder
+    if not (path / Manifest.filename).exists() or not (path / Plan.filename).exists():
+        raise ModelError(
+            "A part of the ensemble is missing.", expected=part.folder, where=folder, cure="Copy the whole folder."
+        )
+    found = Plan.load(path / Plan.filename).content_hash()
+    if found != part.plan:
+        raise ModelError(
+            "A part of the ensemble is not the one it was made of.",
+            expected=f"plan {part.plan}",
+            came=f"plan {found}",
+            where=path,
+            cure="Make the ensemble anew with 'segwright ensemble'.",
+        )
+    return path
