@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from segwright.api.convert import convert
     from segwright.api.evaluate import compare, evaluate
     from segwright.api.fit import fit
     from segwright.api.planning import inspect, plan
@@ -53,6 +54,7 @@ _HOMES = {
     "UsageError": "segwright.core.errors",
     "Volume": "segwright.core.volume",
     "compare": "segwright.api.evaluate",
+    "convert": "segwright.api.convert",
     "evaluate": "segwright.api.evaluate",
     "fit": "segwright.api.fit",
     "inspect": "segwright.api.planning",
@@ -86,6 +88,7 @@ __all__ = [
     "Volume",
     "__version__",
     "compare",
+    "convert",
     "evaluate",
     "fit",
     "inspect",

@@ -22,6 +22,7 @@ VERBS = (
     "plan",
     "fit",
     "predict",
+    "convert",
     "evaluate",
     "compare",
     "ensemble",

@@ -20,6 +20,7 @@ _SAID = {
     "postprocess": "Trying post-processing on out-of-fold predictions",
     "report": "Writing the report",
     "predict": "Predicting",
+    "convert": "Converting labels",
 }
 
 

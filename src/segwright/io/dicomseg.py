@@ -86,6 +86,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
         drawn.repairs.append("Fractional segments are set from one half on.")
     shared = (data.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
     own = data.get("PerFrameFunctionalGroupsSequence") or [pydicom.Dataset()] * len(frames)
+    _refuse_stack([group for group in own if group], shared, like, path)
     for index, (frame, group) in enumerate(zip(frames, own, strict=False)):
         place = _place((group, shared, data), frame.shape, like)
         part, box = _onto(frame, place, like, index, path)
@@ -138,7 +139,7 @@ def _place(groups: Sequence[Any], size: tuple[int, ...], like: Geometry) -> Geom
     position = _first(groups, "PlanePositionSequence", "ImagePositionPatient")
     directions = _first(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
     spacing = _first(groups, "PixelMeasuresSequence", "PixelSpacing")
-    if position is None or directions is None or spacing is None or not has_place(like):
+    if position is None or directions is None or spacing is None or not has_place(like) or not like.known[0]:
         return None
     along, down = np.array(directions, dtype=np.float64).reshape(2, 3)
     affine = np.eye(4)
@@ -148,6 +149,18 @@ def _place(groups: Sequence[Any], size: tuple[int, ...], like: Geometry) -> Geom
     affine[:3, :3] = _RAS @ affine[:3, :3]
     affine[:3, 3] = _RAS @ np.array(position, dtype=np.float64)
     return Geometry((1, size[0], size[1]), affine)
+
+
+def _refuse_stack(groups: Sequence[Any], shared: Any, like: Geometry, path: Path) -> None:
+    """Frames of several planes do not belong to one projection, even if rows and columns agree."""
+    told = {str(_first((group, shared), "PlanePositionSequence", "ImagePositionPatient")) for group in groups}
+    if not like.known[0] and len(told) > 1:
+        raise GeometryError(
+            "The segmentation has several planes, but the image is a single one.",
+            came=f"{len(told)} planes",
+            where=path,
+            cure="Give the whole series the segmentation was drawn on.",
+        )
 
 
 def _onto(

@@ -63,6 +63,26 @@ def read_form(form: Form, path: Path, key: str | None, like: Geometry) -> Drawn:
         ) from error
 
 
+def geometry_of(dataset: Dataset, case: Case) -> Geometry:
+    """The grid of a case's image, read from its header; where there is no image, the size its label states.
+
+    Raises:
+        LabelError: Neither is there.
+    """
+    if case.images:
+        return io.read(dataset.path(case.images[0]), key=case.images[0].key).geometry
+    for source in case.label:
+        form = io.form_of(dataset.path(source))
+        for entry in form.entries(dataset.path(source)) if form else ():
+            if entry.size is not None and entry.key == source.key:
+                return Geometry.from_spacing((1, *entry.size))
+    raise LabelError(
+        f"Nothing says how large the image of case {case.id!r} is.",
+        where=dataset.path(case.label[0]) if case.label else None,
+        cure="Give the folder of the images as well (--images).",
+    )
+
+
 def to_canonical(drawn: Drawn, space: LabelSpace, *, where: str) -> NDArray[Any]:
     """A canonical array `(P, z, y, x)`.
 

@@ -116,6 +116,16 @@ def trace(mask: ArrayLike) -> list[Outline]:
         [[1, 0], [3, 0], [3, 1], [1, 1]]
     """
     filled = np.asarray(mask) != 0
+    rows, columns = np.flatnonzero(filled.any(axis=1)), np.flatnonzero(filled.any(axis=0))
+    if not len(rows):
+        return []
+    y, x = int(rows[0]), int(columns[0])
+    found = _trace(filled[y : int(rows[-1]) + 1, x : int(columns[-1]) + 1])
+    return [Outline(np.add(outline.points, (x, y)), outline.bridged) for outline in found]
+
+
+def _trace(filled: Mask) -> list[Outline]:
+    """`trace` of the box around a mask."""
     rings = _loops(np.pad(filled, 1))
     holes = [ring for ring in rings if _area(ring) < 0]
     outer = [list(ring) for ring in rings if _area(ring) > 0]

@@ -28,6 +28,10 @@ class DicomSeg:
         except (SegwrightError, OSError):
             return False
 
+    def holds_labels(self, folder: Path) -> bool:
+        """Whether there is a SEG or RTSTRUCT."""
+        return bool(_labels(folder))
+
     def open(self, folder: Path) -> Dataset:
         """One case a series (or single image); several labels of one series are united."""
         return referenced(folder, folder)
@@ -37,7 +41,9 @@ DICOMSEG = DicomSeg()
 
 
 def _labels(folder: Path, depth: int = 4) -> list[Path]:
-    """SEG and RTSTRUCT files in a folder and below it."""
+    """SEG and RTSTRUCT files in a folder and below it; the place may be one itself."""
+    if folder.is_file():
+        return [folder] if io.form_of(folder) in (dicomseg.FORM, rtstruct.FORM) else []
     found = []
     for entry in visible(folder):
         if entry.is_dir():

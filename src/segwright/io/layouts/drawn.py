@@ -10,7 +10,7 @@ from segwright import io
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
-from segwright.io.drawing import read_drawn
+from segwright.io.drawing import geometry_of, read_drawn
 from segwright.io.drawn import natural
 
 #: Pixels times structures that are looked at in full; of more, some cases are taken.
@@ -51,11 +51,9 @@ def _names(dataset: Dataset, labelled: Sequence[Case]) -> dict[str, None]:
 
 
 def _sample(dataset: Dataset, labelled: Sequence[Case], count: int) -> list[Case]:
-    cases = [case for case in labelled if case.images]
-    if not cases:
-        return []
+    cases = list(labelled)
     try:
-        pixels = int(np.prod(io.read(dataset.path(cases[0].images[0]), key=cases[0].images[0].key).geometry.shape))
+        pixels = int(np.prod(geometry_of(dataset, cases[0]).shape))
     except SegwrightError:
         pixels = 1
     cheap = pixels * count * len(cases) <= _ENOUGH
@@ -65,7 +63,7 @@ def _sample(dataset: Dataset, labelled: Sequence[Case], count: int) -> list[Case
 def _sharing(dataset: Dataset, case: Case) -> str:
     """Two structures of a case that share pixels, in words; empty if none do or the case cannot be read."""
     try:
-        geometry = io.read(dataset.path(case.images[0]), key=case.images[0].key).geometry
+        geometry = geometry_of(dataset, case)
         masks = read_drawn(dataset, case, geometry).masks
     except SegwrightError:
         return ""

@@ -58,6 +58,16 @@ class Pairs:
 PAIRS = Pairs()
 
 
+def arranged(images: Path, labels: Path) -> Dataset:
+    """Images of one folder with the mask files of another, wherever the two lie."""
+    filled = {folder: items(folder, depth=2) for folder in (images, labels)}
+    found = _fitted([images], [labels], filled) if all(filled.values()) else None
+    if found is None:
+        return draft(images, "pairs", ())
+    _, cases = _cases(found, images)
+    return draft(images, "pairs", unique_ids(cases), notes=[f"Images from {images}; labels from {labels}."])
+
+
 def _parts(folder: Path) -> dict[str, Arrangement]:
     """Arrangements by part: split words in folder names (`imagesTr`), or split folders (`train/images`), or one."""
     children = subfolders(folder)

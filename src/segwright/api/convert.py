@@ -1,0 +1,200 @@
+"""Turns labels of any form into any other, case by case, and lists what was repaired on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from segwright.api.events import Listen, silent, stage, tracked
+from segwright.api.lock import writable
+from segwright.core.case import Case, Dataset, LabelSource, Source
+from segwright.core.document import Document, Part
+from segwright.core.errors import DataError, LayoutError, SegwrightError, UsageError
+from segwright.core.labels import LabelSpace
+from segwright.core.prediction import Prediction
+from segwright.core.volume import LazyArray, Volume
+from segwright.io.dataset import open_dataset, open_labels
+from segwright.io.drawing import geometry_of
+from segwright.io.layouts.scan import stem_of
+from segwright.io.load import open_source, read_label
+from segwright.io.writers import Writer, known_form, open_writer
+
+
+class Converted(Part):
+    """One case: the files its labels are in, or why there are none; `notes` tell what was repaired."""
+
+    case: str
+    files: tuple[str, ...] = ()
+    error: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Conversion(Document):
+    """All cases of a call; written as `conversion.json` beside the results.
+
+    Attributes:
+        form: Row of the writers, or a suffix.
+        out: Folder of the results.
+        cases: Labelled cases, in order.
+        dataset: The `dataset.yaml` that pairs the new labels with the images; empty where there are no images.
+    """
+
+    filename: ClassVar[str] = "conversion.json"
+    form: str
+    out: str
+    cases: tuple[Converted, ...]
+    dataset: str = ""
+
+    @property
+    def failed(self) -> tuple[Converted, ...]:
+        """Cases without a result."""
+        return tuple(case for case in self.cases if case.error)
+
+
+def convert(
+    source: Dataset | str | Path,
+    out: str | Path,
+    *,
+    to: str,
+    images: str | Path | None = None,
+    listen: Listen = silent,
+) -> Conversion:
+    """Write the labels of a dataset in another form.
+
+    Beside the labels, a `dataset.yaml` pairs them with the images where they are, so that the result can be inspected
+    and learnt from at once.
+
+    Args:
+        source: A dataset, its folder, or labels alone: a folder of masks or polygons, a COCO file, a run-length CSV.
+        out: Folder for the results; of a joint form (`rle`, `coco`) also the file.
+        to: Row of the writers (`png`, `structures`, `npy`, `rle`, `labelme`, `coco`, `dicomseg`) or a suffix such as
+            `.nii.gz`.
+        images: Folder of the images, where labels lie elsewhere and do not say how large they are.
+        listen: Progress events.
+
+    Raises:
+        UsageError: Unknown form, or results would lie among the sources.
+        DataError: Some labels could not be converted; the others are written, and all are listed in `conversion.json`.
+    """
+    form = known_form(to) or ""
+    dataset = source if isinstance(source, Dataset) else _opened(Path(source), images)
+    labelled = dataset.labelled
+    if not labelled:
+        raise LayoutError("There are no labels.", where=dataset.root, cure="Give a folder with labels.")
+    place = Path(out)
+    space = _with_values(dataset.labels)
+    writer = open_writer(form, place, space, names_of(dataset, labelled))
+    folder = place.parent if writer.joint and place.suffix else place
+    _refuse_overwriting(dataset, labelled, folder)
+    writable(folder)
+    stage(listen, "convert", cases=len(labelled))
+    rows, cases = [], []
+    for case in tracked(labelled, listen, "convert"):
+        row, sources = _one(dataset, case, space, writer)
+        for text in (*row.notes, *([row.error] if row.error else [])):
+            listen({"kind": "note", "text": f"{case.id}: {text}"})
+        rows.append(row)
+        cases += [_elsewhere(dataset, case, sources)] if sources and case.images else []
+    writer.close()
+    interpretation = _keep(dataset, cases, space, folder) if cases and dataset.layout != "labels" else ""
+    result = Conversion(form=form, out=str(place), cases=tuple(rows), dataset=interpretation)
+    result.save(folder / Conversion.filename)
+    _refuse_failures(result, folder)
+    return result
+
+
+def _opened(source: Path, images: str | Path | None) -> Dataset:
+    """A whole dataset, or labels with or without images."""
+    if images is not None:
+        return open_labels(source, images)
+    try:
+        return open_dataset(source)
+    except LayoutError as error:
+        try:
+            return open_labels(source)
+        except LayoutError:
+            raise error from None
+
+
+def names_of(dataset: Dataset, cases: tuple[Case, ...]) -> dict[str, str]:
+    """The name of each case's image in files that name images: its own, with folders where several share it."""
+    paths = {case.id: (case.images or case.label)[0] for case in cases}
+    keys = {name: source.key for name, source in paths.items() if not dataset.case(name).images and source.key}
+    files = {name: keys.get(name) or Path(source.path).name for name, source in paths.items()}
+    counts = Counter(files.values())
+    return {name: file if counts[file] == 1 else _long(paths[name], name) for name, file in files.items()}
+
+
+def _long(source: Source, case: str) -> str:
+    return source.path if not Path(source.path).is_absolute() else case
+
+
+def _with_values(space: LabelSpace) -> LabelSpace:
+    """The space with a value for each structure, as a map of values will hold it."""
+    if not space.exclusive or all(structure.values for structure in space.structures):
+        return space
+    filled = [s.model_copy(update={"values": (i,)}) for i, s in enumerate(space.structures, start=1)]
+    return space.model_copy(update={"structures": tuple(filled)})
+
+
+def _one(dataset: Dataset, case: Case, space: LabelSpace, writer: Writer) -> tuple[Converted, tuple[LabelSource, ...]]:
+    """Convert one case."""
+    try:
+        source = _source(dataset, case)
+        found = read_label(dataset, case, source.geometry)
+        sources = writer.add(Prediction(case.id, found.labels, space, source))
+    except UsageError:
+        raise
+    except SegwrightError as error:
+        return Converted(case=case.id, error=str(error)), ()
+    files = tuple(dict.fromkeys(source.path for source in sources))
+    return Converted(case=case.id, files=files, notes=found.repairs), sources
+
+
+def _source(dataset: Dataset, case: Case) -> Volume:
+    """The image whose grid and header the labels take; voxels are not read."""
+    if case.images:
+        return open_source(dataset, case.images[0])
+    geometry = geometry_of(dataset, case)
+    shape = (1, *geometry.shape)
+    blank = LazyArray(shape, np.dtype(np.uint8), lambda index: np.zeros([s.stop - s.start for s in index], np.uint8))
+    return Volume(blank, geometry)
+
+
+def _refuse_overwriting(dataset: Dataset, cases: tuple[Case, ...], folder: Path) -> None:
+    """Results in the folder of the sources could replace them."""
+    sources = [dataset.path(source) for case in cases for source in (*case.images, *case.label)]
+    if any(folder.resolve() in (path.resolve(), path.resolve().parent) for path in sources):
+        raise UsageError(
+            "The results would lie among the sources and could replace them.",
+            where=folder,
+            cure="Give another folder with -o.",
+        )
+
+
+def _elsewhere(dataset: Dataset, case: Case, sources: tuple[LabelSource, ...]) -> Case:
+    """The case with its images where they are and its new labels."""
+    images = tuple(s.model_copy(update={"path": dataset.path(s).resolve().as_posix()}) for s in case.images)
+    return case.model_copy(update={"images": images, "label": sources})
+
+
+def _keep(dataset: Dataset, cases: list[Case], space: LabelSpace, folder: Path) -> str:
+    """Write how the new labels belong to the images; its paths hold while the images stay where they are."""
+    note = f"Labels converted from {stem_of(Path(dataset.root))}; images stay where they were."
+    changed = {"root": ".", "cases": tuple(cases), "labels": space, "notes": (*dataset.notes, note)}
+    path = dataset.model_copy(update=changed).save(folder / Dataset.filename)
+    return str(path)
+
+
+def _refuse_failures(result: Conversion, folder: Path) -> None:
+    failed = result.failed
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(result.cases)} labels could not be converted.",
+            came=f"{failed[0].case}: {failed[0].error}",
+            where=folder / Conversion.filename,
+            cure="Mend the labels listed there, or choose a form that can hold them.",
+        )

@@ -1,0 +1,141 @@
+"""Writes DICOM SEG: one segment a structure, with the patient, study and grid of the images it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+from highdicom.color import CIELabColor
+from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
+from numpy.typing import NDArray
+from pydicom.sr.codedict import codes
+
+from segwright.core.atomic import atomic_path
+from segwright.core.errors import WriteError
+from segwright.core.volume import Volume
+from segwright.io.protocol import encoding
+
+#: Attributes a segmentation copies from its images and that older exports leave out; the standard lets them be empty.
+_MAY_LACK = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
+             "StudyTime", "ReferringPhysicianName", "PositionReferenceIndicator")  # fmt: skip
+_CURE = "Write another format, such as .nii.gz or png."
+
+
+def write(path: Path, masks: Mapping[str, NDArray[Any]], source: Volume, colours: Sequence[str] = ()) -> Path:
+    """Store masks `(z, y, x)` of structures, which may overlap, as binary segments.
+
+    Args:
+        path: The file.
+        masks: Mask of each structure; empty ones are described and have no frame.
+        source: The image as it was read from DICOM; its files are read again for their headers.
+        colours: `#RRGGBB` of each structure, shown by viewers.
+
+    Raises:
+        WriteError: The source is not DICOM, or its headers do not suffice.
+    """
+    images = _images(source)
+    stack = np.stack([np.asarray(mask) != 0 for mask in masks.values()], axis=-1).astype(np.uint8)
+    shown = [*colours, *[""] * len(masks)]
+    segments = [_segment(i, name, shown[i - 1]) for i, name in enumerate(masks, start=1)]
+    uid = _uid(source, stack)
+    with encoding(path, "a DICOM segmentation"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names without '^' and the like, copied from the images as they are
+        data = highdicom.seg.Segmentation(
+            source_images=images,
+            pixel_array=stack,
+            segmentation_type=SegmentationTypeValues.BINARY,
+            segment_descriptions=segments,
+            series_instance_uid=uid + ".1",
+            series_number=900,
+            sop_instance_uid=uid + ".2",
+            instance_number=1,
+            manufacturer="segwright",
+            manufacturer_model_name="segwright",
+            software_versions="1",
+            device_serial_number="0",
+            content_label="SEGMENTATION",
+            series_description="Segmentation",
+        )
+        with atomic_path(path) as partial:
+            data.save_as(partial)
+    return path
+
+
+def _images(source: Volume) -> list[Any]:
+    """The image's files in the order of its planes.
+
+    Raises:
+        WriteError: It was not read from DICOM, one file a plane.
+    """
+    if source.header.get("format") != "dicom":
+        raise WriteError(
+            "A DICOM segmentation needs the DICOM images it was made from.",
+            expected="scans read from DICOM",
+            came=f"a scan read from {source.header.get('format') or 'no file'}",
+            where=str(source.header.get("path", "")) or None,
+            cure=f"Segment the DICOM files themselves. {_CURE}",
+        )
+    place = Path(str(source.header["path"]))
+    files = [place] if place.is_file() else sorted(entry for entry in place.iterdir() if entry.is_file())
+    by_uid = {}
+    for file in files:
+        head = pydicom.dcmread(file, stop_before_pixels=True, force=True)
+        by_uid[str(head.get("SOPInstanceUID", ""))] = _completed(head)
+    wanted = list(source.header.get("frame_uids", ()))
+    planes = [by_uid[uid] for uid in wanted if uid in by_uid]
+    if len(planes) != source.geometry.shape[0] or len(set(wanted)) != len(wanted) or not all(wanted):
+        raise WriteError(
+            "A DICOM segmentation needs one DICOM file a plane.",
+            expected=f"{source.geometry.shape[0]} files with identifiers of their own",
+            came=f"{len(set(wanted) & set(by_uid))}",
+            where=place,
+            cure=_CURE,
+        )
+    return planes
+
+
+def _completed(head: Any) -> Any:
+    """A header with the attributes that a segmentation must copy; what an image leaves out stays empty.
+
+    Projections often have neither frame of reference nor position. Theirs is a plane of their own at the origin, which
+    the segmentation shares with no other image.
+    """
+    head.decode()
+    head.SpecificCharacterSet = "ISO_IR 192"  # UTF-8 holds whatever character set the images use
+    for name in _MAY_LACK:
+        if name not in head:
+            setattr(head, name, "")
+    if "FrameOfReferenceUID" not in head:
+        head.FrameOfReferenceUID = str(head.SOPInstanceUID)[:60] + ".9"
+    if "ImagePositionPatient" not in head:
+        head.ImagePositionPatient = [0.0, 0.0, 0.0]
+        head.ImageOrientationPatient = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    if "PixelSpacing" not in head:
+        head.PixelSpacing = head.get("ImagerPixelSpacing") or head.get("NominalScannedPixelSpacing") or [1.0, 1.0]
+    if "SliceThickness" not in head or head.SliceThickness in (None, ""):
+        head.SliceThickness = 1.0
+    return head
+
+
+def _segment(number: int, name: str, colour: str) -> Any:
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=name[:64],
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=codes.SCT.AnatomicalStructure,
+        algorithm_type=SegmentAlgorithmTypeValues.MANUAL,
+        display_color=CIELabColor.from_rgb(*(int(colour[i : i + 2], 16) for i in (1, 3, 5))) if colour else None,
+    )
+
+
+def _uid(source: Volume, stack: NDArray[Any]) -> str:
+    """An identifier that follows from the images and the masks, so that the same result is the same object."""
+    state = hashlib.sha256(repr(source.header.get("frame_uids")).encode())
+    state.update(np.packbits(stack).tobytes())
+    return f"2.25.{int.from_bytes(state.digest()[:15], 'big')}"
