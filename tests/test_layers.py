@@ -17,7 +17,7 @@ LAYERS = {
     **dict.fromkeys(["core"], 2),
     **dict.fromkeys(["io", "ops"], 3),
     **dict.fromkeys(["planning", "prepare", "sample", "augment", "nets", "losses", "targets"], 4),
-    **dict.fromkeys(["postprocess", "metrics", "phantoms"], 4),
+    **dict.fromkeys(["postprocess", "metrics", "measures", "phantoms"], 4),
     **dict.fromkeys(["train", "prediction", "evaluation", "report", "export", "restoration"], 5),
     "api": 6,
     **dict.fromkeys(["cli", "view", "serve"], 7),
@@ -41,7 +41,7 @@ DOORS = {
     "lightning_fabric": ["train/"],
     "tensorboard": ["train/log.py"],
     "torch.utils.tensorboard": ["train/log.py"],
-    "matplotlib": ["report/figures.py"],
+    "matplotlib": ["report/figures.py", "report/overlay.py"],
     "jinja2": ["report/html.py"],
     "typer": ["cli/"],
     "click": ["cli/"],
@@ -59,7 +59,7 @@ DOORS = {
     "surface_distance": [],
 }
 
-NO_TORCH = ["core", "io", "ops", "planning", "metrics", "phantoms", "evaluation", "postprocess"]
+NO_TORCH = ["core", "io", "ops", "planning", "metrics", "measures", "phantoms", "evaluation", "postprocess"]
 
 MODULES = sorted(SRC.rglob("*.py"))
 
