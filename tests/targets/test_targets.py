@@ -15,6 +15,8 @@ from segwright.losses import LOSSES, bind_loss
 from segwright.targets import TARGETS, build_target, default_target
 from segwright.targets.regions import RegionsTarget
 
+#: Instance targets have a contract of their own.
+ROWS = [name for name in TARGETS if name not in {"boundary", "boundary_seed", "affinities", "distance", "flow"}]
 KIND = {"classes": "exclusive", "regions": "overlapping", "chain": "exclusive"}
 
 
@@ -28,7 +30,7 @@ def labels_of(space: LabelSpace, shape: tuple[int, int, int], seed: int) -> np.n
     return rng.integers(0, top + 1, (space.planes, *shape)).astype(space.dtype)
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", ROWS)
 @settings(max_examples=20, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6)),
@@ -47,7 +49,7 @@ def test_contract_decode_undoes_encode(name, shape, count, seed):
     assert np.array_equal(target.decode(target.activate(20 * onehot - 10)[0].numpy()), labels)
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", ROWS)
 def test_contract_ignored_voxels(name):
     meaning = space(KIND[name])
     target = build_target(name, meaning)
@@ -61,7 +63,7 @@ def test_contract_ignored_voxels(name):
     assert np.array_equal(target.decode(onehot[0].numpy())[:, kept], labels[:, kept])
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", ROWS)
 def test_contract_scores_and_loss(name):
     meaning = space(KIND[name])
     target = build_target(name, meaning)
@@ -93,7 +95,7 @@ def test_regions_decode_own_thresholds():
         RegionsTarget(space("overlapping", 2), thresholds=(0.3,))
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("name", ROWS)
 def test_labels_outside_the_space_are_refused(name):
     target = build_target(name, space(KIND[name], 2))
     for value in (3, -2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import edt
 import numpy as np
@@ -55,3 +56,28 @@ def signed_distance(mask: NDArray[np.bool_], lengths: Sequence[float]) -> NDArra
         [[[2.0, 1.0, -1.0, -2.0]]]
     """
     return np.where(mask, distance_to(~mask, lengths), -distance_to(mask, lengths))
+
+
+def plane_depths(ids: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """How deep each voxel of `(z, y, x)` lies in its object, in voxels of its plane; negative outside all objects.
+
+    A voxel at an edge has depth 1. The array's own border is no edge. Outside, the number is the distance to the
+    nearest object in the plane, or minus infinity.
+
+    Example:
+        >>> plane_depths(np.array([[[0, 1, 1, 1, 2, 2]]])).tolist()
+        [[[-1.0, 1.0, 2.0, 1.0, 1.0, 2.0]]]
+    """
+    depths = np.empty(ids.shape, np.float32)
+    for z, plane in enumerate(ids):
+        outside = plane == 0
+        depths[z] = -np.inf if outside.all() else _plane_edt(plane.astype(np.uint32))
+        if outside.any() and not outside.all():
+            depths[z][outside] = -_plane_edt(outside)[outside]
+    return depths
+
+
+def _plane_edt(ids: NDArray[Any]) -> NDArray[np.float32]:
+    """Distance of each voxel of a plane to the nearest voxel of another id; 0 at id 0; the border is no edge."""
+    far = edt.edt(np.ascontiguousarray(ids), black_border=False, parallel=1)
+    return np.where(np.isfinite(far), far, float(sum(ids.shape))).astype(np.float32)

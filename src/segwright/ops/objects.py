@@ -82,6 +82,19 @@ def grow_in_plane(ids: Ids, radius: int) -> Ids:
     return np.where(ids > 0, ids, ndimage.maximum_filter(ids, size=size, mode="constant", cval=0))
 
 
+def adopt_orphans(ids: Ids, mask: NDArray[np.bool_]) -> Ids:
+    """Objects together with what is left of a mask, each component (by faces) of which becomes an object.
+
+    Example:
+        >>> ids, mask = np.array([[[1, 0, 0]]], dtype=np.uint32), np.array([[[1, 0, 1]]], bool)
+        >>> adopt_orphans(ids, mask).tolist()
+        [[[1, 0, 2]]]
+    """
+    left = mask_objects(mask & (ids == 0), connectivity=6)
+    top = ids.max(initial=0)
+    return np.where(left > 0, left + top, ids).astype(np.uint32, copy=False)
+
+
 def flood(height: NDArray[Any], seeds: NDArray[Any], mask: NDArray[np.bool_], *, spread: int = 1) -> Ids:
     """Marker-controlled watershed: seeds `(z, y, x)` flood a height map, lowest first, within a mask.
 
@@ -97,3 +110,61 @@ def flood(height: NDArray[Any], seeds: NDArray[Any], mask: NDArray[np.bool_], *,
     """
     grown = watershed(height, seeds.astype(np.int32), mask=mask, connectivity=spread)  # type: ignore[no-untyped-call]
     return np.asarray(grown, dtype=np.uint32)
+
+
+def flood_sections(
+    height: NDArray[Any], seeds: NDArray[Any], mask: NDArray[np.bool_], *, edge: NDArray[np.bool_]
+) -> Ids:
+    """`flood` for thick sections: within each plane first, since planes lie further apart than voxels within one.
+
+    Where edges part a plane from the one before it (never from the one after), a voxel that is no seed belongs with
+    the seed right after it, if that one is no edge.
+
+    Args:
+        height, seeds, mask: As for `flood`.
+        edge: Voxels at which objects are parted.
+
+    Example:
+        >>> seeds, mask = np.array([[[1, 0]], [[0, 2]], [[0, 2]]]), np.ones((3, 1, 2), bool)
+        >>> flood_sections(np.zeros((3, 1, 2)), seeds, mask, edge=seeds == 0)[:, 0].tolist()
+        [[1, 2], [2, 2], [2, 2]]
+    """
+    extended = seeds.copy()
+    lone = mask[:-1] & (seeds[:-1] == 0) & ~edge[1:]
+    extended[:-1][lone] = seeds[1:][lone]
+    planes = [flood(height[z, None], extended[z, None], mask[z, None]) for z in range(len(seeds))]
+    return flood(height, np.concatenate(planes), mask)
+
+
+def before(mask: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """Whether the voxel before each voxel of `(z, y, x)` along an axis is set; never at the first.
+
+    Example:
+        >>> before(np.array([[[1, 0, 1]]], bool), 2).tolist()
+        [[[False, True, False]]]
+    """
+    moved = np.zeros_like(mask)
+    np.moveaxis(moved, axis, 0)[1:] = np.moveaxis(mask, axis, 0)[:-1]
+    return moved
+
+
+def follow_bonds(ids: Ids, held: NDArray[np.bool_]) -> Ids:
+    """Objects carried on along z over free voxels that hang on to the voxel in the plane before.
+
+    Args:
+        ids: `(z, y, x)`, 0 where free.
+        held: Whether a voxel hangs on to the one in the plane before.
+
+    Example:
+        >>> ids, held = np.array([1, 0, 0, 2], np.uint32), np.array([0, 1, 0, 1], bool)
+        >>> follow_bonds(ids.reshape(4, 1, 1), held.reshape(4, 1, 1)).ravel().tolist()
+        [1, 1, 2, 2]
+    """
+    ids = ids.copy()
+    for z in range(1, len(ids)):
+        free = held[z] & (ids[z] == 0)
+        ids[z][free] = ids[z - 1][free]
+    for z in range(len(ids) - 1, 0, -1):
+        free = held[z] & (ids[z - 1] == 0)
+        ids[z - 1][free] = ids[z][free]
+    return ids

@@ -19,6 +19,11 @@ TARGETS = Registry(
         "classes": "segwright.targets.classes:ClassesTarget",
         "regions": "segwright.targets.regions:RegionsTarget",
         "chain": "segwright.targets.chain:ChainTarget",
+        "boundary": "segwright.targets.boundary:BoundaryTarget",
+        "boundary_seed": "segwright.targets.boundary:SeedBoundaryTarget",
+        "affinities": "segwright.targets.affinities:AffinitiesTarget",
+        "distance": "segwright.targets.distance:DistanceTarget",
+        "flow": "segwright.targets.flow:FlowTarget",
     },
 )
 
@@ -42,5 +47,7 @@ def build_target(name: str, space: LabelSpace) -> Target:
 
 
 def default_target(space: LabelSpace) -> str:
-    """Row that suits a label space: `classes` if exclusive, else `regions`."""
+    """Row that suits a label space: `boundary` for instances, `classes` if exclusive, else `regions`."""
+    if space.instances:
+        return "boundary"
     return "classes" if space.exclusive else "regions"

@@ -18,6 +18,9 @@ DECODERS = Registry(
     {
         "seed_components": "segwright.postprocess.instances.seeds:SeedComponents",
         "seed_watershed": "segwright.postprocess.instances.seeds:SeedWatershed",
+        "bonds": "segwright.postprocess.instances.bonds:Bonds",
+        "depth_watershed": "segwright.postprocess.instances.depth:DepthWatershed",
+        "follow_flow": "segwright.postprocess.instances.flow:FollowFlow",
     },
 )
 

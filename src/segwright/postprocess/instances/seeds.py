@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
-from segwright.ops.objects import drop_small_objects, flood, grow_in_plane, mask_objects
+from segwright.ops.objects import adopt_orphans, drop_small_objects, flood_sections, grow_in_plane, mask_objects
 from segwright.postprocess.instances.protocol import Ids, Triple
 
 
@@ -57,13 +57,16 @@ class SeedComponents:
 
 @dataclass(frozen=True)
 class SeedWatershed:
-    """Seeds grown by a watershed on the mask score to the edge of the mask, without the small ones.
+    """Seeds grown by a watershed to the edge of the mask, without the small ones.
+
+    What the watershed climbs is the boundary score less the mask score.
 
     Attributes:
         mask: Least mask score of a seed.
         boundary: Boundary score a seed stays below.
         foreground: Least mask score of an object's voxel.
         smallest_seed: Seeds of fewer voxels start no object.
+        orphans: Parts of the mask without a seed, too thin for one, become objects as well.
         smallest: Objects of fewer voxels are dropped.
 
     Example:
@@ -76,6 +79,7 @@ class SeedWatershed:
     boundary: float = 0.8
     foreground: float = 0.5
     smallest_seed: int = 0
+    orphans: bool = True
     smallest: int = 128
 
     @property
@@ -85,8 +89,9 @@ class SeedWatershed:
 
     def decode(self, scores: NDArray[np.float32], *, spacing: Spacing | None = None) -> Ids:
         """Scores of mask and boundary `(2, z, y, x)` to ids; see `protocol.Decoder`."""
-        seeds = mask_objects(seed_map(scores, self.mask, self.boundary))
+        seeds = mask_objects(seed_map(scores, self.mask, self.boundary), connectivity=6)
         if self.smallest_seed > 1:
             seeds = drop_small_objects(seeds, self.smallest_seed)
-        grown = flood(1.0 - scores[0], seeds, scores[0] > self.foreground)
-        return drop_small_objects(grown, self.smallest)
+        mask = scores[0] > self.foreground
+        grown = flood_sections(scores[1] - scores[0], seeds, mask, edge=scores[1] >= self.boundary)
+        return drop_small_objects(adopt_orphans(grown, mask) if self.orphans else grown, self.smallest)
