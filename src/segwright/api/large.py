@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from segwright.api.events import Listen
 from segwright.api.lock import locked
 from segwright.core.atomic import atomic_path
 from segwright.core.case import Case, Dataset
-from segwright.core.errors import DataError, UsageError
+from segwright.core.errors import DataError, SegwrightError, UsageError
 from segwright.io.omezarr import receipt_of, sweep
 
 if TYPE_CHECKING:
@@ -35,6 +35,46 @@ class LargeResult:
     files: tuple[Path, ...]
     notes: tuple[str, ...]
     provenance: dict[str, Any]
+
+
+def split_wish(options: dict[str, Any]) -> tuple[Wish, dict[str, Any]]:
+    """What options say about large volumes, and the other options.
+
+    Raises:
+        UsageError: Scores in another type than uint8 or float32.
+    """
+    from segwright.prediction.large.plan import Wish
+
+    own = {field.name for field in fields(Wish)} & set(options)
+    wish = Wish(**{name: options[name] for name in own})
+    if wish.scores not in {"", "uint8", "float32"}:
+        raise UsageError("Unknown type of scores.", expected="uint8 or float32", came=wish.scores)
+    return wish, {name: value for name, value in options.items() if name not in own}
+
+
+def by_blocks(model: Model, dataset: Dataset, case: Case, wish: Wish, suffix: str | None) -> bool:
+    """Whether a scan goes block by block: because that was asked, or because it would not fit in memory.
+
+    Raises:
+        UsageError: It does, but results were asked for in a format that is not written by blocks.
+    """
+    from segwright.io.load import load_image
+    from segwright.prediction.large.plan import too_large
+
+    if not wish.asked:
+        try:
+            volume = load_image(dataset, case)
+        except SegwrightError:
+            return False  # reading it will say what is wrong
+        if not too_large(volume, model.plan, wish.budget):
+            return False
+    if suffix not in {None, ".zarr", ".ome.zarr"}:
+        raise UsageError(
+            f"Case {case.id!r} is predicted block by block, and blocks are written as OME-Zarr.",
+            came=suffix,
+            cure="Leave --format out.",
+        )
+    return True
 
 
 def segment_large(

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from segwright import io
 from segwright.api.events import Listen, silent, stage, tracked
+from segwright.api.large import by_blocks, segment_large, split_wish
 from segwright.api.lock import writable
-from segwright.core.case import Dataset
+from segwright.core.case import Case, Dataset
 from segwright.core.document import Document, Part
 from segwright.core.errors import DataError, SegwrightError, UsageError
 from segwright.core.labels import LabelSpace
@@ -23,6 +24,7 @@ from segwright.io.dataset import open_images
 from segwright.io.layouts.scan import stem_of, visible
 
 if TYPE_CHECKING:
+    from segwright.prediction.large.plan import Wish
     from segwright.prediction.model import Model
 
 
@@ -75,7 +77,8 @@ def predict(
         folds: Members to use when `model` is a path.
         resume: Keep results that are there already.
         listen: Progress events.
-        options: `tta`, `combine`.
+        options: `tta`, `combine`; for volumes larger than memory, or to share one among workers: `workers`,
+            `scheduler`, `memory` (bytes), `scores`, `instances` (see `segwright.api.large.Wish`).
 
     Raises:
         UsageError: Results would lie among the scans, or no label can be stored as `suffix`.
@@ -84,6 +87,7 @@ def predict(
     from segwright.prediction.model import Model
 
     suffix = _known(suffix)
+    wish, options = split_wish(options)
     if not isinstance(model, Model):
         model = Model.load(model, device=device, folds=folds, **options)
     dataset = open_images(images, model.plan.channels, flat=model.plan.flat)
@@ -94,18 +98,15 @@ def predict(
     stage(listen, "predict", cases=len(dataset.cases))
     rows = []
     for case in tracked(dataset.cases, listen, "predict"):
-        start = time.perf_counter()
         try:
-            done = _existing(folder, case.id, model.plan.labels) if resume else ()
-            prediction = None if done else model.segment(dataset, case)
-            files = done or write_prediction(prediction, folder, suffix=suffix)  # type: ignore[arg-type]
-            names = tuple(str(path.relative_to(folder)) for path in files)
-            told = prediction.provenance if prediction else {"kept": True}
-            notes = _notes(prediction, model.plan) if prediction else ()
-            for note in notes:
+            if by_blocks(model, dataset, case, wish, suffix):
+                row = _predict_blocks(model, dataset, case, folder, wish=wish, listen=listen)
+            else:
+                done = _existing(folder, case.id, model.plan.labels) if resume else ()
+                row = _kept(case, done, folder) if done else _predict_whole(model, dataset, case, folder, suffix)
+            for note in row.notes:
                 listen({"kind": "note", "text": f"{case.id}: {note}"})
-            seconds = time.perf_counter() - start
-            rows.append(Predicted(case=case.id, files=names, seconds=seconds, notes=notes, provenance=told))
+            rows.append(row)
         except UsageError:
             raise
         except SegwrightError as error:
@@ -115,6 +116,33 @@ def predict(
     result.save(folder / Predictions.filename)
     _refuse_failures(result, folder)
     return result
+
+
+def _predict_whole(model: Model, dataset: Dataset, case: Case, folder: Path, suffix: str | None) -> Predicted:
+    """One scan in memory."""
+    start = time.perf_counter()
+    prediction = model.segment(dataset, case)
+    files = write_prediction(prediction, folder, suffix=suffix)
+    notes, told = _notes(prediction, model.plan), prediction.provenance
+    return _row(case, files, folder, seconds=time.perf_counter() - start, notes=notes, provenance=told)
+
+
+def _predict_blocks(
+    model: Model, dataset: Dataset, case: Case, folder: Path, *, wish: Wish, listen: Listen
+) -> Predicted:
+    """One scan block by block."""
+    start = time.perf_counter()
+    done = segment_large(model, dataset, case, folder, wish=wish, listen=listen)
+    seconds = time.perf_counter() - start
+    return _row(case, done.files, folder, seconds=seconds, notes=done.notes, provenance=done.provenance)
+
+
+def _kept(case: Case, files: tuple[Path, ...], folder: Path) -> Predicted:
+    return _row(case, files, folder, provenance={"kept": True})
+
+
+def _row(case: Case, files: tuple[Path, ...], folder: Path, **told: Any) -> Predicted:
+    return Predicted(case=case.id, files=tuple(str(path.relative_to(folder)) for path in files), **told)
 
 
 def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:

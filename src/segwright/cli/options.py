@@ -85,3 +85,22 @@ def recipe_fields(words: list[str], budget: str | None, folds: int | None, seed:
     if seed is not None:
         fields["seed"] = seed
     return fields
+
+
+def number_of_bytes(text: str | None) -> float | None:
+    """`3G`, `800M`, `2.5 GB` as bytes (a bare number means gigabytes); `None` stays.
+
+    Example:
+        >>> number_of_bytes("2.5GB") == 2.5 * 2**30, number_of_bytes("800M") == 800 * 2**20
+        (True, True)
+    """
+    from segwright.core.errors import UsageError
+
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MGT]?)I?B?", text.strip().upper())
+    if found is None or float(found[1]) <= 0:
+        raise UsageError(
+            f"Cannot read the memory {text!r}.", expected="3G, 800M or 2.5GB", cure="Give number and unit."
+        )
+    return float(found[1]) * {"M": 2**20, "G": 2**30, "T": 2**40, "": 2**30}[found[2]]

@@ -14,7 +14,7 @@ from segwright.core.geometry import Triple
 from segwright.core.plan import WindowPlan
 from segwright.ops.crop import read_box
 from segwright.prediction.tta import Forward
-from segwright.prediction.window import AxisCover
+from segwright.prediction.window import AxisCover, axis_covers
 
 Read = Callable[[Box], NDArray[np.float32]]
 
@@ -36,7 +36,7 @@ def predict_box(
         net: Context and divisor of the network, see `predict_slabs`.
     """
     context, divisor = net
-    cover = [AxisCover.of(shape[a], window.size[a], divisor[a], window.overlap) for a in range(3)]
+    cover = axis_covers(shape, window, divisor)
     starts = list(itertools.product(*(touching(c, a, b) for c, a, b in zip(cover, box.start, box.stop, strict=True))))
     image = _Image(read, shape, [_input(start, cover, context) for start in (starts[0], starts[-1])])
     sums: NDArray[np.float32] | None = None
@@ -67,7 +67,7 @@ def touching(cover: AxisCover, start: int, stop: int) -> tuple[int, ...]:
 
 def reach(shape: Triple, window: WindowPlan, box: Box, context: Triple, divisor: Triple) -> Box:
     """The part of the scan that scores of a box depend on."""
-    cover = [AxisCover.of(shape[a], window.size[a], divisor[a], window.overlap) for a in range(3)]
+    cover = axis_covers(shape, window, divisor)
     ends = [touching(c, a, b) for c, a, b in zip(cover, box.start, box.stop, strict=True)]
     low, high = (_input([e[i] for e in ends], cover, context) for i in (0, -1))
     return Box(low.start, high.stop).clip(shape)

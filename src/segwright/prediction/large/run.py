@@ -100,7 +100,7 @@ def _make_stores(bench: Bench) -> None:
 def _join(bench: Bench, listen: Listen) -> None:
     """Number the objects as one whole; blocks whose objects could not be found count as empty."""
     blocks = bench.blocks()
-    listen({"kind": "stage", "name": "join objects"})
+    listen({"kind": "stage", "name": "Joining objects over block faces"})
     done = [0]
 
     def told(index: int) -> None:
@@ -113,7 +113,7 @@ def _join(bench: Bench, listen: Listen) -> None:
 
 
 def _try(bench: Bench, step: str, waiting: Sequence[int], workers: Workers, listen: Listen) -> None:
-    listen({"kind": "stage", "name": _TITLES.get(step.partition("-")[0], "make smaller copies")})
+    listen({"kind": "stage", "name": _TITLES.get(step.partition("-")[0], "Making smaller copies")})
     left: dict[int, str] = dict.fromkeys(waiting, "")
     begin, total = time.perf_counter(), len(waiting)
     for attempt in range(RETRIES + 1):
@@ -163,4 +163,8 @@ def _full(bench: Bench, error: str) -> WriteError:
     )
 
 
-_TITLES = {"predict": "predict blocks", "objects": "find objects", "numbers": "number objects"}
+_TITLES = {
+    "predict": "Predicting block by block",
+    "objects": "Finding objects in each block",
+    "numbers": "Numbering objects",
+}
