@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import segwright
 from segwright.api.events import Listen, counted, silent, stage
 from segwright.core.case import Dataset
 from segwright.core.finding import Inspection
@@ -44,3 +46,26 @@ def explore(dataset: Dataset, *, listen: Listen = silent, thumbs: bool = False) 
     explorer = Explorer(dataset, thumbs=thumbs)
     found = inspect(dataset, progress=counted(listen, "inspect"), look=explorer.look)
     return Explored(found, explorer.exploration(found), explorer.thumbs)
+
+
+def write_page(explored: Explored, dataset: Dataset, path: str | Path, *, listen: Listen = silent) -> Path:
+    """Write tables, plots and pictures as one HTML file that needs no network."""
+    from segwright.api.page import typed_command
+    from segwright.report.content import ExplorationContent
+    from segwright.report.exploration import write_exploration
+
+    stage(listen, "report")
+    content = ExplorationContent(
+        title=Path(dataset.root).resolve().name,
+        dataset=dataset,
+        inspection=explored.inspection,
+        exploration=explored.exploration,
+        thumbs=explored.thumbs,
+        receipt={
+            "command": typed_command(),
+            "folder": dataset.root,
+            "data": dataset.content_hash(),
+            "segwright": segwright.__version__,
+        },
+    )
+    return write_exploration(content, path)

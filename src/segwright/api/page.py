@@ -67,7 +67,7 @@ def _commands(run: Run) -> dict[str, str]:
 def _receipt(run: Run) -> dict[str, Any]:
     files = {f"weights of fold {fold}": file_hash(run.weights(fold)) for fold in run.finished}
     return {
-        "command": _typed(),
+        "command": typed_command(),
         "seed": run.plan.seed,
         "fingerprints": {
             "plan": run.plan.content_hash(),
@@ -79,7 +79,7 @@ def _receipt(run: Run) -> dict[str, Any]:
     }
 
 
-def _typed() -> str:
+def typed_command() -> str:
     """The command that led here; calls from Python have none."""
     from_shell = Path(sys.argv[0]).stem in {"segwright", "__main__"}
     return shlex.join(["segwright", *sys.argv[1:]]) if from_shell else "called from Python"

@@ -1,4 +1,4 @@
-"""`segwright inspect`: how each file was understood, and what is wrong with it."""
+"""`segwright inspect`: how each file was understood, what the data hold, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,57 @@ if TYPE_CHECKING:
 Out = Annotated[
     Path | None, typer.Option("-o", "--out", help="Where to write dataset.yaml; default: here.", show_default=False)
 ]
+Page = Annotated[
+    Path | None, typer.Option("--report", help="Also write a page with plots and pictures.", show_default=False)
+]
 
 
 def inspect(
     data: Data = None,
     data_flag: DataFlag = None,
     out: Out = None,
+    page: Page = None,
     layout: Annotated[str | None, typer.Option("--layout", help="Read the folder as this layout.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show how a folder is understood, and what is wrong with it; writes an editable dataset.yaml."""
+    """Show how a folder is understood, what is in it, and what is wrong with it; writes an editable dataset.yaml."""
     import segwright
+    from segwright.api.explore import explore, write_page
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
     from segwright.cli.summary import describe_dataset
+    from segwright.report.brief import exploration_text
     from segwright.report.text import findings_table
 
+    _refuse_other_page(page)
     folder, _ = data_folder(data, data_flag, None)
     dataset = segwright.open_dataset(folder, layout=layout)
     with Screen(as_json=as_json, quiet=quiet) as screen:
-        found = segwright.inspect(dataset, listen=screen.listen)
-    text = f"{describe_dataset(dataset, found)}\n\n{findings_table(found.findings)}\n{_keep(dataset, out)}"
-    document = {"dataset": dataset.model_dump(mode="json"), "inspection": found.model_dump(mode="json")}
-    emit(document, text, as_json=as_json)
+        explored = explore(dataset, listen=screen.listen, thumbs=page is not None)
+        if page is not None:
+            write_page(explored, dataset, page, listen=screen.listen)
+    found = explored.inspection
+    kept = _keep(dataset, out) + (f"\nPage written to {page}." if page is not None else "")
+    parts = [describe_dataset(dataset, found), exploration_text(explored.exploration), findings_table(found.findings)]
+    document = {
+        "dataset": dataset.model_dump(mode="json"),
+        "inspection": found.model_dump(mode="json"),
+        "exploration": explored.exploration.model_dump(mode="json"),
+    }
+    emit(document, "\n\n".join(part for part in [*parts, kept] if part), as_json=as_json)
     if found.errors:
         raise typer.Exit(1)
+
+
+def _refuse_other_page(page: Path | None) -> None:
+    """Nothing is read before the name of the page is known to be one."""
+    from segwright.core.errors import UsageError
+
+    if page is not None and page.suffix.lower() not in {".html", ".htm"}:
+        raise UsageError(
+            "The page is HTML.", expected="a name that ends in .html", came=page.name, cure="--report page.html"
+        )
 
 
 def _keep(dataset: Dataset, out: Path | None) -> str:

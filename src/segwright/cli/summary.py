@@ -6,6 +6,7 @@ from collections import Counter
 
 from segwright.core.case import Dataset
 from segwright.core.finding import Inspection
+from segwright.report.text import wrapped
 
 
 def describe_dataset(dataset: Dataset, inspection: Inspection) -> str:
@@ -14,18 +15,18 @@ def describe_dataset(dataset: Dataset, inspection: Inspection) -> str:
     groups = Counter(case.group for case in dataset.labelled)
     several = sum(count > 1 for count in groups.values())
     shapes = [fact.shape for fact in inspection.facts]
-    lines = [
-        f"{dataset.root}",
-        f"  layout      {dataset.layout}",
-        f"  cases       {labelled} labelled, {len(dataset.cases) - labelled} without label",
-        f"  channels    {', '.join(dataset.channels)}  ({dataset.modality})",
-        f"  structures  {_structures(dataset)}",
-        f"  patients    {len(groups)}, {several} with several cases; {dataset.group_rule}",
+    rows = [
+        ("layout", dataset.layout),
+        ("cases", f"{labelled} labelled, {len(dataset.cases) - labelled} without label"),
+        ("channels", f"{', '.join(dataset.channels)} ({dataset.modality})"),
+        ("structures", _structures(dataset)),
+        ("patients", f"{len(groups)}, {several} with several cases; {dataset.group_rule}"),
     ]
     if shapes:
-        lines.append(f"  sizes       {_span(shapes)} voxels (z, y, x)")
-    lines += [f"  note        {note}" for note in dataset.notes]
-    return "\n".join(lines)
+        rows.append(("sizes", f"{_span(shapes)} voxels (z, y, x)"))
+    rows += [("note", note) for note in dataset.notes]
+    lines = [line for name, text in rows for line in wrapped(f"{name:<11} {text}", start=2, hang=14)]
+    return "\n".join([str(dataset.root), *lines])
 
 
 def _structures(dataset: Dataset) -> str:

@@ -11,7 +11,7 @@ from segwright.planning.explore import Thumb
 from segwright.report.figures import Outline, display, panel_of, traced
 from segwright.report.pictures import Drawn, Picture, View
 from segwright.report.spreads import SpreadPlot, spread_plot
-from segwright.report.wording import MISSING, colour, percent, shape
+from segwright.report.wording import MISSING, colour, percent, shape, significant
 
 #: Cases on a contact sheet: the unusual ones at most, and all together.
 _UNUSUAL, _SHEET = 30, 60
@@ -114,28 +114,18 @@ def _structure(found: Exploration, index: int) -> StructureRow:
         f"{view.cases} of {found.labelled}",
         view.cases < 0.5 * found.labelled,
         percent(view.share.median) if view.share else MISSING,
-        size_text(view.size.median) if view.size else MISSING,
+        significant(view.size.median) if view.size else MISSING,
         range_text(view.size),
-        f"{view.diameter.median:.3g}" if view.diameter else MISSING,
-        [f"{spread.median:.4g}" if spread else MISSING for spread in view.intensity] or [MISSING] * len(found.channels),
+        significant(view.diameter.median) if view.diameter else MISSING,
+        [significant(spread.median) if spread else MISSING for spread in view.intensity]
+        or [MISSING] * len(found.channels),
         str(view.at_edge) if view.at_edge else "",
     )
 
 
-def size_text(value: float) -> str:
-    """A size with three significant digits and thin groups.
-
-    Example:
-        >>> size_text(1698.2), size_text(0.1234), size_text(44168)
-        ('1,700', '0.123', '44,200')
-    """
-    rounded = float(f"{value:.3g}")
-    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:g}"
-
-
 def range_text(spread: Spread | None) -> str:
     """From the 5 to the 95 percentile; empty for one case."""
-    return "" if spread is None or spread.count < 2 else f"{size_text(spread.q05)} – {size_text(spread.q95)}"
+    return "" if spread is None or spread.count < 2 else f"{significant(spread.q05)} – {significant(spread.q95)}"
 
 
 def _intensities(found: Exploration, names: Sequence[str]) -> list[SpreadPlot]:
@@ -208,7 +198,7 @@ def _card(row: CaseView, thumb: Thumb, space: LabelSpace, unit: str) -> Drawn:
         shown = [i for i, mask in enumerate(masks) if mask.any()]
         paths = traced([masks[i] for i in shown], panel)
         outlines = [
-            Outline(space.names[i], colour(space, i), path, "", f"{size_text(row.sizes[space.names[i]])} {unit}", i)
+            Outline(space.names[i], colour(space, i), path, "", f"{significant(row.sizes[space.names[i]])} {unit}", i)
             for i, path in zip(shown, paths, strict=True)
             if row.sizes.get(space.names[i])
         ]

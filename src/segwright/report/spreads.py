@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segwright.report.plots import MOST_DOTS, Dot, Strip, Tick, jitter, nice_ticks
+from segwright.report.wording import significant
 
 #: Ratio of largest to smallest value from which an axis is logarithmic.
 _WIDE = 30.0
@@ -95,8 +96,8 @@ def _strip(name: str, rows: Values, place: Callable[[float], float], unit: str, 
     near = (float(inner.min()), float(inner.max()))
     chosen = [row for row in rows if not thinned or not near[0] <= row[1] <= near[1]]
     dots = [
-        Dot(place(value), jitter(index), f"{case}: {value:.4g} {unit}".strip())
+        Dot(place(value), jitter(index), f"{case}: {significant(value)} {unit}".strip())
         for index, (case, value) in enumerate(chosen)
     ]
     box = (place(q1), place(median), place(q3))
-    return Strip(name, dots, box, (place(near[0]), place(near[1])), None, None, f"{median:.3g}")
+    return Strip(name, dots, box, (place(near[0]), place(near[1])), None, None, significant(median))

@@ -23,12 +23,12 @@ def score_table(report: Report, metrics: Sequence[str] = ("dice", "hd95", "surfa
     held = {row.metric for row in report.aggregates}
     shown = [item for item in columns_of(report, metrics) if item.name in held]
     if not shown:
-        return "\n".join(["No scores.", *(line for note in report.notes for line in _wrapped(note))])
+        return "\n".join(["No scores.", *(line for note in report.notes for line in wrapped(note))])
     names = ["mean", *structures_of(report)]
     head = ["structure", _head(shown[0]), "[95 % interval]", *map(_head, shown[1:]), "cases", "missing"]
     rows = [_score_row(report, name, shown) for name in names if report.aggregate(name, shown[0].name) is not None]
-    lines = _aligned([head, *rows])
-    return "\n".join([*lines, *(line for note in report.notes for line in _wrapped(note))])
+    lines = aligned([head, *rows])
+    return "\n".join([*lines, *(line for note in report.notes for line in wrapped(note))])
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
@@ -36,12 +36,12 @@ def findings_table(findings: Iterable[Finding]) -> str:
     lines: list[str] = []
     for group in finding_groups(findings):
         count = f" ({group.count} times)" if group.count > 1 else ""
-        lines += _wrapped(f"{group.level:<8} {group.what}{count} [{group.code}]", hang=9)
+        lines += wrapped(f"{group.level:<8} {group.what}{count} [{group.code}]", hang=9)
         if group.places:
             more = f" and {group.count - 3} more" if group.count > 3 else ""
-            lines += _wrapped("where: " + ", ".join(place.where for place in group.places[:3]) + more, start=9)
+            lines += wrapped("where: " + ", ".join(place.where for place in group.places[:3]) + more, start=9)
         if group.cure:
-            lines += _wrapped(f"cure: {group.cure}", start=9)
+            lines += wrapped(f"cure: {group.cure}", start=9)
     return "\n".join(lines) if lines else "No findings."
 
 
@@ -51,8 +51,8 @@ def plan_table(plan: Plan) -> str:
     for section in plan_sections(plan):
         lines += ["", section.name] if lines else [section.name]
         for row in section.rows:
-            lines += _wrapped(f"{row.field:<18} {row.value}", start=2, hang=21)
-            lines += _wrapped(row.why, start=21) if row.why else []
+            lines += wrapped(f"{row.field:<18} {row.value}", start=2, hang=21)
+            lines += wrapped(row.why, start=21) if row.why else []
     return "\n".join(lines)
 
 
@@ -71,7 +71,7 @@ def _score_row(report: Report, name: str, shown: Sequence[Column]) -> list[str]:
     return [name, values[0], bounds, *values[1:], str(first.cases), str(missing)]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns padded to their widest cell; the first is cut so that a line fits."""
     widths = [max(map(_cells, cells)) for cells in zip(*rows, strict=True)]
     room = WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)
@@ -100,6 +100,7 @@ def _fitted(text: str, width: int) -> str:
     return short + " " * (width - _cells(short))
 
 
-def _wrapped(text: str, *, start: int = 0, hang: int | None = None) -> list[str]:
+def wrapped(text: str, *, start: int = 0, hang: int | None = None) -> list[str]:
+    """Lines of at most 80 columns, the first indented by `start`, the others by `hang`."""
     hang = start if hang is None else hang
     return textwrap.wrap(text, WIDTH, initial_indent=" " * start, subsequent_indent=" " * hang, break_on_hyphens=False)

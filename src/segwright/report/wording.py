@@ -157,6 +157,20 @@ def percent(share: float | None, digits: int = 2) -> str:
     return f"{value:.{min(places, 4)}f} %"
 
 
+def significant(value: float) -> str:
+    """Three significant digits without exponent, thousands in groups.
+
+    Example:
+        >>> significant(1698.2), significant(0.1234), significant(44168), significant(-0.00001)
+        ('1,700', '0.123', '44,200', '-0.00001')
+    """
+    rounded = float(f"{value:.3g}")
+    if abs(rounded) >= 100 or rounded == 0:
+        return f"{rounded:,.0f}"
+    text = f"{rounded:.8f}".rstrip("0").rstrip(".")
+    return text if text not in {"0", "-0"} else f"{rounded:g}"
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them.
 
