@@ -101,6 +101,20 @@ def test_two_pieces_of_one_thing_keep_its_label():
     assert [at(found, *centre) for centre in centres[1:]] == [2, 3, 4]
 
 
+def test_what_is_one_blob_of_many_names_is_cut_where_names_change():
+    scores, core = chain([(15 + 15 * i, 30) for i in range(4)], [1, 2, 3, 4])
+    found = identify(scores, np.zeros_like(core))
+    assert [at(found, 15 + 15 * i, 30) for i in range(4)] == [1, 2, 3, 4]
+    assert np.array_equal(found.scores > 0.5, scores[1:] > 0.5)
+
+
+def test_one_of_two_names_stays_one_unless_it_is_too_large():
+    scores, core = chain([(20 + 25 * i, 30) for i in range(4)], [1, 2, 3, 4])
+    scores[1:3, :, 38:46, 18:43] = scores[[2, 1], :, 38:46, 18:43]
+    found = identify(scores, core)
+    assert at(found, 40, 30) == at(found, 50, 30) == 2
+
+
 def test_in_three_dimensions_with_long_voxels():
     scores = np.zeros((5, 16, 24, 24), np.float32)
     for index in range(4):

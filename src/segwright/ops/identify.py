@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.ops.column import along
-from segwright.ops.components import component_sizes, label_components
+from segwright.ops.components import component_sizes, label_components, largest_component
 from segwright.ops.flood import flood
 from segwright.ops.sequence import Labelling, best_labelling
 
@@ -18,6 +18,9 @@ BODY, CORE = 0.5, 0.5
 FAINT = 0.02
 #: Instances smaller than this share of the median are crumbs.
 CRUMB = 0.15
+#: An instance of three or more names, each at least this share of it, is several that were not parted; one of two
+#: names is two if it is also larger than `PIECES` usual ones.
+MIXED = 0.2
 #: Two instances of one label are pieces of one thing if together they are at most this many times the median.
 PIECES = 1.6
 #: Least share of a label among the structures, and least score of the background, that a voxel counts with: one odd
@@ -67,7 +70,7 @@ def identify(
         [[1, 1, 0, 0, 0], [0, 0, 0, 1, 1]]
     """
     body = 1.0 - scores[0]
-    instances, sizes, crumbs = _instances(body, core)
+    instances, sizes, crumbs = _instances(body, core, scores[1:].argmax(axis=0))
     if not len(sizes):
         return Identified(np.zeros_like(scores[1:]), (), 0.0, np.inf, crumbs)
     costs = _costs(scores, instances, sizes)
@@ -80,7 +83,7 @@ def identify(
     return Identified(kept, tuple(given[order].tolist()), found.cost, found.margin, crumbs)
 
 
-def _instances(body: Scores, core: Scores | None) -> tuple[Numbers, NDArray[np.int64], int]:
+def _instances(body: Scores, core: Scores | None, names: NDArray[np.int64]) -> tuple[Numbers, NDArray[np.int64], int]:
     """Instances numbered from 1, their sizes in voxels, and how many crumbs were left out."""
     mask = body > BODY
     parts, count = label_components(mask, connectivity=6)
@@ -92,11 +95,35 @@ def _instances(body: Scores, core: Scores | None) -> tuple[Numbers, NDArray[np.i
         markers = np.where(seeds > 0, seeds.astype(np.int64), 0)
         markers = np.where(seedless[parts], parts.astype(np.int64) + found, markers)
         parts, count = _renumbered(flood(markers, -core, mask))
+    parts, count = _unmixed(parts.astype(np.int32), count, names, body)
     sizes = component_sizes(parts, count)
     usual = np.median(np.sort(sizes)[-_most(sizes) :]) if count else 0.0
     large = sizes >= CRUMB * usual
     table = np.concatenate([[0], np.where(large, np.cumsum(large), 0)])
     return table[parts].astype(np.int32), sizes[large], int((~large).sum())
+
+
+def _unmixed(parts: Numbers, count: int, names: NDArray[np.int64], body: Scores) -> tuple[Numbers, int]:
+    """Parts of several names, which the network has not kept apart, are cut where its names change."""
+    if not count:
+        return parts, 0
+    inside = parts > 0
+    pairs = parts[inside].astype(np.int64) * (int(names.max()) + 1) + names[inside]
+    table = np.bincount(pairs, minlength=(count + 1) * (int(names.max()) + 1)).reshape(count + 1, -1)[1:]
+    sizes = table.sum(axis=1)
+    held = table >= MIXED * np.maximum(sizes, 1)[:, None]
+    single = sizes[held.sum(axis=1) == 1]
+    usual = float(np.median(single)) if len(single) > 1 else np.inf
+    several = (held.sum(axis=1) > 2) | ((held.sum(axis=1) == 2) & (sizes > PIECES * usual))
+    if not several.any():
+        return parts, count
+    markers = np.where(np.concatenate([[False], several])[parts], 0, parts).astype(np.int64)
+    following = count
+    for number in np.flatnonzero(several):
+        for name in np.flatnonzero(held[number]):
+            following += 1
+            markers[largest_component((parts == number + 1) & (names == name), 6)] = following
+    return _renumbered(flood(markers, -body, parts > 0))
 
 
 def _most(sizes: NDArray[np.int64]) -> int:
