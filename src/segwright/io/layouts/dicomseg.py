@@ -11,7 +11,7 @@ from segwright.core.errors import SegwrightError
 from segwright.io import dicomseg, rtstruct
 from segwright.io.dicomseg import Reference
 from segwright.io.layouts.listing import draft, unique_ids
-from segwright.io.layouts.named import images_below
+from segwright.io.layouts.named import case_id, common_folder, images_below
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import Item, is_dicom, relative, visible
 
@@ -73,9 +73,10 @@ def referenced(images: Path, labels: Path) -> Dataset:
             cases.append(Case(id=safe_id(path.stem), images=(), label=(source,), group=""))
         else:
             owner[item.path].append(source)
+    top = common_folder(dicom) or images
     for item in dicom:
         label = tuple(owner.get(item.path, ()))
-        cases.append(Case(id=safe_id(item.stem), images=(item.source(images),), label=label, group=""))
+        cases.append(Case(id=case_id(item, top), images=(item.source(images),), label=label, group=""))
     notes = ["Labels are DICOM SEG or RTSTRUCT files, found by the series they refer to."]
     if other:
         notes.append(f"Files that are no DICOM images are left out: {', '.join(i.path.name for i in other[:6])}.")

@@ -88,13 +88,14 @@ def cases_of(found: Sequence[Item], labels: Labels, root: Path) -> tuple[tuple[C
             lone.append((path, entry))
         else:
             owner[item.path].append(LabelSource(path=relative(path, root), key=entry.key))
-    lone = _by_names(finder, owner, lone, root) if lone else lone
-    top = Path(os.path.commonpath([item.path.parent for item in found])) if found else root
+    if len(lone) * 2 > len(labels):  # names differ by rule; a few that differ are mistakes and must not be guessed
+        lone = _by_names(finder, owner, lone, root)
+    top = common_folder(found) or root
     tops = {_top(item, top) for item in found}
     patients = "" not in tops and len(tops) > _FEW
     cases = [
         Case(
-            id=safe_id((item.path.parent.relative_to(top) / item.stem.rpartition("/")[2]).as_posix()),
+            id=case_id(item, top),
             images=(item.source(root),),
             label=tuple(owner.get(item.path, ())),
             group=safe_id(_top(item, top)) if patients else "",
@@ -111,6 +112,16 @@ def cases_of(found: Sequence[Item], labels: Labels, root: Path) -> tuple[tuple[C
         for path, entry in lone
     ]
     return unique_ids(cases), "the folder of the image" if patients else "", []
+
+
+def common_folder(found: Sequence[Item]) -> Path | None:
+    """The lowest folder that all items lie in."""
+    return Path(os.path.commonpath([item.path.parent for item in found])) if found else None
+
+
+def case_id(item: Item, top: Path) -> str:
+    """A case named by its file, and by the folders below `top`."""
+    return safe_id((item.path.parent.relative_to(top) / item.stem.rpartition("/")[2]).as_posix())
 
 
 def _by_names(
