@@ -55,7 +55,9 @@ class Coded:
 
 
 def code_labels(labels: NDArray[Any], space: LabelSpace) -> Coded:
-    """Codes of a canonical label array `(P, z, y, x)`."""
+    """Codes of a canonical label array `(P, z, y, x)`; of numbered objects, where any of them is."""
+    if space.instances:
+        labels = np.minimum(labels, 1)
     return _of_values(labels[0]) if space.exclusive else _of_planes(labels)
 
 

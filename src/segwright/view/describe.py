@@ -40,6 +40,7 @@ def state(desk: Desk) -> dict[str, Any]:
         "channels": list(desk.dataset.channels),
         "modality": desk.dataset.modality,
         "exclusive": desk.space.exclusive,
+        "instances": desk.space.instances,
         "structures": [{"name": s.name, "colour": colours(desk.space)[i]} for i, s in enumerate(desk.space.structures)],
         "regions": list(desk.space.regions),
         "cases": [_row(desk, i, case, folds, findings) for i, case in enumerate(desk.cases)],

@@ -19,7 +19,7 @@ from segwright.evaluation.score import Judge, LabelPair
 from segwright.io.load import load_label, open_source
 from segwright.io.masks import binary, one_plane
 from segwright.view.coded import Coded, code_labels
-from segwright.view.objects import Objects, find_objects
+from segwright.view.objects import Objects, find_objects, numbered_objects
 from segwright.view.pool import Pool
 from segwright.view.results import Result, open_result, why
 from segwright.view.scan import WHOLE_BYTES, Scan
@@ -181,6 +181,8 @@ class Desk:
         if others and (source == REFERENCE or others[0] == REFERENCE):
             other = lambda: self.codes(index, others[0]).mask(structure)  # noqa: E731
         geometry = self.scan(index).volume.geometry
+        if self.space.instances:
+            return numbered_objects(self.labels(index, source, geometry)[0], geometry, other)
         return find_objects(self.codes(index, source).mask(structure), geometry, other)
 
     def explore(self) -> None:

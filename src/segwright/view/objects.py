@@ -43,6 +43,12 @@ def find_objects(mask: NDArray[np.bool_], geometry: Geometry, other: Callable[[]
     return measured(ids, count, geometry, other() if other is not None else None)
 
 
+def numbered_objects(numbers: NDArray[Any], geometry: Geometry, other: Callable[[], Any] | None = None) -> Objects:
+    """Objects that labels `(z, y, x)` number themselves; 0 and less is none of them."""
+    ids = np.maximum(numbers, 0)
+    return measured(ids, int(ids.max(initial=0)), geometry, other() if other is not None else None)
+
+
 def measured(ids: NDArray[Any], count: int, geometry: Geometry, other: NDArray[np.bool_] | None) -> Objects:
     """Rows of numbered objects; numbers without voxels have none."""
     voxels = np.bincount(ids.reshape(-1), minlength=count + 1)

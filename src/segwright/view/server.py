@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -102,8 +104,14 @@ class Routes:
         self.desk = desk
         self.limit = upload_limit
         self.files = page_files()
-        self._uploads = tempfile.TemporaryDirectory(prefix="segwright-view-")
         self._dropped: set[int] = set()
+
+    @cached_property
+    def _uploads(self) -> str:
+        """A folder that goes with the server."""
+        folder = tempfile.mkdtemp(prefix="segwright-view-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     def page(self, request: Request) -> Response:
         """The page itself."""
@@ -206,7 +214,7 @@ class Routes:
         name = safe_name(request.query_params.get("name", ""))
         if int(request.headers.get("content-length") or 0) > self.limit:
             raise too_large(self.limit)
-        folder = Path(tempfile.mkdtemp(dir=self._uploads.name))
+        folder = Path(tempfile.mkdtemp(dir=self._uploads))
         await receive(request.stream(), folder / name, limit=self.limit)
         number = await run_in_threadpool(self._take, folder / name)
         return JSONResponse(describe.result(self.desk, number))

@@ -106,7 +106,7 @@ def _of_dataset(path: Path) -> Subject:
         unknown = error
     else:
         unknown = LayoutError("The folder holds no cases.", where=path, cure="Give a folder of scans.")
-    if path.is_dir() and io.sniff(path) is not None:
+    if path.is_dir() and io.sniff(path) not in {None, "sections"}:
         return _of_image(path, [])
     try:
         channels = ("image",)

@@ -1,4 +1,4 @@
-"""What travels between server and page: slices as a small header and raw bytes, errors as the same words as elsewhere."""
+"""What travels between server and page: slices as a small header and raw bytes, errors in the usual words."""
 
 from __future__ import annotations
 

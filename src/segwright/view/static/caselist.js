@@ -1,6 +1,6 @@
 // The list of cases: pictures, scores, findings; sorted, filtered, walked through with the keys.
 
-import { el, icon, number, plural } from "./dom.js";
+import { el, icon, number, plural, put } from "./dom.js";
 import { listen, set, state } from "./state.js";
 
 export class CaseList {
@@ -73,7 +73,7 @@ export class CaseList {
     const shown = this.visible();
     this.order = shown.map(({ row }) => row.id);
     const column = this.world.column(state.metric);
-    this.list.replaceChildren(...shown.map(({ row, value }) => this.node_(row, value, column)));
+    put(this.list, ...shown.map(({ row, value }) => this.node_(row, value, column)));
     this.count.textContent = shown.length === this.world.cases.length ? plural(shown.length, "case") : `${shown.length} of ${plural(this.world.cases.length, "case")}`;
     this.furnish();
     this.mark();
@@ -138,6 +138,6 @@ export class CaseList {
       choice("Show", "only", only),
     ].filter(Boolean);
     if (old) { for (const child of [...this.controls.children]) if (child !== old) child.remove(); this.controls.append(...parts.slice(1)); }
-    else this.controls.replaceChildren(...parts);
+    else put(this.controls, ...parts);
   }
 }

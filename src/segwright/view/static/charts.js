@@ -82,7 +82,8 @@ export function lines(series, { x: xs, y: ys, log = false, low = null, high = nu
   if (!all.length) return el("p", { className: "quiet" }, "Nothing yet.");
   const x1 = Math.max(...all.map((p) => p[0])), [p0, p1] = padded(all.map((p) => p[1]));
   const y0 = low ?? p0, y1 = high ?? p1, height = 230, x = scale(0, x1, 54, W - 8), y = scale(y0, y1, height - 40, 20);
-  const marks = ticks(y0, y1, 4).map((v) => svg("g", {}, svg("line", { x1: 54, x2: W, y1: y(v), y2: y(v), class: "axis" }), svg("text", { x: 48, y: y(v) + 4, "text-anchor": "end" }, log ? number(10 ** v, 2) : number(v, 2))));
+  const decades = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3].flatMap((p) => [1, 2, 5].map((m) => Math.log10(m) + p)).filter((v) => v >= y0 && v <= y1);
+  const marks = (log && decades.length > 1 ? decades : ticks(y0, y1, 4)).map((v) => svg("g", {}, svg("line", { x1: 54, x2: W, y1: y(v), y2: y(v), class: "axis" }), svg("text", { x: 48, y: y(v) + 4, "text-anchor": "end" }, log ? number(10 ** v, 2) : number(v, 2))));
   return el("div", {}, frame(height, `${ys} by ${xs}`, marks, svg("text", { x: 0, y: 11 }, ys), bottom(x, 0, x1, height - 38, xs),
     series.map((s) => svg("path", { class: "line", stroke: s.colour, "stroke-dasharray": s.dash || null, d: s.points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(f(b)).toFixed(1)}`).join("") }, svg("title", {}, s.name)))),
     el("p", { className: "keys" }, series.map((s) => el("span", {}, el("i", { className: "dot", style: { background: s.colour } }), s.name))));

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { matrix, scatter, strips } from "./charts.js";
-import { el, icon, number, plural, problem } from "./dom.js";
+import { el, icon, number, plural, problem, put } from "./dom.js";
 import { set } from "./state.js";
 
 export class DataPage {
@@ -17,10 +17,10 @@ export class DataPage {
 
   async ask() {
     let told;
-    try { told = await api.json("/api/data"); } catch (error) { this.wide.replaceChildren(problem(error)); return; }
-    if (told.error) { this.wide.replaceChildren(problem({ told: { what: "The data could not be measured.", came: told.error } })); return; }
+    try { told = await api.json("/api/data"); } catch (error) { put(this.wide, problem(error)); return; }
+    if (told.error) { put(this.wide, problem({ told: { what: "The data could not be measured.", came: told.error } })); return; }
     if (!told.ready) {
-      this.wide.replaceChildren(el("div", { className: "card full" }, el("h2", {}, "Reading every case once"),
+      put(this.wide, el("div", { className: "card full" }, el("h2", {}, "Reading every case once"),
         el("p", { className: "quiet" }, `${told.done} of ${plural(told.total, "case")}`), el("div", { className: "bar-track" }, el("i", { style: { width: `${(100 * told.done) / Math.max(told.total, 1)}%` } }))));
       this.again = setTimeout(() => this.ask(), 500);
       return;
@@ -57,7 +57,7 @@ export class DataPage {
       rows.some((r) => r.why.length) && el("section", { className: "card" }, el("h2", {}, "Unusual cases"), el("p", { className: "quiet" }, "Far from the others; not necessarily wrong."),
         el("ul", { className: "findings" }, rows.filter((r) => r.why.length).slice(0, 12).map((r) => el("li", {}, el("span", { className: "score" }, number(r.outlier, 1)), el("span", {}, r.why.join("; ")), el("button", { type: "button", className: "link", onclick: () => go(r.case) }, r.case))))),
     ];
-    this.wide.replaceChildren(...parts.filter(Boolean));
+    put(this.wide, ...parts.filter(Boolean));
   }
 
   findings(go) {

@@ -50,6 +50,12 @@ export function icon(name, size = 18) {
     svg("path", { d: ICONS[name], fill: "none", stroke: "currentColor", "stroke-width": 1.8, "stroke-linecap": "round", "stroke-linejoin": "round" }));
 }
 
+// Replaces what a node holds; nothing, false and lists are taken as in `el`.
+export function put(node, ...children) {
+  node.replaceChildren();
+  return fill(node, null, children);
+}
+
 export function number(value, digits = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (value === 0) return "0";

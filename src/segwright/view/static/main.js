@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { CaseList } from "./caselist.js";
 import { DataPage } from "./datapage.js";
-import { el, icon, problem } from "./dom.js";
+import { el, icon, problem, put } from "./dom.js";
 import { Panel } from "./panel.js";
 import { RunsPage } from "./runspage.js";
 import { Stage } from "./stage.js";
@@ -81,7 +81,7 @@ async function start() {
   document.getElementById("help").append(icon("help"));
   document.getElementById("theme").append(icon("theme"));
   let told;
-  try { told = await api.json("/api/state"); } catch (error) { main.replaceChildren(problem(error)); return; }
+  try { told = await api.json("/api/state"); } catch (error) { put(main, problem(error)); return; }
   const world = new World(told);
   document.getElementById("title").textContent = told.title;
   document.title = `${told.title} – segwright`;
@@ -97,10 +97,10 @@ async function start() {
 
   const show = () => {
     const name = pages[state.page] ? state.page : "cases";
-    main.replaceChildren(pages[name].node);
+    put(main, pages[name].node);
     pages[name].show?.();
     for (const [other, page] of Object.entries(pages)) if (other !== name) page.hide?.();
-    document.getElementById("tabs").replaceChildren(...[["cases", "Cases"], ["data", "Data"], ["runs", world.runs.length ? "Runs" : "Results"]].map(([page, label]) =>
+    put(document.getElementById("tabs"), ...[["cases", "Cases"], ["data", "Data"], ["runs", world.runs.length ? "Runs" : "Results"]].map(([page, label]) =>
       el("a", { href: `#page=${page}`, "aria-current": page === name ? "page" : null, onclick: (event) => { event.preventDefault(); set({ page }); } }, label)));
     if (name === "cases") stage.redraw();
   };
@@ -110,7 +110,8 @@ async function start() {
   if (!world.caseOf(first.case)) first.case = "";
   set(first, { quiet: true });
   list.fill();
-  if (!state.case) set({ case: list.firstId() || "" }, { quiet: true });
+  const asked = state.case;
+  if (!asked) set({ case: list.firstId() || "" }, { quiet: true });
   show();
   list.fill();
   stage.open();
@@ -119,7 +120,8 @@ async function start() {
   dropping(world);
   document.getElementById("help").onclick = () => shortcuts();
   document.getElementById("theme").onclick = () => theme(true);
-  world.refreshScores();
+  await world.refreshScores();
+  if (!asked && ["worst", "best"].includes(state.sort) && list.firstId() !== state.case) list.choose(list.firstId());
   setInterval(() => world.runs.length && document.visibilityState === "visible" && state.page === "cases" && world.results.some((r) => r.kind === "run") && world.refreshScores(), 15000);
 }
 
@@ -129,7 +131,7 @@ function phoneSheets(nav, cases) {
     cases.dataset.sheet = cases.dataset.sheet === name ? "none" : name;
     nav.querySelectorAll("button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.name === cases.dataset.sheet)));
   };
-  nav.replaceChildren(...names.slice(0, 3).map(([name, label]) =>
+  put(nav, ...names.slice(0, 3).map(([name, label]) =>
     el("button", { type: "button", "data-name": name, "aria-pressed": "false", onclick: () => choose(name) }, icon(name), label)));
   cases.dataset.sheet = "none";
   listen(["case"], () => { if (cases.dataset.sheet === "list") choose("list"); });
@@ -152,7 +154,7 @@ function key(event, stage, list, world) {
     a: () => set({ hide: "" }), n: () => set({ hide: joined(every) }),
     o: mode("overlay"), s: mode("side"), p: mode("swipe"), b: mode("blink"), d: mode("difference"),
     i: () => set({ invert: !state.invert }), "?": () => shortcuts(),
-    f: () => set({ style: { both: "fill", fill: "outline", outline: "both" }[state.style] }),
+    f: () => set({ style: { both: "fill", fill: "outline", outline: "both" }[stage.styleOf(0)] }),
     " ": () => { const all = stage.info?.sources || []; set({ off: state.off ? "" : joined(all) }); },
   };
   if (tag === "INPUT" && event.target.type === "range" && event.key.startsWith("Arrow")) return;

@@ -120,7 +120,7 @@ export function css(colour) {
 }
 
 // Agreement and error between labels and a result, in colours that stay apart for everyone.
-export const DIFFERENCE = { both: [86, 180, 233], only: [230, 159, 0], missed: [213, 60, 140] };
+export const DIFFERENCE = { both: [86, 180, 233], only: [230, 159, 0], missed: [213, 60, 140], other: [240, 228, 66] };
 
 export function paintDifference(out, reference, result, visible, alpha) {
   const inA = reference.members.map((set) => set.filter((s) => s >= 0 && visible(s)));
@@ -129,6 +129,7 @@ export function paintDifference(out, reference, result, visible, alpha) {
   const both = word(...DIFFERENCE.both, Math.round(alpha * 130));
   const only = word(...DIFFERENCE.only, Math.round(Math.min(1, alpha * 1.6) * 255));
   const missed = word(...DIFFERENCE.missed, Math.round(Math.min(1, alpha * 1.6) * 255));
+  const other = word(...DIFFERENCE.other, Math.round(Math.min(1, alpha * 1.6) * 255));
   const known = new Map();
   const a = reference.codes, b = result.codes;
   for (let i = 0; i < a.length; i++) {
@@ -138,6 +139,7 @@ export function paintDifference(out, reference, result, visible, alpha) {
     if (colour === undefined) {
       const x = inA[a[i]], y = inB[b[i]];
       if (ignored[a[i]]) colour = 0;
+      else if (x.length && y.length && !x.some((s) => y.includes(s))) colour = other;
       else if (x.some((s) => !y.includes(s))) colour = missed;
       else if (y.some((s) => !x.includes(s))) colour = only;
       else colour = x.length ? both : 0;

@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { el, number } from "./dom.js";
-import { css, DIFFERENCE, fillTable, objectColour, outlinePaths, paintDifference, paintFill, paintImage, paintObjects, paintOutline } from "./paint.js";
-import { set, state } from "./state.js";
+import { css, fillTable, outlinePaths, paintDifference, paintFill, paintImage, paintObjects, paintOutline } from "./paint.js";
+import { state } from "./state.js";
 
 const BASE = 2048;
 
@@ -50,7 +50,7 @@ export class Pane {
     const centre = this.stage.centre();
     const r = centre[this.rest[0]], c = centre[this.rest[1]];
     const e = width / 2 - (matrix[0] * c + matrix[2] * r), f = height / 2 - (matrix[1] * c + matrix[3] * r);
-    return { matrix: [...matrix, e, f], scale, fit, width, height, pixel: Math.min(Math.abs(sx), Math.abs(sy)) };
+    return { matrix: [...matrix, e, f], scale, fit, width, height, pixel: Math.min(Math.abs(sx), Math.abs(sy)), larger: Math.max(Math.abs(sx), Math.abs(sy)) };
   }
 
   toScreen([row, column], place = this.place()) {
@@ -102,7 +102,7 @@ export class Pane {
     if (!this.slices.image || info.large) {
       const image = await jobs[0];
       if (token !== this.pending || this.gone) return;
-      if (image) { this.slices = { image, labels: new Map(), at }; this.draw(); }
+      if (image) { this.slices = { image, labels: new Map(), at }; this.draw(); this.stage.seen(); }
     }
     const [image, ...labels] = await Promise.all(jobs);
     const ids = await over;
@@ -193,7 +193,7 @@ export class Pane {
 
   // Beyond 2048 pixels the slice came reduced; where it is magnified, the part that is seen comes in full.
   sharpen(place, dpr) {
-    const { image, labels } = this.slices;
+    const { image } = this.slices;
     if (image.step === 1 || place.pixel * dpr < 0.75 / image.step * 1.5) { this.detail = null; return; }
     const step = Math.max(1, 2 ** Math.floor(Math.log2(1 / Math.max(place.pixel * dpr, 1e-6))));
     if (step >= image.step) return;
@@ -220,8 +220,7 @@ export class Pane {
       this.detail = { name, box, step };
       try {
         const part = await api.image(info.index, this.axis, this.at, options);
-        const over = await Promise.all([...labels.keys()].map(async (s) => [s, await api.labels(info.index, s, this.axis, this.at, { step, box: options.box })]));
-        if (this.detail && this.detail.name === name) Object.assign(this.detail, { image: part, labels: new Map(over) });
+        if (this.detail && this.detail.name === name) this.detail.image = part;
         this.request();
       } catch { /* the reduced slice stays */ }
     }, 90);
@@ -232,10 +231,8 @@ export class Pane {
     const look = this.stage.look();
     context.imageSmoothingEnabled = false;
     const lay = (slice, draw) => {
-      const detail = this.detail && this.detail.labels;
       this.matrix(place, dpr, slice.step || 1);
-      draw(slice, "");
-      if (!detail) return;
+      draw();
     };
     if (ids && this.stage.objects()) {
       this.matrix(place, dpr, 1);
@@ -271,7 +268,7 @@ export class Pane {
   layer(slice, { source, style }, look, place, dpr) {
     const { context } = this, scale = place.pixel * dpr * (slice.step || 1);
     const fill = style !== "outline", line = style !== "fill";
-    const vector = line && scale > 2.5;
+    const vector = line && place.larger * dpr * (slice.step || 1) > 1.3;
     const reach = Math.max(1, Math.round(1.6 * dpr / Math.max(scale, 0.05)));
     const version = [slice.url, look.version, fill, line && !vector ? reach : 0].join();
     if (fill || !vector) {
@@ -314,13 +311,17 @@ export class Pane {
       const [top, right, bottom, left] = view.letters;
       context.fillText(top, place.width / 2, 14);
       context.fillText(bottom, place.width / 2, place.height - 30);
-      context.fillText(right, place.width - 14, place.height / 2);
+      context.fillText(right, place.width - (this.slider.hidden ? 14 : 34), place.height / 2);
       context.fillText(left, 14, place.height / 2);
     }
     const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00005, 0.00002, 0.00001];
     const length = nice.filter((n) => n * place.scale <= Math.min(150, place.width * 0.35)).sort((a, b) => b - a)[0];
     if (length) {
       const wide = length * place.scale, x = 14, y = place.height - 16;
+      context.shadowBlur = 0;
+      context.fillStyle = "rgb(5 7 10 / 62%)";
+      context.beginPath(); context.roundRect(x - 7, y - 24, wide + 14, 31, 5); context.fill();
+      context.fillStyle = "#e8eef4";
       context.strokeStyle = "#e8eef4";
       context.lineWidth = 1.5;
       context.beginPath();
@@ -357,4 +358,4 @@ function inWords(mm) {
   return mm >= 0.0005 ? `${Number((mm * 1000).toPrecision(3))} µm` : `${Number((mm * 1e6).toPrecision(3))} nm`;
 }
 
-export { DIFFERENCE, inWords, objectColour, set };
+export { inWords };

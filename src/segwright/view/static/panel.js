@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { DIFFERENCE, objectColour } from "./paint.js";
-import { el, icon, number, plural, problem } from "./dom.js";
+import { el, icon, number, plural, problem, put } from "./dom.js";
 import { joined, listen, numbers, set, state } from "./state.js";
 
 const dot = (colour) => el("i", { className: "dot", style: { background: Array.isArray(colour) ? `rgb(${colour.join(" ")})` : colour } });
@@ -29,7 +29,7 @@ export class Panel {
     this.info = info;
     this.places = null;
     const parts = [this.layers, this.structures, this.display, this.objects, this.about];
-    if (!info) { parts.forEach((part) => part.replaceChildren()); return; }
+    if (!info) { parts.forEach((part) => put(part)); return; }
     this.fillLayers();
     this.fillStructures();
     this.fillDisplay();
@@ -59,19 +59,19 @@ export class Panel {
         failed ? el("span", { className: "warn", title: failed }, icon("warn", 15)) : null,
         el("select", { "aria-label": `How ${world.nameOf(source)} is drawn`, onchange: (e) => set({ [source ? "resultStyle" : "style"]: e.target.value }) },
           [["both", "Both"], ["fill", "Fill"], ["outline", "Outline"]].map(([value, name]) =>
-            el("option", { value, selected: (source ? state.resultStyle : state.style) === value }, name))));
+            el("option", { value, selected: this.stage.styleOf(source) === value }, name))));
     });
     const legend = state.mode === "difference" && info.sources.length > 1 && el("p", { className: "legend" },
-      dot(DIFFERENCE.both), "both agree", dot(DIFFERENCE.missed), "missed (label only)", dot(DIFFERENCE.only), "extra (result only)");
+      [["both", "agree"], ["missed", "missed: label only"], ["only", "extra: result only"], ["other", "another structure"]].map(([key, text]) => el("span", {}, dot(DIFFERENCE[key]), text)));
     const others = info.sources.filter((s) => s !== 0);
     const pick = others.length > 1 && ["difference", "swipe", "blink"].includes(state.mode) && el("label", {}, el("span", {}, "Compared with the labels"),
       el("select", { onchange: (e) => set({ result: Number(e.target.value) }) }, others.map((s) => el("option", { value: s, selected: s === this.stage.compared() }, world.nameOf(s)))));
-    this.layers.replaceChildren(el("h2", {}, "Layers"), rows.length ? el("ul", { className: "layers" }, rows) : el("p", { className: "quiet" }, "This case has no labels."), ...[pick, legend].filter(Boolean));
+    put(this.layers, el("h2", {}, "Layers"), rows.length ? el("ul", { className: "layers" }, rows) : el("p", { className: "quiet" }, "This case has no labels."), ...[pick, legend].filter(Boolean));
   }
 
   fillStructures() {
     const { info, world } = this;
-    if (!info || !world.structures.length) { this.structures.replaceChildren(); return; }
+    if (!info || !world.structures.length) { put(this.structures); return; }
     const number_ = this.stage.compared?.() ?? null;
     const column = world.column(state.metric);
     const hidden = numbers(state.hide);
@@ -91,7 +91,7 @@ export class Panel {
     });
     const all = world.structures.map((_, i) => i);
     const top = this.structures.querySelector("ul")?.scrollTop || 0;
-    this.structures.replaceChildren(
+    put(this.structures, 
       el("div", { className: "head" }, el("h2", {}, "Structures"),
         number_ ? el("span", { className: "quiet" }, column.label) : null,
         el("button", { type: "button", onclick: () => set({ hide: "" }) }, "All"),
@@ -118,28 +118,28 @@ export class Panel {
   single(i) {
     const source = this.stage.shown()[0] ?? this.info.sources[0];
     const name = `${source}.${i}`;
-    set({ objects: state.objects === name ? "" : name, object: 0 });
+    set({ objects: state.objects === name && !this.world.instances ? "" : name, object: 0 });
   }
 
   async fillObjects() {
     const { world } = this, chosen = this.stage.objects();
-    if (!chosen) { this.objects.replaceChildren(); this.table = null; return; }
+    if (!chosen) { put(this.objects); this.table = null; return; }
     const name = world.structures[chosen.structure]?.name;
     const head = el("div", { className: "head" }, el("h2", {}, `Objects of ${name}`),
       this.info.sources.length > 1 ? el("select", { "aria-label": "Objects of which labels", onchange: (e) => set({ objects: `${e.target.value}.${chosen.structure}`, object: 0 }) },
         this.info.sources.map((s) => el("option", { value: s, selected: s === chosen.source }, world.nameOf(s)))) : null,
-      el("button", { type: "button", className: "icon", "aria-label": "Close objects", onclick: () => set({ objects: "", object: 0 }) }, icon("close", 15)));
-    this.objects.replaceChildren(head, el("p", { className: "quiet" }, "Numbering …"));
+      el("button", { type: "button", className: "icon", "aria-label": "Close objects", onclick: () => set({ objects: world.instances ? "none" : "", object: 0 }) }, icon("close", 15)));
+    put(this.objects, head, el("p", { className: "quiet" }, "Numbering …"));
     const asked = state.objects, index = this.info.index;
     let found;
-    try { found = await api.json(`/api/cases/${index}/objects/${chosen.source}/${chosen.structure}`); } catch (error) { this.objects.replaceChildren(head, problem(error)); return; }
+    try { found = await api.json(`/api/cases/${index}/objects/${chosen.source}/${chosen.structure}`); } catch (error) { put(this.objects, head, problem(error)); return; }
     if (asked !== state.objects || index !== this.info?.index) return;
     this.table = found.rows;
     const matched = found.rows.some((row) => row.found !== undefined);
     const unit = this.info.volume ? (this.info.shape[0] > 1 ? "mm³" : "mm²") : "px";
     const rows = found.rows.slice(0, 500).map((row) => el("tr", { "data-id": row.id, tabIndex: 0, onclick: () => this.pick(row), onkeydown: (e) => { if (e.key === "Enter") this.pick(row); } },
       el("td", {}, dot(objectColour(row.id)), row.id), el("td", {}, number(row.size ?? row.voxels, 2)), matched ? el("td", {}, `${Math.round((row.found ?? 0) * 100)} %`) : null));
-    this.objects.replaceChildren(head, el("p", { className: "quiet" }, `${plural(found.total, "object")}${found.total > rows.length ? `, the ${rows.length} largest` : ""}. Click one in the scan or here.`),
+    put(this.objects, head, el("p", { className: "quiet" }, `${plural(found.total, "object")}${found.total > rows.length ? `, the ${rows.length} largest` : ""}. Click one in the scan or here.`),
       el("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Table of objects" }, el("table", {},
         el("thead", {}, el("tr", {}, el("th", {}, "Object"), el("th", {}, `Size, ${unit}`), matched ? el("th", { title: "Share of it that the other labels have too" }, "Found") : null)),
         el("tbody", {}, rows))));
@@ -170,7 +170,7 @@ export class Panel {
     const chosen = presets.findIndex((p) => p.low === state.low && p.high === state.high);
     const focused = this.display.contains(document.activeElement) && document.activeElement.type === "range";
     if (focused) return;
-    this.display.replaceChildren(el("h2", {}, "Display"),
+    put(this.display, el("h2", {}, "Display"),
       el("label", {}, el("span", {}, "Opacity"), el("input", { type: "range", min: 0, max: 1, step: 0.05, value: state.opacity, oninput: (e) => set({ opacity: Number(e.target.value) }) })),
       el("label", {}, el("span", {}, "Window"), el("select", { onchange: (e) => { const p = presets[Number(e.target.value)]; if (p) set({ low: p.low, high: p.high }); } },
         presets.map((p, i) => el("option", { value: i, selected: i === chosen }, p.name)), chosen < 0 ? el("option", { value: -1, selected: true }, "By hand") : null)),
@@ -182,14 +182,14 @@ export class Panel {
 
   fillAbout() {
     const { info, world } = this, row = world.caseOf(info.id);
-    const spacing = info.spacing.some((s) => s !== null) ? info.spacing.filter((_, a) => info.shape[0] > 1 || a).map((s) => (s === null ? "?" : number(s))).reverse().join(" × ") + " mm" : "unknown";
+    const spacing = info.spacing.some((s) => s !== null) ? info.spacing.filter((_, a) => info.shape[0] > 1 || a).map((s) => (s === null ? "?" : String(Number(s.toPrecision(4))))).reverse().join(" × ") + " mm" : "unknown";
     const facts = [
       ["Size", info.shape.filter((_, a) => info.shape[0] > 1 || a).reverse().join(" × ")], ["Spacing", spacing],
       info.orientation ? ["Orientation", info.orientation] : null, ["Stored as", `${info.format}, ${info.type}`],
       ["Patient", row.group], row.fold !== null ? ["Fold", row.fold] : null,
     ].filter(Boolean);
     const told = [...row.findings.map((f) => f.what), ...info.warnings];
-    this.about.replaceChildren(el("h2", {}, "This case"), el("dl", {}, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))])),
+    put(this.about, el("h2", {}, "This case"), el("dl", {}, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))])),
       told.length ? el("ul", { className: "told" }, told.map((text) => el("li", {}, icon("warn", 15), text))) : null);
   }
 }

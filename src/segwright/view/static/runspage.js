@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { lines, scatter } from "./charts.js";
-import { el, icon, number, plural, problem } from "./dom.js";
+import { el, icon, number, plural, problem, put } from "./dom.js";
 import { set, state } from "./state.js";
 
 const FOLDS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933"];
@@ -26,11 +26,11 @@ export class RunsPage {
     try {
       const told = await api.json("/api/runs");
       const text = JSON.stringify(told);
-      if (text !== this.before) { this.before = text; this.runs.replaceChildren(...told.map((run) => this.run(run))); }
+      if (text !== this.before) { this.before = text; put(this.runs, ...told.map((run) => this.run(run))); }
       const was = this.running;
       this.running = told.some((run) => run.running);
       if (was && !this.running) this.world.refresh();
-    } catch (error) { this.runs.replaceChildren(problem(error)); }
+    } catch (error) { put(this.runs, problem(error)); }
     this.again = setTimeout(() => this.ask(), this.running === false ? 5000 : 1500);
   }
 
@@ -62,7 +62,7 @@ export class RunsPage {
     for (const result of world.results) parts.push(this.result(result));
     if (world.results.length > 1) parts.push(this.comparison());
     const focus = document.activeElement?.id;
-    this.results.replaceChildren(...parts);
+    put(this.results, ...parts);
     if (focus) document.getElementById(focus)?.focus();
   }
 
@@ -109,14 +109,14 @@ export class RunsPage {
 
   async compare(place) {
     const [first, second] = this.pair, { world } = this;
-    if (first === second) { place.replaceChildren(el("p", { className: "quiet" }, "Choose two different results.")); return; }
+    if (first === second) { put(place, el("p", { className: "quiet" }, "Choose two different results.")); return; }
     let told;
-    try { told = await api.json(`/api/compare/${first}/${second}`); } catch (error) { place.replaceChildren(problem(error)); return; }
+    try { told = await api.json(`/api/compare/${first}/${second}`); } catch (error) { put(place, problem(error)); return; }
     const rows = told.rows.filter((r) => r.metric === state.metric && r.mean !== null);
-    if (!rows.length) { place.replaceChildren(el("p", { className: "quiet" }, told.notes.join(" ") || "No case is scored in both.")); return; }
+    if (!rows.length) { put(place, el("p", { className: "quiet" }, told.notes.join(" ") || "No case is scored in both.")); return; }
     const a = world.scores.get(first), b = world.scores.get(second), column = world.column(state.metric);
     const points = Object.keys(a?.rows || {}).filter((id) => b?.rows[id]).map((id) => ({ case: id, x: world.value(first, id, "", state.metric), y: world.value(second, id, "", state.metric) })).filter((p) => p.x !== null && p.y !== null).map((p) => ({ ...p, title: `${p.case}: ${number(p.x)} and ${number(p.y)}` }));
-    place.replaceChildren(el("p", { className: "quiet" }, `${column.label}: second minus first, on the same cases, with 95 % interval.`),
+    put(place, el("p", { className: "quiet" }, `${column.label}: second minus first, on the same cases, with 95 % interval.`),
       el("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Differences" }, el("table", {}, el("thead", {}, el("tr", {}, ["Structure", "First", "Second", "Difference", "Better", "Worse", "p"].map((h) => el("th", {}, h)))),
         el("tbody", {}, rows.map((r) => el("tr", {}, el("td", {}, r.structure), el("td", {}, number(r.first)), el("td", {}, number(r.second)), el("td", {}, `${r.mean > 0 ? "+" : ""}${number(r.mean)}`, r.low !== null ? el("span", { className: "quiet" }, `  ${number(r.low)} to ${number(r.high)}`) : null), el("td", {}, r.wins), el("td", {}, r.losses), el("td", {}, number(r.p))))))),
       points.length > 2 ? el("div", { style: { "max-width": "560px", "margin-top": "14px" } }, scatter(points, { x: `${world.nameOf(first)}, ${column.label} of each case`, y: world.nameOf(second), go: (id) => set({ page: "cases", case: id, mode: "difference", z: null, y: null, x: null }) })) : null);

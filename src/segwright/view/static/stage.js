@@ -1,7 +1,7 @@
 // The stage: the case that is open, its panes, and what they share (place, window, what is visible, marks).
 
 import * as api from "./api.js";
-import { el, icon, number, problem } from "./dom.js";
+import { el, icon, number, problem, put } from "./dom.js";
 import { Hands } from "./hands.js";
 import { inWords, Pane } from "./pane.js";
 import { rgb } from "./paint.js";
@@ -45,7 +45,6 @@ export class Stage {
       const middle = info.shape.map((n) => Math.floor(n / 2));
       const told = [state.z, state.y, state.x];
       this.at = middle.map((m, a) => (told[a] === null ? m : Math.min(Math.max(0, told[a]), info.shape[a] - 1)));
-      this.told = told.some((v) => v !== null);
       this.arrange();
       this.world.opened(info);
       this.locate(token);
@@ -61,19 +60,23 @@ export class Stage {
   // Where structures lie; a case opened without a slice in its address starts where most of them are.
   async locate(token) {
     const { info } = this;
-    if (!info.sources.length || info.large) return;
+    delete document.body.dataset.located;
     try {
+      if (!info.sources.length || info.large) return;
       const found = await api.json(`/api/cases/${info.index}/extents/${info.sources[0]}`);
       if (token !== this.token) return;
       this.extents = found.structures;
       const largest = found.structures.filter(Boolean).sort((a, b) => b.voxels - a.voxels)[0];
-      if (largest && !this.told && info.shape[0] > 1 && info.instant) { this.at = [...largest.at]; this.panes.forEach((pane) => pane.load()); }
+      const scrolled = [state.z, state.y, state.x].some((v) => v !== null);
+      if (largest && !scrolled && info.shape[0] > 1 && info.instant) { this.at = [...largest.at]; this.panes.forEach((pane) => pane.load()); }
       this.world.located(found.structures);
-    } catch { /* the slice itself tells what is wrong */ }
+    } catch { /* the slice itself tells what is wrong */ } finally {
+      if (token === this.token) document.body.dataset.located = info.id;
+    }
   }
 
   message(node) {
-    this.veil.replaceChildren(...(node ? [node] : []));
+    put(this.veil, node);
     this.veil.hidden = !node;
   }
 
@@ -96,8 +99,11 @@ export class Stage {
   }
 
   styleOf(source) {
-    const alone = this.shown().filter((s) => s !== source).length === 0;
-    return source === 0 ? state.style : alone && state.resultStyle === "outline" && state.style === "both" ? "both" : state.resultStyle;
+    const chosen = source === 0 ? state.style : state.resultStyle;
+    if (chosen) return chosen;
+    const shown = this.shown();
+    if (shown.length < 2 || state.mode !== "overlay") return "both";
+    return source === shown[0] ? "fill" : "outline";
   }
 
   layersOf(sources) {
@@ -128,20 +134,21 @@ export class Stage {
       const axis = axes.length > 1 ? 0 : axes[0];
       panes = [new Pane(this, { axis, layers: () => [], title: "Image" })];
       for (const source of this.info.sources.filter((s) => !numbers(state.off).has(s))) {
-        panes.push(new Pane(this, { axis, layers: () => [{ source, style: state.style }], title: this.world.nameOf(source) }));
+        panes.push(new Pane(this, { axis, layers: () => [{ source, style: this.styleOf(source) }], title: this.world.nameOf(source) }));
       }
     } else {
       const layers = {
         overlay: () => this.layersOf(this.shown()),
         difference: () => (two ? { difference: [0, compared] } : this.layersOf(this.shown())),
-        swipe: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: state.style })),
-        blink: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: state.style })),
+        swipe: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: this.styleOf(source) })),
+        blink: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: this.styleOf(source) })),
       }[state.mode] || (() => this.layersOf(this.shown()));
       panes = axes.map((axis) => new Pane(this, { axis, layers }));
     }
     this.panes = panes;
     this.grid.dataset.count = panes.length;
-    this.grid.replaceChildren(...panes.map((pane) => pane.node));
+    this.grid.dataset.layout = state.mode !== "side" && panes.length === 3 ? "planes" : "even";
+    put(this.grid, ...panes.map((pane) => pane.node));
     if (state.mode === "blink") this.blink();
     panes.forEach((pane) => pane.load());
     this.furnish();
@@ -216,6 +223,7 @@ export class Stage {
   }
 
   objects() {
+    if (!state.objects && this.world.instances && this.info && this.shown().length && !this.info.large) return { source: this.shown()[0], structure: 0 };
     const [source, structure] = state.objects.split(".").map(Number);
     return state.objects && this.info && this.info.sources.includes(source) ? { source, structure } : null;
   }
@@ -306,7 +314,11 @@ export class Stage {
     if (this.info.shape[0] > 1) this.jump(voxel);
   }
 
+  // The scan itself is on the screen; labels may follow.
+  seen() { document.body.dataset.seen = `${this.info.id}:${this.at.join(",")}`; }
+
   loaded() {
+    this.seen();
     this.world.painted(this);
   }
 
@@ -318,7 +330,7 @@ export class Stage {
     const modes = [["overlay", "Overlay"], ["side", "Side by side"], ["swipe", "Swipe"], ["blink", "Blink"], ["difference", "Difference"]];
     const two = this.info.sources.filter((s) => s !== 0).length && this.info.sources.includes(0);
     const plane = this.plane();
-    this.toolbar.replaceChildren(
+    put(this.toolbar, 
       el("div", { className: "segments", role: "group", "aria-label": "Tool" }, tools.map(([name, sign, title]) =>
         el("button", { type: "button", title, "aria-label": title, "aria-pressed": String(state.tool === name), onclick: () => set({ tool: name }) }, icon(sign)))),
       el("button", { type: "button", className: "icon", title: "Fit (0)", "aria-label": "Fit", onclick: () => this.fit() }, icon("fit")),

@@ -2,7 +2,7 @@
 
 const DEFAULTS = {
   page: "cases", case: "", plane: "", z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null,
-  low: null, high: null, invert: false, channel: 0, mode: "overlay", result: 0, hide: "", off: "", style: "both", resultStyle: "outline",
+  low: null, high: null, invert: false, channel: 0, mode: "overlay", result: 0, hide: "", off: "", style: "", resultStyle: "",
   opacity: 0.4, sort: "order", metric: "dice", structure: "", find: "", fold: "", group: "", only: "", tool: "move",
   objects: "", object: 0, swipe: 0.5,
 };

@@ -1,0 +1,315 @@
+"""The page in a real browser: what people click, drop and read, at desktop and phone widths."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from segwright.core.case import Fold, Split
+from segwright.core.plan import Plan
+from segwright.io.dataset import open_dataset
+from segwright.view.launch import Viewer, make_viewer
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+DESKTOP, PHONE = (1280, 800), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, started once."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def serving(viewer: Viewer) -> Iterator[str]:
+    thread = threading.Thread(target=viewer.server.run, kwargs={"sockets": viewer.sockets}, daemon=True)
+    thread.start()
+    try:
+        yield viewer.url
+    finally:
+        viewer.server.should_exit = True
+        thread.join(timeout=10)
+
+
+@contextmanager
+def window(browser: Any, url: str, *, size: tuple[int, int] = DESKTOP, quiet: bool = True) -> Iterator[Any]:
+    """A page whose console must stay free of errors."""
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: said.append(str(e)))
+    page.goto(url)
+    yield page
+    context.close()
+    assert not quiet or not said, said
+
+
+def opened(page: Any) -> Any:
+    page.wait_for_selector("body[data-painted][data-located]")
+    return page
+
+
+def pixels(page: Any, n: int = 0) -> list[int]:
+    """Numbers of clearly coloured and of all pixels of a canvas."""
+    return page.evaluate(
+        """(n) => { const c = document.querySelectorAll('.pane canvas')[n]; let coloured = 0, bright = 0;
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        for (let i = 0; i < d.length; i += 4) { const rgb = [d[i], d[i + 1], d[i + 2]];
+        if (Math.max(...rgb) - Math.min(...rgb) > 40) coloured++; if (rgb[0] + rgb[1] + rgb[2] > 90) bright++; }
+        return [coloured, bright]; }""",
+        n,
+    )
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+    """Wait for something without `eval` in the page, which its own policy forbids."""
+    end = time.time() + seconds
+    while not condition():
+        assert time.time() < end, f"never: {what}"
+        time.sleep(0.05)
+
+
+def address(page: Any) -> str:
+    return page.evaluate("location.href")
+
+
+def canvas_at(page: Any, n: int = 0) -> int:
+    return int(page.locator(".pane canvas").nth(n).get_attribute("data-at"))
+
+
+@pytest.fixture(scope="module")
+def volume_site(volumes, shifted) -> Iterator[str]:
+    with serving(make_viewer(volumes, results=[shifted])) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def xray_site(xrays) -> Iterator[str]:
+    with serving(make_viewer(xrays)) as url:
+        yield url
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_dataset_opens_and_structures_switch_without_a_round_trip(browser, volume_site, size):
+    with window(browser, volume_site, size=size) as page:
+        opened(page)
+        if size == PHONE:
+            page.get_by_role("button", name="Structures").click()
+        until(lambda: pixels(page)[0] > 200, "labels in colour")
+        before = pixels(page)[0]
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        for box in page.locator(".structures li input").all():
+            box.uncheck()
+        until(lambda: pixels(page)[0] < before * 0.2, "colours gone")
+        page.get_by_role("button", name="All", exact=True).click()
+        until(lambda: pixels(page)[0] > before * 0.8, "colours back")
+        assert not [url for url in asked if "/labels/" in url or "/image/" in url]
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_worst_first_and_a_link_reopens_the_view(browser, volume_site):
+    with window(browser, volume_site) as page:
+        opened(page)
+        page.get_by_label("Sort", exact=True).select_option("worst")
+        until(lambda: page.locator(".row").first.get_attribute("data-id") == "m002", "the worst case first")
+        page.locator(".row").first.click()
+        page.get_by_role("button", name="Difference").click()
+        page.keyboard.press("ArrowRight")
+        until(
+            lambda: "mode=difference" in address(page) and "case=m002" in address(page) and "z=" in address(page),
+            "the address",
+        )
+        link, shown = address(page), canvas_at(page)
+    with window(browser, link) as page:
+        opened(page)
+        assert page.locator("[aria-selected=true]").get_attribute("data-id") == "m002"
+        assert page.get_by_role("button", name="Difference").get_attribute("aria-pressed") == "true"
+        assert canvas_at(page) == shown
+
+
+def test_a_volume_scrolls_by_keyboard_and_wheel_in_three_planes(browser, volume_site):
+    with window(browser, volume_site) as page:
+        opened(page)
+        start = canvas_at(page)
+        page.keyboard.press("ArrowRight")
+        until(lambda: canvas_at(page) == start + 1, "the next slice")
+        page.keyboard.press("Home")
+        until(lambda: canvas_at(page) == 0, "the first slice")
+        page.locator(".pane canvas").hover()
+        page.mouse.wheel(0, 120)
+        until(lambda: canvas_at(page) == 3, "the wheel")
+        page.keyboard.press("ArrowDown")
+        until(lambda: "case=m001" in address(page), "the next case")
+        page.get_by_role("button", name="all three").click()
+        until(lambda: page.locator(".pane").count() == 3, "three planes")
+        until(lambda: all(pixels(page, n)[1] > 500 for n in range(3)), "all painted")
+        box = page.locator(".pane canvas").first.bounding_box()
+        before = [canvas_at(page, n) for n in range(3)]
+        page.mouse.click(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.4)
+        until(lambda: [canvas_at(page, n) for n in range(3)] != before, "the cross-hair moves the other planes")
+
+
+def test_labels_and_a_result_are_compared(browser, volume_site):
+    with window(browser, f"{volume_site}#case=m002") as page:
+        opened(page)
+        page.get_by_role("button", name="Side by side").click()
+        until(lambda: page.locator(".pane").count() == 3, "image, labels and result")
+        until(lambda: pixels(page, 1)[0] > 100 and pixels(page, 2)[0] > 100, "both in colour")
+        assert pixels(page, 0)[0] == 0, "the image alone stays grey"
+        page.get_by_role("button", name="Difference").click()
+        until(lambda: page.locator(".legend").is_visible() and pixels(page)[0] > 100, "the difference")
+        for mode in ("Swipe", "Blink", "Overlay"):
+            page.get_by_role("button", name=mode).click()
+            until(lambda: pixels(page)[1] > 500, mode)
+        until(lambda: page.locator(".layers .score").count() > 0, "the score of the visible case")
+        assert 0 <= float(page.locator(".layers .score").first.inner_text()) < 1
+
+
+def test_windows_zoom_and_ruler(browser, volume_site):
+    with window(browser, volume_site) as page:
+        opened(page)
+        box = page.locator(".pane canvas").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        before = pixels(page)
+        page.mouse.move(x, y)
+        page.mouse.down(button="right")
+        page.mouse.move(x - 150, y + 120, steps=4)
+        page.mouse.up(button="right")
+        until(lambda: "low=" in address(page) and pixels(page) != before, "another window")
+        page.keyboard.press("+")
+        until(lambda: "zoom=1.25" in address(page), "zoomed")
+        page.keyboard.press("0")
+        until(lambda: "zoom" not in address(page), "fitted")
+        page.keyboard.press("r")
+        page.mouse.move(x - 60, y)
+        page.mouse.down()
+        page.mouse.move(x + 60, y, steps=3)
+        page.mouse.up()
+        page.mouse.move(x, y + 20)
+        assert "value" in page.locator(".readout").inner_text()
+        page.keyboard.press("?")
+        assert page.get_by_role("dialog").is_visible()
+
+
+def test_objects_are_listed_and_jumped_to(browser, volume_site):
+    with window(browser, f"{volume_site}#case=m000") as page:
+        opened(page)
+        page.locator(".structures button[aria-label^='Objects of']").first.click()
+        page.locator(".objects tr[data-id]").first.wait_for()
+        page.locator(".objects tr[data-id]").first.click()
+        until(lambda: "object=" in address(page) and page.locator(".objects tr.on").count() == 1, "the row is marked")
+
+
+DROP = """([name, text]) => { const data = new DataTransfer(); data.items.add(new File([text], name));
+const options = {dataTransfer: data, bubbles: true, cancelable: true};
+for (const kind of ['dragenter', 'dragover', 'drop']) window.dispatchEvent(new DragEvent(kind, options)); }"""
+
+
+def test_a_table_dropped_on_the_page_is_scored(browser, xray_site, table):
+    with window(browser, xray_site, quiet=False) as page:
+        opened(page)
+        page.evaluate(DROP, ["broken.csv", "a,b\n1,2\n"])
+        page.get_by_role("alert").wait_for()
+        assert "run-length" in page.get_by_role("alert").inner_text()
+        page.evaluate(DROP, ["half.csv", table.read_text()])
+        page.locator(".result[data-result=half][data-done=true]").wait_for()
+        text = page.locator(".result").inner_text()
+        assert "Dice" in text and "tail" in text and "0." in text
+        page.get_by_role("button", name="Worst cases first").click()
+        until(lambda: pixels(page)[0] > 100, "the worst case with its difference")
+
+
+def test_the_data_page_leads_to_cases(browser, volume_site):
+    with window(browser, f"{volume_site}#page=data") as page:
+        page.locator(".chart .point").first.wait_for()
+        assert page.get_by_role("heading", name="Findings").is_visible()
+        page.locator(".chart .point").nth(2).click(force=True)
+        opened(page)
+        until(lambda: "page=" not in address(page) and "case=" in address(page), "the address of the case")
+
+
+def running_fit(folder: Path, data: Path) -> Callable[[int], None]:
+    """A run as a fit leaves it while it goes on, and a function that adds steps to its log."""
+    from segwright.api.planning import plan
+
+    folder.mkdir()
+    dataset = open_dataset(data)
+    dataset.save(folder / dataset.filename)
+    plan(dataset, folds=2).save(folder / Plan.filename)
+    ids = [case.id for case in dataset.cases]
+    folds = (
+        Fold(train=tuple(ids[1:]), validation=tuple(ids[:1])),
+        Fold(train=tuple(ids[:1]), validation=tuple(ids[1:])),
+    )
+    Split(folds=folds, groups={case.id: case.group for case in dataset.cases}).save(folder / Split.filename)
+    (folder / "fold-0").mkdir()
+    log = folder / "fold-0" / "log.jsonl"
+    log.write_text("")
+
+    def step(count: int) -> None:
+        done = len(log.read_text().splitlines())
+        lines = [
+            {"kind": "step", "fold": 0, "step": i, "progress": i / 100, "elapsed": i * 0.5, "loss": 2 / i, "lr": 0.01,
+             **({"pseudo_dice": {dataset.labels.names[0]: 1 - 1 / i}} if i % 5 == 0 else {})}
+            for i in range(done + 1, done + count + 1)
+        ]  # fmt: skip
+        with log.open("a") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+
+    return step
+
+
+def test_a_running_fit_is_followed(browser, xrays, tmp_path):
+    step = running_fit(tmp_path / "run", xrays)
+    step(20)
+    with serving(make_viewer(tmp_path / "run")) as url, window(browser, f"{url}#page=runs") as page:
+        page.locator("[data-run=run][data-steps='20']").wait_for()
+        assert page.locator(".live").is_visible() and page.locator(".chart path.line").count() >= 2
+        first = page.locator(".chart path.line").first.get_attribute("d")
+        step(30)
+        page.locator("[data-run=run][data-steps='50']").wait_for()
+        assert page.locator(".chart path.line").first.get_attribute("d") != first
+        assert "50 %" in page.locator(".card").first.inner_text()
+
+
+def test_a_missing_scan_is_told_and_the_others_still_open(browser, copied):
+    viewer = make_viewer(copied)
+    (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
+    with serving(viewer) as url, window(browser, url, quiet=False) as page:
+        page.locator(".veil .problem").wait_for()
+        assert "no such file" in page.locator(".veil").inner_text()
+        page.keyboard.press("ArrowDown")
+        opened(page)
+        assert page.locator(".veil").is_hidden()
+
+
+@pytest.mark.parametrize(
+    "where", ["", "#mode=side&plane=all", "#page=data", "#page=runs"], ids=["cases", "side", "data", "runs"]
+)
+def test_nothing_serious_stands_in_the_way_of_anyone(browser, volume_site, where):
+    from axe_playwright_python.sync_playwright import Axe
+
+    for size in (DESKTOP, PHONE):
+        with window(browser, volume_site + where, size=size) as page:
+            page.locator(".chart .point, body[data-painted] .pane, .result[data-done=true]").first.wait_for()
+            found = Axe().run(page).response["violations"]
+            grave = [
+                f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found if v["impact"] in {"serious", "critical"}
+            ]
+            assert not grave, "\n".join(grave)

@@ -1,0 +1,269 @@
+"""The parts below the routes: codes, runs, slices, turning, the pool, uploads, objects."""
+
+from __future__ import annotations
+
+import threading
+import zipfile
+import zlib
+from itertools import product
+
+import anyio
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from segwright.core.case import Case, Dataset, Source
+from segwright.core.errors import ReadError, UsageError
+from segwright.core.geometry import Geometry
+from segwright.core.labels import IGNORE, LabelSpace
+from segwright.core.volume import LazyArray, Volume
+from segwright.view.coded import code_labels, overlaps, pack_runs, places
+from segwright.view.describe import colours
+from segwright.view.directions import views
+from segwright.view.objects import find_objects, numbered_objects
+from segwright.view.picture import png
+from segwright.view.pool import Pool
+from segwright.view.scan import Scan, as_levels, reduced
+from segwright.view.uploads import TooLargeError, receive, safe_name, unpacked
+
+
+def space_of(count: int, kind: str) -> LabelSpace:
+    return LabelSpace(structures=[{"name": f"s{i}", "values": [i + 1]} for i in range(count)], kind=kind)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.sampled_from(["exclusive", "overlapping"]))
+def test_codes_keep_every_structure_of_every_voxel(seed, count, kind):
+    rng = np.random.default_rng(seed)
+    space = space_of(count, kind)
+    if kind == "exclusive":
+        labels = rng.integers(-1, count + 1, (1, 2, 5, 6)).astype(np.int16)
+    else:
+        labels = (rng.random((count, 2, 5, 6)) < 0.3).astype(np.int8)
+        labels[:, 0, 0, :2] = IGNORE
+    coded = code_labels(labels, space)
+    for index in range(count):
+        inside = np.isin(coded.codes, [c for c, members in enumerate(coded.members) if index in members])
+        np.testing.assert_array_equal(inside, space.mask(labels, index))
+        np.testing.assert_array_equal(coded.mask(index), inside)
+    ignored = np.isin(coded.codes, [c for c, members in enumerate(coded.members) if IGNORE in members])
+    np.testing.assert_array_equal(ignored, space.ignored(labels))
+    pairs = {
+        (a, b): sum(n for x, y, n in overlaps(coded) if (x, y) == (a, b)) for a, b in product(range(count), repeat=2)
+    }
+    for (a, b), shared in pairs.items():
+        if a < b:
+            assert shared == np.count_nonzero(space.mask(labels, a) & space.mask(labels, b))
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 7))
+def test_runs_spell_the_plane_again(values, columns):
+    plane = np.resize(np.array(values, np.uint16), (len(values) // columns + 1, columns))
+    runs = np.frombuffer(pack_runs(plane), "<u4").reshape(-1, 2)
+    np.testing.assert_array_equal(np.repeat(runs[:, 0], runs[:, 1]), plane.reshape(-1))
+
+
+def test_places_name_the_largest_section():
+    labels = np.zeros((1, 4, 5, 6), np.int16)
+    labels[0, 1, 2, 3] = labels[0, 2, 1:4, 2:5] = 1
+    first, second = places(code_labels(labels, space_of(2, "exclusive")), 2)
+    assert first == {"voxels": 10, "box": [[1, 3], [1, 4], [2, 5]], "at": [2, 2, 3]}
+    assert second is None
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, bool])
+def test_levels_give_the_values_back(dtype):
+    rng = np.random.default_rng(1)
+    plane = (
+        rng.random((7, 9)) * (2 if dtype is bool else 200) - (0 if dtype in (np.uint8, np.uint16, bool) else 90)
+    ).astype(dtype)
+    body, meaning = as_levels(plane)
+    levels = np.frombuffer(body, "u1" if meaning["bits"] == 8 else "<u2").reshape(plane.shape)
+    values = meaning["low"] + meaning["scale"] * levels
+    np.testing.assert_allclose(values, plane, atol=0 if plane.dtype.kind in "biu" else 0.005)
+
+
+def test_levels_of_what_is_no_number_are_the_lowest():
+    body, meaning = as_levels(np.array([[np.nan, 2.0], [np.inf, 4.0]], np.float32))
+    levels = np.frombuffer(body, "<u2")
+    assert levels[0] == levels[2] == levels[1] == 0 and levels[3] == 65_535
+    assert meaning["low"] == 2.0
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 5))
+def test_reducing_averages_squares(rows, columns, step):
+    plane = np.random.default_rng(rows * columns).random((rows, columns)).astype(np.float32)
+    small = reduced(plane, step)
+    assert small.shape == (-(-rows // step), -(-columns // step))
+    if rows >= step and columns >= step:
+        assert small[0, 0] == pytest.approx(plane[:step, :step].mean(), rel=1e-5)
+
+
+def scan_of(array, tmp_path) -> Scan:
+    dataset = Dataset(root=str(tmp_path), layout="t", channels=("a",), cases=())
+    scan = Scan(dataset, Case(id="c", images=(Source(path="c"),), group="c"), Pool(10_000_000))
+    scan.__dict__["volume"] = (
+        array if isinstance(array, Volume) else Volume.of(array, Geometry.from_spacing(array.shape[1:]))
+    )
+    return scan
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_slice_is_the_array_cut_across_its_axis(axis, tmp_path):
+    array = np.arange(2 * 3 * 4 * 5, dtype=np.int16).reshape(2, 3, 4, 5)
+    plane = scan_of(array, tmp_path).plane(axis, 2, channel=1)
+    np.testing.assert_array_equal(plane, np.take(array[1], 2, axis=axis))
+
+
+def test_a_large_volume_is_read_slice_by_slice(tmp_path, monkeypatch):
+    array = np.arange(4 * 50 * 60, dtype=np.uint16).reshape(1, 4, 50, 60)
+    asked = []
+
+    def read(index):
+        asked.append(index)
+        return array[index]
+
+    monkeypatch.setattr("segwright.view.scan.WHOLE_BYTES", 100)
+    monkeypatch.setattr("segwright.view.scan.AT_ONCE_BYTES", 100)
+    monkeypatch.setattr("segwright.view.scan.BAND_BYTES", 2000)
+    volume = Volume(LazyArray(array.shape, array.dtype, read), Geometry.from_spacing(array.shape[1:]))
+    scan = scan_of(volume, tmp_path)
+    np.testing.assert_array_equal(scan.plane(0, 1, channel=0, step=1, region=(10, 30, 5, 25)), array[0, 1, 10:30, 5:25])
+    np.testing.assert_array_equal(scan.plane(0, 3, channel=0, step=10), reduced(array[0, 3], 10))
+    sizes = [np.prod([part.stop - part.start for part in index]) * 2 for index in asked]
+    assert max(sizes) <= 2000 and not scan.pool.used
+    with pytest.raises(UsageError, match="no such slice"):
+        scan.plane(0, 4, channel=0)
+
+
+@pytest.mark.parametrize("orientation", ["SAR", "SPL", "RAS", "IAL", "ASL"])
+def test_slices_hang_as_radiologists_hang_them(orientation):
+    """Whatever the storage: left of the screen is the patient's right (or front), top is front (or head)."""
+    geometry = Geometry.from_spacing((6, 7, 8), (3.0, 2.0, 1.0))
+    order, flips = geometry.path_to(orientation)
+    turned = geometry.permute(order).flip(flips)
+    volume = Volume(LazyArray.of(np.zeros((1, *turned.shape))), turned, (), {"format": "nifti"})
+    letters = {view["name"]: view["letters"] for view in views(volume)}
+    assert letters == {"axial": list("ALPR"), "coronal": list("SLIR"), "sagittal": list("SPIA")}
+    for view in views(volume):
+        middle = [n // 2 for n in turned.shape]
+        step = list(middle)
+        axis, flip = view["column_axis"], view["flip_columns"]
+        step[axis] += -1 if flip else 1
+        right = turned.to_world(step) - turned.to_world(middle)
+        wanted = {"axial": (-1, 0, 0), "coronal": (-1, 0, 0), "sagittal": (0, -1, 0)}[view["name"]]
+        assert np.sign(np.round(right, 6)).tolist() == list(wanted)
+        assert view["column_size"] == pytest.approx(turned.lengths[axis])
+        assert view["transposed"] == (view["row_axis"] > view["column_axis"])
+
+
+def test_pictures_hang_as_stored():
+    volume = Volume(
+        LazyArray.of(np.zeros((1, 1, 7, 8))),
+        Geometry.from_spacing((1, 7, 8), (None, 0.2, 0.1)),
+        (),
+        {"format": "image"},
+    )
+    view = views(volume)[0]
+    assert not (view["transposed"] or view["flip_rows"] or view["flip_columns"]) and view["letters"] is None
+    assert (view["row_size"], view["column_size"], view["in_mm"]) == (0.2, 0.1, True)
+
+
+def test_colours_of_many_structures_differ():
+    found = colours(space_of(36, "exclusive"))
+    assert len(set(found)) == 36 and all(len(c) == 7 for c in found)
+
+
+def test_the_pool_keeps_its_ceiling_and_makes_each_value_once():
+    pool, made, start = Pool(1000), [], threading.Barrier(4)
+
+    def make():
+        made.append(1)
+        return np.zeros(400, np.uint8)
+
+    def ask():
+        start.wait()
+        pool.get("same", make)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    for name in range(20):
+        pool.get(name, lambda: np.zeros(300, np.uint8))
+        assert pool.used <= 1000
+    pool.get("huge", lambda: np.zeros(5000, np.uint8))
+    assert not pool.has("huge") and pool.used <= 1000
+    with pytest.raises(ZeroDivisionError):
+        pool.get("bad", lambda: 1 / 0)
+    assert pool.get("bad", lambda: np.zeros(3, np.uint8)).size == 3
+
+
+def test_objects_are_numbered_measured_and_found():
+    mask = np.zeros((1, 8, 12), bool)
+    mask[0, 1:3, 1:4] = mask[0, 5:7, 6:11] = True
+    other = np.zeros_like(mask)
+    other[0, 5, 6:11] = True
+    found = find_objects(mask, Geometry.from_spacing((1, 8, 12), (None, 2.0, 1.0)), lambda: other)
+    assert [(row["voxels"], row["size"], row["found"]) for row in found.rows] == [(10, 20.0, 0.5), (6, 12.0, 0.0)]
+    for row in found.rows:
+        assert found.ids[tuple(row["at"])] == row["id"]
+    ids = np.array([[[0, 70_000, 70_000, -1, 4]]])
+    assert [(r["id"], r["voxels"]) for r in numbered_objects(ids, Geometry.from_spacing((1, 1, 5))).rows] == [
+        (70_000, 2),
+        (4, 1),
+    ]
+
+
+def test_png_is_read_by_others(tmp_path):
+    from segwright import io
+
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3)).astype(np.uint8)
+    (tmp_path / "a.png").write_bytes(png(pixels))
+    np.testing.assert_array_equal(io.read(tmp_path / "a.png").array()[:, 0].transpose(1, 2, 0), pixels)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a.exe", "", "..", "notes.txt", "/"])
+def test_names_that_hold_no_result_are_refused(name):
+    with pytest.raises(UsageError, match="not taken"):
+        safe_name(name)
+
+
+def test_names_lose_their_folders():
+    assert safe_name("..\\..\\x/sub 1.csv") == "sub 1.csv"
+    assert safe_name(".hidden.nii.gz") == "hidden.nii.gz"
+
+
+async def _parts(*parts):
+    for part in parts:
+        yield part
+
+
+def test_uploads_stop_at_the_limit_and_leave_nothing(tmp_path):
+    target = tmp_path / "a.csv"
+    with pytest.raises(TooLargeError, match="too large"):
+        anyio.run(lambda: receive(_parts(b"x" * 60, b"x" * 60), target, limit=100))
+    with pytest.raises(UsageError, match="empty"):
+        anyio.run(lambda: receive(_parts(), target))
+    assert not target.exists()
+    assert anyio.run(lambda: receive(_parts(b"ab", b"c"), target)) == 3
+
+
+def test_zips_with_names_that_lead_outside_or_grow_are_refused(tmp_path):
+    bad, bomb, broken = tmp_path / "bad.zip", tmp_path / "bomb.zip", tmp_path / "broken.zip"
+    with zipfile.ZipFile(bad, "w") as file:
+        file.writestr("../outside.png", b"x")
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", bytes(100_000))
+    broken.write_bytes(zlib.compress(b"no zip"))
+    with pytest.raises(ReadError, match="leads outside"):
+        unpacked(bad, tmp_path / "out")
+    with pytest.raises(TooLargeError):
+        unpacked(bomb, tmp_path / "out", limit=50_000)
+    with pytest.raises(ReadError, match="cannot be unpacked"):
+        unpacked(broken, tmp_path / "out")
+    assert not (tmp_path / "outside.png").exists()

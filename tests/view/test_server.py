@@ -1,0 +1,327 @@
+"""The routes, asked as the page asks them, on drawn scans and on input that is missing, damaged or hostile."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from segwright import io
+from segwright.core.volume import Volume
+from segwright.evaluation.folders import evaluate_folders
+from segwright.io.dataset import open_dataset
+from segwright.view.desk import Desk
+from segwright.view.launch import make_viewer
+from segwright.view.server import build_app
+from segwright.view.subject import open_subject
+
+OWN = {"x-segwright": "1"}
+
+
+def ask(desk: Desk, **wishes) -> TestClient:
+    return TestClient(build_app(desk, **wishes), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+
+
+def unpack(answer) -> tuple[dict, bytes]:
+    assert answer.status_code == 200, answer.text
+    length = int.from_bytes(answer.content[:4], "little")
+    return json.loads(answer.content[4 : 4 + length]), answer.content[4 + length :]
+
+
+def label_plane(answer) -> tuple[np.ndarray, list]:
+    header, body = unpack(answer)
+    runs = np.frombuffer(body, "<u4").reshape(-1, 2)
+    return np.repeat(runs[:, 0], runs[:, 1]).reshape(header["rows"], header["columns"]), header["members"]
+
+
+def scored(page: TestClient, number: int) -> dict:
+    """Scores of a result, once all are there."""
+    for _ in range(600):
+        told = page.get(f"/api/results/{number}/scores").json()
+        if told["done"]:
+            return told
+        time.sleep(0.05)
+    raise AssertionError("never scored")
+
+
+@pytest.fixture(scope="module")
+def desk(volumes, shifted) -> Desk:
+    return Desk(open_subject(volumes), [shifted])
+
+
+@pytest.fixture(scope="module")
+def page(desk) -> TestClient:
+    return ask(desk)
+
+
+def test_state_lists_cases_structures_and_results(page, volumes):
+    told = page.get("/api/state").json()
+    assert [row["id"] for row in told["cases"]] == ["m000", "m001", "m002"]
+    assert [s["name"] for s in told["structures"]] == list(open_dataset(volumes).labels.names)
+    assert told["results"][0]["name"] == "shifted" and told["kind"] == "dataset"
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_are_the_voxels_on_disk(page, volumes, axis):
+    told = page.get("/api/cases/1").json()
+    at = told["shape"][axis] // 2
+    header, body = unpack(page.get(f"/api/cases/1/image/{axis}/{at}"))
+    levels = np.frombuffer(body, "u1" if header["bits"] == 8 else "<u2").reshape(header["rows"], header["columns"])
+    stored = np.take(io.read(volumes / "imagesTr" / "m001_0000.nii.gz").array()[0], at, axis=axis)
+    np.testing.assert_allclose(header["low"] + header["scale"] * levels, stored, atol=header["scale"])
+    plane, members = label_plane(page.get(f"/api/cases/1/labels/0/{axis}/{at}"))
+    raw = np.take(io.read(volumes / "labelsTr" / "m001.nii.gz").array()[0], at, axis=axis)
+    values = [s.values[0] for s in open_dataset(volumes).labels.structures]
+    np.testing.assert_array_equal(np.array([values[m[0]] if m else 0 for m in members])[plane], raw)
+
+
+def test_a_part_of_a_slice_and_a_smaller_one(page):
+    whole, _ = unpack(page.get("/api/cases/0/image/0/3"))
+    part, body = unpack(page.get("/api/cases/0/image/0/3?box=4,14,2,10"))
+    assert (part["rows"], part["columns"]) == (10, 8) and len(body) == 80 * part["bits"] // 8
+    small, _ = unpack(page.get("/api/cases/0/image/0/3?step=4"))
+    assert small["rows"] == -(-whole["rows"] // 4)
+    labels, _ = label_plane(page.get("/api/cases/0/labels/0/0/3?step=4"))
+    assert labels.shape == (small["rows"], small["columns"])
+
+
+def test_what_the_page_has_already_is_not_sent_again(page):
+    first = page.get("/api/cases/0/image/0/2")
+    again = page.get("/api/cases/0/image/0/2", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304 and not again.content
+    assert page.get("/api/cases/0/image/0/3", headers={"if-none-match": first.headers["etag"]}).status_code == 200
+
+
+def test_scores_are_those_of_evaluate(page, volumes, shifted):
+    told = scored(page, 1)
+    report = evaluate_folders(open_dataset(volumes), shifted)
+    for row in report.scores:
+        shown = told["rows"][row.case][row.structure][row.metric]
+        assert shown == (None if row.value is None else pytest.approx(row.value, abs=1e-5))
+    assert told["rows"]["m000"]["mean"]["dice"] == 1 > told["rows"]["m002"]["mean"]["dice"]
+    assert {a["structure"] for a in told["aggregates"]} >= {"mean"}
+
+
+def test_objects_and_their_numbers(page):
+    told = page.get("/api/cases/0/objects/1/0").json()
+    first = told["rows"][0]
+    plane, _ = np.frombuffer(b""), None
+    header, body = unpack(page.get(f"/api/cases/0/objects/1/0/0/{first['at'][0]}"))
+    runs = np.frombuffer(body, "<u4").reshape(-1, 2)
+    plane = np.repeat(runs[:, 0], runs[:, 1]).reshape(header["rows"], header["columns"])
+    assert plane[first["at"][1], first["at"][2]] == first["id"] and first["found"] == 1.0
+
+
+def test_thumbnails_and_the_page_itself(page):
+    assert page.get("/api/cases/0/thumb.png").content.startswith(b"\x89PNG")
+    text = page.get("/").text
+    assert "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
+    for name in ("main.js", "style.css", "stage.js"):
+        answer = page.get(f"/static/{name}")
+        assert answer.status_code == 200 and "default-src 'self'" in answer.headers["content-security-policy"]
+
+
+def test_the_data_are_measured_in_the_background(page):
+    for _ in range(200):
+        told = page.get("/api/data").json()
+        if told["ready"]:
+            break
+        time.sleep(0.05)
+    assert told["exploration"]["cases"] == 3 and told["exploration"]["structures"]
+
+
+def test_two_windows_see_the_same(page, desk):
+    other = ask(desk)
+    assert other.get("/api/cases/1").json() == page.get("/api/cases/1").json()
+
+
+# Wrong, missing and hostile requests
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../../etc/passwd", "/static/../../etc/passwd", "/static/..%2f..%2f..%2fetc%2fpasswd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/static/server.py", "/api/cases/../../etc/passwd", "/api/cases/99", "/api/cases/x",
+        "/api/cases/0/labels/0/0/9999",
+        "/api/cases/0/image/7/0", "/api/results/9/scores", "/api/cases/0/objects/0/99", "//etc/passwd", "/api/nothing",
+    ],
+)  # fmt: skip
+def test_addresses_that_lead_nowhere_are_refused_in_words(page, path):
+    answer = page.get(path)
+    assert answer.status_code in {404, 422}
+    assert "root:" not in answer.text and answer.json()["error"]["what"]
+
+
+@pytest.mark.parametrize("query", ["step=x", "box=1,2", "box=a,b,c,d", "c=5", "c=-1"])
+def test_wrong_questions_are_answered_in_words(page, query):
+    answer = page.get(f"/api/cases/0/image/0/0?{query}")
+    assert answer.status_code == 422 and answer.json()["error"]["what"]
+
+
+def test_other_names_of_this_machine_and_other_pages_are_refused(page):
+    assert page.get("/api/state", headers={"host": "evil.example"}).status_code == 403
+    assert page.post("/api/results?name=a.csv", content=b"x").status_code == 403
+
+
+def test_a_missing_file_is_told_and_the_server_lives_on(copied):
+    page = ask(Desk(open_subject(copied)))
+    (copied / "imagesTr" / "m001_0000.nii.gz").unlink()
+    (copied / "labelsTr" / "m002.nii.gz").unlink()
+    assert "no such file" in page.get("/api/cases/1").json()["error"]["what"]
+    assert page.get("/api/cases/1/thumb.png").status_code == 422
+    assert page.get("/api/cases/2").status_code == 200
+    assert "no such file" in page.get("/api/cases/2/labels/0/0/0").json()["error"]["what"]
+    assert page.get("/api/cases/2/thumb.png").status_code == 200
+    assert page.get("/api/cases/0").status_code == 200
+
+
+def test_a_truncated_volume_is_told(copied):
+    path = copied / "imagesTr" / "m000_0000.nii.gz"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    page = ask(Desk(open_subject(copied)))
+    answer = page.get("/api/cases/0/image/0/0")
+    assert answer.status_code == 422 and str(path.name) in json.dumps(answer.json())
+    assert page.get("/api/cases/1/image/0/0").status_code == 200
+
+
+def test_a_label_of_another_size_is_told_beside_the_scan(volumes, tmp_path):
+    scan = volumes / "imagesTr" / "m000_0000.nii.gz"
+    label = io.read(volumes / "labelsTr" / "m000.nii.gz")
+    small = Volume.of(label.array()[:, :, :-3], label.geometry.crop(_box(label.array()[:, :, :-3].shape)))
+    io.write(small, tmp_path / "small.nii.gz")
+    page = ask(Desk(open_subject(scan, [tmp_path / "small.nii.gz"])))
+    assert page.get("/api/cases/0/image/0/0").status_code == 200
+    answer = page.get("/api/cases/0/labels/0/0/0")
+    assert answer.status_code == 422 and "do not fit" in answer.json()["error"]["what"]
+
+
+def _box(shape):
+    from segwright.core.box import Box
+
+    return Box.whole(shape[1:])
+
+
+# Uploads
+
+
+def drop(page: TestClient, name: str, content: bytes):
+    return page.post("/api/results", params={"name": name}, content=content, headers=OWN)
+
+
+def test_a_table_dropped_is_scored(xrays, table):
+    page = ask(Desk(open_subject(xrays)))
+    answer = drop(page, "half.csv", table.read_bytes())
+    assert answer.status_code == 200, answer.text
+    number, notes = answer.json()["number"], " ".join(answer.json()["notes"])
+    assert "tail" in notes and "nobody" in notes
+    told = scored(page, number)
+    assert len(told["rows"]) == 4 and 0.3 < told["rows"]["p000_a"]["mean"]["dice"] < 0.9
+    assert page.get("/api/state").json()["results"][0]["dropped"] is True
+    assert page.delete(f"/api/results/{number}", headers=OWN).json() == {"removed": number}
+    assert page.get("/api/state").json()["results"] == []
+
+
+def test_a_zip_dropped_is_scored(volumes, shifted, tmp_path):
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as file:
+        for path in shifted.iterdir():
+            file.write(path, f"submission/{path.name}")
+    page = ask(Desk(open_subject(volumes)))
+    answer = drop(page, "mine.zip", (tmp_path / "mine.zip").read_bytes())
+    assert scored(page, answer.json()["number"])["rows"]["m000"]["mean"]["dice"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.csv", b"image_name,class,rle\np000_a.png,tail,1 5\n", "no structures"),
+        ("a.csv", b"image_name,class,rle\nnobody.png,foreground,1 5\n", "no case"),
+        ("a.csv", b"image_name,class,rle\np000_a.png,foreground,1 x\n", ""),
+        ("a.csv", b"a,b\n1,2\n", "run-length"),
+        ("a.csv", b"\x00\xff\xfe", ""),
+        ("a.zip", b"no zip", "unpacked"),
+        ("p000_a.png", b"no picture", ""),
+        ("a.pdf", b"%PDF", "not taken"),
+        ("../../../etc/passwd", b"root", "not taken"),
+    ],
+)
+def test_uploads_that_are_no_results_are_refused_in_words(xrays, name, content, says):
+    page = ask(Desk(open_subject(xrays)))
+    structure = page.get("/api/state").json()["structures"][0]["name"]
+    answer = drop(page, name, content.replace(b"foreground", structure.encode()))
+    if answer.status_code == 200:  # a label that is damaged is taken in, and told when it is scored
+        failed = scored(page, answer.json()["number"])["failed"]
+        assert failed and all("error" in why for why in failed.values())
+    else:
+        assert answer.status_code == 422 and says in answer.json()["error"]["what"] and "fault" not in answer.text
+    assert page.get("/api/cases/0").status_code == 200
+
+
+def test_an_upload_beyond_the_limit_is_refused_before_and_while_it_comes(xrays):
+    page = ask(Desk(open_subject(xrays)), upload_limit=1000)
+    declared = page.post("/api/results?name=a.csv", headers={**OWN, "content-length": "5000000000"}, content=b"")
+    assert declared.status_code == 413 and "too large" in declared.json()["error"]["what"]
+
+    def endless():
+        for _ in range(50):
+            yield b"x" * 100
+
+    streamed = page.post("/api/results?name=a.csv", headers=OWN, content=endless())
+    assert streamed.status_code == 413
+    assert page.get("/api/state").json()["results"] == []
+
+
+# What may be opened
+
+
+def test_one_scan_with_masks_of_single_structures(volumes, tmp_path):
+    label = io.read(volumes / "labelsTr" / "m000.nii.gz")
+    for value in (1, 2):
+        io.write(Volume.of((label.array() == value).astype(np.uint8), label.geometry), tmp_path / f"part{value}.nii.gz")
+    subject = open_subject(
+        volumes / "imagesTr" / "m000_0000.nii.gz", [tmp_path / "part1.nii.gz", tmp_path / "part2.nii.gz"]
+    )
+    assert subject.dataset.labels.names == ("part1", "part2") and not subject.dataset.labels.exclusive
+    page = ask(Desk(subject))
+    assert page.get("/api/cases/0/labels/0/0/5").status_code == 200
+
+
+def test_one_scan_with_two_maps_compares_them(volumes, shifted):
+    labels = [volumes / "labelsTr" / "m001.nii.gz", shifted / "m001.nii.gz"]
+    page = ask(Desk(open_subject(volumes / "imagesTr" / "m001_0000.nii.gz", labels)))
+    assert page.get("/api/cases/0").json()["sources"] == [0, 1]
+    assert scored(page, 1)["rows"]
+
+
+def test_unlabelled_scans_can_be_looked_at(xrays):
+    page = ask(Desk(open_subject(xrays / "images")))
+    told = page.get("/api/state").json()
+    assert len(told["cases"]) == 4 and not any(row["labelled"] for row in told["cases"])
+    assert page.get("/api/cases/0/image/0/0").status_code == 200
+
+
+def test_other_hosts_need_the_token(xrays):
+    viewer = make_viewer(xrays, host="0.0.0.0")
+    token = viewer.url.partition("?token=")[2]
+    viewer.sockets[0].close()
+    assert len(token) >= 20
+    page = ask(viewer.desk, token=token)
+    assert page.get("/api/state").status_code == 401
+    assert page.get("/api/state?token=wrong").status_code == 401
+    assert page.get(f"/?token={token}").status_code == 200
+    assert page.get("/api/state").status_code == 200, "the cookie is enough from now on"
+
+
+def test_a_port_that_is_taken_is_told(xrays):
+    from segwright.core.errors import UsageError
+
+    first = make_viewer(xrays)
+    first.sockets[0].listen()
+    with pytest.raises(UsageError, match="cannot listen"):
+        make_viewer(xrays, port=first.sockets[0].getsockname()[1])
+    first.sockets[0].close()
