@@ -9,9 +9,9 @@ import pytest
 
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.core.labels import LabelSpace
-from segwright.core.report import Report
+from segwright.core.report import Report, Score
 from segwright.evaluation.csv import to_csv
-from segwright.evaluation.score import LabelPair, evaluate_pairs
+from segwright.evaluation.score import ERROR, LabelPair, evaluate_pairs, tell_missing
 
 SPACE = LabelSpace(structures=[{"name": "a", "values": [1]}, {"name": "b", "values": [2]}], regions={"ab": ("a", "b")})
 
@@ -97,3 +97,13 @@ def test_csv_has_a_line_a_score(tmp_path) -> None:
     with pytest.raises(UsageError):
         to_csv([], tmp_path / "none.csv")
     assert not (tmp_path / "none.csv").exists()
+
+
+def test_reasons_are_told_once_with_the_cases_they_struck() -> None:
+    rows = [
+        Score(case=f"c{i}", group="g", structure="a", metric="dice", value=None, note=ERROR + why)
+        for i, why in enumerate(["no file"] * 7 + ["another grid."])
+    ]
+    note = tell_missing(rows)[0]
+    assert note.startswith("8 of 8 cases could not be scored")
+    assert note.endswith("c0, c1, c2, c3, c4 and 2 more: no file; c7: another grid.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,8 +133,8 @@ def _parameters(run: Run) -> int:
         return count_parameters(build(run.plan.net))
 
 
-def _side_by_side(runs: Mapping[str, Run]) -> list[tuple[str, dict[str, Any]]]:
-    """Cases that all contestants predicted, with the largest spread of Dice first."""
+def _side_by_side(runs: Mapping[str, Run]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Cases that all contestants predicted, with the largest spread of Dice first; one in memory at a time."""
     means = {
         name: {s.case: s for s in run.report.scores if s.structure == "mean" and s.metric == "dice"}
         for name, run in runs.items()
@@ -143,13 +143,6 @@ def _side_by_side(runs: Mapping[str, Run]) -> list[tuple[str, dict[str, Any]]]:
     values = {case: [rows[case].value or 0.0 for rows in means.values()] for case in shared}
     order = sorted(shared, key=lambda case: (min(values[case]) - max(values[case]), case))[:DRAWN]
     chains = {name: final_chain(run) for name, run in runs.items()}
-    return [
-        (
-            case,
-            {
-                name: drawn_case(JudgedCase(run, case, means[name][case].fold), chains[name])
-                for name, run in runs.items()
-            },
-        )
-        for case in order
-    ]
+    for case in order:
+        judged = {name: JudgedCase(run, case, means[name][case].fold) for name, run in runs.items()}
+        yield case, {name: drawn_case(one, chains[name]) for name, one in judged.items()}

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+import segwright
+from segwright.api.events import Listen, counted, silent, stage, tracked
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, UsageError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.report import Report, Score
-from segwright.evaluation.folders import evaluate_folders
-from segwright.evaluation.score import ERROR
+from segwright.evaluation.aggregate import MEAN
+from segwright.evaluation.folders import Job, Matched, match_folders, score_jobs
+from segwright.evaluation.score import ERROR, Judge, LabelPair
 from segwright.io.layouts.scan import files
+from segwright.io.load import load_image
+from segwright.metrics import DEFAULT_METRICS
 from segwright.planning.machine import usable_cores
+from segwright.report.content import WorstCase
 
 if TYPE_CHECKING:
     from segwright.evaluation.compare import Comparison
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Suffixes a report can be written with.
 _FORMATS = (".json", ".csv", ".html")
+#: Worst cases drawn on a page.
+DRAWN = 12
 
 
 def evaluate(
@@ -31,6 +41,7 @@ def evaluate(
     space: LabelSpace | None = None,
     tolerance: float = 1.0,
     out: str | Path | None = None,
+    listen: Listen = silent,
 ) -> Report:
     """Score predictions case by case.
 
@@ -40,6 +51,7 @@ def evaluate(
         space: Meaning of label values; from the dataset, or from the values present in the references, if not given.
         tolerance: Of surface Dice, in mm.
         out: Also write the report as `.json`, `.csv` or `.html`.
+        listen: Progress events.
 
     Returns:
         Scores, aggregates with bootstrap intervals, and notes on missing values.
@@ -50,14 +62,18 @@ def evaluate(
         )
     if not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
-    report = evaluate_folders(reference, prediction, space=space, tolerance=tolerance, processes=usable_cores())
+    task = match_folders(reference, prediction, space=space)
+    stage(listen, "evaluate", cases=len(task.jobs))
+    judge = Judge(task.space, DEFAULT_METRICS, tolerance)
+    rows = score_jobs(task.jobs, judge, usable_cores(), progress=counted(listen, "evaluate"))
+    report = judge.report(rows, title=task.title, notes=task.notes)
     _refuse_nothing(report.scores)
     if out is not None:
-        _save(report, Path(out))
+        _save(report, task, Path(out), listen)
     return report
 
 
-def _save(report: Report, path: Path) -> None:
+def _save(report: Report, task: Matched, path: Path, listen: Listen) -> None:
     if path.suffix == ".json":
         report.save(path)
     elif path.suffix == ".csv":
@@ -65,9 +81,46 @@ def _save(report: Report, path: Path) -> None:
 
         to_csv(report, path)
     else:
+        from segwright.api.page import typed_command
         from segwright.report.evaluation import write_evaluation
 
-        write_evaluation(report, path)
+        stage(listen, "report")
+        worst = _worst(report, task, listen)
+        receipt = {"command": typed_command(), "segwright": segwright.__version__}
+        write_evaluation(report, path, labels=task.space, worst=worst, receipt=receipt)
+
+
+def _worst(report: Report, task: Matched, listen: Listen) -> Iterator[WorstCase]:
+    """The cases with the lowest mean Dice, one in memory at a time; on black where there is no image."""
+    means = {row.case: row.value for row in report.scores if row.structure == MEAN and row.metric == "dice"}
+    scores: dict[str, dict[str, float | None]] = {}
+    for row in report.scores:
+        if row.metric == "dice":
+            scores.setdefault(row.case, {})[row.structure] = row.value
+    scored = [job for job in task.jobs if means.get(job.case) is not None]
+    for job in tracked(sorted(scored, key=lambda job: means[job.case] or 0.0)[:DRAWN], listen, "report"):
+        pair = job.load(task.space)
+        if pair.reference is not None and pair.prediction is not None:
+            yield _drawn(job, pair, scores[job.case])
+
+
+def _drawn(job: Job, pair: LabelPair, scores: dict[str, float | None]) -> WorstCase:
+    assert pair.reference is not None and pair.prediction is not None
+    image, orientation = np.zeros(pair.reference.shape[1:], np.uint8), ""
+    if job.dataset is not None and job.item is not None:
+        volume = load_image(job.dataset, job.item)
+        image, orientation = volume.array()[0], volume.geometry.orientation if all(volume.geometry.known) else ""
+    return WorstCase(
+        case=job.case,
+        group=job.group,
+        fold=None,
+        scores=scores,
+        image=image,
+        reference=pair.reference,
+        prediction=pair.prediction,
+        spacing=pair.spacing,
+        orientation=orientation,
+    )
 
 
 def _refuse_nothing(rows: Sequence[Score]) -> None:

@@ -26,7 +26,10 @@ def evaluate(
     """Score predictions against references: per case and structure, in mm, with bootstrap intervals."""
     import segwright
     from segwright.cli.output import emit
+    from segwright.cli.screen import Screen
     from segwright.report.text import score_table
 
-    report = segwright.evaluate(reference, prediction, tolerance=tolerance, out=out)
-    emit(report, score_table(report), as_json=as_json)
+    with Screen(as_json=as_json, quiet=quiet) as screen:
+        report = segwright.evaluate(reference, prediction, tolerance=tolerance, out=out, listen=screen.listen)
+    written = f"\n\nReport   {out}" if out is not None else ""
+    emit(report, score_table(report) + written, as_json=as_json)

@@ -20,7 +20,10 @@ _SAID = {
     "postprocess": "Trying post-processing on out-of-fold predictions",
     "report": "Writing the report",
     "predict": "Predicting",
+    "evaluate": "Scoring predictions",
     "convert": "Converting labels",
+    "restore-look": "Looking at every section",
+    "restore-learn": "Learning sections from their neighbours",
 }
 
 

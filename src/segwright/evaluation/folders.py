@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +59,25 @@ def evaluate_folders(
         LayoutError: A folder holds no labels, or not one name agrees.
         LabelError: References hold values unlike labels.
     """
+    task = match_folders(reference, prediction, space=space)
+    judge = Judge(task.space, tuple(metrics), tolerance)
+    return judge.report(score_jobs(task.jobs, judge, processes), title=task.title, notes=task.notes)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """References and predictions that belong together: what to score, what labels mean, and what was assumed."""
+
+    jobs: Sequence[Job]
+    space: LabelSpace
+    title: str
+    notes: Sequence[str]
+
+
+def match_folders(
+    reference: str | Path | Dataset, prediction: str | Path, *, space: LabelSpace | None = None
+) -> Matched:
+    """Pair every reference case with the prediction of the same name; see `evaluate_folders`."""
     notes: list[str] = []
     if isinstance(reference, Dataset):
         found = find_labels(Path(prediction), [case.id for case in reference.labelled])
@@ -74,9 +93,7 @@ def evaluate_folders(
     extra = sorted(set(found) - {job.case for job in jobs})
     if extra:
         notes.append(f"{len(extra)} predictions have no reference and were left out: {', '.join(extra[:5])}.")
-    judge = Judge(space, tuple(metrics), tolerance)
-    rows = [row for scored in _score_all(jobs, judge, processes) for row in scored]
-    return judge.report(rows, title=str(Path(prediction).name), notes=notes)
+    return Matched(jobs, space, Path(prediction).name, notes)
 
 
 @dataclass(frozen=True)
@@ -113,7 +130,26 @@ def score_job(job: Job, judge: Judge) -> list[Score]:
     return judge.score(job.load(judge.space))
 
 
-def _score_all(jobs: Sequence[Job], judge: Judge, processes: int) -> Iterator[list[Score]]:
+def score_jobs(
+    jobs: Sequence[Job], judge: Judge, processes: int = 1, *, progress: Callable[[int, int], None] | None = None
+) -> list[Score]:
+    """Rows of all cases in order, several cases at a time.
+
+    Args:
+        jobs: Cases.
+        judge: Metrics and meaning.
+        processes: Cases at the same time (by threads).
+        progress: Called as `progress(done, total)` after each case.
+    """
+    rows: list[Score] = []
+    for done, scored in enumerate(_scored(jobs, judge, processes), start=1):
+        rows += scored
+        if progress is not None:
+            progress(done, len(jobs))
+    return rows
+
+
+def _scored(jobs: Sequence[Job], judge: Judge, processes: int) -> Iterator[list[Score]]:
     work = partial(score_job, judge=judge)
     if processes <= 1 or len(jobs) < 2:
         yield from map(work, jobs)

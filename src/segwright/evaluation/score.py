@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,10 @@ class LabelPair:
     prediction: NDArray[Any] | None = None
     fold: int | None = None
     error: str = ""
+
+
+#: Cases named in one sentence.
+LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -158,8 +162,9 @@ def tell_missing(rows: Sequence[Score]) -> list[str]:
     failed = {row.case: row.note.removeprefix(ERROR) for row in rows if row.note.startswith(ERROR)}
     cases = {row.case for row in rows}
     if failed:
-        listed = "; ".join(f"{case}: {why}" for case, why in sorted(failed.items()))
-        notes.append(f"{len(failed)} of {len(cases)} cases could not be scored and are in no mean. {listed}")
+        notes.append(
+            f"{len(failed)} of {len(cases)} cases could not be scored and are in no mean. {_by_reason(failed)}"
+        )
     emptied = {(row.case, row.structure, row.note) for row in rows if row.note in NOTES and row.structure != MEAN}
     for why, count in sorted(Counter(note for *_, note in emptied).items()):
         notes.append(f"{why.capitalize()} for {count} pairs of case and structure.")
@@ -167,3 +172,15 @@ def tell_missing(rows: Sequence[Score]) -> list[str]:
     if unknown:
         notes.append(f"Spacing is unknown for {len(unknown)} of {len(cases)} cases: their lengths are in voxels.")
     return notes
+
+
+def _by_reason(failed: Mapping[str, str]) -> str:
+    """Each reason once with the cases it struck; of many cases some, as their rows name them all."""
+    reasons: dict[str, list[str]] = {}
+    for case, why in sorted(failed.items()):
+        reasons.setdefault(why.rstrip("."), []).append(case)
+    told = []
+    for why, cases in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        more = f" and {len(cases) - LISTED} more" if len(cases) > LISTED else ""
+        told.append(f"{', '.join(cases[:LISTED])}{more}: {why}")
+    return "; ".join(told) + "."

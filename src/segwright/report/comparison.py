@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from segwright.core.report import Aggregate, Report, Score
 from segwright.report import plots, tables
 from segwright.report.content import WorstCase
 from segwright.report.html import template, write_text
-from segwright.report.pictures import Picture, picture
+from segwright.report.pictures import drawn
 from segwright.report.wording import MISSING, byte_size, colour, column, duration, interval, number, signed
 
 
@@ -72,7 +72,7 @@ class ContestContent:
         contest: Numbers.
         labels: Structures and their colours.
         reports: Out-of-fold report of each contestant, by name.
-        cases: For each case drawn, its id and one picture a contestant.
+        cases: For each case drawn, its id and one picture a contestant; taken one by one.
         receipt: Versions, hashes, hardware.
     """
 
@@ -80,7 +80,7 @@ class ContestContent:
     contest: Contest
     labels: LabelSpace
     reports: Mapping[str, Report]
-    cases: Sequence[tuple[str, Mapping[str, WorstCase]]] = ()
+    cases: Iterable[tuple[str, Mapping[str, WorstCase]]] = ()
     receipt: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +92,10 @@ def write_contest(content: ContestContent, path: str | Path) -> Path:
 def render_contest(content: ContestContent) -> str:
     """The page as text, in the style of a run's page."""
     labels = content.labels
+    cases = [
+        (case, [drawn(one, labels, heading=name) for name, one in contestants.items()])
+        for case, contestants in content.cases
+    ]
     return template("comparison.html").render(
         version=segwright.__version__,
         title=content.title,
@@ -102,7 +106,11 @@ def render_contest(content: ContestContent) -> str:
         first=content.contest.contestants[0].name,
         notes=content.contest.notes,
         plot=plots.strip_plot(_by_name(content.reports), column("dice")),
-        cases=[(case, _pictures(drawn, labels)) for case, drawn in content.cases],
+        forest=forest(content.contest.differences),
+        cases=cases,
+        worst=[one for _, contestants in cases for one in contestants],
+        compared=True,
+        structure_count=len(labels.structures),
         receipt=tables.receipt_rows(content.receipt),
     )
 
@@ -153,5 +161,50 @@ def _by_name(reports: Mapping[str, Report]) -> Report:
     return Report(scores=tuple(scores), aggregates=tuple(aggregates))
 
 
-def _pictures(drawn: Mapping[str, WorstCase], labels: LabelSpace) -> list[tuple[str, Picture]]:
-    return [(name, picture(one, labels)) for name, one in drawn.items()]
+@dataclass(frozen=True)
+class ForestRow:
+    """One difference with its interval, in percent of the axis; `side` tells which way the interval lies."""
+
+    name: str
+    structure: str
+    at: float
+    low: float
+    high: float
+    side: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Differences around zero: ticks, where zero is, and one row a recipe and structure."""
+
+    ticks: list[plots.Tick]
+    zero: float
+    rows: list[ForestRow]
+
+
+def forest(differences: Sequence[PairedDifference]) -> Forest | None:
+    """The plot of paired differences; `None` without any that has an interval."""
+    known = [row for row in differences if row.mean is not None and row.low is not None and row.high is not None]
+    if not known:
+        return None
+    ticks = plots.nice_ticks(
+        min(0.0, *(row.low or 0.0 for row in known)), max(0.0, *(row.high or 0.0 for row in known))
+    )
+
+    def place(value: float | None) -> float:
+        return round(100 * ((value or 0.0) - ticks[0]) / (ticks[-1] - ticks[0]), 2)
+
+    rows = [
+        ForestRow(
+            row.name,
+            row.structure,
+            place(row.mean),
+            place(row.low),
+            place(row.high),
+            "better" if (row.low or 0.0) > 0 else "worse" if (row.high or 0.0) < 0 else "even",
+            f"{row.name}, {row.structure}: {signed(row.mean)} {interval(row.low, row.high, 4)}",
+        )
+        for row in known
+    ]
+    return Forest([plots.Tick(place(tick), f"{tick:+g}" if tick else "0") for tick in ticks], place(0.0), rows)
