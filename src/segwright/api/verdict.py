@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segwright.api.events import Listen, stage, tracked
 from segwright.api.judged import JudgedCase
+from segwright.api.objects import choose_decoder, usual_chain
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.page import calibrate, content, title_of
 from segwright.api.run import Run
@@ -72,8 +73,13 @@ def dice(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], *, spacing
 
 def _search(run: Run, cases: list[JudgedCase], listen: Listen) -> Postprocess:
     if not cases or not run.plan.postprocess:
-        return Postprocess(notes=("Post-processing was not searched.",))
+        chain = usual_chain(run.plan) if run.plan.labels.instances else Chain()
+        return Postprocess(chain=chain, notes=("Post-processing was not searched.",))
     stage(listen, "postprocess", cases=len(cases))
+    if run.plan.labels.instances:
+        chosen = choose_decoder(cases, run.plan, listen=listen)
+        chosen.save(run.postprocess_file)
+        return chosen
     chosen = search(cases, run.plan.labels, score=dice)
     chosen.save(run.postprocess_file)
     return chosen
@@ -107,7 +113,9 @@ def _worst(cases: list[JudgedCase], report: Report, chain: Chain, listen: Listen
 
 def final_chain(run: Run) -> Chain:
     """The post-processing a run ended with."""
-    return Postprocess.load(run.postprocess_file).chain if run.postprocess_file.exists() else Chain()
+    if run.postprocess_file.exists():
+        return Postprocess.load(run.postprocess_file).chain
+    return usual_chain(run.plan) if run.plan.labels.instances else Chain()
 
 
 def drawn_case(case: JudgedCase, chain: Chain) -> WorstCase:

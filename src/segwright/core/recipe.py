@@ -59,6 +59,8 @@ class Recipe(Document):
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay.
         ema: Average weights over the last steps.
+        instances: Tell the objects of a structure apart: `true` for the only structure, or the structure's name.
+        target: Row of the targets table: what the network learns, e.g. `boundary`, `affinities`, `distance`, `flow`.
         ordered: Structures are look-alikes in a row (vertebrae), named by their order along it, as their list goes.
         policy: Row of the sampling policies.
         foreground: Share of patches forced onto a structure.
@@ -68,6 +70,9 @@ class Recipe(Document):
         compile: Use `torch.compile`, with a fall back that says so.
         checkpointing: Recompute activations to save memory.
         overlap: Share by which prediction windows overlap.
+        blend: `gaussian` or `uniform` weights where they do.
+        init_from: Model, run or weights file from which every weight that fits is taken over.
+        freeze: Share of the budget during which an encoder that was taken over does not move.
         tta: Mirror at test time.
         postprocess: Search post-processing on out-of-fold predictions.
         tolerance: Surface Dice tolerance in mm (voxels where spacing is unknown).
@@ -101,6 +106,8 @@ class Recipe(Document):
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
     ema: bool = True
+    instances: bool | str | None = None
+    target: str | None = None
     ordered: bool | None = None
     policy: str | None = None
     foreground: float | None = Field(default=None, ge=0, le=1)
@@ -110,6 +117,9 @@ class Recipe(Document):
     compile: bool = False
     checkpointing: bool = False
     overlap: float | None = Field(default=None, ge=0, lt=1)
+    blend: Literal["gaussian", "uniform"] | None = None
+    init_from: str | None = None
+    freeze: float = Field(default=0.0, ge=0, lt=1)
     tta: bool | None = None
     postprocess: bool = True
     tolerance: float = Field(default=1.0, gt=0)

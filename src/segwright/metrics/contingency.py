@@ -122,6 +122,15 @@ class Contingency:
         small = self.reference_ids[self.reference_sizes < smaller_than]
         return self.without_reference(small)
 
+    def drop_prediction(self, smaller_than: int) -> Contingency:
+        """The table with predicted objects under a size turned into background."""
+        small = self.prediction_ids[self.prediction_sizes < smaller_than]
+        if not len(small):
+            return self
+        pairs = self.pairs.copy()
+        pairs[np.isin(pairs[:, 1], small), 1] = 0
+        return _merged([pairs], [self.counts])
+
     def without_reference(self, ids: NDArray[Any]) -> Contingency:
         """The table with some reference objects turned into background."""
         pairs = self.pairs.copy()

@@ -14,6 +14,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.postprocess import STEPS
 from segwright.postprocess.decode import decode
+from segwright.postprocess.instances.choose import decode_objects
 from segwright.postprocess.step import Labels, Step
 
 
@@ -43,6 +44,7 @@ class Chain(Document):
         thresholds: Score at which an overlapping structure is present; 0.5 unless named.
         foreground: Summed score at which exclusive structures beat the background; `None` lets the best score win.
         steps: In the order in which they run.
+        decoder: Row of the decoders table that makes objects of scores, with its numbers; for instances only.
 
     Example:
         >>> print(Chain(thresholds={"lung": 0.4}, steps=(ChainStep(name="keep_largest", structures=("lung",)),)))
@@ -53,9 +55,11 @@ class Chain(Document):
     thresholds: dict[str, float] = Field(default_factory=dict)
     foreground: float | None = None
     steps: tuple[ChainStep, ...] = ()
+    decoder: ChainStep | None = None
 
     def __str__(self) -> str:
-        parts = [f"threshold {value:g} for {name}" for name, value in self.thresholds.items()]
+        parts = [] if self.decoder is None else [str(self.decoder)]
+        parts += [f"threshold {value:g} for {name}" for name, value in self.thresholds.items()]
         if self.foreground is not None:
             parts.append(f"foreground threshold {self.foreground:g}")
         return "; ".join([*parts, *map(str, self.steps)]) or "nothing"
@@ -63,7 +67,7 @@ class Chain(Document):
     @property
     def needs_scores(self) -> bool:
         """Whether labels alone are not enough to run it."""
-        return bool(self.thresholds) or self.foreground is not None
+        return bool(self.thresholds) or self.foreground is not None or self.decoder is not None
 
     def check(self, space: LabelSpace) -> None:
         """Refuse a chain that names unknown steps, parameters or structures.
@@ -97,6 +101,8 @@ def apply(chain: Chain, labels: Labels, space: LabelSpace, *, geometry: Geometry
 
 
 def apply_to_scores(chain: Chain, scores: NDArray[np.uint8], space: LabelSpace, *, geometry: Geometry) -> Labels:
-    """Decode scores `(K, z, y, x)` (uint8, 255 is 1) with the chain's thresholds, then run its steps."""
+    """Decode scores `(K, z, y, x)` (uint8, 255 is 1) with the chain's decoder or thresholds, then run its steps."""
+    if space.instances:
+        return decode_objects(chain.decoder, scores, geometry)
     labels = decode(scores, space, thresholds=chain.thresholds, foreground=chain.foreground)
     return apply(chain, labels, space, geometry=geometry)

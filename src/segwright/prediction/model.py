@@ -29,7 +29,7 @@ from segwright.nets.device import resolve_device, supports_bfloat16
 from segwright.nets.fuse import fused
 from segwright.nets.keep import keep_float32
 from segwright.nets.pretrained import untrained
-from segwright.postprocess.chain import Chain, apply, apply_to_scores
+from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
 from segwright.prediction.ensemble import mean, member, vote
 from segwright.prediction.stream import Streamed, segment_volume
 from segwright.targets import build_target
@@ -131,7 +131,8 @@ class Model:
         target = build_target(self.plan.target, self.plan.labels)
         mirror = self.plan.window.mirror if self.tta else ()
         members = [member(self._runner(path), target.activate, mirror) for path in self.weights]
-        one_channel = self.plan.labels.exclusive and not hasattr(target, "settle")  # those have other channels too
+        space = self.plan.labels
+        one_channel = space.kind == "exclusive" and not hasattr(target, "settle")  # those have other channels too
         return _COMBINE[self.combine](members, exclusive=one_channel)
 
     def _runner(self, path: Path) -> Callable[[Tensor], Tensor]:
@@ -150,7 +151,7 @@ class Model:
         """Segment one case of a dataset."""
         volume = load_image(dataset, case)
         target = build_target(self.plan.target, self.plan.labels)
-        want = keep_scores or (self.chain is not None and self.chain.needs_scores)
+        want = keep_scores or self.plan.labels.instances or (self.chain is not None and self.chain.needs_scores)
         settle = getattr(target, "settle", None)
         result: Streamed = segment_volume(
             volume, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep_scores=want
@@ -169,7 +170,10 @@ class Model:
         return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance)
 
     def _finish(self, result: Streamed, geometry: Geometry) -> NDArray[Any]:
-        """Labels after the chosen post-processing."""
+        """Labels after the chosen post-processing; objects are decoded by their target's usual decoder if none was."""
+        if self.plan.labels.instances and result.scores is not None:
+            chain = self.chain or usual_chain(build_target(self.plan.target, self.plan.labels))
+            return apply_to_scores(chain, result.scores, self.plan.labels, geometry=geometry)
         if self.chain is None:
             return result.labels
         if self.chain.needs_scores and result.scores is not None:
@@ -188,6 +192,18 @@ class Model:
                 "Expected one scan.", came=f"{len(dataset.cases)} cases", where=image, cure="Use segwright.predict."
             )
         return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores)
+
+
+def usual_chain(target: Any) -> Chain:
+    """Post-processing that only turns a target's scores into objects, by its usual decoder; none for structures.
+
+    Example:
+        >>> from segwright.targets.flow import FlowTarget
+        >>> print(usual_chain(FlowTarget))
+        follow_flow()
+    """
+    rows = getattr(target, "decoders", ())
+    return Chain(decoder=ChainStep(name=rows[0])) if rows else Chain()
 
 
 def _refuse_damage(path: Path, sha256: str) -> None:

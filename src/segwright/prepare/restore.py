@@ -49,7 +49,7 @@ class ScoreRestorer:
         space: Meaning of the labels.
         decode: Scores `(K, dz, y, x)` to canonical labels `(P, dz, y, x)`.
         keep_scores: Also keep the scores of the structures as uint8 (255 is 1) on the scan's grid: the last
-            `len(space.structures)` channels, so that a leading background channel is left out.
+            `len(space.structures)` channels, so that a leading background channel is left out; of instances all.
 
     Example:
         >>> from segwright.core.geometry import Geometry
@@ -63,7 +63,7 @@ class ScoreRestorer:
 
     def __init__(self, trail: Trail, space: LabelSpace, decode: Decode, *, keep_scores: bool = False) -> None:
         self._decode = decode
-        self._structures = len(space.structures)
+        self._kept = None if space.instances else len(space.structures)
         self._length = trail.target.shape[0]
         self._labels = np.zeros((space.planes, *trail.source.shape), dtype=space.dtype)
         self._view = unresampled(self._labels, trail)
@@ -72,9 +72,8 @@ class ScoreRestorer:
         if not any(isinstance(step, Resampled) for step, _ in trail.steps):
             _same_shape(self._shape, self._prepared)
         self.scores: NDArray[np.uint8] | None = None
-        if keep_scores:
-            self.scores = np.zeros((self._structures, *trail.source.shape), dtype=np.uint8)
-            self._score_view = unresampled(self.scores, trail)
+        self._keep_scores = keep_scores
+        self._trail = trail
         self._taps = axis_taps(self._length, self._shape[0], order=0 if self._length == self._shape[0] else 1)
         self._block: NDArray[np.float32] | None = None
         self._first = 0
@@ -106,8 +105,11 @@ class ScoreRestorer:
         part = self._block[:, low - self._first : high - self._first]
         slab = resample_slab(part, self._shape, rows=(start, stop), first=low, length=self._length)
         self._view[:, start:stop] = self._decode(slab)
-        if self.scores is not None:
-            kept = slab[len(slab) - self._structures :]
+        if self._keep_scores:
+            kept = slab[len(slab) - (self._kept or len(slab)) :]
+            if self.scores is None:
+                self.scores = np.zeros((len(kept), *self._trail.source.shape), dtype=np.uint8)
+                self._score_view = unresampled(self.scores, self._trail)
             self._score_view[:, start:stop] = np.rint(np.clip(kept, 0, 1) * 255)
 
     def _forget(self) -> None:

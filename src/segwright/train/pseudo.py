@@ -64,6 +64,8 @@ class PseudoDice:
         bfloat16 = self.plan.train.precision == "bfloat16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bfloat16):
             logits = net(image)
+        if self.plan.labels.instances:
+            return self._count_any(logits, inner(label, self.plan.net.context))
         predicted = self._harden(logits)
         if weight is not None:
             predicted, reference = predicted * weight, reference * weight
@@ -71,6 +73,13 @@ class PseudoDice:
         axes = (0, 2, 3, 4)
         predicted, reference = predicted[:, first:], reference[:, first:]
         return (predicted * reference).sum(axes), (predicted + reference).sum(axes)
+
+    def _count_any(self, logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for what lies in any object; telling objects apart needs more than a patch."""
+        counted = (ids >= 0).float()
+        scores = torch.stack([self.target.structure_scores(one) for one in self.target.activate(logits)])
+        predicted, reference = (scores > 0.5).float() * counted, (ids > 0).float()
+        return (predicted * reference).sum()[None], (predicted + reference).sum()[None]
 
     def _harden(self, logits: Tensor) -> Tensor:
         """Logits to one-hot decisions, through the target's own decoding."""

@@ -8,11 +8,12 @@ from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.rules import objects
 
 #: Rows of the targets and losses tables: of a row of look-alikes, of exclusive and of overlapping structures.
 CHAIN, CLASSES, REGIONS = ("chain", "chain"), ("classes", "dice_ce"), ("regions", "dice_bce")
 #: Channels of a target beside one a structure: core and background, background, none.
-BESIDE = {"chain": 2, "classes": 1, "regions": 0}
+BESIDE = {"chain": 2, "classes": 1, "regions": 0, **objects.BESIDE}
 #: Augmentations that put parts of one case into another, and so a vertebra where none of its order belongs.
 MIXING = {"cutmix"}
 
@@ -25,6 +26,8 @@ def target(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[str, str], str]:
     Raises:
         PlanError: The recipe asks for an order of fewer than two structures.
     """
+    if facts.labels.instances or recipe.target:
+        return objects.target(recipe, facts.labels)
     by_order, why = _ordered(recipe, facts)
     if by_order:
         return CHAIN, why

@@ -60,6 +60,9 @@ def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[P
     if recipe.loss is not None:
         _refuse_strange(recipe.loss, default)
         return _fitting(recipe.loss, facts.labels), "asked for in the recipe"
+    if facts.labels.instances:
+        params = {"activation": "sigmoid"} if default in OPEN else {}
+        return PartChoice(name=default, params=params), "the usual loss of the target"
     rare = facts.rarest_share < 0.01 or any(n < 0.8 * facts.cases for n in facts.presence.values())
     pooled = bool(slab) or rare
     reason = "Dice with cross-entropy is the most robust compound"
@@ -80,14 +83,14 @@ def _refuse_strange(choice: PartChoice, default: str) -> None:
 
 def _fitting(choice: PartChoice, labels: LabelSpace) -> PartChoice:
     """The loss with its activation set as the target's; a loss for the other kind of structures is refused."""
-    activation = "softmax" if labels.exclusive else "sigmoid"
+    activation = "softmax" if labels.kind == "exclusive" else "sigmoid"
     for part in _parts(choice):
         asked = part.params.get("activation", FIXED.get(part.name, activation))
         if asked != activation:
             raise PlanError(
                 f"Loss {part.name!r} trains a {asked}, but {labels.kind} structures are read off a {activation}.",
                 where="loss",
-                cure=f"Use loss={'dice_ce' if labels.exclusive else 'dice_bce'}, or leave the loss open.",
+                cure=f"Use loss={'dice_ce' if activation == 'softmax' else 'dice_bce'}, or leave the loss open.",
             )
     if choice.name not in OPEN:
         return choice

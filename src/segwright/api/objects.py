@@ -1,0 +1,101 @@
+"""Instances on their way through a fit: which objects, which blocks of a single volume, which decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.api.events import Listen, counted
+from segwright.core.case import Case, Dataset, Fold, Split
+from segwright.core.plan import Plan
+from segwright.core.recipe import Recipe
+from segwright.io.blocks import whole
+from segwright.io.instances import as_instances
+from segwright.io.load import load_image
+from segwright.metrics.contingency import Contingency
+from segwright.metrics.objects import f1, match
+from segwright.planning.blocks import arrange
+from segwright.postprocess.instances.search import search_decoder, usual_decoder
+from segwright.postprocess.search import OutOfFold, Postprocess
+from segwright.targets import TARGETS
+
+if TYPE_CHECKING:
+    from segwright.postprocess.chain import Chain
+
+
+def arranged(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Split | None]:
+    """The dataset as a recipe wants it learnt: objects told apart, a single stack of sections cut into blocks.
+
+    Returns:
+        The dataset, and the folds where these follow from the blocks.
+    """
+    if recipe.instances:
+        dataset = as_instances(dataset, recipe.instances)
+    labelled = dataset.labelled
+    if len({case.group for case in labelled}) != 1 or len(labelled) != 1 or recipe.folds < 2:
+        return dataset, None
+    if dataset.modality != "em" or labelled[0].sections is not None or not labelled[0].images:
+        return dataset, None
+    return _in_blocks(dataset, labelled[0], recipe.folds)
+
+
+def _in_blocks(dataset: Dataset, case: Case, folds: int) -> tuple[Dataset, Split | None]:
+    depth = load_image(dataset, whole(case)).geometry.shape[0]
+    blocks = arrange(depth, folds)
+    if not blocks:
+        return dataset, None
+    cases: list[Case] = []
+    made = []
+    for number, block in enumerate(blocks):
+        judged = _part(case, block.validation, f"block{number}")
+        rest = [_part(case, span, f"fold{number}") for span in block.training]
+        cases += [judged, *rest]
+        made.append(Fold(train=tuple(one.id for one in rest), validation=(judged.id,)))
+    others = tuple(one for one in dataset.cases if one.id != case.id)
+    gap = blocks[0].gap
+    told = (
+        f"The only labelled volume, {case.id!r}, has {depth} sections: it is judged in {len(blocks)} blocks of "
+        f"consecutive sections, each by a member that saw neither the block nor the {gap} section(s) beside it."
+    )
+    split = Split(folds=tuple(made), groups={one.id: one.group for one in cases}, rule=told)
+    return dataset.model_copy(update={"cases": (*cases, *others), "notes": (*dataset.notes, told)}), split
+
+
+def _part(case: Case, span: tuple[int, int], name: str) -> Case:
+    """Some sections of a case, as a case and group of their own."""
+    called = f"{case.id}_{name}_z{span[0]}-{span[1]}"
+    return case.model_copy(update={"id": called, "group": called, "sections": span})
+
+
+def choose_decoder(cases: Sequence[OutOfFold], plan: Plan, *, listen: Listen) -> Postprocess:
+    """The decoder that finds most objects on out-of-fold predictions; the usual one if none was to be searched."""
+    rows = TARGETS.load(plan.target).decoders
+    if not cases or not plan.postprocess:
+        return Postprocess(chain=usual_decoder(rows[0]), notes=("The decoder was not searched.",))
+    return search_decoder(
+        cases, rows, score=found_share, structure=plan.labels.names[0], progress=counted(listen, "postprocess")
+    )
+
+
+def usual_chain(plan: Plan) -> Chain:
+    """What turns a plan's scores into objects when nothing was chosen."""
+    return usual_decoder(TARGETS.load(plan.target).decoders[0])
+
+
+def found_share(reference: NDArray[Any], prediction: NDArray[Any], sizes: Sequence[int]) -> NDArray[np.float64]:
+    """Mean of object F1 at IoU 0.5 and 0.75 when predicted objects below each size are dropped; 1 without any object.
+
+    Example:
+        >>> found_share(np.array([[[1, 1, 0, 0]]]), np.array([[[3, 3, 0, 4]]]), (0, 2)).tolist()
+        [0.6666666666666666, 1.0]
+    """
+    table = Contingency.from_arrays(reference, prediction)
+    values = []
+    for size in sizes:
+        kept = table.drop_prediction(size)
+        scores = [f1(match(kept, threshold)) for threshold in (0.5, 0.75)]
+        values.append(float(np.mean([1.0 if value is None else value for value in scores])))
+    return np.array(values)
