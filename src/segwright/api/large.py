@@ -59,15 +59,21 @@ def by_blocks(model: Model, dataset: Dataset, case: Case, wish: Wish, suffix: st
         UsageError: It does, but results were asked for in a format that is not written by blocks.
     """
     from segwright.io.load import load_image
-    from segwright.prediction.large.plan import too_large
+    from segwright.prediction.large.plan import refusal, too_large
 
     if not wish.asked:
         try:
             volume = load_image(dataset, case)
         except SegwrightError:
             return False  # reading it will say what is wrong
-        if not too_large(volume, model.plan, wish.budget):
+        if refusal(model) or not too_large(volume, model.plan, wish.budget):
             return False
+    elif reason := refusal(model):
+        raise UsageError(
+            "This model cannot work block by block.",
+            came=reason,
+            cure="Leave out --workers, --scheduler, --scores and --instances.",
+        )
     if suffix not in {None, ".zarr", ".ome.zarr"}:
         raise UsageError(
             f"Case {case.id!r} is predicted block by block, and blocks are written as OME-Zarr.",

@@ -98,9 +98,9 @@ class Bench:
     def pyramid(self, name: str) -> Pyramid:
         """What a store holds; `instances` are made when their number is known."""
         space = self.job.plan.labels
-        planes, dtype, names = space.planes, space.to_values(np.zeros((1, 1, 1, 1), np.int16)).dtype, space.names
-        if not space.exclusive:
-            dtype = np.dtype(np.uint8)
+        planes, dtype, names = space.planes, np.dtype(np.uint8), space.names
+        if name == "labels" and space.exclusive:
+            dtype = space.to_values(np.zeros((1, 1, 1, 1), np.int16)).dtype
         if name == "scores":
             decoder = self.job.instances == "decoder"
             planes = self.target.channels if decoder else len(space.structures)

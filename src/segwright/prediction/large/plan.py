@@ -24,7 +24,7 @@ from segwright.prediction.large.scan import LazyScan
 from segwright.prediction.large.survey import Survey, survey
 from segwright.prediction.model import Model
 from segwright.prepare.pipeline import target_shape
-from segwright.targets import build_target
+from segwright.targets import TARGETS, build_target
 
 #: Bytes of a worker's interpreter and libraries, before it reads a voxel.
 BASE = 600 * 2**20
@@ -116,8 +116,22 @@ def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
 
 
 def _decoder(model: Model) -> tuple[str, dict[str, Any]]:
-    """The instance decoder a model was given, if it has one."""
-    return "", {}
+    """Row and numbers of the decoder that makes the model's objects; empty for a model of structures."""
+    if not model.plan.labels.instances:
+        return "", {}
+    chosen = model.chain.decoder if model.chain else None
+    if chosen is not None:
+        return chosen.name, dict(chosen.params)
+    return TARGETS.load(model.plan.target).decoders[0], {}
+
+
+def refusal(model: Model) -> str:
+    """Why a model cannot work block by block; empty if it can."""
+    if type(model) is not Model:
+        return "an ensemble of several models mixes whole scans"
+    if hasattr(build_target(model.plan.target, model.plan.labels), "settle"):
+        return "its structures are named over the whole scan"
+    return ""
 
 
 def _hash(path: Path) -> str:

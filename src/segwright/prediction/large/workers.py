@@ -63,7 +63,7 @@ class Cluster:
             return None
 
         ahead = AHEAD * max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
-        done = as_completed([future for _ in range(ahead) if (future := ask()) is not None])
+        done = as_completed([future for _ in range(ahead) if (future := ask()) is not None], loop=self.client.loop)
         for future in done:
             number = asked.pop(future.key)
             yield number, _answer(future)
