@@ -207,3 +207,20 @@ def test_half_precision_scores_and_gradients_pass() -> None:
     scale = torch.nn.Parameter(torch.ones(()))
     slabs = list(predict_slabs(image, lambda b: (b * scale).bfloat16(), window=WindowPlan(size=(4, 8, 8))))
     np.testing.assert_allclose(np.concatenate([s[2] for s in slabs], axis=1), image, rtol=1e-2)
+
+
+def test_uniform_windows_count_alike_and_gaussian_ones_do_not() -> None:
+    """Slabs of three slices, all labelled: inner slices average three votes."""
+    calls: list[float] = []
+
+    def forward(windows: Tensor) -> Tensor:
+        calls.append(float(len(calls)))
+        return torch.full_like(windows, calls[-1])
+
+    image = np.zeros((1, 6, 4, 4), dtype=np.float32)
+    uniform = gather(image, forward, window=WindowPlan(size=(3, 4, 4), overlap=0.67, blend="uniform"))
+    assert len(calls) == 4
+    np.testing.assert_allclose(uniform[0, :, 0, 0], [0, 0.5, 1, 2, 2.5, 3], atol=1e-6)
+    calls.clear()
+    peaked = gather(image, forward, window=WindowPlan(size=(3, 4, 4), overlap=0.67))
+    assert abs(peaked[0, 1, 0, 0] - 0.0) < 0.1 < abs(uniform[0, 1, 0, 0])

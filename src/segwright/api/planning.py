@@ -19,6 +19,7 @@ from segwright.planning.machine import Machine, this_machine
 from segwright.planning.planner import Planner
 from segwright.planning.recipe_book import load_recipe, validated
 from segwright.planning.rules import order
+from segwright.planning.traced import Trace
 
 if TYPE_CHECKING:
     import torch
@@ -100,6 +101,7 @@ def make_plan(
 
     target, why = order.target(recipe, facts)
     machine = machine.within(recipe.memory)
+    known = published_net(recipe)
     return Planner(
         recipe=recipe,
         facts=facts,
@@ -108,9 +110,17 @@ def make_plan(
         augmentations=order.unmixed(steps_for) if target == order.CHAIN else steps_for,
         folds_trained=folds_trained or max(min(recipe.folds, facts.groups), 1),
         timer=timer,
-        known=published_net(recipe),
+        known=known,
+        trace=_tracer() if known is not None else None,
         why={"target": why},
     ).plan()
+
+
+def _tracer() -> Trace:
+    """Counts costs on a network's own graph; torch is loaded only where a published network asks for it."""
+    from segwright.nets.forecast import trace
+
+    return trace
 
 
 #: Networks whose levels the planner makes to measure; all others are built as their sources describe them.

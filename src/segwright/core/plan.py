@@ -195,12 +195,16 @@ class TrainPlan(Part):
 
 
 class WindowPlan(Part):
-    """How a prepared scan is predicted: window `(z, y, x)`, overlap share, mirrored axes, windows a batch."""
+    """How a prepared scan is predicted: window `(z, y, x)`, overlap share, mirrored axes, windows a batch.
+
+    `blend` weighs the voxels of a window: most in its middle (`gaussian`), or all alike (`uniform`).
+    """
 
     size: Triple
     overlap: float = 0.5
     mirror: tuple[int, ...] = ()
     batch: int = 1
+    blend: Literal["gaussian", "uniform"] = "gaussian"
 
 
 class Plan(Document):

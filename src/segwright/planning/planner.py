@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from segwright.core.errors import PlanError
 from segwright.core.plan import AugmentPlan, NetSpec, Plan, PreparePlan, SamplePlan, TrainPlan, Triple, WindowPlan
 from segwright.core.recipe import PartChoice, Recipe
-from segwright.planning import cost, memory
+from segwright.planning import cost, memory, traced
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 from segwright.planning.rules import large, network, order, space, training
@@ -43,6 +43,7 @@ class Planner:
         folds_trained: Folds this run will train (all, or those asked for).
         timer: Seconds of one training step; by formula where `None`.
         known: The recipe's network as its source describes it, if its levels follow from there and not from the data.
+        trace: Costs of such a network, counted on its own graph; by the U-Net's formula where `None`.
     """
 
     recipe: Recipe
@@ -53,6 +54,7 @@ class Planner:
     folds_trained: int
     timer: StepTimer | None = None
     known: network.Published | None = None
+    trace: traced.Trace | None = None
     why: dict[str, str] = field(default_factory=dict)
     surround: dict[str, Any] = field(default_factory=dict)
     accumulate: int = 1
@@ -66,7 +68,9 @@ class Planner:
         prepare = self._prepare()
         slab = self._note("net.slab", space.slab(self.recipe, self.facts))
         net, patch, batch = self._network(prepare, slab)
-        samples = self._steps(net, patch, batch) * batch
+        steps = self._steps(net, patch, batch)
+        self._tell_few_steps(net, patch, batch, steps)
+        samples = steps * batch
         level = self._level(samples)
         sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples)
         mirror = self._note("augment.mirror", sides)
@@ -142,6 +146,8 @@ class Planner:
     def _step_bytes(self, net: NetSpec, patch: Triple, batch: int) -> int:
         """Forecast of a training step."""
         bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4
+        if self.trace is not None:
+            return traced.training_bytes(self.trace(net, patch, batch), net, patch, batch, bytes_each)
         return memory.training_bytes(net, patch, batch, precision_bytes=bytes_each)
 
     def _stages(self, net: NetSpec) -> tuple[tuple[float, Triple], ...]:
@@ -191,6 +197,15 @@ class Planner:
                 break
         return spec
 
+    def _tell_few_steps(self, net: NetSpec, patch: Triple, batch: int, steps: float) -> None:
+        """Add to the reason of a published network's widths that few steps fit the time, and what would hold more."""
+        if self.trace is None or self.recipe.steps or steps >= traced.FEW_STEPS:
+            return
+        work = self.trace(net, patch, batch).flops * steps
+        trace = self.trace
+        cure = traced.narrower(net, lambda one: work / trace(one, patch, batch).flops >= traced.FEW_STEPS)
+        self.why["net.widths"] += f". Only about {steps:.0f} steps fit a fold; for {traced.FEW_STEPS} ask for {cure}"
+
     def _seconds(self) -> float:
         """Training seconds a fold."""
         minutes = self.recipe.minutes or (MINUTES_GPU if self.machine.has_gpu else MINUTES_CPU)
@@ -205,6 +220,8 @@ class Planner:
         """Seconds of a training step: measured where a timer is given, else by operations over useful GFLOP/s."""
         if self.timer is not None:
             return self.timer(spec, patch, batch)
+        if self.trace is not None:
+            return 3 * self.trace(spec, patch, batch).flops / (self.machine.gflops * 1e9)
         return cost.step_flops(spec, patch, batch) / (self.machine.gflops * 1e9)
 
     def _train(self, net: NetSpec, patch: Triple, batch: int) -> TrainPlan:
@@ -253,13 +270,18 @@ class Planner:
             "the training mirrors, averaged at prediction" if tta else "switched off in the recipe"
         )
         overlap = self.recipe.overlap if self.recipe.overlap is not None else 0.5
-        self.why["window.overlap"] = "half a window, blended with Gaussian weights, leaves no seams"
+        blend = self.recipe.blend or "gaussian"
+        self.why["window.overlap"] = (
+            "half a window, blended with Gaussian weights, leaves no seams"
+            if blend == "gaussian"
+            else "windows that overlap count alike, as asked for in the recipe"
+        )
         extent = prepared_shape(self.facts, prepare)
         size = self._note("window.size", network.window(patch, extent, net.divisor))
         while memory.scan_bytes(net, size, extent) > 0.5 * self.machine.memory and size[0] > net.divisor[0]:
             size = (size[0] - net.divisor[0], size[1], size[2])
             self.why["window.size"] = "as in training, but lower: scores of a window's slices must fit in memory"
-        return WindowPlan(size=size, overlap=overlap, mirror=mirror if tta else (), batch=1)
+        return WindowPlan(size=size, overlap=overlap, mirror=mirror if tta else (), batch=1, blend=blend)
 
     def _folds(self) -> int:
         folds = min(self.recipe.folds, self.facts.groups)
@@ -276,7 +298,7 @@ class Planner:
         train = self._step_bytes(plan.net, patch, plan.train.batch)
         extent = prepared_shape(self.facts, plan.prepare)
         scan = memory.scan_bytes(plan.net, plan.window.size, extent)
-        predict = memory.prediction_bytes(plan.net, plan.window.size, plan.window.batch) + scan
+        predict = scan + self._window_bytes(plan.net, plan.window)
         self.why["memory"] = (
             f"forecast: a training step, and a scan of {extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f}"
         )
@@ -287,9 +309,24 @@ class Planner:
                 expected=f"at most {0.9 * budget / 2**30:.1f} GB",
                 came=f"{train / 2**30:.1f} GB forecast",
                 where="plan",
-                cure="Lower batch=, patch= or width=, or set checkpointing=true.",
+                cure=self._lighter(plan.net, patch, plan.train.batch),
             )
         return plan.model_copy(update={"memory": {"train": int(train), "predict": int(predict)}})
+
+    def _window_bytes(self, net: NetSpec, window: WindowPlan) -> int:
+        """Forecast of predicting a batch of windows."""
+        if self.trace is not None:
+            return traced.prediction_bytes(self.trace(net, window.size, window.batch), net, window.size, window.batch)
+        return memory.prediction_bytes(net, window.size, window.batch)
+
+    def _lighter(self, net: NetSpec, patch: Triple, batch: int) -> str:
+        """What would bring a step into memory."""
+        usual = "Lower batch=, patch= or width=, or set checkpointing=true."
+        if self.known is None:
+            return usual
+        budget = 0.9 * (self.machine.gpu_memory or self.machine.memory)
+        cure = traced.narrower(net, lambda one: self._step_bytes(one, patch, batch) <= budget)
+        return f"{usual} It would fit with {cure}."
 
 
 def prepared_shape(facts: Fingerprint, prepare: PreparePlan) -> tuple[float, float, float]:

@@ -46,7 +46,7 @@ class AxisCover:
     total: NDArray[np.float32]
 
     @classmethod
-    def of(cls, length: int, size: int, divisor: int, overlap: float) -> AxisCover:
+    def of(cls, length: int, size: int, divisor: int, overlap: float, *, blend: str = "gaussian") -> AxisCover:
         """Cover `length` voxels by windows of `size`, which is rounded up to a multiple of `divisor`.
 
         A shorter axis is padded evenly up to a multiple of `divisor`, and to two of them if the window has room:
@@ -58,8 +58,13 @@ class AxisCover:
             ones = np.ones(size, dtype=np.float32)
             return cls(length, (size - length) // 2, size, (0,), ones, ones)
         starts = window_starts(length, size, overlap)
-        profile = importance_profile(size)
+        profile = importance_profile(size) if blend == "gaussian" else np.ones(size, dtype=np.float32)
         return cls(length, 0, size, starts, profile, total_weight(profile, starts, length))
+
+
+def axis_covers(shape: Sequence[int], window: WindowPlan, divisor: Sequence[int]) -> list[AxisCover]:
+    """How a plan's windows cover a scan of `shape` `(z, y, x)`, axis by axis."""
+    return [AxisCover.of(shape[a], window.size[a], divisor[a], window.overlap, blend=window.blend) for a in range(3)]
 
 
 def predict_slabs(
@@ -73,7 +78,7 @@ def predict_slabs(
 ) -> Iterator[Slab]:
     """Scores of a prepared scan of any size, slab by slab in z order.
 
-    Windows overlap and blend with Gaussian weights; only slices that a later window may still change are held. A scan
+    Windows overlap and blend with the plan's weights; only slices that a later window may still change are held. A scan
     that one window covers goes through `forward` once, unweighted. Run it under `torch.inference_mode`.
 
     Args:
@@ -90,8 +95,8 @@ def predict_slabs(
     Raises:
         GeometryError: `forward` returned another size than the window's.
     """
-    lengths = [image.shape[a + 1] for a in range(3)]
-    cover = [AxisCover.of(lengths[a], window.size[a], divisor[a], window.overlap) for a in range(3)]
+    lengths = image.shape[1:]
+    cover = axis_covers(lengths, window, divisor)
     band = _Band(cover)
     starts = list(itertools.product(*(axis.starts for axis in cover)))
     for first in range(0, len(starts), window.batch):

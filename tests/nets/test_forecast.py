@@ -1,0 +1,113 @@
+"""Traced costs against networks that really run: same weights, same kept bytes, same peak, same operations."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from segwright.core.plan import NetSpec
+from segwright.nets import NETS, build
+from segwright.nets.catalogue import CATALOGUE, count_parameters
+from segwright.nets.forecast import trace
+from segwright.planning.cost import forward_flops
+from segwright.planning.memory import activation_bytes, parameter_count, prediction_bytes
+
+PATCH = {2: (1, 64, 64), 3: (16, 32, 32)}
+#: What makes rows small whose widths alone do not.
+SMALL: dict[str, dict[str, Any]] = {
+    "smp": {"params": {"encoder": "resnet18", "options": {"decoder_channels": [32, 16, 8, 8, 8]}}},
+    "swinunetr": {"params": {"depths": (1, 1, 1, 1), "heads": (1, 1, 1, 1), "window": 2}, "widths": (12,) * 6},
+}
+
+
+def small(name: str) -> NetSpec:
+    spec = CATALOGUE.load(name).spec
+    thin = tuple(max(4, width // 4) if spec.widths[0] > 1 else width for width in spec.widths)
+    return spec.model_copy(update={"widths": thin, **SMALL.get(name, {})})
+
+
+class Real(TorchDispatchMode):
+    """Largest sum of storages alive at once, of tensors that operations really returned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.live: dict[int, int] = {}
+        self.now = self.top = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                key = storage._cdata
+                if key not in self.live:
+                    self.live[key] = storage.nbytes()
+                    self.now += storage.nbytes()
+                    self.top = max(self.top, self.now)
+                    weakref.finalize(storage, self._free, key)
+        return result
+
+    def _free(self, key: int) -> None:
+        self.now -= self.live.pop(key)
+
+
+def really_kept(net: torch.nn.Module, image: torch.Tensor) -> int:
+    """Bytes of distinct memory that the backward pass will read, by address."""
+    weights = {p.untyped_storage().data_ptr() for p in net.parameters()}
+    found: dict[int, tuple[int, torch.Tensor]] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        net.train()(image)
+    return sum(size for size, _ in found.values())
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_a_traced_network_costs_what_it_costs(name: str) -> None:
+    spec = small(name)
+    patch = PATCH[spec.spatial_dims]
+    found = trace(spec, patch, 2)
+    torch.manual_seed(0)
+    net = build(spec)
+    z, y, x = patch
+    image = torch.randn(2, spec.in_channels, z + 2 * spec.context[0], y, x)
+    assert found.parameters == count_parameters(net)
+    assert found.kept == pytest.approx(really_kept(net, image), rel=0.15)
+    with torch.inference_mode(), Real() as real:
+        net.eval()(image)
+    assert found.peak == pytest.approx(real.top, rel=0.15)
+    assert found.flops > 2 * found.parameters and 0 < found.widest <= found.kept
+
+
+@pytest.mark.parametrize("slab", [0, 1, 3])
+def test_for_unets_trace_and_formula_agree(slab: int) -> None:
+    """Two ways to the same number: operations by arithmetic, and counted on the graph."""
+    spec = NetSpec(
+        in_channels=2, out_channels=3, slab=slab, widths=(8, 16, 16), kernels=((1, 3, 3), (3, 3, 3), (3, 3, 3)),
+        strides=((1, 1, 1), (1, 2, 2), (2, 2, 2)), encoder_blocks=(2, 2, 2), decoder_blocks=(2, 1), norm="batch",
+    )  # fmt: skip
+    patch = (8, 32, 32) if slab == 0 else (1, 32, 32)
+    found = trace(spec, patch, 2)
+    assert found.parameters == parameter_count(spec)
+    assert found.kept == pytest.approx(activation_bytes(spec, patch, 2), rel=0.35)
+    assert found.peak == pytest.approx(prediction_bytes(spec, patch, 2) - 4 * parameter_count(spec), rel=0.6)
+    if slab == 0:
+        assert found.flops == pytest.approx(2 * forward_flops(spec, patch), rel=0.15)
+
+
+def test_costs_grow_with_batch_and_checkpointing_keeps_less() -> None:
+    spec = small("unet-classic")
+    one, four = trace(spec, (1, 64, 64), 1), trace(spec, (1, 64, 64), 4)
+    assert four.flops == 4 * one.flops and four.kept == pytest.approx(4 * one.kept, rel=0.01)
+    lean = trace(spec.model_copy(update={"checkpointing": True}), (1, 64, 64), 4)
+    assert lean.kept < four.kept and lean.parameters == four.parameters
