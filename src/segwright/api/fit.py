@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segwright.api import planning
+from segwright.api import planning, transfer
 from segwright.api.budget import Budget
 from segwright.api.events import Listen, silent, stage
 from segwright.api.explore import Explored, explore
@@ -114,6 +114,8 @@ class Fit:
 
     def begin(self) -> None:
         """Inspect, plan, measure, prepare; leaves the documents of the run."""
+        source = transfer.opened(self.recipe)
+        wishes = source.adopt(self.recipe)[0] if source else self.recipe
         explored = explore(self.dataset, listen=self.listen)
         inspection = explored.inspection
         planning.refuse_errors(inspection, self.dataset.root)
@@ -123,13 +125,17 @@ class Fit:
         wanted = self._wanted(split)
         stage(self.listen, "plan")
         draft = planning.make_plan(
-            self.recipe,
+            wishes,
             facts,
             machine=planning.machine_with_gpu(self.device.type),
             folds_trained=len(wanted),
-            timer=planning.step_timer(self.device) if self.recipe.width is None and not self.recipe.steps else None,
+            timer=planning.step_timer(self.device) if wishes.width is None and not wishes.steps else None,
         )
         plan, measured = self._measure(draft)
+        if source:
+            plan = self._start_from(source, plan, split, inspection)
+        elif self.recipe.freeze:
+            plan = plan.model_copy(update={"train": plan.train.model_copy(update={"freeze": self.recipe.freeze})})
         self._keep_documents(explored, facts, split)
         self._prepare(plan)
         budget = Budget.of(self.recipe, self.started, self.device)
@@ -177,6 +183,7 @@ class Fit:
                 part = split.folds[fold]
                 data = FoldData([self.cases[c] for c in part.train], [self.cases[c] for c in part.validation])
                 job = FoldRun(plan, fold, self.run.fold_folder(fold), self.device, resume=resume, listen=self.listen)
+                job.initial = transfer.initial_weights(self.run, fold)
                 job.run(data)
             predict_out_of_fold(self.run, fold, device=str(self.device), listen=self.listen)
 
@@ -221,6 +228,7 @@ class Fit:
         stage(self.listen, "measure")
         minutes = self.recipe.minutes or 60.0
         free = self.recipe.norm is None and self.device.type == "cpu" and draft.net.norm == "batch"
+        free = free and self.recipe.init_from is None  # weights that are taken over belong to their norm
         free = free and planning.published_net(self.recipe) is None  # those keep the norm of their source
         norms = ("batch", "instance") if free else (draft.net.norm,)
         found = measure(draft, self.device, seconds=min(MEASURE_MOST, minutes * 60 * MEASURE_SHARE), norms=norms)
@@ -236,6 +244,18 @@ class Fit:
         )
         net = draft.net.model_copy(update={"norm": found.chosen.norm})
         return draft.model_copy(update={"train": train, "net": net, "why": why}), found
+
+    def _start_from(self, source: transfer.Source, plan: Plan, split: Split, inspection: Inspection) -> Plan:
+        """Bring in trained weights, and tell what came over and what did not."""
+        plan, found = transfer.install(
+            source, self.recipe, plan, folder=self.run.folder, split=split, inspection=inspection
+        )
+        if found.adopted:
+            alike = ", ".join(f"{name}={value}" for name, value in found.adopted.items())
+            self._note(f"The network is planned like that of {source.asked}: {alike}.")
+        for text in found.notes:
+            self._note(f"{text.rstrip('.')}.")
+        return plan
 
     def _keep_documents(self, explored: Explored, facts: Fingerprint, split: Split) -> None:
         folder = self.run.folder

@@ -12,6 +12,7 @@ from typing import Any
 from segwright.api.judged import JudgedCase
 from segwright.api.receipt import describe_machine
 from segwright.api.run import Run
+from segwright.api.transfer import transfer_receipt
 from segwright.core.report import Report
 from segwright.metrics.calibration import Calibration, ScoredVoxels, calibration
 from segwright.postprocess.search import Postprocess
@@ -75,6 +76,7 @@ def _receipt(run: Run) -> dict[str, Any]:
             "folds": run.split.content_hash(),
             **files,
         },
+        **transfer_receipt(run),
         "machine": describe_machine(),
     }
 

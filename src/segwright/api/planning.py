@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segwright.api import transfer
 from segwright.api.events import Listen, counted, silent, stage
 from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
@@ -74,6 +75,8 @@ def plan(
         overrides: Recipe fields.
     """
     chosen = resolve_recipe(recipe, overrides)
+    source = transfer.opened(chosen)
+    chosen = source.adopt(chosen)[0] if source else chosen
     facts = fingerprint(dataset, inspection or inspect(dataset, listen=listen))
     return make_plan(chosen, facts, machine=machine_with_gpu())
 

@@ -28,6 +28,12 @@ Only = Annotated[
     list[str] | None,
     typer.Option("-f", "--fold", help="Train these folds only; 'all' trains on all cases.", show_default=False),
 ]
+InitFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--init-from", help="Start from the weights of a run, a model folder or a file; freeze=0.2 keeps its encoder."
+    ),
+]
 
 
 def fit(
@@ -40,6 +46,7 @@ def fit(
     folds: Folds = None,
     only: Only = None,
     seed: Seed = None,
+    init_from: InitFrom = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     as_json: Json = False,
@@ -54,6 +61,8 @@ def fit(
     folder, words = data_folder(data, data_flag, overrides)
     everything = only == ["all"]
     fields = recipe_fields(words, budget, 0 if everything else folds, seed)
+    if init_from is not None:
+        fields["init_from"] = init_from
     with Screen(as_json=as_json, quiet=quiet) as screen:
         run = segwright.fit(
             folder,

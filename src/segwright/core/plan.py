@@ -161,6 +161,20 @@ class AugmentPlan(Part):
     mirror: tuple[int, ...] = ()
 
 
+class InitPlan(Part):
+    """Where the first weights of each fold come from.
+
+    Attributes:
+        source: Model or file they were taken from.
+        members: For each fold the file in the run's `init/` folder.
+        sha256: Of each of these files.
+    """
+
+    source: str
+    members: tuple[str, ...]
+    sha256: tuple[str, ...]
+
+
 class TrainPlan(Part):
     """How a member is trained.
 
@@ -173,6 +187,8 @@ class TrainPlan(Part):
         channels_last: Memory layout; `None` is resolved by measurement.
         float32_layers: Convolutions kept in float32 because their bfloat16 result failed the self-test.
         threads: CPU threads; `None` leaves torch's default.
+        init: Trained weights to start from.
+        freeze: Share of the budget during which the encoder that was taken over does not move.
     """
 
     batch: int
@@ -192,6 +208,8 @@ class TrainPlan(Part):
     float32_layers: tuple[str, ...] = ()
     threads: int | None = None
     compile: bool = False
+    init: InitPlan | None = None
+    freeze: float = 0.0
 
 
 class WindowPlan(Part):

@@ -20,6 +20,8 @@ from segwright.core.seed import derive_seed
 from segwright.losses import bind_loss
 from segwright.nets import build
 from segwright.nets.keep import keep_float32
+from segwright.nets.pretrained import read
+from segwright.nets.transfer import take_over
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.sample.zoom import Zoomed
@@ -29,6 +31,7 @@ from segwright.train.ahead import Ahead
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
 from segwright.train.fabric import make_fabric
+from segwright.train.frozen import Frozen
 from segwright.train.inner import inner
 from segwright.train.log import EventLog
 from segwright.train.loop import Parts, Step, train
@@ -81,6 +84,7 @@ class FoldRun:
     device: torch.device
     resume: bool = False
     listen: Callable[[Event], None] = field(default=lambda event: None)
+    initial: Path | None = None
 
     def run(self, data: FoldData) -> Event:
         """Train to the end of the budget; returns the closing event.
@@ -113,6 +117,7 @@ class FoldRun:
         plan = self.plan
         torch.manual_seed(derive_seed(plan.seed, "weights", self.fold, attempt) % 2**63)
         net = build(plan.net)
+        self.frozen = self._initialise(net)
         keep_float32(net, plan.train.float32_layers)
         net = net.channels_last(bool(plan.train.channels_last)).to(self.device)
         average = WeightAverage(net, plan.train.ema)
@@ -125,6 +130,15 @@ class FoldRun:
         net, optimiser = fabric.setup(net, optimiser)
         state = TrainState(net, optimiser, average, attempt=attempt, lr_scale=0.5**attempt, elapsed=spent)
         return state, fabric
+
+    def _initialise(self, net: nn.Module) -> Frozen:
+        """Take over the initial weights; says which parameters keep still at first."""
+        if self.initial is None:
+            given = [name for name, _ in net.named_parameters()] if "weights" in self.plan.net.params else []
+            return Frozen(net, self.plan.train.freeze, given)
+        beside = self.initial.parent / Plan.filename
+        source = Plan.load(beside) if beside.exists() else None
+        return Frozen(net, self.plan.train.freeze, take_over(net, read(self.initial), self.plan, source).names)
 
     def _compile(self, net: nn.Module) -> None:
         """Compile in place; torch falls back to eager by itself when compilation fails, and says so here."""
@@ -154,8 +168,10 @@ class FoldRun:
         self, steps: Iterator[Step], state: TrainState, clock: Clock, judge: PseudoDice, log: EventLog
     ) -> Event | None:
         """Log, judge and save while stepping."""
+        self.frozen.at(clock.progress(state.step))
         saved, next_check = time.perf_counter(), clock.progress(state.step) + 1 / CHECKS
         for step in steps:
+            self.frozen.at(step.progress)
             event = _step_event(step, self.fold)
             if step.progress >= next_check or clock.done(step.step):
                 next_check = step.progress + 1 / CHECKS
