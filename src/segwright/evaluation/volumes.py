@@ -1,0 +1,228 @@
+"""Scores objects of two volumes of any size: overlaps are counted box by box, nothing is ever held whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright import io
+from segwright.core.box import Box, tile
+from segwright.core.errors import GeometryError, LabelError
+from segwright.core.geometry import Geometry
+from segwright.core.report import Report, Score
+from segwright.core.volume import Volume
+from segwright.evaluation.aggregate import aggregate
+from segwright.metrics.contingency import Contingency
+from segwright.metrics.objects import (
+    accuracy,
+    adapted_rand_error,
+    average_precision,
+    f1,
+    match,
+    panoptic_quality,
+    precision,
+    ranked,
+    recall,
+    segmentation_quality,
+    variation_of_information,
+)
+
+#: Voxels of both volumes looked at together.
+AT_ONCE = 1 << 23
+
+#: Up to so many different values each is scored on its own as well.
+STRUCTURES = 12
+
+#: IoU at which objects count as found.
+THRESHOLDS = (0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Overlaps of two volumes.
+
+    Attributes:
+        table: Which ids meet, and in how many voxels.
+        geometry: Grid of the reference.
+        boxes: Boxes that were read.
+        notes: What was assumed.
+    """
+
+    table: Contingency
+    geometry: Geometry
+    boxes: int
+    notes: tuple[str, ...] = ()
+
+
+def count_overlaps(reference: Volume, prediction: Volume, *, told: Callable[[int, int], None] | None = None) -> Counted:
+    """Sum the overlap tables of boxes that follow the chunks of the reference.
+
+    Args:
+        reference: Ids, 0 background, negative ignored; signed, or floats that hold whole numbers.
+        prediction: The same, not negative, on a grid of the same shape.
+        told: Called with boxes done and all boxes.
+
+    Raises:
+        GeometryError: The shapes differ.
+        LabelError: Values are no ids.
+    """
+    one, two = (volume.data.shape for volume in (reference, prediction))
+    if one != two or one[0] != 1:
+        raise GeometryError(
+            "Reference and prediction must be ids on grids of one shape.",
+            expected=one[1:] if one[0] == 1 else "one channel",
+            came=two[1:] if two[0] == 1 else f"{two[0]} channels",
+            where=str(prediction.header.get("path", "")),
+            cure="Give two label volumes of the same scan at the same resolution.",
+        )
+    boxes = list(_boxes(reference))
+    sums = _Sum()
+    for done, box in enumerate(boxes, start=1):
+        sums.add(Contingency.from_arrays(whole_numbers(reference, box), whole_numbers(prediction, box)))
+        if told:
+            told(done, len(boxes))
+    notes = () if reference.geometry.aligned_with(prediction.geometry, 0.5) else (_GRIDS,)
+    return Counted(sums.total(), reference.geometry, len(boxes), notes)
+
+
+_GRIDS = "The grids differ in spacing or place; voxels were compared by their index."
+
+
+class _Sum:
+    """Adds tables pairwise, so that each row is merged a logarithm of times and not once a box."""
+
+    def __init__(self) -> None:
+        self.levels: list[Contingency | None] = []
+
+    def add(self, table: Contingency) -> None:
+        for level, waiting in enumerate(self.levels):
+            if waiting is None:
+                self.levels[level] = table
+                return
+            table, self.levels[level] = waiting + table, None
+        self.levels.append(table)
+
+    def total(self) -> Contingency:
+        table = Contingency.empty()
+        for waiting in self.levels:
+            table = table if waiting is None else table + waiting
+        return table
+
+
+def whole_numbers(volume: Volume, box: Box) -> NDArray[Any]:
+    """Ids `(z, y, x)` of a box as integers.
+
+    Raises:
+        LabelError: A value is no whole number.
+    """
+    ids = volume.array(box)[0]
+    if ids.dtype.kind != "f":
+        return ids
+    if not np.isfinite(ids).all() or (ids != np.floor(ids)).any():
+        raise LabelError(
+            "Ids must be whole numbers.",
+            came=f"fractions in voxels {box.start} to {box.stop}",
+            where=str(volume.header.get("path", "")),
+            cure="Give labels, not scores.",
+        )
+    return ids.astype(np.int64)
+
+
+def _boxes(volume: Volume) -> Iterator[Box]:
+    """Boxes of whole chunks where the chunks are known, else slabs, of about `AT_ONCE` voxels."""
+    shape = volume.geometry.shape
+    chunk = volume.header.get("chunks") or (1, min(512, shape[1]), shape[2])
+    size = [min(c, n) for c, n in zip(chunk, shape, strict=True)]
+    while math.prod(size) < AT_ONCE and any(s < n for s, n in zip(size, shape, strict=True)):
+        axis = next(a for a in (2, 1, 0) if size[a] < shape[a])
+        size[axis] = min(2 * size[axis], shape[axis])
+    yield from tile(shape, size)
+
+
+def evaluate_volumes(
+    reference: str | Path,
+    prediction: str | Path,
+    *,
+    smallest: int = 0,
+    told: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Object scores of one volume of ids against another, read box by box.
+
+    Args:
+        reference: Zarr, N5, HDF5 or any other volume of ids.
+        prediction: The same.
+        smallest: Reference objects of fewer voxels are left out, as crumbs of annotation.
+        told: Called with boxes done and all boxes.
+    """
+    name = io.suffix_of(prediction)
+    case = Path(prediction).name.removesuffix(name)
+    counted = count_overlaps(io.read(reference), io.read(prediction), told=told)
+    table = counted.table.drop_reference(smallest) if smallest else counted.table
+    rows = [
+        Score(case=case, group=case, structure="objects", metric=metric, value=value)
+        for metric, value in object_values(table).items()
+    ]
+    notes = [
+        f"{len(table.reference_ids):,} reference and {len(table.prediction_ids):,} predicted objects in "
+        f"{counted.table.voxels:,} voxels, counted in {counted.boxes} boxes.",
+        *counted.notes,
+    ]
+    if smallest:
+        notes.append(f"Reference objects under {smallest} voxels were left out.")
+    if not len(table.reference_ids):
+        notes.append("The reference holds not one object.")
+    rows += _by_value(table, case)
+    return Report(title=case, scores=tuple(rows), aggregates=aggregate(rows), notes=tuple(notes))
+
+
+def _by_value(table: Contingency, case: str) -> list[Score]:
+    """Dice and IoU of each value, where values are few enough to be structures rather than ids."""
+    ids = np.union1d(table.reference_ids, table.prediction_ids)
+    if len(ids) > STRUCTURES:
+        return []
+    rows = []
+    for value in ids:
+        first, second = (table.pairs == value).T
+        shared, total = (int(table.counts[s].sum()) for s in (first & second, first | second))
+        sizes = total + shared
+        for metric, result in (("dice", 2 * shared / sizes), ("iou", shared / total)):
+            rows.append(Score(case=case, group=case, structure=f"value {value}", metric=metric, value=result))
+    return rows
+
+
+def object_values(table: Contingency) -> dict[str, float | None]:
+    """All object scores of an overlap table; `None` where one is undefined.
+
+    Example:
+        >>> table = Contingency.from_arrays(np.array([0, 1, 1, 2]), np.array([0, 1, 1, 2]))
+        >>> object_values(table)["accuracy_75"], object_values(table)["rand_error"]
+        (1.0, 0.0)
+    """
+    values: dict[str, float | None] = {}
+    for threshold in THRESHOLDS:
+        found, mark = match(table, threshold), f"_{threshold * 100:.0f}"
+        values[f"accuracy{mark}"] = accuracy(found)
+        values[f"ap{mark}"] = average_precision(ranked(table, threshold))
+        values[f"f1{mark}"] = f1(found)
+        values[f"precision{mark}"] = precision(found)
+        values[f"recall{mark}"] = recall(found)
+        values[f"pq{mark}"] = panoptic_quality(found)
+        values[f"sq{mark}"] = segmentation_quality(found)
+    split, merged = variation_of_information(table) or (None, None)
+    values["voi_split"], values["voi_merge"] = split, merged
+    values["rand_error"] = adapted_rand_error(table)
+    values["iou"] = _foreground(table)
+    return values
+
+
+def _foreground(table: Contingency) -> float | None:
+    """IoU of all objects together."""
+    first, second = (table.pairs != 0).T
+    union = int(table.counts[first | second].sum())
+    return int(table.counts[first & second].sum()) / union if union else None
