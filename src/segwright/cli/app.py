@@ -25,6 +25,7 @@ VERBS = (
     "convert",
     "evaluate",
     "compare",
+    "measure",
     "ensemble",
     "report",
     "recipes",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,11 @@ from segwright.ops.flood import flood
 
 #: Names of vertebrae: C1 to S5, T10, Th4, L_2, "vertebra 3", "spine".
 NAMES = re.compile(r"^(c|t|th|d|l|s)[ _-]?\d{1,2}$|vertebr|spine|spinal|wirbel|column", re.IGNORECASE)
-#: Pieces smaller than this share of the median body are crumbs; larger than that many bodies, several in one.
-CRUMB, SEVERAL = 0.2, 1.6
+#: Pieces smaller than this share of the median body are crumbs; larger than so many, and so much longer along the
+#: column than their neighbours, several in one.
+CRUMB, SEVERAL, TALL = 0.2, 1.6, 1.5
+#: Neighbours whose median says how large a body usually is there.
+NEIGHBOURS = 4
 #: Depth, as a share of the usual half height, from which touching bodies are parted.
 DEEP = 0.6
 #: Without names, structures count as vertebrae if there are this many and neighbours differ at most so much in size.
@@ -126,31 +130,51 @@ def _one_each(subject: Subject, names: Sequence[str]) -> tuple[list[tuple[str, M
 
 
 def _pieces(mask: Mask, lengths: tuple[float, float, float]) -> tuple[list[Mask], tuple[str, ...]]:
-    """Bodies `(y, x)` of one mask: its pieces without crumbs, those that touch parted by their depth."""
+    """Bodies `(y, x)` of one mask: its pieces without crumbs; those far larger than their neighbours are parted."""
     parts, count = label_components(mask[None], connectivity=4)
     sizes = component_sizes(parts, count)
     if not count:
         return [], ()
-    usual = float(np.median(sizes[sizes >= CRUMB * sizes.max()]))
+    large = np.flatnonzero(sizes >= CRUMB * np.median(sizes[sizes >= CRUMB * sizes.max()]))
     notes = []
-    crumbs = int((sizes < CRUMB * usual).sum())
-    if crumbs:
-        notes.append(f"{crumbs} piece(s) far smaller than a vertebra were left out")
+    if len(large) < count:
+        notes.append(f"{count - len(large)} piece(s) far smaller than a vertebra were left out")
+    pieces = [parts == number + 1 for number in large]
+    usual = _usual(pieces, sizes[large])
+    heights = np.array([_height(piece, [one for one in pieces if one is not piece]) for piece in pieces])
+    single = (sizes[large] <= SEVERAL * usual) | (heights <= TALL * _usual(pieces, heights))
     depth = distance_to(~mask[None], lengths)
-    depth = np.where(np.isfinite(depth), depth, 0.0)
-    normal = [number for number in range(1, count + 1) if CRUMB * usual <= sizes[number - 1] <= SEVERAL * usual]
-    half = float(np.median([depth[parts == number].max() for number in normal] or [depth.max()]))
-    whole = [parts == number for number in normal]
-    bodies = list(whole)
-    for number in np.flatnonzero(sizes > SEVERAL * usual) + 1:
-        piece = parts == number
-        several = _parted(piece, depth, half, CRUMB * usual)
-        if len(several) == 1 and len(whole) > 1:
-            several = _cut(piece, max(2, round(int(sizes[number - 1]) / usual)), _way(piece, whole))
+    bodies = [piece for piece, alone in zip(pieces, single, strict=True) if alone]
+    half = float(np.median([depth[body].max() for body in bodies] or [depth[mask[None]].max()]))
+    for index in np.flatnonzero(~single):
+        several = _parted(pieces[index], depth, half, CRUMB * usual[index])
+        if len(several) == 1 and single.sum() > 1:
+            whole = [piece for piece, alone in zip(pieces, single, strict=True) if alone]
+            several = _cut(pieces[index], max(2, round(sizes[large][index] / usual[index])), _way(pieces[index], whole))
         if len(several) > 1:
-            notes.append(f"{len(several)} touching vertebrae were parted")
+            notes.append("touching vertebrae were parted")
         bodies += several
-    return [body[0] for body in bodies], tuple(notes)
+    return [body[0] for body in bodies], tuple(dict.fromkeys(notes))
+
+
+def _usual(pieces: Sequence[Mask], values: NDArray[Any]) -> Points:
+    """For each piece the median value of its nearest neighbours: vertebrae grow from the neck down."""
+    centres = np.array([np.argwhere(piece).mean(axis=0) for piece in pieces])
+    far = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
+    np.fill_diagonal(far, np.inf)
+    near = np.argsort(far, axis=1)[:, : min(NEIGHBOURS, len(pieces) - 1)]
+    if not near.size:
+        return values.astype(np.float64)
+    found: Points = np.median(values[near], axis=1)
+    return found
+
+
+def _height(piece: Mask, others: Sequence[Mask]) -> float:
+    """Length of a piece along the column."""
+    if len(others) < 2:
+        return 1.0
+    way = _way(piece, others)
+    return float(np.ptp(np.argwhere(piece) @ (way / max(float(np.linalg.norm(way)), 1e-9))))
 
 
 def _parted(piece: Mask, depth: NDArray[np.float32], half: float, least: float) -> list[Mask]:

@@ -1,0 +1,216 @@
+"""Measures the structures of a folder of masks, of predictions, of a dataset, or of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segwright.api.events import Listen, silent, stage, tracked
+from segwright.api.measured import Measured, source_of
+from segwright.core.errors import DataError, RecipeError, UnknownNameError, UsageError
+from segwright.core.finding import Finding
+from segwright.core.labels import LabelSpace
+from segwright.core.measurements import Measurements, Reading
+from segwright.evaluation.csv import to_csv
+from segwright.measures import MEASURES
+from segwright.measures.measure import Measure, Subject, Taken, Value
+from segwright.report.wording import colour
+
+#: Suffixes a table can be written with.
+FORMATS = (".csv", ".json")
+
+
+def measure(
+    source: str | Path,
+    measures: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    images: str | Path | None = None,
+    overlays: bool = True,
+    options: Mapping[str, Any] | None = None,
+    space: LabelSpace | None = None,
+    listen: Listen = silent,
+) -> Measurements:
+    """Measure structures case by case.
+
+    Args:
+        source: Folder of masks or predictions, a dataset (its references), or a run (its out-of-fold predictions).
+        measures: Rows of the measures table; without any, every measure that fits the structures.
+        out: Also write the table as `.csv` or `.json`, and a picture a case in a folder beside it.
+        images: Scans of the same names to draw on, where the source knows none.
+        overlays: Whether to draw.
+        options: Of the measures, by name: `{"heart": "cor"}`.
+        space: Meaning of label values, if the source does not say.
+        listen: Progress events.
+
+    Raises:
+        UnknownNameError: No such measure, option or structure.
+        DataError: No case could be measured.
+    """
+    chosen = _chosen(measures)
+    given = _shared_out(options or {}, chosen)
+    path = _table(out)
+    cases = source_of(Path(source), images=Path(images) if images else None, space=space)
+    stage(listen, "measure", cases=len(cases))
+    readings: list[Reading] = []
+    findings = list(cases.findings)
+    pictures: list[str] = []
+    for one in tracked(cases, listen, "measure"):
+        if isinstance(one, Finding):
+            findings.append(one)
+            continue
+        taken = {row.name: row(one.subject, given[row.name]) for row in chosen}
+        readings += _readings(one.subject.case, taken)
+        findings += _findings(one.subject.case, taken, asked=bool(measures))
+        if path is not None and overlays:
+            pictures.append(_draw(one, taken, path.with_name(f"{path.stem}-overlays")))
+    result = Measurements(
+        source=str(source), readings=tuple(readings), findings=tuple(_quiet(findings)), overlays=tuple(pictures)
+    )
+    _refuse_nothing(result)
+    if path is not None:
+        _write(result, path)
+    return result
+
+
+def _chosen(names: Sequence[str]) -> list[Measure]:
+    for name in names:
+        if name not in MEASURES:
+            raise UnknownNameError.among("measure", name, MEASURES)
+    return [MEASURES.load(name) for name in dict.fromkeys(names or MEASURES)]
+
+
+def _shared_out(options: Mapping[str, Any], chosen: Sequence[Measure]) -> dict[str, dict[str, Any]]:
+    """Each option to the measures that have it.
+
+    Raises:
+        RecipeError: None of them has it.
+    """
+    known = {name for row in chosen for name in row.options}
+    for name in options:
+        if name not in known:
+            hint = UnknownNameError.among("option", name, known)
+            raise RecipeError(f"No measure has an option {name!r}.", expected=hint.expected or "none", cure=hint.cure)
+    return {row.name: {k: v for k, v in options.items() if k in row.options} for row in chosen}
+
+
+def _table(out: str | Path | None) -> Path | None:
+    if out is None:
+        return None
+    path = Path(out)
+    if path.suffix not in FORMATS:
+        raise UsageError(
+            "Unknown table format.", expected=", ".join(FORMATS), came=path.suffix or "no suffix", where=out,
+            cure="Use e.g. -o table.csv.",
+        )  # fmt: skip
+    return path
+
+
+def _readings(case: str, taken: Mapping[str, Taken]) -> Iterator[Reading]:
+    for row, result in taken.items():
+        for value in result.values:
+            yield Reading(
+                case=case,
+                structure=value.structure,
+                measure=row,
+                quantity=value.name,
+                value=value.value,
+                unit=value.unit,
+                note=value.note,
+            )
+
+
+def _findings(case: str, taken: Mapping[str, Taken], *, asked: bool) -> Iterator[Finding]:
+    """What could not be taken, as a warning where it was asked for, and what to mind."""
+    for name, result in taken.items():
+        if result.missing:
+            what = f"{name} was not taken: {result.missing}."
+            cure = "Segment what is missing, or name structures with --set."
+            level = "warning" if asked or result.values else "note"
+            yield Finding.model_validate(
+                {"level": level, "code": "not-measured", "what": what, "where": case, "cure": cure}
+            )
+        for note in result.notes:
+            what = f"{name}: {note}."
+            yield Finding(level="note", code="measure-note", what=what, where=case, cure="Look at the overlay.")
+
+
+def _quiet(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """The same thing about many cases is said once, naming the first few and how many more."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.level, finding.what), []).append(finding)
+    for alike in groups.values():
+        where = ", ".join(finding.where for finding in alike[:4] if finding.where)
+        more = f" and {len(alike) - 4} more" if len(alike) > 4 else ""
+        yield alike[0].model_copy(update={"where": where + more})
+
+
+def _refuse_nothing(result: Measurements) -> None:
+    if not any(reading.value is not None for reading in result.readings):
+        first = next((one for one in result.findings if one.code != "measure-source"), None)
+        raise DataError(
+            "Nothing could be measured.",
+            came=f"{first.where + ': ' if first.where else ''}{first.what}" if first else "no case",
+            where=result.source,
+            cure=(first.cure if first else "") or "Give a folder of label files.",
+        )
+
+
+def _write(result: Measurements, path: Path) -> None:
+    if path.suffix == ".json":
+        result.save(path)
+    else:
+        to_csv(list(result.readings), path)
+
+
+def _draw(one: Measured, taken: Mapping[str, Taken], folder: Path) -> str:
+    """The picture of a case; returns its path relative to the table's folder."""
+    from segwright.report.overlay import Picture, Shape, Stroke, draw
+
+    subject = one.subject
+    z = _slice(subject)
+    marks = [mark for result in _drawn(taken) for mark in result.marks if subject.flat or mark.z == z]
+    shapes = [Shape(subject.mask(name)[z], colour(subject.space, i)) for i, name in enumerate(subject.names)]
+    strokes = [Stroke(mark.points, mark.text, mark.role == "main") for mark in marks]
+    image = one.image()
+    picture = Picture(
+        image=None if image is None else np.asarray(image[z], np.float32),
+        shapes=shapes,
+        strokes=strokes,
+        steps=(subject.lengths[1], subject.lengths[2]),
+        caption=[subject.case if subject.flat else f"{subject.case}, slice {z}", *_captions(taken)],
+    )
+    path = draw(picture, folder / f"{subject.case}.png")
+    return f"{folder.name}/{path.name}"
+
+
+def _drawn(taken: Mapping[str, Taken]) -> list[Taken]:
+    """Measures with lines that stand out; the others' only where there is none."""
+    special = [result for result in taken.values() if any(mark.role == "main" for mark in result.marks)]
+    return special or list(taken.values())
+
+
+def _captions(taken: Mapping[str, Taken]) -> list[str]:
+    """The values of the measures that are drawn strongly, in words."""
+    lines = []
+    for result in taken.values():
+        if any(mark.role == "main" for mark in result.marks):
+            told = [_words(value) for value in result.values if value.value is not None and value.unit != "count"]
+            lines += [" · ".join(told[i : i + 2]) for i in range(0, len(told), 2)]
+    return lines
+
+
+def _words(value: Value) -> str:
+    if value.unit == "°":
+        return f"{value.name} {value.value:.1f}°"
+    return f"{value.name} {value.value:.3g} {value.unit}".rstrip()
+
+
+def _slice(subject: Subject) -> int:
+    """The slice with most structure."""
+    filled = np.logical_or.reduce([subject.mask(name) for name in subject.names])
+    return int(filled.sum(axis=(1, 2)).argmax())
