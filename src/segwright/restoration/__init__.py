@@ -1,0 +1,1 @@
+"""Replaces spoiled sections of a stack by what their clean neighbours tell."""
