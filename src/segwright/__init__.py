@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from segwright.api.convert import convert
+    from segwright.api.ensemble import ensemble
     from segwright.api.evaluate import compare, evaluate
     from segwright.api.fit import fit
     from segwright.api.planning import inspect, plan
@@ -55,6 +56,7 @@ _HOMES = {
     "Volume": "segwright.core.volume",
     "compare": "segwright.api.evaluate",
     "convert": "segwright.api.convert",
+    "ensemble": "segwright.api.ensemble",
     "evaluate": "segwright.api.evaluate",
     "fit": "segwright.api.fit",
     "inspect": "segwright.api.planning",
@@ -89,6 +91,7 @@ __all__ = [
     "__version__",
     "compare",
     "convert",
+    "ensemble",
     "evaluate",
     "fit",
     "inspect",

@@ -11,7 +11,7 @@ import pytest
 
 import segwright
 from segwright import io
-from segwright.api.ensemble import combine_runs
+from segwright.api.ensemble import ensemble as combine_runs
 from segwright.api.run import Run
 from segwright.core.errors import DataError, ModelError, UsageError
 from segwright.core.model import Combination

@@ -87,7 +87,7 @@ class BlendedCase:
         return blend(self.joint.opinions(), self.weights, votes=self.joint.votes)
 
 
-def combine_runs(
+def ensemble(
     runs: Sequence[str | Path],
     out: str | Path,
     *,

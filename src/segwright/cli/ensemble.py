@@ -68,7 +68,7 @@ def ensemble(
             named = [name.strip() for name in columns.split(",")] if columns else None
             voted = vote_tables(tables, out, threshold=default, classes=classes, columns=named, listen=screen.listen)
         else:
-            from segwright.api.ensemble import combine_runs
+            from segwright.api.ensemble import ensemble as combine_runs
 
             if weights not in {None, "auto", "equal"}:
                 raise UsageError("Unknown --weights.", expected="auto or equal", came=weights)
