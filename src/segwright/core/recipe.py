@@ -73,8 +73,6 @@ class Recipe(Document):
         blend: `gaussian` or `uniform` weights where they do.
         init_from: Model, run or weights file from which every weight that fits is taken over.
         freeze: Share of the budget during which an encoder that was taken over does not move.
-        init_from: Model, run or weights file from which every weight that fits is taken over.
-        freeze: Share of the budget during which an encoder that was taken over does not move.
         tta: Mirror at test time.
         postprocess: Search post-processing on out-of-fold predictions.
         tolerance: Surface Dice tolerance in mm (voxels where spacing is unknown).
@@ -120,8 +118,6 @@ class Recipe(Document):
     checkpointing: bool = False
     overlap: float | None = Field(default=None, ge=0, lt=1)
     blend: Literal["gaussian", "uniform"] | None = None
-    init_from: str | None = None
-    freeze: float = Field(default=0.0, ge=0, lt=1)
     init_from: str | None = None
     freeze: float = Field(default=0.0, ge=0, lt=1)
     tta: bool | None = None
