@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.lock import writable
-from segwright.core.case import Case, Dataset, LabelSource, Source
+from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.document import Document, Part
 from segwright.core.errors import DataError, LayoutError, SegwrightError, UsageError
 from segwright.core.labels import LabelSpace
@@ -21,6 +20,7 @@ from segwright.io.drawing import geometry_of
 from segwright.io.layouts.scan import stem_of
 from segwright.io.load import open_source, read_label
 from segwright.io.writers import Writer, known_form, open_writer
+from segwright.io.writers.fit import names_of
 
 
 class Converted(Part):
@@ -117,19 +117,6 @@ def _opened(source: Path, images: str | Path | None) -> Dataset:
             return open_labels(source)
         except LayoutError:
             raise error from None
-
-
-def names_of(dataset: Dataset, cases: tuple[Case, ...]) -> dict[str, str]:
-    """The name of each case's image in files that name images: its own, with folders where several share it."""
-    paths = {case.id: (case.images or case.label)[0] for case in cases}
-    keys = {name: source.key for name, source in paths.items() if not dataset.case(name).images and source.key}
-    files = {name: keys.get(name) or Path(source.path).name for name, source in paths.items()}
-    counts = Counter(files.values())
-    return {name: file if counts[file] == 1 else _long(paths[name], name) for name, file in files.items()}
-
-
-def _long(source: Source, case: str) -> str:
-    return source.path if not Path(source.path).is_absolute() else case
 
 
 def _with_values(space: LabelSpace) -> LabelSpace:

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from segwright import io
 from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.large import by_blocks, segment_large, split_wish
 from segwright.api.lock import writable
 from segwright.core.case import Case, Dataset
 from segwright.core.document import Document, Part
 from segwright.core.errors import DataError, SegwrightError, UsageError
-from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
-from segwright.core.volume import Volume
 from segwright.io.dataset import open_images
-from segwright.io.layouts.scan import stem_of, visible
+from segwright.io.writers import Writer, known_form, open_writer
+from segwright.io.writers.fit import names_of
 
 if TYPE_CHECKING:
     from segwright.prediction.large.plan import Wish
@@ -72,7 +70,8 @@ def predict(
         model: A model, its folder, or a run's folder.
         images: Scans in any layout.
         out: Folder for the results.
-        suffix: Format such as `.nii.gz`; each scan's own by default.
+        suffix: Format such as `.nii.gz`, or a form of labels (`png`, `structures`, `npy`, `rle`, `labelme`, `coco`,
+            `dicomseg`); each scan's own format by default.
         device: Used when `model` is a path.
         folds: Members to use when `model` is a path.
         resume: Keep results that are there already.
@@ -86,7 +85,7 @@ def predict(
     """
     from segwright.prediction.model import Model
 
-    suffix = _known(suffix)
+    suffix = known_form(suffix)
     wish, options = split_wish(options)
     if not isinstance(model, Model):
         model = Model.load(model, device=device, folds=folds, **options)
@@ -94,6 +93,7 @@ def predict(
     folder = Path(out)
     _refuse_overwriting(dataset, folder)
     writable(folder)
+    writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases))
     model.forward  # noqa: B018 - damaged members are found before any scan is read
     stage(listen, "predict", cases=len(dataset.cases))
     rows = []
@@ -102,8 +102,8 @@ def predict(
             if by_blocks(model, dataset, case, wish, suffix):
                 row = _predict_blocks(model, dataset, case, folder, wish=wish, listen=listen)
             else:
-                done = _existing(folder, case.id, model.plan.labels) if resume else ()
-                row = _kept(case, done, folder) if done else _predict_whole(model, dataset, case, folder, suffix)
+                done = writer.kept(case.id) if resume else ()
+                row = _kept(case, done, folder) if done else _predict_whole(model, dataset, case, writer)
             for note in row.notes:
                 listen({"kind": "note", "text": f"{case.id}: {note}"})
             rows.append(row)
@@ -112,19 +112,21 @@ def predict(
         except SegwrightError as error:
             rows.append(Predicted(case=case.id, error=str(error)))
             listen({"kind": "note", "text": f"{case.id}: {error}"})
+    writer.close()
     result = Predictions(cases=tuple(rows))
     result.save(folder / Predictions.filename)
     _refuse_failures(result, folder)
     return result
 
 
-def _predict_whole(model: Model, dataset: Dataset, case: Case, folder: Path, suffix: str | None) -> Predicted:
+def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer) -> Predicted:
     """One scan in memory."""
     start = time.perf_counter()
     prediction = model.segment(dataset, case)
-    files = write_prediction(prediction, folder, suffix=suffix)
+    files = tuple(dict.fromkeys(source.path for source in writer.add(prediction)))
     notes, told = _notes(prediction, model.plan), prediction.provenance
-    return _row(case, files, folder, seconds=time.perf_counter() - start, notes=notes, provenance=told)
+    seconds = time.perf_counter() - start
+    return Predicted(case=case.id, files=files, seconds=seconds, notes=notes, provenance=told)
 
 
 def _predict_blocks(
@@ -159,22 +161,6 @@ def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _known(suffix: str | None) -> str | None:
-    """The suffix with its dot, if labels can be stored under it."""
-    if suffix is None:
-        return None
-    suffix = f".{suffix.lstrip('.').lower()}"
-    known = io.label_suffixes()
-    if suffix not in known:
-        raise UsageError(
-            "Labels cannot be written in this format.",
-            expected=", ".join(known),
-            came=suffix,
-            cure="Use --format .nii.gz or .png.",
-        )
-    return suffix
-
-
 def _refuse_overwriting(dataset: Dataset, folder: Path) -> None:
     """Results take the names of their scans, so a common folder would lose the scans."""
     scans = [dataset.path(source) for case in dataset.cases for source in case.images]
@@ -184,34 +170,6 @@ def _refuse_overwriting(dataset: Dataset, folder: Path) -> None:
             where=folder,
             cure="Give another folder with -o.",
         )
-
-
-def write_prediction(prediction: Prediction, folder: Path, *, suffix: str | None = None) -> tuple[Path, ...]:
-    """Write one prediction; returns the files."""
-    suffix = io.output_suffix(prediction.source) if suffix is None else suffix
-    space, geometry = prediction.space, prediction.geometry
-    if space.exclusive:
-        values = space.to_values(prediction.labels)
-        path = folder / f"{prediction.case}{suffix}"
-        return (io.write(Volume.of(values, geometry), path, like=prediction.source),)
-    paths = []
-    for index, name in enumerate(space.names):
-        mask = space.mask(prediction.labels, index).astype("uint8") * _mask_value(suffix)
-        path = folder / name / f"{prediction.case}{suffix}"
-        paths.append(io.write(Volume.of(mask, geometry), path, like=prediction.source))
-    return tuple(paths)
-
-
-def _mask_value(suffix: str) -> int:
-    """Pictures show a mask as white; volumes store 1."""
-    return 255 if suffix in {".png", ".bmp", ".tif", ".tiff"} else 1
-
-
-def _existing(folder: Path, case: str, space: LabelSpace) -> tuple[Path, ...]:
-    """Files of a case that a former call has written completely."""
-    places = [folder] if space.exclusive else [folder / name for name in space.names]
-    found = [next((p for p in visible(place) if stem_of(p) == case and io.is_readable(p)), None) for place in places]
-    return tuple(path for path in found if path) if all(found) else ()
 
 
 def _refuse_failures(result: Predictions, folder: Path) -> None:

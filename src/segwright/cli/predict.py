@@ -13,7 +13,13 @@ Model = Annotated[Path, typer.Argument(help="Model folder, or the folder of a ru
 Images = Annotated[Path, typer.Option("-i", "--images", help="Scan, or folder of scans.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results.")]
 Only = Annotated[list[str] | None, typer.Option("-f", "--fold", help="Use these members only.", show_default=False)]
-Suffix = Annotated[str | None, typer.Option("--format", help="Write as e.g. .nii.gz; default: each scan's own.")]
+Suffix = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help=".nii.gz and the like, png, structures, npy, rle, labelme, coco or dicomseg; default: each scan's own.",
+    ),
+]
 Workers = Annotated[int, typer.Option("--workers", help="Share large volumes among N processes here.")]
 Scheduler = Annotated[
     str | None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import WriteError
 from segwright.core.prediction import Prediction
 
@@ -43,6 +45,19 @@ def planes_of(item: Prediction, form: str) -> dict[str, NDArray[np.bool_]]:
             cure="Write volumes as .nii.gz, .nrrd or dicomseg.",
         )
     return {name: mask[0] for name, mask in masks_of(item).items()}
+
+
+def names_of(dataset: Dataset, cases: Sequence[Case]) -> dict[str, str]:
+    """The name of each case's image in files that name images: its own, with folders where several share it."""
+    paths = {case.id: (case.images or case.label)[0] for case in cases}
+    keys = {name: source.key for name, source in paths.items() if not dataset.case(name).images and source.key}
+    files = {name: keys.get(name) or Path(source.path).name for name, source in paths.items()}
+    counts = Counter(files.values())
+    return {name: file if counts[file] == 1 else _long(paths[name], name) for name, file in files.items()}
+
+
+def _long(source: Source, case: str) -> str:
+    return source.path if not Path(source.path).is_absolute() else case
 
 
 def image_name(item: Prediction, names: Mapping[str, str]) -> str:
