@@ -20,7 +20,8 @@ LAYERS = {
     **dict.fromkeys(["postprocess", "metrics", "measures", "phantoms"], 4),
     **dict.fromkeys(["train", "prediction", "evaluation", "report", "export", "restoration"], 5),
     "api": 6,
-    **dict.fromkeys(["cli", "view", "serve"], 7),
+    **dict.fromkeys(["view", "serve"], 7),
+    "cli": 8,
 }
 
 #: Library -> the modules (or packages, ending in a slash) that may import it.

@@ -94,7 +94,7 @@ def unpacked(archive: Path, target: Path, *, limit: int = LIMIT_BYTES) -> Path:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with opened.open(part) as source, place.open("wb") as file:
                     shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
         raise ReadError(
             "The zip cannot be unpacked.", came=str(error), where=archive.name, cure="Pack it again."
         ) from error
