@@ -41,6 +41,7 @@ READERS = Registry(
         "image": "segwright.io.image:FORMAT",
         "tiff": "segwright.io.tiff:FORMAT",
         "zarr": "segwright.io.zarr:FORMAT",
+        "n5": "segwright.io.n5:FORMAT",
         "hdf5": "segwright.io.hdf5:FORMAT",
         "npy": "segwright.io.npy:FORMAT",
         "matlab": "segwright.io.matlab:FORMAT",

@@ -53,6 +53,7 @@ def planes(path: Path, key: str | None = None) -> Volume:
 def open_array(path: Path, info: ArrayInfo, axes: Axes, name: str) -> Volume:
     """A lazy volume over one dataset with the given axes; `name` is the format it belongs to."""
     with decoding(path, "HDF5"), h5py.File(path, "r") as store:
+        chunks = store[info.name].chunks
         attributes = {k: np.array(v) for k, v in store[info.name].attrs.items() if k in {"element_size_um", "affine"}}
 
     def part(index: Index) -> NDArray[Any]:
@@ -66,6 +67,8 @@ def open_array(path: Path, info: ArrayInfo, axes: Axes, name: str) -> Volume:
         geometry = _geometry(data.shape[1:], attributes)
     channel = axes.channel_axes[0] if axes.channel_axes else None
     header = make_header(name, path, key=info.name, axes=axes.letters, channel_axis=channel)
+    if chunks:
+        header["chunks"] = axes.shape(chunks)[1:]
     return Volume(data, geometry, header=header)
 
 

@@ -18,6 +18,7 @@ SUFFIXES: dict[str, str] = {
     **dict.fromkeys((".npy", ".npz"), "npy"),
     ".mat": "matlab",
     **dict.fromkeys((".zarr", ".ome.zarr"), "zarr"),
+    ".n5": "n5",
 }
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -86,9 +87,19 @@ def _sniff_file(path: Path) -> str | None:
     return by_suffix
 
 
+def _is_n5(path: Path) -> bool:
+    """Whether a folder is an N5 container, or a group or dataset in one."""
+    if suffix_of(path) == ".n5":
+        return True
+    file = path / "attributes.json"
+    return file.exists() and any(mark in file.read_text(encoding="utf-8") for mark in ('"n5"', '"blockSize"'))
+
+
 def _sniff_folder(path: Path) -> str | None:
     if any((path / mark).exists() for mark in _ZARR_MARKS):
         return "zarr"
+    if _is_n5(path):
+        return "n5"
     files = (entry for entry in sorted(path.iterdir()) if entry.is_file() and not entry.name.startswith("."))
     kinds = [kind for kind in map(_sniff_file, islice(files, 12)) if kind is not None]
     if "dicom" in kinds and not {"nifti", "itk", "hdf5", "npy", "matlab"} & set(kinds):

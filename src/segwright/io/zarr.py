@@ -125,6 +125,7 @@ def _open(path: Path, info: ArrayInfo, axes: Axes, scale: Mapping[str, Any], lev
         axes=axes.letters,
         channel_axis=axes.channel_axes[0] if axes.channel_axes else None,
         zarr_format=store.metadata.zarr_format,
+        chunks=axes.shape(store.chunks)[1:],
         warnings=warnings,
     )
     return Volume(data, geometry, header=header)
