@@ -10,6 +10,7 @@ import numpy as np
 
 import segwright
 from segwright.api.events import Listen, counted, silent, stage, tracked
+from segwright.api.volumes import are_volumes, score_volumes
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, UsageError
 from segwright.core.labels import LabelSpace
@@ -43,11 +44,11 @@ def evaluate(
     out: str | Path | None = None,
     listen: Listen = silent,
 ) -> Report:
-    """Score predictions case by case.
+    """Score predictions case by case; of two single volumes, score the objects they number.
 
     Args:
-        reference: A dataset or its folder (its groups make the intervals honest), or a folder of labels.
-        prediction: Folder of labels with the same names, in any format.
+        reference: A dataset or its folder (its groups make the intervals honest), a folder of labels, or one volume.
+        prediction: Folder of labels with the same names, in any format; or one volume of ids.
         space: Meaning of label values; from the dataset, or from the values present in the references, if not given.
         tolerance: Of surface Dice, in mm.
         out: Also write the report as `.json`, `.csv` or `.html`.
@@ -60,6 +61,8 @@ def evaluate(
         raise UsageError(
             "Unknown report format.", expected=", ".join(_FORMATS), came=Path(out).suffix or "no suffix", where=out
         )
+    if are_volumes(reference, prediction):
+        return score_volumes(Path(str(reference)), Path(prediction), out=out, listen=listen)
     if not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
     task = match_folders(reference, prediction, space=space)

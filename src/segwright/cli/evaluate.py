@@ -9,8 +9,8 @@ import typer
 
 from segwright.cli.options import Json, Quiet
 
-Reference = Annotated[Path, typer.Argument(help="Folder of reference labels, or a dataset folder.")]
-Prediction = Annotated[Path, typer.Argument(help="Folder of predicted labels.")]
+Reference = Annotated[Path, typer.Argument(help="Folder of reference labels, a dataset folder, or one volume of ids.")]
+Prediction = Annotated[Path, typer.Argument(help="Folder of predicted labels, or one volume of ids.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Write .json, .csv or .html.", show_default=False)]
 Tolerance = Annotated[float, typer.Option("--tolerance", help="Of surface Dice, in mm.")]
 
@@ -27,9 +27,11 @@ def evaluate(
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
+    from segwright.report.objects import objects_table, of_objects
     from segwright.report.text import score_table
 
     with Screen(as_json=as_json, quiet=quiet) as screen:
         report = segwright.evaluate(reference, prediction, tolerance=tolerance, out=out, listen=screen.listen)
     written = f"\n\nReport   {out}" if out is not None else ""
-    emit(report, score_table(report) + written, as_json=as_json)
+    table = objects_table(report) if of_objects(report) else score_table(report)
+    emit(report, table + written, as_json=as_json)

@@ -1,0 +1,39 @@
+"""Scores one volume of objects against another, read box by box, so that neither has to fit in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segwright.api.events import Listen, stage
+from segwright.core.errors import UsageError
+from segwright.core.report import Report
+from segwright.evaluation.csv import to_csv
+from segwright.evaluation.volumes import evaluate_volumes
+from segwright.io.layouts.scan import is_single
+
+
+def are_volumes(reference: object, prediction: str | Path) -> bool:
+    """Whether both are single label volumes rather than folders of cases."""
+    if not isinstance(reference, str | Path):
+        return False
+    paths = [Path(reference), Path(prediction)]
+    return all(path.exists() and is_single(path) and path.suffix not in {".csv", ".yaml", ".yml"} for path in paths)
+
+
+def score_volumes(reference: Path, prediction: Path, *, out: str | Path | None, listen: Listen) -> Report:
+    """Object scores of two volumes; written as `.json` or `.csv` where asked.
+
+    Raises:
+        UsageError: A page was asked for.
+    """
+    if out is not None and Path(out).suffix not in {".json", ".csv"}:
+        raise UsageError("Scores of objects are written as numbers.", expected=".json or .csv", came=Path(out).suffix)
+    stage(listen, "Counting overlaps")
+
+    def told(done: int, total: int) -> None:
+        listen({"kind": "progress", "name": "overlaps", "done": done, "total": total, "remaining": None})
+
+    report = evaluate_volumes(reference, prediction, told=told)
+    if out is not None:
+        report.save(out) if Path(out).suffix == ".json" else to_csv(report, Path(out))
+    return report
