@@ -123,6 +123,8 @@ def test_links_lead_somewhere(page):
         ("recipes", "segwright.train:OPTIMISERS"),
         ("recipes", "segwright.train:SCHEDULES"),
         ("layouts", "segwright.io.layouts:LAYOUTS"),
+        ("layouts", "segwright.io:FORMS"),
+        ("layouts", "segwright.io.writers:WRITERS"),
     ],
 )
 def test_reference_names_every_row(page, table):
