@@ -139,12 +139,27 @@ class NetSpec(Part):
         return (z if self.slab == 0 else 1, y, x)
 
 
+class CropPlan(Part):
+    """Enlarged views beside the patches: a `share` of them shows these structures, with `margin` of their size around.
+
+    Attributes:
+        structures: By number.
+        margin: Room on each side, as a share of the structures' extent.
+        share: Of all patches.
+    """
+
+    structures: tuple[int, ...]
+    margin: float = 0.2
+    share: float = 0.3
+
+
 class SamplePlan(Part):
     """Which patches: policy row, their size `(z, y, x)`, and the share forced onto a structure.
 
     Attributes:
         stages: Sizes before the last: `(share, size)` holds until that share of the budget, weights carry over.
         zooms: `(share, factor)`: until that share, patches are averaged down by that factor in plane first.
+        crops: Enlarged views of some structures.
     """
 
     policy: PartChoice
@@ -152,6 +167,7 @@ class SamplePlan(Part):
     foreground: float = 0.33
     stages: tuple[tuple[float, Triple], ...] = ()
     zooms: tuple[tuple[float, int], ...] = ()
+    crops: CropPlan | None = None
 
 
 class AugmentPlan(Part):

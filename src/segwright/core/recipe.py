@@ -28,6 +28,14 @@ class PartChoice(Part):
         return value
 
 
+class CropChoice(Part):
+    """Enlarged views of named structures among the training patches: which, with how much room, how often."""
+
+    structures: tuple[str, ...] = Field(min_length=1)
+    margin: float = Field(default=0.2, ge=0, le=2)
+    share: float = Field(default=0.3, gt=0, lt=1)
+
+
 class Recipe(Document):
     """A person's wishes. `None` (the default nearly everywhere) leaves the choice to the planner.
 
@@ -64,6 +72,7 @@ class Recipe(Document):
         ordered: Structures are look-alikes in a row (vertebrae), named by their order along it, as their list goes.
         policy: Row of the sampling policies.
         foreground: Share of patches forced onto a structure.
+        crops: Enlarged views of structures, `{structures: [Pisiform, Lunate], margin: 0.2, share: 0.3}`.
         augment: `off`, `light`, `medium` or `strong`.
         mirror: Axes that may be mirrored (`z`, `y`, `x`); empty switches mirroring off.
         precision: `auto`, `float32` or `bfloat16`.
@@ -111,6 +120,7 @@ class Recipe(Document):
     ordered: bool | None = None
     policy: str | None = None
     foreground: float | None = Field(default=None, ge=0, le=1)
+    crops: CropChoice | None = None
     augment: Literal["off", "light", "medium", "strong"] | None = None
     mirror: tuple[Literal["z", "y", "x"], ...] | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -124,6 +134,11 @@ class Recipe(Document):
     postprocess: bool = True
     tolerance: float = Field(default=1.0, gt=0)
     seed: int = 0
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _yaml_off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads `off` as false
 
     @field_validator("net", "loss", "optimiser", "schedule", mode="before")
     @classmethod

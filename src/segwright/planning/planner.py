@@ -15,6 +15,7 @@ from segwright.planning import cost, memory, traced
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 from segwright.planning.rules import large, network, order, space, training
+from segwright.planning.rules.crops import crops
 
 #: Minutes when neither a time nor a step budget is asked for.
 MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
@@ -89,6 +90,7 @@ class Planner:
                 foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
                 stages=self._stages(net),
                 zooms=large.zooms(self.recipe, any(net.surround)),
+                crops=crops(self.recipe, self.facts.labels),
             ),
             augment=AugmentPlan(steps=self._augment(level, net), mirror=mirror),
             train=train,

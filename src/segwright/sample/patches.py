@@ -14,10 +14,12 @@ from torch import Tensor
 
 from segwright.core.box import Box
 from segwright.core.errors import GeometryError, RecipeError, UsageError
+from segwright.core.plan import CropPlan
 from segwright.core.recipe import PartChoice
 from segwright.core.seed import derive
 from segwright.sample import POLICIES
 from segwright.sample.case import SampleCase
+from segwright.sample.crops import crop_box, enlarged, widened
 from segwright.sample.policies import Policy, Triple
 
 #: Image value outside a scan: the mean, as images are normalised before they are cut. Prediction pads alike.
@@ -71,6 +73,7 @@ class Patches:
         seed: The run's seed.
         fold: Number of the fold.
         margin: Further voxels a side, for a spatial augmentation that crops them away again.
+        crops: Enlarged views of some structures in place of a share of the patches.
 
     Raises:
         UsageError: No case, numbers out of range, no such policy, or parameters for one.
@@ -86,6 +89,7 @@ class Patches:
     seed: int = 0
     fold: int = 0
     margin: Triple = (0, 0, 0)
+    crops: CropPlan | None = None
 
     def __post_init__(self) -> None:
         _ = self._policy  # a misspelt policy stops the run before it starts
@@ -151,8 +155,16 @@ class Patches:
                 share = self._due(step * self.batch + slot)
                 if share and not case.present and self._holders:
                     case = self._holders[int(rng.integers(len(self._holders)))]
-            chosen.append((case, self._policy(case, rng, patch=self.patch, foreground=share)))
+            crop = self._crop(case, step, slot)
+            chosen.append((case, crop or self._policy(case, rng, patch=self.patch, foreground=share)))
         return tuple(chosen)
+
+    def _crop(self, case: SampleCase, step: int, slot: int) -> Box | None:
+        """The box of an enlarged view, if this patch is to be one."""
+        if self.crops is None:
+            return None
+        rng = derive(self.seed, "crop", self.fold, step, slot)
+        return crop_box(case, self.crops, self.patch, rng) if rng.random() < self.crops.share else None
 
     def _due(self, number: int) -> float:
         """1 if the patch of that number is one of those that hold a structure, else 0."""
@@ -165,10 +177,16 @@ class Patches:
 
     def at(self, step: int) -> Batch:
         """The batch of a step (from 0)."""
-        drawn = [(case, box.grow(self.border)) for case, box in self.draws(step)]
-        image = np.stack([cut(case.image, box, PAD_IMAGE, np.dtype(np.float32)) for case, box in drawn])
-        label = np.stack([cut(case.label, box, PAD_LABEL, np.dtype(case.label.dtype)) for case, box in drawn])
-        spacing = [[np.nan if mm is None else mm for mm in case.spacing] for case, _ in drawn]
+        drawn = [(case, widened(box, self.patch, self.border)) for case, box in self.draws(step)]
+        size = tuple(n + 2 * b for n, b in zip(self.patch, self.border, strict=True))
+        images = [cut(case.image, box, PAD_IMAGE, np.dtype(np.float32)) for case, box in drawn]
+        labels = [cut(case.label, box, PAD_LABEL, np.dtype(case.label.dtype)) for case, box in drawn]
+        image = np.stack([enlarged(each, size, label=False) for each in images])
+        label = np.stack([enlarged(each, size, label=True) for each in labels])
+        spacing = [
+            [np.nan if mm is None else mm * n / p for mm, n, p in zip(case.spacing, box.shape, size, strict=True)]
+            for case, box in drawn
+        ]
         return Batch(
             torch.from_numpy(image),
             torch.from_numpy(label),

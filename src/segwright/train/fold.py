@@ -197,6 +197,7 @@ class FoldRun:
             batch=plan.train.batch,
             seed=derive_seed(plan.seed, "sample", state.attempt),
             fold=self.fold,
+            crops=plan.sample.crops,
         )
 
     def _parts(self, source: Ahead) -> Parts:
