@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom.dataset import Dataset as Attributes
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
+from scipy.io import savemat
 
 from segwright import io
 from segwright.core.errors import GeometryError, LabelError, LayoutError
@@ -176,6 +177,34 @@ class TestRuns:
         (told,) = findings(open_dataset(tmp_path), "label-values")
         assert told.startswith("error x1: A run reaches beyond the image.")
         assert "line 3" in told
+
+
+class TestMatlab:
+    def folder(self, root: Path, odd: dict[str, np.ndarray]) -> Path:
+        planes = np.zeros((*SHAPE, 3), np.uint8)
+        planes[2:6, 3:9, 0] = planes[10:14, 3:9, 1] = 1
+        planes[..., 2] = planes[..., :2].max(axis=-1) == 0
+        for i in range(5):
+            png(root / f"dataset/x{i}.png")
+            (root / "label").mkdir(exist_ok=True)
+            savemat(root / f"label/x{i}.mat", odd if i == 3 else {"label_separated": planes, "colours": np.eye(4)})
+        return root
+
+    def test_a_file_without_the_array_names_those_it_has(self, tmp_path):
+        other = np.zeros((*SHAPE, 3), np.uint8)
+        dataset = open_dataset(self.folder(tmp_path, {"label_seperated": other, "colours": np.eye(4)}))
+        assert len(dataset.labels.names) == 2
+        assert any("'label_separated' is the label" in note for note in dataset.notes)
+        (told,) = findings(dataset, "unreadable-label")
+        assert told.startswith("error x3: The file has no array 'label_separated'.")
+        assert "label_seperated (24, 30, 3) uint8" in told
+
+    def test_files_that_agree_need_no_key(self, tmp_path):
+        for i in range(3):
+            png(tmp_path / f"dataset/x{i}.png")
+            (tmp_path / "label").mkdir(exist_ok=True)
+            savemat(tmp_path / f"label/x{i}.mat", {"mask": np.eye(*SHAPE, dtype=np.uint8)})
+        assert {s.key for case in open_dataset(tmp_path).cases for s in case.label} == {None}
 
 
 def ct(folder: Path, *, planes: int = 3, uid: str = "1.2.77") -> Path:

@@ -13,6 +13,7 @@ from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.channels import with_channels
 from segwright.io.layouts.container import roles_of_keys
 from segwright.io.layouts.groups import with_groups
+from segwright.io.layouts.keys import with_keys
 from segwright.io.layouts.listing import draft, unique_ids
 from segwright.io.layouts.names import role, safe_id, tokens
 from segwright.io.layouts.patients import unlabelled_leaves
@@ -89,7 +90,7 @@ def _existing(path: str | Path) -> Path:
 
 def complete(dataset: Dataset) -> Dataset:
     """The dataset with whatever its layout left open found in the data."""
-    return with_groups(with_labels(with_channels(dataset)))
+    return with_groups(with_labels(with_channels(with_keys(dataset))))
 
 
 def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = False) -> Dataset:
