@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.geometry import Spacing
 from segwright.core.labels import LabelSpace
-from segwright.core.report import Report, Score
+from segwright.core.report import Aggregate, Report, Score
 from segwright.evaluation.aggregate import MEAN, RESAMPLES, aggregate, structure_means
-from segwright.metrics import DEFAULT_METRICS
+from segwright.evaluation.objects import RULE, pooled
+from segwright.metrics import DEFAULT_METRICS, DEFAULT_OBJECT_METRICS
+from segwright.metrics.contingency import Contingency
 from segwright.metrics.edges import NOTES
 from segwright.metrics.metric import VOXEL_NOTE
 from segwright.metrics.table import load_metric, score_case, scored_names
@@ -65,18 +68,26 @@ class Judge:
         metrics: Rows of the metrics table.
         tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
         seed: Of the bootstrap.
+        tables: Overlaps of objects of the cases scored so far.
     """
 
     space: LabelSpace
     metrics: tuple[str, ...] = DEFAULT_METRICS
     tolerance: float = 1.0
     seed: int = 0
+    tables: dict[str, Contingency] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for name in self.metrics:
             load_metric(name)
         if self.tolerance <= 0:
             raise UsageError("The surface Dice tolerance must be positive.", came=self.tolerance)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Rows of the metrics tables; those of objects by default where labels number objects."""
+        usual = self.space.instances and self.metrics == DEFAULT_METRICS
+        return DEFAULT_OBJECT_METRICS if usual else self.metrics
 
     def score(self, pair: LabelPair) -> list[Score]:
         """Rows of one case, those of the mean over structures last; missing values throughout if it has an error."""
@@ -87,7 +98,7 @@ class Judge:
         head: dict[str, Any] = {"case": pair.case, "group": pair.group, "fold": pair.fold}
         if pair.error or pair.reference is None or pair.prediction is None:
             note = ERROR + (pair.error or "no labels")
-            names = [(s, m) for s in scored_names(self.space) for m in self.metrics]
+            names = [(s, m) for s in scored_names(self.space) for m in self.names]
             return [Score(**head, structure=s, metric=m, value=None, note=note) for s, m in names]
         try:
             found = score_case(
@@ -95,9 +106,11 @@ class Judge:
                 pair.reference,
                 pair.prediction,
                 spacing=pair.spacing,
-                metrics=self.metrics,
+                metrics=self.names,
                 tolerance=self.tolerance,
             )
+            if self.space.instances:
+                self.tables[pair.case] = Contingency.from_arrays(pair.reference, np.maximum(pair.prediction, 0))
         except SegwrightError as error:
             return self._rows(LabelPair(pair.case, pair.group, fold=pair.fold, error=str(error)))
         return [Score(**head, **row._asdict()) for row in found]
@@ -108,13 +121,19 @@ class Judge:
         return Report(
             title=title,
             scores=rows,
-            aggregates=aggregate(rows, seed=self.seed),
+            aggregates=(*aggregate(rows, seed=self.seed), *self._pooled()),
             notes=(*notes, *self._rules(rows), *tell_missing(rows)),
         )
 
+    def _pooled(self) -> tuple[Aggregate, ...]:
+        """Aggregates over all objects, where labels number objects."""
+        return tuple(pooled(self.tables, self.space.names[0], seed=self.seed)) if self.tables else ()
+
     def _rules(self, rows: Sequence[Score]) -> list[str]:
         rules = [EMPTY_RULE]
-        if "surface_dice" in self.metrics:
+        if self.tables:
+            rules.append(RULE)
+        if "surface_dice" in self.names:
             rules.append(f"Surface Dice counts border voxels within {self.tolerance:g} mm of the other surface.")
         groups = len({row.group for row in rows})
         rules.append(f"Intervals: 95 % bootstrap of the mean, {RESAMPLES} draws of {groups} groups (patients).")

@@ -78,7 +78,7 @@ def as_instances(dataset: Dataset, which: bool | str) -> Dataset:
 
     Args:
         dataset: As read from a folder, or with instances already.
-        which: The structure's name, or `True` for the only one.
+        which: The structure's name or its beginning, or `True` for the only one; a name decides only among several.
 
     Raises:
         LabelError: No such structure, or several and none was named.
@@ -103,7 +103,9 @@ def _chosen(dataset: Dataset, which: bool | str) -> tuple[str, tuple[int, ...]]:
     structures = dataset.labels.structures
     maps = not any(source.structure for case in dataset.labelled for source in case.label)
     if isinstance(which, str):
-        found = [s for s in structures if s.name == which]
+        found = [s for s in structures if s.name == which] or [s for s in structures if _alike(s.name, which)]
+        if not found and len(structures) == 1:
+            return structures[0].name, ()
         if not found and not (maps and all(s.name.startswith(_NAMELESS) for s in structures)):
             raise LabelError(
                 f"There is no structure {which!r}.",
@@ -111,7 +113,7 @@ def _chosen(dataset: Dataset, which: bool | str) -> tuple[str, tuple[int, ...]]:
                 came=which,
                 cure="Name one of these with instances=NAME.",
             )
-        return which, found[0].values if found and len(structures) > 1 else ()
+        return (found[0].name if found else which), found[0].values if found and len(structures) > 1 else ()
     if maps and all(s.name.startswith(_NAMELESS) for s in structures):
         return (structures[0].name if len(structures) == 1 else "object"), ()
     if len(structures) != 1:
@@ -123,6 +125,11 @@ def _chosen(dataset: Dataset, which: bool | str) -> tuple[str, tuple[int, ...]]:
             cure=f"Say which one, e.g. instances={structures[0].name if structures else 'NAME'}.",
         )
     return structures[0].name, ()
+
+
+def _alike(name: str, wanted: str) -> bool:
+    """Whether two names begin alike: `mito`, `Mitochondria` and `mitochondrion`."""
+    return name.lower()[:4] == wanted.lower()[:4] and len(name) >= 4
 
 
 def _kept(case: Case, name: str) -> Case:

@@ -22,6 +22,24 @@ METRICS = Registry(
     },
 )
 
+#: Names of metrics of numbered objects to `ObjectMetric` objects, all measured off one overlap table.
+OBJECT_METRICS = Registry(
+    "segwright.object_metrics",
+    {
+        name: f"segwright.metrics.instances:{name}"
+        for name in (
+            "ap_50", "ap_75", "ap", "accuracy_50", "accuracy_75", "f1_50", "f1_75", "object_precision",
+            "object_recall", "recall_75", "sq", "pq", "voi_split", "voi_merge", "rand_error",
+        )
+    },
+)  # fmt: skip
+
+#: What an evaluation of instances reports unless told otherwise: of the foreground, then of objects.
+DEFAULT_OBJECT_METRICS = (
+    "dice", "iou", "precision", "recall", "ap_50", "ap_75", "ap", "accuracy_50", "accuracy_75", "f1_50", "f1_75",
+    "object_precision", "object_recall", "sq", "pq", "voi_split", "voi_merge", "rand_error",
+)  # fmt: skip
+
 #: What an evaluation reports unless told otherwise.
 DEFAULT_METRICS = (
     "dice", "iou", "precision", "recall", "hd95", "assd", "surface_dice", "volume_error", "presence",

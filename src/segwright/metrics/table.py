@@ -12,7 +12,8 @@ from segwright.core.box import Box
 from segwright.core.errors import GeometryError
 from segwright.core.geometry import Spacing
 from segwright.core.labels import IGNORE, LabelSpace
-from segwright.metrics import DEFAULT_METRICS, METRICS
+from segwright.metrics import DEFAULT_METRICS, METRICS, OBJECT_METRICS
+from segwright.metrics.instances import load_object_metric, score_objects
 from segwright.metrics.metric import Metric, from_function
 from segwright.metrics.pair import Pair
 from segwright.ops.components import enclosing_box, join_boxes, number_boxes
@@ -33,6 +34,8 @@ def load_metric(name: str) -> Metric:
     Raises:
         UnknownNameError: No row has that name.
     """
+    if name in OBJECT_METRICS:
+        return load_object_metric(name)
     row = METRICS.load(name)
     return row if isinstance(row, Metric) else from_function(name, row)
 
@@ -68,8 +71,8 @@ def score_case(
         [CaseScore(structure='cell', metric='dice', value=1.0, note='')]
     """
     _check(space, reference, prediction)
-    chosen = [load_metric(name) for name in metrics]
-    rows = []
+    rows = [CaseScore(*row) for row in score_objects(space, reference, prediction, metrics)] if space.instances else []
+    chosen = [load_metric(name) for name in metrics if name in METRICS]
     for name, first, second in _masks(space, reference, prediction):
         pair = Pair(first, second, spacing=spacing, tolerance=tolerance, shape=reference.shape[1:])
         rows += [CaseScore(name, metric.name, *metric.of(pair)) for metric in chosen]
@@ -111,9 +114,9 @@ def _masks(
 
 def _boxes(space: LabelSpace, labels: NDArray[Any]) -> list[Box | None]:
     """A box around each structure; one pass for all of them where they are exclusive."""
-    if space.exclusive:
+    if space.exclusive and not space.instances:
         return number_boxes(labels[0], len(space.structures))
-    return [enclosing_box(plane == 1) for plane in labels]
+    return [enclosing_box(space.mask(labels, index)) for index in range(len(space.structures))]
 
 
 def _union(space: LabelSpace, labels: NDArray[Any], indices: Sequence[int]) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ PHANTOMS = Registry(
         "mitochondria-em": "segwright.phantoms.mitochondria:mitochondria_em",
         "lobes-ct": "segwright.phantoms.lobes:lobes_ct",
         "hand-xray": "segwright.phantoms.hand:hand_xray",
+        "nuclei": "segwright.phantoms.nuclei:nuclei",
         "liver-mri": "segwright.phantoms.liver:liver_mri",
     },
 )

@@ -257,7 +257,7 @@ def _means(
         count = facts.volumes.get(name, 0)
         if count:
             every = 1 if count < _FEW * step else step
-            row = marks[0, ::every] == index + 1 if space.exclusive else marks[index, ::every] == 1
+            row = space.mask(marks[:, ::every], index)
             if row.any():
                 means[name] = tuple(float(channel[::every][row].mean(dtype=np.float64)) for channel in flat)
     return means
@@ -267,10 +267,10 @@ def _at_edge(label: NDArray[Any], space: LabelSpace) -> tuple[str, ...]:
     """Structures that reach the first or last row or column of a plane."""
     lines = [label[..., 0, :], label[..., -1, :], label[..., :, 0], label[..., :, -1]]
     edge = np.concatenate([line.reshape(len(label), -1) for line in lines], axis=1)
-    if space.exclusive:
+    if space.exclusive and not space.instances:
         present = set(np.unique(edge).tolist())
         return tuple(name for index, name in enumerate(space.names) if index + 1 in present)
-    return tuple(name for index, name in enumerate(space.names) if (edge[index] == 1).any())
+    return tuple(name for index, name in enumerate(space.names) if space.mask(edge, index).any())
 
 
 def _shared(label: NDArray[Any], space: LabelSpace) -> dict[tuple[str, str], int]:

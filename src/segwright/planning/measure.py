@@ -191,10 +191,10 @@ def _content(filled: NDArray[np.bool_]) -> tuple[int, int, int]:
 
 def _volumes(label: NDArray[Any], space: LabelSpace) -> dict[str, int]:
     """Voxels of each structure."""
-    if space.exclusive:
+    if space.exclusive and not space.instances:
         counts = np.bincount(label.reshape(-1).astype(np.int64) + 1, minlength=len(space.structures) + 2)
         return {name: int(counts[index + 2]) for index, name in enumerate(space.names)}
-    return {name: int(np.count_nonzero(label[index] == 1)) for index, name in enumerate(space.names)}
+    return {name: int(np.count_nonzero(space.mask(label, index))) for index, name in enumerate(space.names)}
 
 
 def _foreground(array: NDArray[Any], label: NDArray[Any]) -> tuple[Quad, ...]:
