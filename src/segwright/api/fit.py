@@ -13,6 +13,7 @@ from segwright.api.budget import Budget
 from segwright.api.events import Listen, silent, stage
 from segwright.api.explore import Explored, explore
 from segwright.api.lock import locked
+from segwright.api.objects import arranged
 from segwright.api.prepared import prepare_cases
 from segwright.api.run import Run
 from segwright.api.verdict import conclude
@@ -77,7 +78,8 @@ def fit(
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     with locked(run.folder):
         known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
-        job = Fit(run, dataset, chosen, where, only, listen)
+        dataset, blocks = arranged(dataset, chosen)
+        job = Fit(run, dataset, chosen, where, only, listen, blocks)
         if known:
             job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
         else:
@@ -109,6 +111,7 @@ class Fit:
     device: torch.device
     only: Sequence[int] | None
     listen: Listen
+    blocks: Split | None = None
     started: float = field(default_factory=time.perf_counter)
     cases: dict[str, SampleCase] = field(default_factory=dict)
 
@@ -121,11 +124,11 @@ class Fit:
         planning.refuse_errors(inspection, self.dataset.root)
         self._tell_findings(inspection)
         facts = fingerprint(self.dataset, inspection)
-        split = make_split(self.dataset, inspection.facts, self._fold_count(facts), self.recipe.seed)
+        split = self.blocks or make_split(self.dataset, inspection.facts, self._fold_count(facts), self.recipe.seed)
         wanted = self._wanted(split)
         stage(self.listen, "plan")
         draft = planning.make_plan(
-            wishes,
+            wishes.model_copy(update={"folds": len(split.folds)}) if self.blocks else wishes,
             facts,
             machine=planning.machine_with_gpu(self.device.type),
             folds_trained=len(wanted),

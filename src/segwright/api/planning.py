@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segwright.api import transfer
 from segwright.api.events import Listen, counted, silent, stage
+from segwright.api.objects import arranged
 from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
 from segwright.core.errors import IntegrityError, UnknownNameError
@@ -19,7 +20,7 @@ from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine, this_machine
 from segwright.planning.planner import Planner
 from segwright.planning.recipe_book import load_recipe, validated
-from segwright.planning.rules import order
+from segwright.planning.rules import objects, order
 from segwright.planning.traced import Trace
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ def plan(
     chosen = resolve_recipe(recipe, overrides)
     source = transfer.opened(chosen)
     chosen = source.adopt(chosen)[0] if source else chosen
+    told, split = arranged(dataset, chosen)
+    if told is not dataset:
+        dataset, inspection = told, None
+    if split is not None:
+        chosen = chosen.model_copy(update={"folds": len(split.folds)})
     facts = fingerprint(dataset, inspection or inspect(dataset, listen=listen))
     return make_plan(chosen, facts, machine=machine_with_gpu())
 
@@ -105,7 +111,7 @@ def make_plan(
     target, why = order.target(recipe, facts)
     machine = machine.within(recipe.memory)
     known = published_net(recipe)
-    return Planner(
+    plan = Planner(
         recipe=recipe,
         facts=facts,
         machine=machine,
@@ -117,6 +123,7 @@ def make_plan(
         trace=_tracer() if known is not None else None,
         why={"target": why},
     ).plan()
+    return objects.unmirrored(plan)
 
 
 def _tracer() -> Trace:
