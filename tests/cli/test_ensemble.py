@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from segwright.api.fit import fit
+from segwright.api.predict import predict
+from segwright.cli.app import run
 from segwright.phantoms.write import write_dataset
 
 HEAD = "image_name,class,rle\n"
 
 
-def segwright(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "segwright", "ensemble", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+@pytest.fixture
+def segwright(monkeypatch, capsys):
+    """The command line without the cost of a process of its own: exit code, standard output and standard error."""
+
+    def call(*words: object, cwd: Path) -> SimpleNamespace:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["segwright", "ensemble", *map(str, words)])
+        with pytest.raises(SystemExit) as leave:
+            run()
+        code, told = leave.value.code, capsys.readouterr()
+        return SimpleNamespace(returncode=int(code or 0), stdout=told.out, stderr=told.err)
+
+    return call
 
 
 @pytest.fixture
@@ -28,14 +40,14 @@ def desk(tmp_path):
     return tmp_path
 
 
-def test_tables_vote(desk):
+def test_tables_vote(segwright, desk):
     done = segwright("a.csv", "b.csv", "c.csv", "-o", "out.csv", cwd=desk)
     assert done.returncode == 0, done.stderr
     assert (desk / "out.csv").read_text() == HEAD + "x.png,ulna,3 2\nx.png,radius,2 1\ny.png,ulna,\n"
     assert "b.csv lacks 2 row(s), which count as empty: x.png radius; y.png ulna" in done.stdout
 
 
-def test_thresholds_by_class_and_from_a_file(desk):
+def test_thresholds_by_class_and_from_a_file(segwright, desk):
     (desk / "t.yaml").write_text("default: 50%\nradius: 0\n")
     words = ("a.csv", "b.csv", "c.csv", "-o", "out.csv", "--threshold", "t.yaml", "--threshold", "ulna=2", "--json")
     done = segwright(*words, cwd=desk)
@@ -59,7 +71,7 @@ def test_thresholds_by_class_and_from_a_file(desk):
         (["a.csv", "b.csv", "-o", "o.csv", "--threshold", "none.yaml"], 1, "Cannot read the thresholds"),
     ],
 )
-def test_bad_input_ends_with_words_and_a_code(desk, words, code, said):
+def test_bad_input_ends_with_words_and_a_code(segwright, desk, words, code, said):
     (desk / "bad.csv").write_text(HEAD + "x.png,ulna,1 4 7\n")
     done = segwright(*words, cwd=desk)
     assert (done.returncode, done.stdout) == (code, "")
@@ -77,7 +89,7 @@ def runs(tmp_path_factory):
     return folder
 
 
-def test_runs_become_a_model(runs):
+def test_runs_become_a_model(segwright, runs):
     done = segwright("one", "two", "-o", "both", "--json", cwd=runs)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -85,10 +97,8 @@ def test_runs_become_a_model(runs):
     again = segwright("one", "two", "-o", "both", "--weights", "equal", "--vote", cwd=runs)
     assert again.returncode == 0, again.stderr
     assert "vote of labels" in again.stdout and "segwright predict both" in again.stdout
-    command = [sys.executable, "-m", "segwright", "predict", "both", "-i", "scans", "-o", "out", "--json", "--vote"]
-    predicted = subprocess.run(command, capture_output=True, text=True, cwd=runs, check=False)
-    assert predicted.returncode == 0, predicted.stderr
-    assert len(json.loads(predicted.stdout)["cases"]) == 6
+    predicted = predict("both", runs / "scans", runs / "out", device="cpu", combine="vote")
+    assert len(predicted.cases) == 6 and not predicted.failed
 
 
 @pytest.mark.parametrize(
@@ -102,7 +112,7 @@ def test_runs_become_a_model(runs):
         (["one", "a.csv", "-o", "e"], 2, "cannot be mixed"),
     ],
 )
-def test_bad_input_of_runs(runs, words, code, said):
+def test_bad_input_of_runs(segwright, runs, words, code, said):
     done = segwright(*words, cwd=runs)
     assert (done.returncode, done.stdout) == (code, "")
     assert said in done.stderr and "Traceback" not in done.stderr
