@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,9 @@ from segwright.ops.flood import flood
 
 #: Names of vertebrae: C1 to S5, T10, Th4, L_2, "vertebra 3", "spine".
 NAMES = re.compile(r"^(c|t|th|d|l|s)[ _-]?\d{1,2}$|vertebr|spine|spinal|wirbel|column", re.IGNORECASE)
-#: Pieces smaller than this share of the median body are crumbs; larger than so many, and so much longer along the
-#: column than their neighbours, several in one.
-CRUMB, SEVERAL, TALL = 0.2, 1.6, 1.5
+#: Pieces smaller than this share of the median body are crumbs; larger than so many, and so much thicker than their
+#: neighbours, several in one.
+CRUMB, SEVERAL, TALL = 0.2, 1.6, 1.35
 #: Neighbours whose median says how large a body usually is there.
 NEIGHBOURS = 4
 #: Depth, as a share of the usual half height, from which touching bodies are parted.
@@ -32,6 +31,7 @@ DEEP = 0.6
 LEAST, ALIKE = 4, 3.0
 
 Mask = NDArray[np.bool_]
+Pixels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def find_column(subject: Subject, structures: Sequence[str] = ()) -> Column:
     if not chosen:
         return Column((), missing="no structure is named like vertebrae; name them with structures=")
     if len(chosen) == 1:
-        masks, more = _pieces(subject.mask(chosen[0])[0], subject.lengths)
-        named = [("", mask) for mask in masks]
+        pieces, more = _pieces(subject.mask(chosen[0])[0], np.array(subject.lengths[1:]))
+        named = [("", piece) for piece in pieces]
     else:
         named, more = _one_each(subject, chosen)
     if len(named) < 2:
@@ -113,107 +113,116 @@ def _in_row(subject: Subject, names: Sequence[str]) -> bool:
     return onward and bool((np.diff(order) == order[1] - order[0]).all())
 
 
-def _one_each(subject: Subject, names: Sequence[str]) -> tuple[list[tuple[str, Mask]], tuple[str, ...]]:
+def _one_each(subject: Subject, names: Sequence[str]) -> tuple[list[tuple[str, Pixels]], tuple[str, ...]]:
     """The largest piece of each structure, and which structures have none or several."""
     found, notes = [], []
     for name in names:
-        mask = subject.mask(name)
-        parts, count = label_components(mask, connectivity=8)
-        if not count:
+        pieces = _components(subject.mask(name)[0], connectivity=8)
+        if not pieces:
             notes.append(f"{name} is empty")
             continue
-        sizes = component_sizes(parts, count)
-        if count > 1:
-            notes.append(f"{name} is in {count} pieces; the largest counts")
-        found.append((name, (parts == sizes.argmax() + 1)[0]))
+        if len(pieces) > 1:
+            notes.append(f"{name} is in {len(pieces)} pieces; the largest counts")
+        found.append((name, max(pieces, key=len)))
     return found, tuple(notes)
 
 
-def _pieces(mask: Mask, lengths: tuple[float, float, float]) -> tuple[list[Mask], tuple[str, ...]]:
-    """Bodies `(y, x)` of one mask: its pieces without crumbs; those far larger than their neighbours are parted."""
-    parts, count = label_components(mask[None], connectivity=4)
-    sizes = component_sizes(parts, count)
-    if not count:
+def _components(mask: Mask, connectivity: int) -> list[Pixels]:
+    """Pixels `(N, 2)` of each connected piece of a mask `(y, x)`."""
+    parts, count = label_components(mask[None], connectivity)
+    where = np.argwhere(mask)
+    numbers = parts[0][mask]
+    order = np.argsort(numbers, kind="stable")
+    return np.split(where[order], np.cumsum(component_sizes(parts, count))[:-1]) if count else []
+
+
+def _pieces(mask: Mask, edge: Points) -> tuple[list[Pixels], tuple[str, ...]]:
+    """Bodies of one mask `(y, x)`: its pieces without crumbs; those far larger than their neighbours are parted."""
+    every = _components(mask, connectivity=4)
+    sizes = np.array([len(piece) for piece in every])
+    if not len(every):
         return [], ()
-    large = np.flatnonzero(sizes >= CRUMB * np.median(sizes[sizes >= CRUMB * sizes.max()]))
+    least = CRUMB * float(np.median(sizes[sizes >= CRUMB * sizes.max()]))
+    pieces = [piece for piece in every if len(piece) >= least]
     notes = []
-    if len(large) < count:
-        notes.append(f"{count - len(large)} piece(s) far smaller than a vertebra were left out")
-    pieces = [parts == number + 1 for number in large]
-    usual = _usual(pieces, sizes[large])
-    heights = np.array([_height(piece, [one for one in pieces if one is not piece]) for piece in pieces])
-    single = (sizes[large] <= SEVERAL * usual) | (heights <= TALL * _usual(pieces, heights))
-    depth = distance_to(~mask[None], lengths)
-    bodies = [piece for piece, alone in zip(pieces, single, strict=True) if alone]
-    half = float(np.median([depth[body].max() for body in bodies] or [depth[mask[None]].max()]))
-    for index in np.flatnonzero(~single):
-        several = _parted(pieces[index], depth, half, CRUMB * usual[index])
-        if len(several) == 1 and single.sum() > 1:
-            whole = [piece for piece, alone in zip(pieces, single, strict=True) if alone]
-            several = _cut(pieces[index], max(2, round(sizes[large][index] / usual[index])), _way(pieces[index], whole))
-        if len(several) > 1:
+    if len(pieces) < len(every):
+        notes.append(f"{len(every) - len(pieces)} piece(s) far smaller than a vertebra were left out")
+    several, usual = _several(pieces, edge)
+    bodies = [piece for piece, parted in zip(pieces, several, strict=True) if not parted]
+    whole = list(bodies)
+    for index in np.flatnonzero(several):
+        parts = _parted(pieces[index], whole, CRUMB * usual[index], edge)
+        if len(parts) == 1 and len(whole) > 1:
+            count = max(2, round(len(pieces[index]) / usual[index]))
+            parts = _cut(pieces[index], count, _way(pieces[index], whole, edge) * edge)
+        if len(parts) > 1:
             notes.append("touching vertebrae were parted")
-        bodies += several
-    return [body[0] for body in bodies], tuple(dict.fromkeys(notes))
+        bodies += parts
+    return bodies, tuple(dict.fromkeys(notes))
 
 
-def _usual(pieces: Sequence[Mask], values: NDArray[Any]) -> Points:
-    """For each piece the median value of its nearest neighbours: vertebrae grow from the neck down."""
-    centres = np.array([np.argwhere(piece).mean(axis=0) for piece in pieces])
+def _several(pieces: Sequence[Pixels], edge: Points) -> tuple[NDArray[np.bool_], Points]:
+    """Which pieces are several bodies in one, and how large a body usually is beside each: they grow from the neck
+    down, so each piece is compared with its nearest neighbours, in size and in thickness."""
+    sizes = np.array([len(piece) for piece in pieces], dtype=np.float64)
+    if len(pieces) < 3:
+        return np.zeros(len(pieces), bool), sizes
+    centres = np.array([piece.mean(axis=0) for piece in pieces]) * edge
     far = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
     np.fill_diagonal(far, np.inf)
     near = np.argsort(far, axis=1)[:, : min(NEIGHBOURS, len(pieces) - 1)]
-    if not near.size:
-        return values.astype(np.float64)
-    found: Points = np.median(values[near], axis=1)
-    return found
+    tall = np.array([_thickness(piece * edge) for piece in pieces])
+    usual: Points = np.median(sizes[near], axis=1)
+    return (sizes > SEVERAL * usual) & (tall > TALL * np.median(tall[near], axis=1)), usual
 
 
-def _height(piece: Mask, others: Sequence[Mask]) -> float:
-    """Length of a piece along the column."""
-    if len(others) < 2:
-        return 1.0
-    way = _way(piece, others)
-    return float(np.ptp(np.argwhere(piece) @ (way / max(float(np.linalg.norm(way)), 1e-9))))
+def _thickness(points: Points) -> float:
+    """Shorter side of the rectangle with the same second moments; of one vertebra, seen from the front, its height."""
+    spread = np.cov(points.T, bias=True) if len(points) > 1 else np.zeros((2, 2))
+    return float(np.sqrt(12 * max(float(np.linalg.eigvalsh(spread)[0]), 0.0)))
 
 
-def _parted(piece: Mask, depth: NDArray[np.float32], half: float, least: float) -> list[Mask]:
+def _parted(piece: Pixels, others: Sequence[Pixels], least: float, edge: Points) -> list[Pixels]:
     """A piece cut into bodies that flood from where it is deep; itself if it is deep in one place only."""
-    seeds, count = label_components(piece & (depth > DEEP * half), connectivity=4)
-    if count < 2:
+    lengths = (1.0, float(edge[0]), float(edge[1]))
+    half = float(np.median([_depth(other, lengths)[0].max() for other in others] or [0.0]))
+    depth, low = _depth(piece, lengths)
+    seeds, count = label_components(depth > DEEP * half, connectivity=4)
+    if count < 2 or not half:
         return [piece]
-    numbers = flood(seeds, -depth, piece)
-    parts = [numbers == number for number in range(1, count + 1)]
-    kept = [part for part in parts if np.count_nonzero(part) >= least]
+    numbers = flood(seeds, -depth, depth > 0)[0]
+    parts = [np.argwhere(numbers == number) + low for number in range(1, count + 1)]
+    kept = [part for part in parts if len(part) >= least]
     return kept if len(kept) > 1 else [piece]
 
 
-def _way(piece: Mask, others: Sequence[Mask]) -> Points:
+def _depth(piece: Pixels, lengths: tuple[float, float, float]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Distance `(1, y, x)` of each pixel of a piece to its outside, and the index of the first row and column."""
+    low = piece.min(axis=0) - 1
+    mask = np.zeros((1, *(piece.max(axis=0) - low + 2)), bool)
+    mask[0][tuple((piece - low).T)] = True
+    return np.where(mask, distance_to(~mask, lengths), 0.0).astype(np.float32), low
+
+
+def _way(piece: Pixels, others: Sequence[Pixels], edge: Points) -> Points:
     """Direction of the column at a piece: between the two other bodies nearest to it."""
-    centre = np.argwhere(piece).mean(axis=0)
-    centres = np.array([np.argwhere(other).mean(axis=0) for other in others])
-    near = centres[np.argsort(np.linalg.norm(centres - centre, axis=1))[:2]]
+    centres = np.array([other.mean(axis=0) for other in others]) * edge
+    near = centres[np.argsort(np.linalg.norm(centres - piece.mean(axis=0) * edge, axis=1))[:2]]
     way: Points = near[1] - near[0]
     return way
 
 
-def _cut(piece: Mask, count: int, way: Points) -> list[Mask]:
+def _cut(piece: Pixels, count: int, way: Points) -> list[Pixels]:
     """A piece cut across the column into parts of equal length."""
-    where = np.argwhere(piece)
-    place = where @ way
+    place = piece @ way
     share = (place - place.min()) / max(float(np.ptp(place)), 1e-9)
     number = np.minimum((share * count).astype(int), count - 1)
-    parts = []
-    for index in range(count):
-        part = np.zeros_like(piece)
-        part[tuple(where[number == index].T)] = True
-        parts.append(part)
-    return parts
+    return [piece[number == index] for index in range(count)]
 
 
-def _bodies(named: Sequence[tuple[str, Mask]], edge: Points) -> tuple[Vertebra, ...]:
+def _bodies(named: Sequence[tuple[str, Pixels]], edge: Points) -> tuple[Vertebra, ...]:
     """Bodies in order, the top of the image first, with their end plates."""
-    points = [np.argwhere(mask) for _, mask in named]
+    points = [piece for _, piece in named]
     centres = np.array([one.mean(axis=0) * edge for one in points])
     order, _ = along(centres)
     if centres[order[0], 0] > centres[order[-1], 0]:
