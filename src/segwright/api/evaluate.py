@@ -13,12 +13,13 @@ from segwright.api.events import Listen, counted, silent, stage, tracked
 from segwright.api.volumes import are_volumes, score_volumes
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, UsageError
-from segwright.core.labels import LabelSpace
+from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
 from segwright.core.report import Report, Score
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.folders import Job, Matched, match_folders, score_jobs
 from segwright.evaluation.score import ERROR, Judge, LabelPair
+from segwright.io.instances import as_instances
 from segwright.io.layouts.scan import files
 from segwright.io.load import load_image
 from segwright.metrics import DEFAULT_METRICS
@@ -40,6 +41,7 @@ def evaluate(
     prediction: str | Path,
     *,
     space: LabelSpace | None = None,
+    instances: bool = False,
     tolerance: float = 1.0,
     out: str | Path | None = None,
     listen: Listen = silent,
@@ -50,6 +52,8 @@ def evaluate(
         reference: A dataset or its folder (its groups make the intervals honest), a folder of labels, or one volume.
         prediction: Folder of labels with the same names, in any format; or one volume of ids.
         space: Meaning of label values; from the dataset, or from the values present in the references, if not given.
+        instances: Values number objects, which are scored as such; found out by itself where values can mean nothing
+            else.
         tolerance: Of surface Dice, in mm.
         out: Also write the report as `.json`, `.csv` or `.html`.
         listen: Progress events.
@@ -65,6 +69,10 @@ def evaluate(
         return score_volumes(Path(str(reference)), Path(prediction), out=out, listen=listen)
     if not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
+    if instances and isinstance(reference, Dataset):
+        reference = as_instances(reference, True)
+    elif instances:
+        space = space or LabelSpace(structures=(Structure(name="object"),), kind="instances")
     task = match_folders(reference, prediction, space=space)
     stage(listen, "evaluate", cases=len(task.jobs))
     judge = Judge(task.space, DEFAULT_METRICS, tolerance)

@@ -14,11 +14,14 @@ Prediction = Annotated[Path, typer.Argument(help="Folder of predicted labels, or
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Write .json, .csv or .html.", show_default=False)]
 Tolerance = Annotated[float, typer.Option("--tolerance", help="Of surface Dice, in mm.")]
 
+Instances = Annotated[bool, typer.Option("--instances", help="Values number objects: score objects found.")]
+
 
 def evaluate(
     reference: Reference,
     prediction: Prediction,
     out: Out = None,
+    instances: Instances = False,
     tolerance: Tolerance = 1.0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -31,7 +34,9 @@ def evaluate(
     from segwright.report.text import score_table
 
     with Screen(as_json=as_json, quiet=quiet) as screen:
-        report = segwright.evaluate(reference, prediction, tolerance=tolerance, out=out, listen=screen.listen)
+        report = segwright.evaluate(
+            reference, prediction, instances=instances, tolerance=tolerance, out=out, listen=screen.listen
+        )
     written = f"\n\nReport   {out}" if out is not None else ""
     table = objects_table(report) if of_objects(report) else score_table(report)
     emit(report, table + written, as_json=as_json)

@@ -20,13 +20,18 @@ from segwright.core.labels import LabelSpace, Structure
 from segwright.core.report import Report, Score
 from segwright.evaluation.score import Judge, LabelPair
 from segwright.io.grids import onto_grid
+from segwright.io.instances import object_space, predicted
+from segwright.io.layouts.content import looks_like_label
 from segwright.io.layouts.scan import files, stem_of, subfolders
 from segwright.io.load import load_image, load_label
-from segwright.io.masks import binary, one_plane, settle
+from segwright.io.masks import binary, one_plane, settle, value_counts
 from segwright.metrics import DEFAULT_METRICS
 
 #: Files of a case by structure; a single file of values has the key "".
 Parts = Mapping[str, Path]
+
+#: References read to learn whether their values number objects.
+_LOOKED_AT = 8
 
 #: More values than this in references are no labels.
 _MOST_VALUES = 1000
@@ -229,7 +234,8 @@ def read_labels(parts: Parts, space: LabelSpace, *, like: Geometry | None = None
         raise LabelError("The case has no label files.", cure="Add them.")
     if "" in masks:
         where = str(parts[""])
-        return space.from_values(settle(masks[""], space, where=where), where=where), grid
+        raw = settle(masks[""], space, where=where)
+        return (predicted(raw, space, where=where) if space.instances else space.from_values(raw, where=where)), grid
     strangers = sorted(set(masks) - set(space.names))
     if strangers:
         raise LabelError(
@@ -249,6 +255,13 @@ def infer_space(wanted: Mapping[str, Parts], found: Mapping[str, Parts], notes: 
     if names:
         notes.append(f"Structures are the subfolders of the reference: {', '.join(names)}.")
         return LabelSpace(structures=tuple(Structure(name=name) for name in names), kind="overlapping")
+    some = list(_readable(wanted, _LOOKED_AT))
+    objects = (
+        object_space([value_counts(raw) for raw in some]) if all(looks_like_label(a[None]) for a in some) else None
+    )
+    if objects is not None:
+        notes.append("Values of the references number objects, so objects are scored and not values.")
+        return objects
     values = _values(wanted)
     if len(values) <= 1:
         values |= _values({case: parts for case, parts in found.items() if case in wanted}, stop=2)
@@ -272,13 +285,18 @@ def infer_space(wanted: Mapping[str, Parts], found: Mapping[str, Parts], notes: 
 def _values(cases: Mapping[str, Parts], *, stop: int = _MOST_VALUES) -> set[int]:
     """Non-zero values in files that can be read; those that cannot become errors of their case later."""
     values: set[int] = set()
-    for parts in cases.values():
-        for path in parts.values():
-            try:
-                raw = one_plane(io.read(path).array(), where=str(path))
-            except SegwrightError:
-                continue
-            values.update(int(value) for value in np.unique(raw) if value)
+    for raw in _readable(cases):
+        values.update(int(value) for value in np.unique(raw) if value)
         if len(values) > stop:
             break
     return values
+
+
+def _readable(cases: Mapping[str, Parts], most: int | None = None) -> Iterator[NDArray[Any]]:
+    """Values `(z, y, x)` of the files of all cases, or of some, that can be read."""
+    for parts in list(cases.values())[:most]:
+        for path in parts.values():
+            try:
+                yield one_plane(io.read(path).array(), where=str(path))
+            except SegwrightError:
+                continue

@@ -22,12 +22,11 @@ RULE = (
 Counts = NDArray[np.int64]
 
 
-def pooled(tables: Mapping[str, Contingency], structure: str, *, seed: int = 0) -> Iterator[Aggregate]:
+def pooled(tables: Mapping[str, Contingency], *, seed: int = 0) -> Iterator[Aggregate]:
     """Aggregates over all objects for accuracy, F1 and AP at IoU 0.5 and 0.75, and panoptic quality.
 
     Args:
         tables: Overlaps of each case.
-        structure: Its name in the rows, with `(all objects)`.
         seed: Of the resampling.
     """
     for threshold in (0.5, 0.75):
@@ -46,15 +45,15 @@ def pooled(tables: Mapping[str, Contingency], structure: str, *, seed: int = 0) 
         if threshold == 0.5:
             measures["pq"] = units.pq
         for metric, measure in measures.items():
-            yield _row(structure, metric, measure, draws, len(tables))
+            yield _row(metric, measure, draws, len(tables))
 
 
-def _row(structure: str, metric: str, measure: Callable[[Counts], float], draws: Counts, cases: int) -> Aggregate:
+def _row(metric: str, measure: Callable[[Counts], float], draws: Counts, cases: int) -> Aggregate:
     values = np.array([measure(draw) for draw in draws])
     low, high = np.nanpercentile(values, [2.5, 97.5])
     whole = measure(np.ones(draws.shape[1], np.int64))
     return Aggregate(
-        structure=f"{structure} (all objects)",
+        structure="all objects",
         metric=metric,
         mean=whole,
         median=None,

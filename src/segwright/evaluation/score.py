@@ -127,7 +127,7 @@ class Judge:
 
     def _pooled(self) -> tuple[Aggregate, ...]:
         """Aggregates over all objects, where labels number objects."""
-        return tuple(pooled(self.tables, self.space.names[0], seed=self.seed)) if self.tables else ()
+        return tuple(pooled(self.tables, seed=self.seed)) if self.tables else ()
 
     def _rules(self, rows: Sequence[Score]) -> list[str]:
         rules = [EMPTY_RULE]

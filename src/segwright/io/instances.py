@@ -48,6 +48,36 @@ def numbered(raw: NDArray[Any], space: LabelSpace, *, where: str, part: bool = F
     return (pieces(labels) if part else labels)[None]
 
 
+def predicted(raw: NDArray[Any], space: LabelSpace, *, where: str) -> NDArray[np.int32]:
+    """`numbered` for results, which may hold ids where the references are masks.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "cell", "values": [255]}], kind="instances")
+        >>> predicted(np.array([[[1, 2, 0]]]), space, where="").tolist()
+        [[[[1, 2, 0]]]]
+    """
+    known = {0, *(value for structure in space.structures for value in structure.values)}
+    if len(known) > 1 and set(np.unique(raw).tolist()) <= known:
+        return numbered(raw, space, where=where)
+    return space.from_values(raw, where=where)
+
+
+def object_space(tables: Sequence[dict[int, int]]) -> LabelSpace | None:
+    """A label space of nameless objects, if values of some labels can only be numbers of objects.
+
+    Example:
+        >>> object_space([{0: 9, **dict.fromkeys(range(1, n), 4)} for n in (25, 31, 40)]).kind
+        'instances'
+        >>> object_space([{0: 9, 1: 4}])
+    """
+    from segwright.io.layouts.values import space_of
+
+    found, _ = space_of({str(index): table for index, table in enumerate(tables)})
+    if found.structures or not any(value for table in tables for value in table):
+        return None
+    return LabelSpace(structures=(Structure(name="object"),), kind="instances")
+
+
 def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Connected components of a mask `(z, y, x)`, numbered from 1."""
     labels = np.zeros(mask.shape, np.int32)

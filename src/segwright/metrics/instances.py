@@ -128,10 +128,10 @@ def score_objects(
     for metric in chosen:
         yield name, metric.name, *metric.of_objects(known)
     if "ap_75" in metrics:
-        yield from _by_size(known, name, bands)
+        yield from _by_size(known, bands)
 
 
-def _by_size(table: Contingency, name: str, bands: Sequence[float]) -> Iterator[tuple[str, str, float | None, str]]:
+def _by_size(table: Contingency, bands: Sequence[float]) -> Iterator[tuple[str, str, float | None, str]]:
     edges = (0.0, *bands, np.inf)
     found = match(table, 0.75)
     matched = np.zeros(len(table.reference_ids), bool)
@@ -140,9 +140,9 @@ def _by_size(table: Contingency, name: str, bands: Sequence[float]) -> Iterator[
         inside = (table.reference_sizes > low) & (table.reference_sizes <= high)
         value = average_precision(ranked(table, 0.75, band=(low, high)))
         note = "" if inside.any() else NO_OBJECT
-        yield f"{name} ({word})", "ap_75", value, note
+        yield f"{word} objects", "ap_75", value, note
         share = float(matched[inside].mean()) if inside.any() else None
-        yield f"{name} ({word})", "recall_75", share, note
+        yield f"{word} objects", "recall_75", share, note
 
 
 recall_75 = _row("recall_75", "Share of reference objects matched at IoU 0.75.", _matched(recall, 0.75))

@@ -33,7 +33,7 @@ from segwright.report.wording import (
 )
 
 #: Metrics whose distribution is drawn at once; those of the others unfold.
-_DRAWN_FIRST = ("dice", "hd95")
+_DRAWN_FIRST = ("dice", "hd95", "accuracy_75")
 #: Structures beyond which one plot is long enough.
 _MOST_STRIPS = 12
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from segwright.core.finding import Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.report.tables import finding_groups, plan_sections
-from segwright.report.wording import MISSING, Column, columns_of, interval, number, structures_of
+from segwright.report.wording import MISSING, Column, columns_of, duration, interval, number, structures_of
 
 WIDTH = 80
 
 
-def score_table(report: Report, metrics: Sequence[str] = ("dice", "hd95", "surface_dice")) -> str:
+#: What a terminal shows of structures, and of objects.
+SHOWN, OF_OBJECTS = ("dice", "hd95", "surface_dice"), ("accuracy_75", "ap_50", "ap_75", "pq", "iou")
+
+
+def score_table(report: Report, metrics: Sequence[str] | None = None) -> str:
     """One line a structure, first the mean over structures; `missing` counts undefined values of all metrics shown.
 
     The first metric is shown with its 95 % interval. Metrics the report does not hold are left out.
     """
     held = {row.metric for row in report.aggregates}
+    metrics = metrics or (OF_OBJECTS if "ap_75" in held else SHOWN)
     shown = [item for item in columns_of(report, metrics) if item.name in held]
     if not shown:
         return "\n".join(["No scores.", *(line for note in report.notes for line in wrapped(note))])
@@ -29,6 +35,24 @@ def score_table(report: Report, metrics: Sequence[str] = ("dice", "hd95", "surfa
     rows = [_score_row(report, name, shown) for name in names if report.aggregate(name, shown[0].name) is not None]
     lines = aligned([head, *rows])
     return "\n".join([*lines, *(line for note in report.notes for line in wrapped(note))])
+
+
+def fold_table(report: Report, log: Mapping[int, Sequence[Mapping[str, Any]]]) -> str:
+    """One line a fold: cases, mean Dice out of fold, steps and time of training; empty without folds.
+
+    Args:
+        report: Out-of-fold scores.
+        log: Events of each fold, as a run keeps them.
+    """
+    rows = []
+    for fold in sorted(log):
+        values = [s.value for s in report.scores if s.fold == fold and s.structure == "mean" and s.metric == "dice"]
+        known = [value for value in values if value is not None]
+        end = log[fold][-1] if log[fold] else {}
+        mean = number(sum(known) / len(known)) if known else MISSING
+        passed = duration(float(end["elapsed"])) if "elapsed" in end else MISSING
+        rows.append([f"fold {fold}", str(len(values)), mean, str(end.get("step", MISSING)), passed])
+    return "\n".join(aligned([["", "cases", "Dice", "steps", "training"], *rows])) if rows else ""
 
 
 def findings_table(findings: Iterable[Finding]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from segwright.core.labels import PALETTE, LabelSpace
 from segwright.core.report import Report
-from segwright.metrics import METRICS
+from segwright.metrics import METRICS, OBJECT_METRICS
 from segwright.metrics.metric import VOXEL_NOTE
 
 MISSING = "–"
@@ -43,7 +43,11 @@ class Column:
         return {"higher": "higher is better", "lower": "lower is better", "zero": "best at 0"}[self.better]
 
 
-_LABELS = {"iou": "IoU", "hd95": "HD95", "assd": "ASSD", "surface_dice": "Surface Dice"}
+_LABELS = {
+    "iou": "IoU", "hd95": "HD95", "assd": "ASSD", "surface_dice": "Surface Dice", "ap_50": "AP-50", "ap_75": "AP-75",
+    "ap": "AP", "accuracy_50": "Accuracy-50", "accuracy_75": "Accuracy-75", "f1_50": "F1-50", "f1_75": "F1-75",
+    "recall_75": "Recall-75", "pq": "PQ", "sq": "SQ", "voi_split": "VOI split", "voi_merge": "VOI merge",
+}  # fmt: skip
 _DIGITS = {"": 3, "mm": 2, "mm³": 0}
 _VOXEL_UNITS = {"mm": "voxels", "mm³": "voxels"}
 
@@ -56,9 +60,10 @@ def column(name: str) -> Column:
         ('mm', 'My metric')
     """
     label = _LABELS.get(name, name.replace("_", " ").capitalize())
-    if name not in METRICS:
+    table = next((table for table in (METRICS, OBJECT_METRICS) if name in table), None)
+    if table is None:
         return Column(name, label)
-    row = METRICS.load(name)
+    row = table.load(name)
     return Column(
         name,
         label,
@@ -75,7 +80,7 @@ def columns_of(report: Report, names: Iterable[str] | None = None) -> list[Colum
     A length is headed with voxels where the scores say that spacing was unknown.
     """
     held = dict.fromkeys([row.metric for row in report.aggregates] + [row.metric for row in report.scores])
-    usual = {name: index for index, name in enumerate(METRICS)}
+    usual = {name: index for index, name in enumerate([*OBJECT_METRICS, *METRICS])}
     chosen = sorted(held, key=lambda name: usual.get(name, len(usual))) if names is None else names
     voxels: dict[str, set[bool]] = {}
     for score in report.scores:

@@ -228,7 +228,8 @@ def space_of(counts: Counts, *, dense: bool = False) -> tuple[LabelSpace, list[s
     if totals and 0 not in totals:
         notes.append("No label holds the value 0, so no voxel is background; every value is a structure.")
     if not values or _numbers_objects(counts, values) or (dense and len(values) > 20):
-        told = f"Labels hold {len(values)} values that number objects; all together they are 'foreground'."
+        told = f"Labels hold {len(values)} values that number objects; all together they are 'foreground'. "
+        told += "To tell the objects apart, give instances=true."
         return LabelSpace(), [told] if values else []
     ignore = _ignore(counts, values)
     kept = [value for value in values if value != ignore]
