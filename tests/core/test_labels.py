@@ -75,3 +75,12 @@ def test_masks_make_canonical_labels() -> None:
     assert exclusive().from_masks(masks).tolist() == [[[[1, 2, 0]]]]
     overlapping = exclusive(kind="overlapping")
     assert overlapping.from_masks(masks)[:, 0, 0].tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_structures_without_values_are_read_back_as_they_are_written():
+    """Masks of their own give structures no values; predictions store them as 1 to n and are evaluated so."""
+    space = LabelSpace(structures=[{"name": "upper"}, {"name": "lower"}])
+    labels = np.array([[[[0, 1, 2]]]], dtype=np.int16)
+    assert np.array_equal(space.from_values(space.to_values(labels)), labels)
+    with pytest.raises(LabelError, match="3 belongs to no structure"):
+        space.from_values(np.array([[[3]]]))

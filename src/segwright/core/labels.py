@@ -135,7 +135,7 @@ class LabelSpace(Part):
 
     def _lookup(self, present: NDArray[Any]) -> NDArray[np.int16]:
         """Canonical value of each file value present."""
-        meaning = {value: i + 1 for i, s in enumerate(self.structures) for value in s.values}
+        meaning = {value: i + 1 for i in range(len(self.structures)) for value in self._values(i)}
         if self.ignore is not None:
             meaning[self.ignore] = IGNORE
         return np.array([meaning.get(int(value), 0) for value in present], dtype=np.int16)
@@ -153,9 +153,13 @@ class LabelSpace(Part):
         objects = (present > 0) & ~ignored
         return np.where(ignored, IGNORE, np.cumsum(objects) * objects).astype(np.int32)
 
+    def _values(self, index: int) -> tuple[int, ...]:
+        """Values of a structure; where it came as a mask of its own, the value that `to_values` writes for it."""
+        return self.structures[index].values or ((index + 1,) if self.exclusive else ())
+
     def _refuse_unknown(self, present: NDArray[Any], where: str | None) -> None:
         known = {0, *([self.ignore] if self.ignore is not None else [])}
-        known.update(value for s in self.structures for value in s.values)
+        known.update(value for i in range(len(self.structures)) for value in self._values(i))
         unknown = [value for value in present.tolist() if value not in known]
         if unknown:
             raise LabelError(
