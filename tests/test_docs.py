@@ -118,6 +118,7 @@ def test_links_lead_somewhere(page):
     ("page", "table"),
     [
         ("metrics", "segwright.metrics:METRICS"),
+        ("measures", "segwright.measures:MEASURES"),
         ("recipes", "segwright.nets:NETS"),
         ("recipes", "segwright.losses:LOSSES"),
         ("recipes", "segwright.train:OPTIMISERS"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from segwright.api.ensemble import ensemble
     from segwright.api.evaluate import compare, evaluate
     from segwright.api.fit import fit
+    from segwright.api.measure import measure
     from segwright.api.planning import inspect, plan
     from segwright.api.predict import Predictions, predict
     from segwright.api.run import Run
@@ -60,6 +61,7 @@ _HOMES = {
     "evaluate": "segwright.api.evaluate",
     "fit": "segwright.api.fit",
     "inspect": "segwright.api.planning",
+    "measure": "segwright.api.measure",
     "open_dataset": "segwright.io.dataset",
     "plan": "segwright.api.planning",
     "predict": "segwright.api.predict",
@@ -95,6 +97,7 @@ __all__ = [
     "evaluate",
     "fit",
     "inspect",
+    "measure",
     "open_dataset",
     "plan",
     "predict",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from segwright.api.events import Listen, stage, tracked
@@ -22,3 +24,6 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
         prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
         with atomic_path(run.scores_file(case)) as partial, partial.open("wb") as file:
             np.save(file, prediction.scores)
+        if "ordered" in prediction.provenance:
+            with atomic_path(run.scores_file(case).with_suffix(".json")) as partial:
+                partial.write_text(json.dumps(prediction.provenance["ordered"], indent=1), encoding="utf-8")

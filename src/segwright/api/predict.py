@@ -158,6 +158,22 @@ def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:
         notes.append("the scan is a single plane, but the model learnt from volumes: do not rely on the result")
     if plan.prepare.orientation is None and depth > 1:
         notes.append(f"the model learnt from single planes: each of the {depth} slices was segmented on its own")
+    return (*notes, *_doubts(prediction.provenance.get("ordered")))
+
+
+#: Nats by which the next best naming of a row must be dearer for it to count as sure: e times less likely.
+SURE = 1.0
+
+
+def _doubts(ordered: dict[str, Any] | None) -> tuple[str, ...]:
+    """What to look at where structures were named by their order along a row."""
+    if ordered is None:
+        return ()
+    notes = []
+    if ordered["missing"]:
+        notes.append(f"not found: {', '.join(ordered['missing'])}")
+    if ordered["margin"] is not None and ordered["margin"] < SURE and ordered["found"]:
+        notes.append("another naming of the row is nearly as likely: check which is which")
     return tuple(notes)
 
 
