@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -40,8 +40,7 @@ def evaluate(
     reference: Dataset | str | Path,
     prediction: str | Path,
     *,
-    space: LabelSpace | None = None,
-    instances: bool = False,
+    space: LabelSpace | Literal["instances"] | None = None,
     tolerance: float = 1.0,
     out: str | Path | None = None,
     listen: Listen = silent,
@@ -51,9 +50,8 @@ def evaluate(
     Args:
         reference: A dataset or its folder (its groups make the intervals honest), a folder of labels, or one volume.
         prediction: Folder of labels with the same names, in any format; or one volume of ids.
-        space: Meaning of label values; from the dataset, or from the values present in the references, if not given.
-        instances: Values number objects, which are scored as such; found out by itself where values can mean nothing
-            else.
+        space: Meaning of label values; from the dataset, or from the values present in the references, if not given;
+            `"instances"` if they number objects, which is found out by itself where they can mean nothing else.
         tolerance: Of surface Dice, in mm.
         out: Also write the report as `.json`, `.csv` or `.html`.
         listen: Progress events.
@@ -69,10 +67,10 @@ def evaluate(
         return score_volumes(Path(str(reference)), Path(prediction), out=out, listen=listen)
     if not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
-    if instances and isinstance(reference, Dataset):
-        reference = as_instances(reference, True)
-    elif instances:
-        space = space or LabelSpace(structures=(Structure(name="object"),), kind="instances")
+    if space == "instances" and isinstance(reference, Dataset):
+        reference, space = as_instances(reference, True), None
+    elif space == "instances":
+        space = LabelSpace(structures=(Structure(name="object"),), kind="instances")
     task = match_folders(reference, prediction, space=space)
     stage(listen, "evaluate", cases=len(task.jobs))
     judge = Judge(task.space, DEFAULT_METRICS, tolerance)

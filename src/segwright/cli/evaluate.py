@@ -35,7 +35,12 @@ def evaluate(
 
     with Screen(as_json=as_json, quiet=quiet) as screen:
         report = segwright.evaluate(
-            reference, prediction, instances=instances, tolerance=tolerance, out=out, listen=screen.listen
+            reference,
+            prediction,
+            space="instances" if instances else None,
+            tolerance=tolerance,
+            out=out,
+            listen=screen.listen,
         )
     written = f"\n\nReport   {out}" if out is not None else ""
     table = objects_table(report) if of_objects(report) else score_table(report)

@@ -76,7 +76,7 @@ def search_decoder(
     after = flat[_best(flat, usual)] if kept else flat[usual]
     return Postprocess(
         chain=winner.chain(),
-        candidates=tuple(_candidates(values, options, usual, cases, structure, kept, nested)),
+        candidates=tuple(_candidates(values, options, usual, cases, verdict=(structure, kept, nested))),
         before={structure: float(flat[usual].mean())},
         after={structure: float(after.mean())},
         notes=(f"Searched on {len(cases)} out-of-fold cases, {len(flat)} settings.", *NOTES),
@@ -154,11 +154,13 @@ def _candidates(
     options: Sequence[Option],
     usual: int,
     cases: Sequence[OutOfFold],
-    structure: str,
-    kept: bool,
-    nested: float | None,
+    *,
+    verdict: tuple[str, bool, float | None],
 ) -> Iterator[Candidate]:
-    """Each option with its best size, as rows of the report."""
+    """Each option with its best size, as rows of the report; `verdict` is the structure, and whether the best one is
+    kept, and its gain on folds left out.
+    """
+    structure, kept, nested = verdict
     flat = values.reshape(-1, len(cases))
     best = _best(flat, usual)
     for index in range(len(options)):
