@@ -98,6 +98,14 @@ def _refuse_clash(run: Run, only: Sequence[int] | None, resume: bool) -> bool:
             where=run.folder,
             cure="Use --resume to go on with it, -f to add folds, or another folder with -o.",
         )
+    if resume and not known:
+        raise UsageError(
+            "There is no run to continue in this folder.",
+            expected=Plan.filename,
+            came="a folder without one" if run.folder.exists() else "a folder that does not exist",
+            where=run.folder,
+            cure="Leave --resume out to begin a run here, or name the run's folder with -o.",
+        )
     return known
 
 

@@ -56,7 +56,7 @@ def fit(
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
-    from segwright.report.text import score_table
+    from segwright.report.text import fold_table, score_table
 
     folder, words = data_folder(data, data_flag, overrides)
     everything = only == ["all"]
@@ -74,7 +74,8 @@ def fit(
             listen=screen.listen,
             **fields,
         )
-    text = f"{score_table(run.report)}\n\nReport   {run.page}\nModel    {run.model_folder}\n"
+    text = f"{fold_table(run.report, run.log())}\n\n{score_table(run.report)}\n\n"
+    text += f"Report   {run.page}\nModel    {run.model_folder}\n"
     text += f"Predict  segwright predict {run.model_folder} -i new/ -o out/"
     report = run.report
     document = {

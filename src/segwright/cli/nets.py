@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from segwright.cli.options import Json
+from segwright.cli.options import Json, Quiet
 
 
 def nets(
     name: Annotated[str | None, typer.Argument(help="Show this network in full.", show_default=False)] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List networks with source, dimensions and trainable parameters, or show one in full."""
     from segwright.cli.output import emit

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from segwright.cli.options import Json
+from segwright.cli.options import Json, Quiet
 
 
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Show this recipe in full.", show_default=False)] = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """List recipes, or show one with every field."""
     from segwright.cli.output import emit

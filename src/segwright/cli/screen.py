@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from segwright.report.wording import duration
 
@@ -17,14 +20,20 @@ _SAID = {
     "measure": "Measuring this machine",
     "prepare": "Preparing scans",
     "validate": "Predicting validation cases",
-    "postprocess": "Trying post-processing on out-of-fold predictions",
+    "postprocess": "Trying post-processing",
     "report": "Writing the report",
     "predict": "Predicting",
     "evaluate": "Scoring predictions",
     "convert": "Converting labels",
     "restore-look": "Looking at every section",
-    "restore-learn": "Learning sections from their neighbours",
+    "restore-learn": "Learning from neighbours",
 }
+
+
+#: Lines of a stage that is not shown as a bar: one a quarter, none within the first seconds, one at least in a while.
+_QUARTER, _SOON, _LATE = 0.25, 2.0, 300.0
+#: Terminal columns of a title and of a bar; the rest is for what is happening.
+_TITLE, _BAR = 28, 14
 
 
 class Screen:
@@ -33,27 +42,34 @@ class Screen:
     Args:
         as_json: Results are one JSON document, progress stays off.
         quiet: Progress stays off.
+        console: Where to show it; standard error by default.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
-        self.as_json = as_json
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, console: Console | None = None) -> None:
         self.quiet = quiet or as_json
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False)
         self.progress: Progress | None = None
         self.task: TaskID | None = None
         self.said = 0.0
+        self.began = self.spoke = 0.0
         self.pseudo: dict[str, float] = {}
-        self.waited, self.worked = 0.0, 0.0
+        self.waited = 0.0
 
     def __enter__(self) -> Screen:
         if not self.quiet and self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[tail]}"))
-            self.progress = Progress(*columns, TimeElapsedColumn(), console=self.console, transient=False)
+            columns = (
+                TextColumn("{task.description}", table_column=Column(width=_TITLE, no_wrap=True)),
+                BarColumn(bar_width=_BAR),
+                TextColumn("{task.fields[tail]}", markup=False, table_column=Column(no_wrap=True)),
+            )
+            self.progress = Progress(*columns, console=self.console)
             self.progress.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self.progress is not None:
+            if kind is None:
+                self._finish()
             self.progress.stop()
 
     def listen(self, event: dict[str, Any]) -> None:
@@ -62,12 +78,11 @@ class Screen:
             return
         kind = event["kind"]
         if kind == "stage":
-            self._stage(_title(event))
+            self._stage(_title(event), event.get("seconds"))
         elif kind == "progress":
             done, total = event["done"], event.get("total") or 0
-            left = event.get("remaining")
-            tail = f"{done}/{total}" + (f", {duration(left)} left" if left else "")
-            self._advance(done / total if total else 0.0, tail)
+            parts = [f"{done}/{total}" if total else str(done), *self._pace(done, event.get("remaining"))]
+            self._advance(done / total if total else 0.0, parts)
         elif kind == "step":
             self._step(event)
         elif kind == "restart":
@@ -82,37 +97,69 @@ class Screen:
         if not self.quiet:
             (self.progress.console if self.progress else self.console).print(text, markup=False)
 
-    def _stage(self, title: str) -> None:
-        self.said, self.pseudo, self.waited, self.worked = 0.0, {}, 0.0, 0.0
+    def _stage(self, title: str, seconds: float | None) -> None:
+        self.said, self.pseudo, self.waited = 0.0, {}, 0.0
         if self.progress is None:
-            self.console.print(title, markup=False)
-            return
-        if self.task is not None:
-            self.progress.update(self.task, completed=1.0)
-        self.task = self.progress.add_task(title, total=1.0, tail="")
+            self.console.print(title + (f" for {duration(seconds)}" if seconds else ""), markup=False)
+        else:
+            self._finish()
+            self.task = self.progress.add_task(escape(title), total=None, tail="")  # pulses until it can be counted
+        self.began = self.spoke = time.monotonic()
 
-    def _advance(self, share: float, tail: str) -> None:
+    def _finish(self) -> None:
+        """The bar of a stage that is over is full and tells how long it took."""
         if self.progress is not None and self.task is not None:
-            self.progress.update(self.task, completed=share, tail=tail)
-        elif share >= self.said + 0.25 and self.progress is None:
-            self.said = share
-            self.console.print(f"  {share * 100:3.0f} %  {tail}", markup=False)
+            took = duration(time.monotonic() - self.began)
+            self.progress.update(self.task, total=1.0, completed=1.0, tail=took)
+            self.task = None
+
+    def _pace(self, done: int, remaining: float | None) -> list[str]:
+        """Time left and rate, once there is something to tell them by."""
+        passed = time.monotonic() - self.began
+        rate = [f"{done / passed:.3g}/s" if done > passed else f"{passed / done:.3g} s each"] if done and passed else []
+        return ([f"{duration(remaining)} left"] if remaining else []) + rate
+
+    def _advance(self, share: float, parts: list[str]) -> None:
+        if self.progress is not None and self.task is not None:
+            room = max(self.console.width - _TITLE - _BAR - 4, 12)
+            self.progress.update(self.task, total=1.0, completed=share, tail=fitting(parts, room))
+            return
+        now = time.monotonic()
+        if (share >= self.said + _QUARTER and now - self.spoke > _SOON) or now - self.spoke > _LATE:
+            self.said, self.spoke = share, now
+            self.console.print(f"  {share * 100:3.0f} %  {fitting(parts, 70)}", markup=False)
 
     def _step(self, event: dict[str, Any]) -> None:
         self.pseudo = event.get("pseudo_dice") or self.pseudo
         self.waited += event["waited"]
-        tail = f"loss {event['loss']:.3f}"
+        parts = [f"{duration(event['remaining'])} left"] if event.get("remaining", 0) > 0 else []
+        parts.append(f"loss {event['loss']:.3f}")
         if self.pseudo:
-            tail += f", pseudo-Dice {sum(self.pseudo.values()) / len(self.pseudo):.3f}"
-        tail += f", {duration(event['remaining'])} left" if event.get("remaining", 0) > 0 else ""
-        tail += f", data {self.waited / max(event['elapsed'], 1e-9) * 100:.0f} %, {_peak_gb():.1f} GB"
-        self._advance(event["progress"], tail)
+            parts.append(f"Dice {sum(self.pseudo.values()) / len(self.pseudo):.3f}")
+        passed = max(event["elapsed"], 1e-9)
+        parts.append(f"{event['step'] / passed:.3g} steps/s")
+        self._advance(event["progress"], [*parts, f"data {self.waited / passed * 100:.0f} %", f"{_peak_gb():.1f} GB"])
+
+
+def fitting(parts: list[str], room: int) -> str:
+    """As many parts, in order, as fit into that many columns.
+
+    Example:
+        >>> fitting(["2 s left", "loss 0.5", "3 steps/s"], 20)
+        '2 s left, loss 0.5'
+    """
+    text = ""
+    for part in parts:
+        longer = f"{text}, {part}" if text else part
+        if len(longer) > room:
+            break
+        text = longer
+    return text
 
 
 def _title(event: dict[str, Any]) -> str:
     if event["name"] == "train":
-        seconds = event.get("seconds")
-        return f"Training fold {event['fold']} of {event['folds']}" + (f" for {duration(seconds)}" if seconds else "")
+        return f"Training fold {event['fold']} ({event['fold'] + 1} of {event['folds']})"
     return _SAID.get(event["name"], event["name"])
 
 

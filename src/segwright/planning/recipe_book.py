@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from segwright.core.errors import DataError, RecipeError, UnknownNameError
+from segwright.core.errors import DataError, ReadError, RecipeError, UnknownNameError
 from segwright.core.recipe import PartChoice, Recipe
 
 
@@ -31,7 +31,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     """
     text = str(name)
     if text.endswith((".yaml", ".yml", ".json")):
-        data = Recipe.load(text).model_dump()
+        data = _from_file(text).model_dump()
     elif text in recipe_names():
         resource = files("segwright.planning") / "recipes" / f"{text}.yaml"
         data = yaml.safe_load(resource.read_text(encoding="utf-8"))
@@ -40,6 +40,20 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     for key, value in (overrides or {}).items():
         _set(data, key, value)
     return validated(data, where=f"recipe {text}")
+
+
+def _from_file(path: str) -> Recipe:
+    """A recipe file; a field that cannot hold its value is wrong usage, as it is on the command line."""
+    try:
+        return Recipe.load(path)
+    except ReadError:
+        raise
+    except DataError as error:
+        raise _as_recipe_error(error) from error
+
+
+def _as_recipe_error(error: DataError) -> RecipeError:
+    return RecipeError(error.what, expected=error.expected, came=error.came, where=error.where, cure=error.cure)
 
 
 def validated(data: Mapping[str, Any], *, where: str) -> Recipe:
@@ -59,9 +73,7 @@ def validated(data: Mapping[str, Any], *, where: str) -> Recipe:
     try:
         return Recipe.from_data(dict(data), where=where)
     except DataError as error:
-        raise RecipeError(
-            error.what, expected=error.expected, came=error.came, where=error.where, cure=error.cure
-        ) from error
+        raise _as_recipe_error(error) from error
 
 
 def _set(data: dict[str, Any], key: str, value: Any) -> None:

@@ -51,8 +51,8 @@ def fold_table(report: Report, log: Mapping[int, Sequence[Mapping[str, Any]]]) -
         end = log[fold][-1] if log[fold] else {}
         mean = number(sum(known) / len(known)) if known else MISSING
         passed = duration(float(end["elapsed"])) if "elapsed" in end else MISSING
-        rows.append([f"fold {fold}", str(len(values)), mean, str(end.get("step", MISSING)), passed])
-    return "\n".join(aligned([["", "cases", "Dice", "steps", "training"], *rows])) if rows else ""
+        rows.append([str(fold), str(len(values)), mean, str(end.get("step", MISSING)), passed])
+    return "\n".join(aligned([["fold", "cases", "Dice", "steps", "training"], *rows])) if rows else ""
 
 
 def findings_table(findings: Iterable[Finding]) -> str:

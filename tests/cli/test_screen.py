@@ -1,0 +1,140 @@
+"""Progress as people meet it: bars in a terminal, few lines in a log, silence when asked, never on standard output."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.main import get_command
+
+from segwright.cli.app import app
+from segwright.cli.screen import Screen, fitting
+
+SERVERS = {"view"}  # stay until they are stopped; they have no result to print
+
+
+def console(width: int = 80, *, terminal: bool = False) -> Console:
+    return Console(file=io.StringIO(), width=width, force_terminal=terminal, highlight=False, color_system=None)
+
+
+def step(number: int, progress: float) -> dict[str, object]:
+    event = {"kind": "step", "fold": 0, "step": number, "progress": progress, "loss": 0.5, "waited": 0.01}
+    return {**event, "elapsed": number * 0.1, "remaining": 12.0, "pseudo_dice": {"a": 0.25, "b": 0.75}}
+
+
+def work(screen: Screen) -> None:
+    screen.listen({"kind": "stage", "name": "train", "fold": 0, "folds": 5, "seconds": 300.0})
+    for number in range(1, 41):
+        screen.listen(step(number, number / 40))
+    screen.listen({"kind": "stage", "name": "predict"})
+    for done in range(1, 9):
+        screen.listen({"kind": "progress", "name": "predict", "done": done, "total": 8, "remaining": 3.0})
+    screen.listen({"kind": "note", "text": "[odd] case: [/b] is told as it is"})
+
+
+def test_a_log_holds_few_lines_and_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = console()
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr("segwright.cli.screen.time.monotonic", lambda: float(next(clock)))
+    with Screen(console=shown) as screen:
+        work(screen)
+    text = shown.file.getvalue()
+    lines = text.splitlines()
+    assert lines[0] == "Training fold 0 (1 of 5) for 5 min 0 s"
+    assert "loss" in next(line for line in lines if re.match(r" +\d+ %", line))
+    assert 4 <= len(lines) <= 12 and max(map(len, lines)) <= 80
+    assert "\x1b" not in text and "[odd] case: [/b] is told as it is" in text
+
+
+def test_short_stages_are_one_line_in_a_log() -> None:
+    shown = console()
+    with Screen(console=shown) as screen:
+        work(screen)
+    assert len(shown.file.getvalue().splitlines()) == 3
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_bars_fit_the_terminal_and_tell_time_left_and_rate(width: int) -> None:
+    shown = console(width, terminal=True)
+    with Screen(console=shown) as screen:
+        work(screen)
+        tail = screen.progress.tasks[-1].fields["tail"]
+        assert tail.startswith("8/8, 3.0 s left" if width >= 80 else "8/8")
+        assert "/s" in tail or width <= 80
+    assert all(task.finished for task in screen.progress.tasks)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.file.getvalue())
+    assert max(len(line) for line in re.split(r"[\r\n]", text)) <= width
+
+
+@pytest.mark.parametrize("how", [{"quiet": True}, {"as_json": True}])
+def test_quiet_and_json_show_nothing(how: dict[str, bool]) -> None:
+    shown = console(terminal=True)
+    with Screen(console=shown, **how) as screen:
+        work(screen)
+    assert shown.file.getvalue() == ""
+
+
+def test_the_most_telling_parts_come_first() -> None:
+    assert fitting(["a" * 5, "b" * 5], 11) == "aaaaa"
+    assert fitting(["a" * 5, "b" * 5], 12) == "aaaaa, bbbbb"
+    assert fitting([], 5) == ""
+
+
+def test_every_verb_takes_json_and_quiet() -> None:
+    commands = get_command(app).commands
+    lacking = {
+        name: {"--json", "--quiet"} - {flag for parameter in verb.params for flag in parameter.opts}
+        for name, verb in commands.items()
+        if name not in SERVERS
+    }
+    assert not {name: flags for name, flags in lacking.items() if flags}
+
+
+def test_a_terminal_gets_bars_on_standard_error_only(tmp_path: Path) -> None:
+    """Standard error is a real pseudo-terminal, standard output a pipe, as in `segwright plan ... | less`."""
+    from segwright.phantoms.write import write_dataset
+
+    scans = write_dataset("spine-xray", tmp_path, cases=4, seed=1) / "scans"
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "segwright", "inspect", str(scans), "-o", str(tmp_path / "d.yaml")]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=follower, check=False, env={**os.environ, "TERM": "xterm"}
+    )
+    os.close(follower)
+    told = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    assert done.returncode == 0
+    assert "Reading every file once" in told and "━" in told
+    assert b"\x1b" not in done.stdout and b"structure" in done.stdout
+
+
+def segwright(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "segwright", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("verb", ["recipes", "doctor"])
+def test_small_verbs_print_one_document(verb: str, tmp_path: Path) -> None:
+    done = segwright(verb, "--json", "--quiet", cwd=tmp_path)
+    assert json.loads(done.stdout) and done.stderr == ""
+
+
+def test_wrong_values_in_a_recipe_file_are_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("width: many\n", encoding="utf-8")
+    done = segwright("plan", ".", "-r", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'width'" in done.stderr and "mine.yaml" in done.stderr
+
+
+def test_resume_without_a_run_is_refused(tmp_path: Path) -> None:
+    done = segwright("fit", ".", "-o", "new", "--resume", cwd=tmp_path)
+    assert done.returncode == 2 and "no run to continue" in done.stderr
+    assert not (tmp_path / "new").exists()
