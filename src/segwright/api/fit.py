@@ -78,7 +78,7 @@ def fit(
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     with locked(run.folder):
         known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
-        dataset, blocks = arranged(dataset, chosen)
+        dataset, blocks = arranged(dataset, Recipe.load(run.folder / RECIPE_FILE) if known else chosen)
         job = Fit(run, dataset, chosen, where, only, listen, blocks)
         if known:
             job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)

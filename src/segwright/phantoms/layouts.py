@@ -159,7 +159,7 @@ STYLES = {
     "mitochondria-em": Style("s", ".tif", stacks, about="TIFF stacks, a folder of images and one of masks"),
     "lobes-ct": Style("s", ".nii.gz", totalsegmentator, apart=True, about="TotalSegmentator's folders"),
     "hand-xray": Style("p", ".png", masks, views=True, apart=True, about="PNG images, a folder of masks a bone"),
-    "nuclei": Style("slide_", ".png", pairs, about="PNG pairs, a value a nucleus"),
+    "nuclei": Style("n", ".png", pairs, about="PNG pairs, a value a nucleus"),
     "liver-mri": Style("p", ".nii.gz", patients, apart=True, about="a folder a patient, a file a phase"),
 }
 #: For phantoms of plug-ins.
