@@ -32,8 +32,8 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     ("name", "size"),
     [
         ("hand", {"size": (64, 64)}),
-        ("lobes", {"patch": (8, 16, 16)}),
-        ("liver", {"patch": (8, 16, 16), "width": 4, "levels": 2}),
+        ("lobes", {"patch": (24, 32, 40), "overlap": 0.0}),
+        ("liver", {"patch": (24, 40, 40), "overlap": 0.0, "width": 2, "levels": 2}),
         ("vertebrae", {"size": (64, 32), "width": 4, "levels": 2}),
     ],
 )

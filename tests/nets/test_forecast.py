@@ -111,3 +111,24 @@ def test_costs_grow_with_batch_and_checkpointing_keeps_less() -> None:
     assert four.flops == 4 * one.flops and four.kept == pytest.approx(4 * one.kept, rel=0.01)
     lean = trace(spec.model_copy(update={"checkpointing": True}), (1, 64, 64), 4)
     assert lean.kept < four.kept and lean.parameters == four.parameters
+
+
+def test_a_network_that_asks_for_values_is_computed_small_and_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    from segwright.nets import forecast
+
+    spec, patch = small("unet-classic"), (1, 256, 128)
+    exact, real = trace(spec, patch, 2), forecast._pass
+
+    def refused(spec: NetSpec, patch: Any, batch: int, device: torch.device) -> Any:
+        if device.type == "meta":
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+        return real(spec, patch, batch, device)
+
+    monkeypatch.setattr(forecast, "_pass", refused)
+    forecast._trace.cache_clear()
+    state = torch.get_rng_state()
+    scaled = trace(spec, patch, 2)
+    forecast._trace.cache_clear()
+    assert torch.equal(state, torch.get_rng_state())
+    assert scaled.parameters == exact.parameters and scaled.flops == pytest.approx(exact.flops, rel=0.01)
+    assert scaled.kept == pytest.approx(exact.kept, rel=0.05) and scaled.peak == pytest.approx(exact.peak, rel=0.1)

@@ -6,6 +6,7 @@ device, which works for any code that torch can run and takes well below a secon
 
 from __future__ import annotations
 
+import math
 import weakref
 from dataclasses import dataclass
 from functools import cache
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from segwright.core.errors import SegwrightError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets import build
+from segwright.nets.pretrained import untrained
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,36 @@ def trace(spec: NetSpec, patch: Triple, batch: int) -> Traced:
 @cache
 def _trace(spec_json: str, patch: Triple, batch: int) -> Traced:
     spec = NetSpec.model_validate_json(spec_json)
-    with torch.device("meta"), torch.inference_mode(False):
-        net = build(spec)
+    try:
+        return _pass(spec, patch, batch, torch.device("meta"))
+    except SegwrightError:
+        raise
+    except Exception:  # a library's network may ask for values, which tensors without storage do not have
+        return _scaled(spec, patch, batch)
+
+
+def _pass(spec: NetSpec, patch: Triple, batch: int, device: torch.device) -> Traced:
+    """Forward passes with and without gradients on a device."""
+    with device, torch.inference_mode(False):
+        net = build(untrained(spec))
         seen = (length + 2 * side for length, side in zip(patch, spec.context, strict=True))
-        image = torch.empty(batch, spec.in_channels, *seen)
+        image = torch.zeros(batch, spec.in_channels, *seen)
         kept = _kept(net, image)
         with torch.no_grad(), _Live() as live, FlopCounterMode(display=False) as counter:
             net.eval()(image)
     parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
     return Traced(parameters, float(counter.get_total_flops()), sum(kept), max(kept, default=0), live.top)
+
+
+def _scaled(spec: NetSpec, patch: Triple, batch: int) -> Traced:
+    """Costs of a small patch that is really computed, times how much larger the patch is."""
+    small = tuple(min(n, max(4 * d, 16)) for n, d in zip(patch, spec.divisor, strict=True))
+    state = torch.get_rng_state()
+    found = _pass(spec, (small[0], small[1], small[2]), 1, torch.device("cpu"))
+    torch.set_rng_state(state)  # planning draws nothing that training would draw
+    more = batch * math.prod(patch) / math.prod(small)
+    kept, widest, peak = (int(value * more) for value in (found.kept, found.widest, found.peak))
+    return Traced(found.parameters, found.flops * more, kept, widest, peak)
 
 
 def _kept(net: nn.Module, image: Tensor) -> list[int]:
