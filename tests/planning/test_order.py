@@ -173,6 +173,22 @@ def test_no_case_is_mixed_into_another():
     assert kept == [name for name in names if name != "cutmix"]
 
 
+def volumes(axis: int) -> Fingerprint:
+    large = (300.0, 200.0, 180.0)
+    update = {"dims": 3, "modality": "mr", "orientation": "SAR", "spacing": (1.0,) * 3, "fine_spacing": (1.0,) * 3,
+              "shape_median": large, "shape_large": large}  # fmt: skip
+    return facts(axis=axis).model_copy(update=update)
+
+
+def test_volumes_are_seen_along_the_whole_row():
+    upright = planned(volumes(0))
+    assert upright.net.slab == 0 and upright.sample.patch[0] >= 300 and "whole along z" in upright.why["sample.patch"]
+    lying = planned(volumes(1))
+    assert lying.net.slab == 5 and lying.sample.patch[1] >= 200 and "whole row" in lying.why["net.slab"]
+    apart = planned(volumes(0), ordered=False)
+    assert apart.net.slab == 0 and apart.sample.patch[0] < 100
+
+
 @pytest.mark.parametrize(("folder", "is_row"), [("spine-dicom", True), ("vertebrae-mr", True), ("chest", False)])
 def test_real_folders(shared_data, folder, is_row):
     dataset = open_dataset(shared_data(folder))

@@ -67,7 +67,7 @@ class Planner:
             PlanError: No network fits into memory or time.
         """
         prepare = self._prepare()
-        slab = self._note("net.slab", space.slab(self.recipe, self.facts))
+        slab = self._note("net.slab", space.slab(self.recipe, self.facts, self.machine))
         net, patch, batch = self._network(prepare, slab)
         steps = self._steps(net, patch, batch)
         self._tell_few_steps(net, patch, batch, steps)
@@ -121,7 +121,9 @@ class Planner:
     def _network(self, prepare: PreparePlan, slab: int) -> tuple[NetSpec, Triple, int]:
         extent = prepared_shape(self.facts, prepare)
         steps = prepared_steps(self.facts, prepare)
-        patch = self._note("sample.patch", network.patch(self.recipe, extent, steps, slab, self.machine))
+        row = order.axis(self.recipe, self.facts)
+        chosen = network.patch(self.recipe, extent, steps, slab=slab, machine=self.machine, row=row)
+        patch = self._note("sample.patch", chosen)
         shape = self._levels(patch, steps, slab)
         patch = self._divisible(patch, shape[0], slab)
         batch = self._note("train.batch", training.batch(self.recipe, self.machine, math.prod(patch)))

@@ -59,27 +59,41 @@ def _kernel(now: Sequence[float], slab: int, size: Sequence[float]) -> Triple:
     return (1 if flat else 3, 3, 3)
 
 
-def patch(recipe: Recipe, large: Sequence[float], steps: Steps, slab: int, machine: Machine) -> tuple[Triple, str]:
-    """As large as a step affords, never larger than the scans, as cubic in mm as they allow."""
+def patch(
+    recipe: Recipe, large: Sequence[float], steps: Steps, *, slab: int, machine: Machine, row: int | None = None
+) -> tuple[Triple, str]:
+    """As large as a step affords, never larger than the scans, as cubic in mm as they allow.
+
+    The axis `row`, along which structures are named by their order, is kept whole.
+    """
     if recipe.patch is not None:
         return recipe.patch, "asked for in the recipe"
     if slab:
         y, x = (_up(large[axis], 16) for axis in (1, 2))
-        return _shrink((1, y, x), steps, machine, "whole images")
+        return _shrink((1, y, x), steps, machine, "whole images", row=row)
     size = tuple(_up(large[axis], 8 if large[axis] >= 16 else 1) for axis in range(3))
-    return _shrink((size[0], size[1], size[2]), steps, machine, "whole volumes")
+    return _shrink((size[0], size[1], size[2]), steps, machine, "whole volumes", row=row)
 
 
-def _shrink(size: Triple, steps: Steps, machine: Machine, whole: str) -> tuple[Triple, str]:
-    budget = VOXELS_GPU if machine.has_gpu else VOXELS_CPU
+def most_voxels(machine: Machine) -> int:
+    """Voxels that a patch may have."""
+    return VOXELS_GPU if machine.has_gpu else VOXELS_CPU
+
+
+def _shrink(size: Triple, steps: Steps, machine: Machine, whole: str, *, row: int | None) -> tuple[Triple, str]:
+    budget = most_voxels(machine)
     if math.prod(size) <= budget:
         return size, f"{whole} fit ({math.prod(size) / 1e3:.0f} thousand voxels)"
     now = list(size)
     while math.prod(now) > budget:
         extent = [n * step if n > 16 else 0.0 for n, step in zip(now, steps, strict=True)]
+        if row is not None and any(extent[other] > 0 for other in range(3) if other != row):
+            extent[row] = 0.0
         axis = extent.index(max(extent))
         now[axis] -= 16 if now[axis] > 64 else 8
-    return (now[0], now[1], now[2]), f"largest patch within {budget / 1e3:.0f} thousand voxels, near cubic in mm"
+    reason = f"largest patch within {budget / 1e3:.0f} thousand voxels, near cubic in mm"
+    kept = f", but whole along {'zyx'[row]}, for order names structures there" if row is not None else ""
+    return (now[0], now[1], now[2]), reason + kept
 
 
 def window(patch: Triple, extent: Sequence[float], divisor: Triple) -> tuple[Triple, str]:

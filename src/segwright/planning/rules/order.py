@@ -52,6 +52,13 @@ def _ordered(recipe: Recipe, facts: Fingerprint) -> tuple[bool, str]:
     )
 
 
+def axis(recipe: Recipe, facts: Fingerprint) -> int | None:
+    """The axis (0 z, 1 y, 2 x) along which structures are named by their order; `None` if they are not."""
+    if facts.order is None or not _ordered(recipe, facts)[0]:
+        return None
+    return facts.order.axis
+
+
 def channels(name: str, labels: LabelSpace) -> int:
     """Network outputs that a target needs; one more than structures for exclusive kinds not listed here."""
     return len(labels.structures) + BESIDE.get(name, 1 if labels.exclusive else 0)

@@ -9,6 +9,7 @@ from segwright.core.plan import Normalisation
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
+from segwright.planning.rules import network, order
 
 Spacing = tuple[float | None, float | None, float | None]
 
@@ -18,8 +19,8 @@ PIXELS_CPU, PIXELS_GPU = 320 * 320, 1024 * 1024
 THICK = 6.0
 
 
-def slab(recipe: Recipe, facts: Fingerprint) -> tuple[int, str]:
-    """1 for single planes, 5 for very thick slices, 0 (3-D) otherwise.
+def slab(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[int, str]:
+    """1 for single planes, 5 for very thick slices or rows that lie in the slices, 0 (3-D) otherwise.
 
     Raises:
         PlanError: Depth is asked for where every case is a single plane.
@@ -38,6 +39,9 @@ def slab(recipe: Recipe, facts: Fingerprint) -> tuple[int, str]:
         return 1, "every case is a single plane"
     if facts.anisotropy > THICK:
         return 5, f"slices are {facts.anisotropy:.1f} times thicker than pixels: five slices in, the centre one out"
+    row = order.axis(recipe, facts)
+    if row in {1, 2} and math.prod(facts.shape_large) > network.most_voxels(machine):
+        return 5, "whole planes hold the whole row, whose order names the structures; patches in depth would not"
     return 0, f"volumes with a spacing ratio of {facts.anisotropy:.1f}"
 
 
