@@ -68,6 +68,18 @@ def test_tables_need_images_to_know_sizes(folder, tmp_path):
     assert good.exit_code == 0
 
 
+def test_columns_take_the_names_a_contest_wants(folder, tmp_path):
+    assert (
+        run(folder, "-o", tmp_path / "s.csv", "--to", "rle", "--columns", "ImageId,Bone,EncodedPixels").exit_code == 0
+    )
+    assert (tmp_path / "s.csv").read_text().startswith("ImageId,Bone,EncodedPixels\nx0.png,heart,49 7")
+    back = run(tmp_path / "s.csv", "-i", folder / "images", "-o", tmp_path / "masks", "--to", "png", "--json")
+    assert json.loads(back.stdout)["cases"][0]["files"] == ["x0.png"]
+    for form, names in (("rle", "a,b"), ("rle", "a,a,b"), ("coco", "a,b,c")):
+        wrong = run(folder, "-o", tmp_path / "no", "--to", form, "--columns", names)
+        assert isinstance(wrong.exception, UsageError)
+
+
 def test_masks_alone_become_a_table(tmp_path):
     for name in ("heart", "lung"):
         (tmp_path / "masks" / name).mkdir(parents=True)

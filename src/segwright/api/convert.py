@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,6 +22,7 @@ from segwright.io.layouts.scan import stem_of
 from segwright.io.load import open_source, read_label
 from segwright.io.writers import Writer, known_form, open_writer
 from segwright.io.writers.fit import names_of
+from segwright.io.writers.joint import RunTable
 
 
 class Converted(Part):
@@ -60,6 +62,7 @@ def convert(
     *,
     to: str,
     images: str | Path | None = None,
+    columns: Sequence[str] | None = None,
     listen: Listen = silent,
 ) -> Conversion:
     """Write the labels of a dataset in another form.
@@ -73,6 +76,7 @@ def convert(
         to: Row of the writers (`png`, `structures`, `npy`, `rle`, `labelme`, `coco`, `dicomseg`) or a suffix such as
             `.nii.gz`.
         images: Folder of the images, where labels lie elsewhere and do not say how large they are.
+        columns: Names of the three columns of a run-length table; `image_name`, `class`, `rle` by default.
         listen: Progress events.
 
     Raises:
@@ -87,6 +91,8 @@ def convert(
     place = Path(out)
     space = _with_values(dataset.labels)
     writer = open_writer(form, place, space, names_of(dataset, labelled))
+    if columns is not None:
+        _call(writer, columns, form)
     folder = place.parent if writer.joint and place.suffix else place
     _refuse_overwriting(dataset, labelled, folder)
     writable(folder)
@@ -104,6 +110,13 @@ def convert(
     result.save(folder / Conversion.filename)
     _refuse_failures(result, folder)
     return result
+
+
+def _call(writer: Writer, columns: Sequence[str], form: str) -> None:
+    """Name the columns of a run-length table; other forms have none."""
+    if not isinstance(writer, RunTable):
+        raise UsageError("Only run-length tables have columns.", came=f"--to {form}", cure="Leave out --columns.")
+    writer.call(columns)
 
 
 def _opened(source: Path, images: str | Path | None) -> Dataset:

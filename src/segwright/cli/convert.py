@@ -23,6 +23,10 @@ Images = Annotated[
     Path | None,
     typer.Option("-i", "--images", help="Folder of the images, if labels lie elsewhere.", show_default=False),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", help="Of a run-length table; default: image_name,class,rle.", show_default=False),
+]
 
 
 def convert(
@@ -30,6 +34,7 @@ def convert(
     out: Out,
     to: To,
     images: Images = None,
+    columns: Columns = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -39,7 +44,8 @@ def convert(
     from segwright.cli.screen import Screen
 
     with Screen(as_json=as_json, quiet=quiet) as screen:
-        done = segwright.convert(labels, out, to=to, images=images, listen=screen.listen)
+        names = columns.split(",") if columns else None
+        done = segwright.convert(labels, out, to=to, images=images, columns=names, listen=screen.listen)
     emit(done, _summary(done), as_json=as_json)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.runs import Runs
-from segwright.io.drawn import Drawn, Entry, Form, json_of, listed, refuse_size, size_of
+from segwright.io.drawn import Drawn, Entry, Form, json_of, listed, refuse_size, size_of, usable
 from segwright.io.polygon import trace
 
 _CURE = "Export the file again."
@@ -141,7 +141,7 @@ def _ring(ring: Any, told: str, path: Path) -> NDArray[np.float64]:
         points = np.array(ring, dtype=np.float64).reshape(-1, 2)
     except (TypeError, ValueError):
         points = np.array([[np.nan, np.nan]])
-    if not np.isfinite(points).all():
+    if not usable(points):
         raise LabelError(
             f"{told} has points that are not pairs of numbers.",
             expected="[x, y, x, y, ...]",

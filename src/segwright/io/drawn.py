@@ -108,6 +108,11 @@ class Form:
     known: Callable[[Path], bool]
 
 
+def usable(points: NDArray[np.float64]) -> bool:
+    """Whether corners are numbers that can mean pixels."""
+    return bool((np.abs(points) < 1e9).all())
+
+
 def refuse_size(size: tuple[int, int] | None, like: Geometry, where: str | Path) -> None:
     """Refuse labels drawn on an image of another size, or on single planes for a volume.
 

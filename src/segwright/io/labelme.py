@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.io.drawn import Drawn, Entry, Form, json_of, listed, refuse_size, size_of
+from segwright.io.drawn import Drawn, Entry, Form, json_of, listed, refuse_size, size_of, usable
 from segwright.io.image import decoded
 from segwright.io.polygon import trace
 
@@ -116,7 +116,7 @@ def _points(shape: Mapping[str, Any], index: int, path: Path) -> NDArray[np.floa
         points = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     except (TypeError, ValueError, KeyError, IndexError):
         points = np.array([[np.nan, np.nan]])
-    if not np.isfinite(points).all():
+    if not usable(points):
         raise LabelError(
             f"Points of shape {index + 1} ({shape.get('label')!r}) are not pairs of numbers.",
             expected="[[x, y], [x, y], ...]",

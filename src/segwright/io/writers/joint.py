@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ class RunTable(_Joint):
     """`labels.csv`: a row an image and structure, empty where it is absent; runs along rows, starts from 1."""
 
     default = "labels.csv"
-    columns = (*KEYS, RLE)
+    columns: tuple[str, ...] = (*KEYS, RLE)
 
     def __init__(self, place: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
         super().__init__(place, space, names)
@@ -74,6 +74,22 @@ class RunTable(_Joint):
         with encoding(self.path, "a table"):
             write_rle(self.path, self.rows, keys=self.columns[:2], rle=self.columns[2])
         return (self.path,)
+
+    def call(self, columns: Sequence[str]) -> None:
+        """Name the columns of image, structure and run lengths.
+
+        Raises:
+            UsageError: Other than three different names.
+        """
+        names = tuple(name.strip() for name in columns)
+        if len(names) != 3 or len(set(names)) != 3 or not all(names):
+            raise UsageError(
+                "A run-length table has three columns.",
+                expected="names such as image_name,class,rle",
+                came=",".join(names),
+                cure="Name the columns of image, structure and run lengths, in this order.",
+            )
+        self.columns = names
 
 
 class Coco(_Joint):
