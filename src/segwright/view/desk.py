@@ -12,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.api.explore import Explored, explore
-from segwright.core.case import Case, LabelSource
+from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError, UsageError
+from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.evaluation.score import Judge, LabelPair
-from segwright.io.load import load_label, open_source
-from segwright.io.masks import binary, one_plane
+from segwright.io.blocks import planes_of
+from segwright.io.load import load_label, mapped, open_source
+from segwright.io.masks import binary, one_plane, settle, value_counts
 from segwright.view.coded import Coded, code_labels
 from segwright.view.objects import Objects, find_objects, numbered_objects
 from segwright.view.pool import Pool
 from segwright.view.results import Result, open_result, why
-from segwright.view.scan import WHOLE_BYTES, Scan
+from segwright.view.scan import AT_ONCE_BYTES, WHOLE_BYTES, Scan, slab_slices
 from segwright.view.scoring import Scored, Scorer
 from segwright.view.subject import Subject
 
@@ -55,6 +57,7 @@ class Desk:
         self.exploring: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._next = 1
+        self._preparing: set[int] = set()
         self.scan = lru_cache(maxsize=4096)(self._scan)
         self.runs = list(subject.runs)
         for path in [*results, *subject.extra]:
@@ -137,24 +140,67 @@ class Desk:
 
     def code_plane(self, index: int, source: int, axis: int, at: int) -> Coded:
         """One slice of codes `(1, rows, columns)`, or as part of all of them."""
-        if source == REFERENCE and self.large(index):
-            return code_labels(self._lazy_plane(index, axis, at), self.space)
+        if source == REFERENCE and self._by_slab(index, axis):
+            return self._from_slab(index, axis, at)
         whole = self.codes(index, source)
         return Coded(np.take(whole.codes, [at], axis=axis).reshape(1, *_rest(whole.codes.shape, axis)), whole.members)
 
-    def _lazy_plane(self, index: int, axis: int, at: int) -> NDArray[Any]:
-        """Canonical labels of one slice, read from files whose grid is the scan's."""
+    def _by_slab(self, index: int, axis: int) -> bool:
+        """Whether labels are read for the slice alone: where they are too large, or not all there yet."""
+        if self.large(index):
+            return True
+        case, scan = self.cases[index], self.scan(index)
+        if axis or scan.nbytes <= AT_ONCE_BYTES or self.pool.has(("codes", case.id, REFERENCE)):
+            return False
+        return not self.space.instances and all(plain_label(self.dataset, s, scan.volume.geometry) for s in case.label)
+
+    def _from_slab(self, index: int, axis: int, at: int) -> Coded:
+        """Codes of a slice out of those of its neighbourhood; the rest follows in the background."""
+        shape = self.scan(index).volume.geometry.shape
+        count = slab_slices(2 * int(np.prod(_rest(shape, axis)))) if axis == 0 else 1
+        start = at // count * count
+        part = slice(start, min(start + count, shape[axis]))
+        key: Hashable = ("label slab", self.cases[index].id, axis, start)
+        slab = self.pool.get(key, lambda: code_labels(self._lazy(index, axis, part), self.space))
+        if not self.large(index):
+            self._prepare(index)
+        return Coded(np.take(slab.codes, [at - start], axis=axis).reshape(1, *_rest(shape, axis)), slab.members)
+
+    def _prepare(self, index: int) -> None:
+        """Decode all labels of a case in the background, once its scan is there."""
+        with self._lock:
+            if index in self._preparing:
+                return
+            self._preparing.add(index)
+
+        def work() -> None:
+            scan = self.scan(index)
+            try:
+                if scan.nbytes <= WHOLE_BYTES:
+                    scan.whole()
+                self.codes(index, REFERENCE)
+            except Exception:  # the slice that is asked for tells what is wrong
+                return
+            finally:
+                self._preparing.discard(index)
+
+        threading.Thread(target=work, daemon=True).start()
+
+    def _lazy(self, index: int, axis: int, part: slice) -> NDArray[Any]:
+        """Canonical labels of neighbouring slices, read from files whose grid is the scan's."""
         case, geometry = self.cases[index], self.scan(index).volume.geometry
-        planes = [self._stored(source, geometry, axis, at) for source in case.label]
+        parts = [self._stored(case, source, geometry, (axis, part)) for source in case.label]
         if case.label[0].structure is None:
-            return self.space.from_values(planes[0][None], where=case.label[0].path)
-        masks = [np.zeros((1, *planes[0].shape), np.bool_) for _ in self.space.structures]
-        for source, plane in zip(case.label, planes, strict=True):
-            masks[self.space.names.index(str(source.structure))] |= binary(plane)[None]
+            values = settle(parts[0], self.space, where=case.label[0].path)
+            return mapped(values, self.space, value_counts(values), where=case.label[0].path)
+        masks = [np.zeros(parts[0].shape, np.bool_) for _ in self.space.structures]
+        for source, stored in zip(case.label, parts, strict=True):
+            masks[self.space.names.index(str(source.structure))] |= binary(stored)
         return self.space.from_masks(masks)
 
-    def _stored(self, source: LabelSource, geometry: Any, axis: int, at: int) -> NDArray[Any]:
-        volume = open_source(self.dataset, source)
+    def _stored(self, case: Case, source: LabelSource, geometry: Any, place: tuple[int, slice]) -> NDArray[Any]:
+        volume = planes_of(open_source(self.dataset, source), case)
+        axis, part = place
         if volume.geometry.shape != geometry.shape or not volume.geometry.aligned_with(geometry):
             raise LabelError(
                 "The label of this large scan lies on another grid, and is too large to be turned while looking at it.",
@@ -164,9 +210,8 @@ class Desk:
                 cure="Save the label on the scan's grid.",
             )
         where = [slice(0, n) for n in geometry.shape]
-        where[axis] = slice(at, at + 1)
-        raw = one_plane(volume.data[(slice(0, volume.data.shape[0]), *where)], where=source.path)
-        return np.take(raw, 0, axis=axis)
+        where[axis] = part
+        return one_plane(volume.data[(slice(0, volume.data.shape[0]), *where)], where=source.path)
 
     def objects(self, index: int, source: int, structure: int) -> Objects:
         """Single objects of a structure, with the share of each that the labels (or first result) have too."""
@@ -202,6 +247,15 @@ class Desk:
             self.explored = explore(self.dataset, listen=listen)
         except Exception as error:  # shown on the page
             self.exploring = {"error": why(error)}
+
+
+def plain_label(dataset: Dataset, source: LabelSource, geometry: Geometry) -> bool:
+    """Whether a label file is a raster on the scan's grid, so that slices of it can be read alone."""
+    try:
+        volume = open_source(dataset, source)
+    except SegwrightError:
+        return False
+    return volume.geometry.shape == geometry.shape and volume.geometry.aligned_with(geometry)
 
 
 def _rest(shape: tuple[int, ...], axis: int) -> list[int]:

@@ -22,6 +22,8 @@ WHOLE_BYTES = 400_000_000
 AT_ONCE_BYTES = 48_000_000
 #: A band of rows that is read at once when a large slice is made smaller.
 BAND_BYTES = 64_000_000
+#: Neighbouring slices read together from a file that has to be unpacked up to them anyway.
+SLAB_BYTES = 16_000_000
 #: Values looked at for the first window.
 SAMPLE = 400_000
 
@@ -66,12 +68,14 @@ class Scan:
         return self.pool.get(self.key, self.volume.array)
 
     def ready(self) -> bool:
-        """Whether slices come from memory; starts decoding in the background where that is worth it."""
-        if self.pool.has(self.key) or self.nbytes <= AT_ONCE_BYTES:
-            return True
-        if self.nbytes <= WHOLE_BYTES and self.volume.geometry.shape[0] > 1 and self._loading.acquire(blocking=False):
+        """Whether slices come from memory."""
+        return self.pool.has(self.key) or self.nbytes <= AT_ONCE_BYTES
+
+    def prepare(self) -> None:
+        """Decode the whole volume in the background, where that is worth it."""
+        wanted = self.nbytes <= WHOLE_BYTES and self.volume.geometry.shape[0] > 1
+        if wanted and not self.ready() and self._loading.acquire(blocking=False):
             threading.Thread(target=self._load, daemon=True).start()
-        return False
 
     def _load(self) -> None:
         try:
@@ -113,8 +117,27 @@ class Scan:
         three = [rows, columns]
         three.insert(axis, slice(index, index + 1))
         where = (slice(channel, channel + 1), *three)
-        source = self.whole() if self.ready() else self.volume.data
-        return np.take(source[where][0], 0, axis=axis)
+        if self.ready():
+            return np.take(self.whole()[where][0], 0, axis=axis)
+        if axis == 0 and self.nbytes <= WHOLE_BYTES:
+            start, slab = self._slab(index, channel)
+            self.prepare()
+            return np.asarray(slab[index - start, rows, columns])
+        return np.take(self.volume.data[where][0], 0, axis=axis)
+
+    def _slab(self, index: int, channel: int) -> tuple[int, NDArray[Any]]:
+        """First slice and voxels `(z, y, x)` of the neighbourhood of a slice."""
+        _, depth, rows, columns = self.volume.data.shape
+        count = slab_slices(rows * columns * self.volume.dtype.itemsize)
+        start = index // count * count
+        where = (
+            slice(channel, channel + 1),
+            slice(start, min(start + count, depth)),
+            slice(0, rows),
+            slice(0, columns),
+        )
+        key = ("slab", self.case.id, channel, start)
+        return start, self.pool.get(key, lambda: self.volume.data[where][0])
 
     @cached_property
     def percentiles(self) -> list[list[float]]:
@@ -134,6 +157,16 @@ class Scan:
         return np.asarray(self.plane(0, middle, channel=channel, region=_clipped(part, rows, columns)))
 
 
+def slab_slices(slice_bytes: int) -> int:
+    """How many slices are read together: at least 1, at most 32.
+
+    Example:
+        >>> slab_slices(512 * 512 * 2), slab_slices(1 << 30)
+        (30, 1)
+    """
+    return int(min(32, max(1, SLAB_BYTES // max(slice_bytes, 1))))
+
+
 def _clipped(region: Region, rows: int, columns: int) -> Region:
     top, bottom, left, right = region
     top, left = min(max(top, 0), rows - 1), min(max(left, 0), columns - 1)
@@ -149,6 +182,16 @@ def reduced(plane: NDArray[Any], step: int) -> NDArray[Any]:
     """
     if step <= 1:
         return plane
+    if (
+        step == 2
+        and plane.dtype.kind in "iu"
+        and plane.dtype.itemsize <= 2
+        and not (plane.shape[0] | plane.shape[1]) % 2
+    ):
+        total = plane[::2, ::2].astype(np.int32)
+        for row, column in ((0, 1), (1, 0), (1, 1)):
+            total += plane[row::2, column::2]
+        return ((total + 2) >> 2).astype(plane.dtype)  # many times as fast as the mean over axes
     rows, columns = plane.shape
     high, wide = -(-rows // step), -(-columns // step)
     grown = np.pad(plane, ((0, high * step - rows), (0, wide * step - columns)), mode="edge")
@@ -180,6 +223,10 @@ def as_levels(plane: NDArray[Any]) -> tuple[bytes, dict[str, Any]]:
         return np.ascontiguousarray(plane).tobytes(), {**shape, "bits": 8, "low": 0.0, "scale": 1.0}
     if plane.dtype == np.bool_:
         return plane.astype(np.uint8).tobytes(), {**shape, "bits": 8, "low": 0.0, "scale": 1.0}
+    if plane.dtype.kind in "iu" and plane.dtype.itemsize <= 2:
+        least = int(plane.min())
+        levels = (plane.astype(np.int32) - least).astype("<u2")
+        return levels.tobytes(), {**shape, "bits": 16, "low": float(least), "scale": 1.0}
     wide = plane.astype(np.float64)
     finite = np.isfinite(wide)
     low = float(wide.min(where=finite, initial=np.inf))

@@ -28,7 +28,7 @@ from segwright.view.directions import views
 from segwright.view.guard import Guard, said
 from segwright.view.picture import thumbnail
 from segwright.view.results import open_result, why
-from segwright.view.scan import Region, as_levels
+from segwright.view.scan import AT_ONCE_BYTES, Region, as_levels
 from segwright.view.uploads import LIMIT_BYTES, TooLargeError, receive, safe_name, too_large, unpacked
 from segwright.view.wire import refusal, slice_response, tagged
 
@@ -155,7 +155,7 @@ class Routes:
         if scan.nbytes > THUMB_BYTES:
             raise HTTPException(404)
         coded: Coded | None = None
-        if self.desk.cases[index].label and not self.desk.large(index) and scan.nbytes < 2 * THUMB_BYTES // 10:
+        if self.desk.cases[index].label and scan.nbytes <= AT_ONCE_BYTES:
             try:
                 coded = self.desk.codes(index, 0)
             except SegwrightError:

@@ -63,6 +63,8 @@ export class Stage {
     delete document.body.dataset.located;
     try {
       if (!info.sources.length || info.large) return;
+      if (!info.instant) await new Promise((resolve) => setTimeout(resolve, 2500));
+      if (token !== this.token) return;
       const found = await api.json(`/api/cases/${info.index}/extents/${info.sources[0]}`);
       if (token !== this.token) return;
       this.extents = found.structures;
@@ -208,7 +210,8 @@ export class Stage {
 
   range() {
     const levels = this.info.ranges[Math.min(state.channel, this.info.ranges.length - 1)];
-    return { low: levels[0], high: levels[6], auto: [levels[1], levels[5]] };
+    const [first] = this.info.windows;
+    return { low: levels[0], high: levels[6], auto: first ? [first.low, first.high] : [levels[1], levels[5]] };
   }
 
   window() {
