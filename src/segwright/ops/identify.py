@@ -18,9 +18,9 @@ BODY, CORE = 0.5, 0.5
 FAINT = 0.02
 #: Instances smaller than this share of the median are crumbs.
 CRUMB = 0.15
-#: An instance of three or more names, each at least this share of it, is several that were not parted; one of two
-#: names is two if it is also larger than `PIECES` usual ones.
-MIXED = 0.2
+#: A part is several instances that were not kept apart if it is larger than `PIECES` usual ones and holds at least this
+#: share of a usual one under each of two names or more; as usual counts the median number of voxels under a name.
+MIXED = 0.25
 #: Two instances of one label are pieces of one thing if together they are at most this many times the median.
 PIECES = 1.6
 #: Least share of a label among the structures, and least score of the background, that a voxel counts with: one odd
@@ -108,13 +108,13 @@ def _unmixed(parts: Numbers, count: int, names: NDArray[np.int64], body: Scores)
     if not count:
         return parts, 0
     inside = parts > 0
-    pairs = parts[inside].astype(np.int64) * (int(names.max()) + 1) + names[inside]
-    table = np.bincount(pairs, minlength=(count + 1) * (int(names.max()) + 1)).reshape(count + 1, -1)[1:]
-    sizes = table.sum(axis=1)
-    held = table >= MIXED * np.maximum(sizes, 1)[:, None]
-    single = sizes[held.sum(axis=1) == 1]
-    usual = float(np.median(single)) if len(single) > 1 else np.inf
-    several = (held.sum(axis=1) > 2) | ((held.sum(axis=1) == 2) & (sizes > PIECES * usual))
+    kinds = int(names.max()) + 1
+    pairs = parts[inside].astype(np.int64) * kinds + names[inside]
+    table = np.bincount(pairs, minlength=(count + 1) * kinds).reshape(count + 1, kinds)[1:]
+    totals = table.sum(axis=0)
+    usual = float(np.median(totals[totals >= CRUMB * totals.max()]))
+    held = table >= MIXED * usual
+    several = (held.sum(axis=1) > 1) & (table.sum(axis=1) > PIECES * usual)
     if not several.any():
         return parts, count
     markers = np.where(np.concatenate([[False], several])[parts], 0, parts).astype(np.int64)
