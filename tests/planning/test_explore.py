@@ -19,15 +19,20 @@ from segwright.planning.explore import THUMB, Explorer
 
 
 def space(kind: str, *names: str) -> LabelSpace:
-    return LabelSpace(structures=[{"name": n, "values": (i + 1,)} for i, n in enumerate(names)], kind=kind)
+    return LabelSpace(
+        structures=[{"name": n, "values": () if kind == "instances" else (i + 1,)} for i, n in enumerate(names)],
+        kind=kind,
+    )
 
 
-def written(folder, scans, labels, kind="exclusive", names=("a", "b"), spacing=(3.0, 1.0, 2.0)) -> Dataset:
+def written(folder, scans, labels, kind="exclusive", names=("a", "b"), form="") -> Dataset:
     """A dataset of given images `(z, y, x)` and labels: a value map, or a mask a structure."""
     cases = []
     for number, (scan, label) in enumerate(zip(scans, labels, strict=True)):
         geometry = (
-            Geometry.from_spacing(scan.shape, spacing) if scan.shape[0] > 1 else Geometry.from_spacing(scan.shape)
+            Geometry.from_spacing(scan.shape, (3.0, 1.0, 2.0))
+            if scan.shape[0] > 1
+            else Geometry.from_spacing(scan.shape)
         )
         end = ".nii.gz" if scan.shape[0] > 1 else ".png"
         io.write(Volume.of(scan, geometry), folder / f"i{number:02d}{end}")
@@ -44,7 +49,9 @@ def written(folder, scans, labels, kind="exclusive", names=("a", "b"), spacing=(
                 group=f"p{number // 2}",
             )
         )
-    return Dataset(root=str(folder), layout="drawn", channels=("grey",), labels=space(kind, *names), cases=cases)
+    return Dataset(
+        root=str(folder), layout="drawn", channels=("grey",), labels=space(form or kind, *names), cases=cases
+    )
 
 
 def explored(dataset: Dataset, thumbs: bool = False) -> tuple[Exploration, Explorer]:
@@ -187,3 +194,16 @@ def test_real_radiographs_overlap_as_anatomy_does(shared_data) -> None:
     rows = {frozenset((row.first, row.second)): row.of_smaller.median for row in found.overlaps}
     assert rows[frozenset(("left_clavicle", "left_lung"))] > 0.5
     assert rows[frozenset(("heart", "left_lung"))] < 0.05
+
+
+def test_objects_count_together(tmp_path) -> None:
+    label = np.zeros((1, 20, 30), np.uint8)
+    label[0, 0:4, 2:6], label[0, 8:12, 2:6], label[0, 8:12, 6:9] = 1, 2, 3
+    scan = np.where(label > 0, 90, 10).astype(np.uint8)
+    found, explorer = explored(
+        written(tmp_path, [scan], [label], kind="exclusive", names=("cell",), form="instances"), True
+    )
+    view = found.structures[0]
+    assert view.size.median == 16 + 16 + 12
+    assert view.intensity[0].median == 90 and view.at_edge == 1
+    assert (explorer.thumbs["c00"].labels > 0).sum() == 44

@@ -163,3 +163,13 @@ def test_thin_stacks_and_single_planes_have_one_view():
     assert len(picture(case((4, 40, 60)), ONE).views) == 1
     assert len(picture(case((1, 40, 60)), ONE).views) == 1
     assert len(picture(case((7, 400, 600), (0.1, 1.0, 1.0)), ONE).views) == 1
+
+
+def test_touching_objects_have_outlines_of_their_own():
+    space = LabelSpace(structures=[{"name": "cell"}], kind="instances")
+    item = case((1, 40, 60), (None, None, None))
+    item.reference[0, 0, 10:30, 10:25], item.reference[0, 0, 10:30, 25:40] = 1, 2
+    item.prediction[0, 0, 10:30, 10:40] = 7
+    outline = picture(item, space).outlines[0]
+    assert (outline.reference.count("M"), outline.prediction.count("M")) == (2, 1)
+    assert telling_slice(item, space) == 0

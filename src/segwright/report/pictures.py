@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,10 @@ def telling_slice(worst: WorstCase, labels: LabelSpace, axis: int = 0) -> int:
     """Slice along an axis with most voxels labelled differently; without any, the one with most structure."""
     others = tuple(other for other in range(3) if other != axis)
     ignored = labels.ignored(worst.reference)
-    differ = ((worst.reference != worst.prediction).any(axis=0) & ~ignored).sum(axis=others)
+    reference, prediction = worst.reference, worst.prediction
+    if labels.instances:  # objects are numbered differently, so their union is compared
+        reference, prediction = reference > 0, prediction > 0
+    differ = ((reference != prediction).any(axis=0) & ~ignored).sum(axis=others)
     if differ.any():
         return int(differ.argmax())
     present = (worst.reference > 0).any(axis=0).sum(axis=others)
@@ -142,8 +146,8 @@ def _cut(worst: WorstCase, labels: LabelSpace, axis: int) -> _Plane:
     reference, prediction = (np.take(array, [index], axis=axis + 1) for array in (worst.reference, worst.prediction))
     pairs = [
         (
-            order.turn(np.squeeze(labels.mask(reference, i), axis=axis)),
-            order.turn(np.squeeze(labels.mask(prediction, i), axis=axis)),
+            order.turn(_parted(np.squeeze(labels.mask(reference, i), axis=axis), reference, labels)),
+            order.turn(_parted(np.squeeze(labels.mask(prediction, i), axis=axis), prediction, labels)),
         )
         for i in range(len(labels.structures))
     ]
@@ -152,6 +156,17 @@ def _cut(worst: WorstCase, labels: LabelSpace, axis: int) -> _Plane:
     count = worst.image.shape[axis]
     caption = f"slice {index + 1} of {count}" if count > 1 else ""
     return _Plane(image, pairs, steps, order.letters, title or f"across {'zyx'[axis]}", caption)
+
+
+def _parted(mask: Mask, array: NDArray[np.integer[Any]], labels: LabelSpace) -> Mask:
+    """Of objects the mask without the pixels where two of them meet, so that each gets an outline of its own."""
+    if not labels.instances:
+        return mask
+    ids = array.reshape(mask.shape)
+    apart = np.zeros_like(mask)
+    apart[:-1] |= (ids[:-1] != ids[1:]) & (ids[:-1] > 0) & (ids[1:] > 0)
+    apart[:, :-1] |= (ids[:, :-1] != ids[:, 1:]) & (ids[:, :-1] > 0) & (ids[:, 1:] > 0)
+    return mask & ~apart
 
 
 def _whole(plane: _Plane) -> Panel:
