@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ def install(
         adopted=source.adopt(recipe)[1],
         members=names,
         sha256=hashes,
-        share=round(taken.share, 4),
+        share=math.floor(taken.share * 1e4) / 1e4,
         whole=tuple(taken.whole),
         adapted=taken.adapted,
         left=taken.left,
@@ -190,9 +191,7 @@ def install(
         notes=(*taken.sentences(), *notes),
     )
     found.save(folder / FOLDER / Transfer.filename)
-    why = {
-        "train.init": f"{taken.share * 100:.0f} % of the weights come from {source.asked}, as init/transfer.json lists"
-    }
+    why = {"train.init": f"{taken.percent} % of the weights come from {source.asked}, as init/transfer.json lists"}
     if recipe.freeze:
         why["train.freeze"] = "asked for in the recipe"
     train = plan.train.model_copy(update={"init": init, "freeze": recipe.freeze})
@@ -253,4 +252,4 @@ def transfer_receipt(run: Run) -> dict[str, Any]:
         return {}
     found = Transfer.load(run.folder / FOLDER / Transfer.filename)
     told = {"source": init.source, "sha256": ", ".join(dict.fromkeys(one[:12] for one in init.sha256))}
-    return {"init": {**told, "weights taken over": f"{found.share * 100:.0f} %", "freeze": found.freeze}}
+    return {"init": {**told, "weights taken over": f"{math.floor(found.share * 100)} %", "freeze": found.freeze}}

@@ -46,6 +46,11 @@ class Taken:
         return self.values / max(self.total, 1)
 
     @property
+    def percent(self) -> int:
+        """The share in percent, rounded down: 100 means all of them."""
+        return 100 * self.values // max(self.total, 1)
+
+    @property
     def names(self) -> set[str]:
         """Tensors that came over, whole or adapted."""
         return {*self.whole, *self.adapted}
@@ -53,7 +58,7 @@ class Taken:
     def sentences(self) -> list[str]:
         """What a person should know, a sentence a reason."""
         tensors = len(self.whole) + len(self.adapted) + len(self.left)
-        lines = [f"{len(self.names)} of {tensors} tensors ({self.share * 100:.0f} % of the weights) were taken over"]
+        lines = [f"{len(self.names)} of {tensors} tensors ({self.percent} % of the weights) were taken over"]
         for verb, found in (("adapted", self.adapted), ("left fresh", self.left)):
             for why, count in Counter(found.values()).items():
                 first = next(name for name, one in found.items() if one == why)
