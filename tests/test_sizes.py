@@ -26,6 +26,7 @@ SPARED = {
     "losses/mined.py:lrdehl": _ROW,
     "postprocess/drop_small.py:drop_small": _ROW,
     "api/fit.py:fit": _CALL,
+    "api/measure.py:measure": _CALL,
     "api/predict.py:predict": _CALL,
 }
 Function = ast.FunctionDef | ast.AsyncFunctionDef
