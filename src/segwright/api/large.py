@@ -184,6 +184,9 @@ def _carry_out(work: Path, job: Job, wish: Wish, listen: Listen) -> tuple[str, .
     notes = [f"predicted in {outcome.done + outcome.kept} blocks of {' x '.join(map(str, job.block))} voxels"]
     if outcome.kept:
         notes.append(f"{outcome.kept} blocks were finished by an earlier run")
+    broken = sum("repaired" in facts for facts in opened(work).record.facts("predict"))
+    if broken:
+        notes.append(f"{broken} block(s) held voxels that were NaN or infinite and were replaced")
     if job.instances:
         rows = write_table(opened(work), work / "instances.csv")
         notes.append(f"{rows:,} objects" if rows else "not one object was found")
@@ -212,7 +215,11 @@ def _move(work: Path, job: Job, folder: Path) -> tuple[Path, ...]:
 
 
 def _notes(job: Job) -> tuple[str, ...]:
-    notes = []
+    """What is to be known of the scan and of how blocks treat it."""
+    from segwright.io.load import load_image
+
+    header = load_image(job.dataset, job.dataset.cases[0]).header
+    notes = [str(text) for text in (*header.get("warnings", ()), *header.get("adapted", ()))]
     if any(rule.scheme == "case" for rule in job.plan.prepare.normalise):
         notes.append(f"{job.survey}, the same for every block")
     if job.survey.unreadable:

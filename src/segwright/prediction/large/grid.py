@@ -14,8 +14,8 @@ from segwright.core.geometry import Triple
 #: No block is larger than this, so that a killed run loses minutes, not hours.
 LARGEST = 1 << 27
 
-#: Offsets of the neighbours that come later in block order; each pair of neighbours is met once.
-LATER = tuple(o for o in itertools.product((-1, 0, 1), repeat=3) if o > (0, 0, 0))
+#: Offsets of all blocks that touch one by a face, an edge or a corner.
+AROUND = tuple(o for o in itertools.product((-1, 0, 1), repeat=3) if any(o))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Blocks:
         start = [p * s for p, s in zip(self.place(index), self.size, strict=True)]
         return Box(tuple(start), tuple(a + s for a, s in zip(start, self.size, strict=True))).clip(self.shape)
 
-    def later(self, index: int) -> Iterator[tuple[Triple, int]]:
-        """Neighbours that touch a block by a face, an edge or a corner and come after it: offset and index."""
+    def neighbours(self, index: int) -> Iterator[tuple[Triple, int]]:
+        """Blocks that touch a block by a face, an edge or a corner: offset and index."""
         here, counts = self.place(index), self.counts
-        for offset in LATER:
+        for offset in AROUND:
             there = [a + o for a, o in zip(here, offset, strict=True)]
             if all(0 <= a < n for a, n in zip(there, counts, strict=True)):
                 yield offset, (there[0] * counts[1] + there[1]) * counts[2] + there[2]

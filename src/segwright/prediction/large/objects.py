@@ -17,10 +17,9 @@ from segwright.core.geometry import Geometry, Triple
 from segwright.io.omezarr import read_level, unit_of, write_box
 from segwright.ops.components import connected_ids
 from segwright.ops.stitch import COLUMNS, Parts, final_numbers, measure_parts, meetings, no_parts, unite
-from segwright.postprocess.instances import build_decoder
+from segwright.postprocess.instances import DECODERS, build_decoder
 from segwright.postprocess.instances.protocol import Decoder
 from segwright.prediction.large.bench import Bench
-from segwright.prediction.large.grid import LATER
 
 #: Voxels of the smaller part in a face that two blocks must agree on before a decoder's objects are one.
 AGREEMENT = 0.5
@@ -32,6 +31,7 @@ def find_objects(bench: Bench, index: int) -> dict[str, Any]:
     near, ids, kinds = (_components if bench.has_labels else _decoded)(bench, box)
     inside = (slice(None), *box.shift([-a for a in near.start]).slices)
     own = np.ascontiguousarray(ids[inside])
+    cores = ids if bench.has_labels else _cores(bench, near, ids)
     write_box(bench.store("parts"), own, box)
     labels = bench.canonical(read_level(bench.store("labels"), box)) if bench.has_labels else own
     scores = bench.structure_score(labels, box)
@@ -41,12 +41,21 @@ def find_objects(bench: Bench, index: int) -> dict[str, Any]:
     ]
     whole = Parts.joined(parts).merged(np.tile(np.arange(len(kinds)), len(parts)), len(kinds))
     whole.kind[:] = kinds
-    shells = {_name("shell", o): ids[(slice(None), *b.shift([-a for a in near.start]).slices)] for o, b in
-              ((o, _beyond(box, o, bench.job.shape)) for o in LATER) if min(b.shape) > 0}  # fmt: skip
-    faces = {f"face{axis}": np.take(own, [0], axis=axis + 1) for axis in range(3)}
+    shells = {}
+    for offset, other in bench.blocks().neighbours(index):
+        shared = _shared(bench, index, other).shift([-a for a in near.start])
+        shells[_name("shell", offset)] = cores[(slice(None), *shared.slices)]
+    thick = _thickness(bench)
+    thick, inner = _thickness(bench), cores[inside]
+    faces = {f"low{a}": _side(inner, a, slice(0, thick[a])) for a in range(3)}
+    faces |= {f"high{a}": _side(inner, a, slice(max(0, inner.shape[a + 1] - thick[a]), None)) for a in range(3)}
     with atomic_path(_facts(bench, index)) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **whole.columns(), **shells, **faces)  # type: ignore[arg-type]
     return {"objects": int((whole.voxels > 0).sum())}
+
+
+def _side(ids: NDArray[Any], axis: int, part: slice) -> NDArray[Any]:
+    return ids[(slice(None),) * (axis + 1) + (part,)]
 
 
 def _components(bench: Bench, box: Box) -> tuple[Box, NDArray[Any], NDArray[np.int64]]:
@@ -67,13 +76,32 @@ def _components(bench: Bench, box: Box) -> tuple[Box, NDArray[Any], NDArray[np.i
 
 def _decoded(bench: Bench, box: Box) -> tuple[Box, NDArray[Any], NDArray[np.int64]]:
     """Objects of the model's decoder; small ones stay until their whole size is known."""
-    decoder = unfiltered(build_decoder(bench.job.decoder, **bench.job.decoder_params))
-    margin = [max(1, h) for h in decoder.halo]
+    margin = [2 * t for t in _thickness(bench)]  # what is compared with neighbours lies a halo inside
     near = box.grow(margin).clip(bench.job.shape)
+    ids = _decode(bench, near, unfiltered(build_decoder(bench.job.decoder, **bench.job.decoder_params)))
+    return near, ids, np.zeros(int(ids.max(initial=0)), np.int64)
+
+
+def _decode(bench: Bench, near: Box, decoder: Decoder) -> NDArray[np.uint32]:
     scores = read_level(bench.store("scores"), near)
     values = scores.astype(np.float32) / np.float32(255 if scores.dtype == np.uint8 else 1)
-    ids = decoder.decode(values, spacing=bench.geometry.spacing)[None].astype(np.uint32)
-    return near, ids, np.zeros(int(ids.max(initial=0)), np.int64)
+    return decoder.decode(values, spacing=bench.geometry.spacing)[None].astype(np.uint32)
+
+
+def _cores(bench: Bench, near: Box, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """What objects are recognised by in a neighbour: themselves, or of grown components the components.
+
+    Where grown objects meet, which of them gets a voxel depends on what else is in sight; their components do not.
+    """
+    if not _exact(bench):
+        return ids
+    decoder = unfiltered(build_decoder(bench.job.decoder, **bench.job.decoder_params))
+    return _decode(bench, near, replace(decoder, dilate=0))  # type: ignore[type-var]
+
+
+def _exact(bench: Bench) -> bool:
+    """Whether parts are connected components, so that one shared voxel makes them one."""
+    return bench.has_labels or "dilate" in DECODERS.load(bench.job.decoder).__dataclass_fields__
 
 
 def unfiltered(decoder: Decoder) -> Decoder:
@@ -91,12 +119,12 @@ def join_objects(bench: Bench, told: Callable[[int], None] | None = None) -> int
     blocks = bench.blocks()
     parts = [_parts(bench, index) for index in range(blocks.count)]
     base = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    share = 0.0 if bench.has_labels else AGREEMENT
+    share = 0.0 if _exact(bench) else AGREEMENT
     pairs: list[NDArray[np.int64]] = [np.zeros((0, 2), np.int64)]
     for index in range(blocks.count):
-        for offset, other in blocks.later(index):
+        for offset, other in blocks.neighbours(index):
             if len(parts[index]) and len(parts[other]):
-                one, two = meetings(_shell(bench, index, offset), _face(bench, other, offset), share)
+                one, two = meetings(_shell(bench, index, offset), _face(bench, index, other, offset), share)
                 pairs.append(np.stack([one - 1 + base[index], two - 1 + base[other]], axis=1))
         if told:
             told(index)
@@ -163,11 +191,18 @@ def _smallest(bench: Bench) -> int:
     return int(getattr(decoder, "smallest", 1))
 
 
-def _beyond(box: Box, offset: Triple, shape: Triple) -> Box:
-    """The voxels one step beyond a block, in the neighbour at `offset`."""
-    start = [{-1: a - 1, 0: a, 1: b}[o] for a, b, o in zip(box.start, box.stop, offset, strict=True)]
-    stop = [{-1: a, 0: b, 1: b + 1}[o] for a, b, o in zip(box.start, box.stop, offset, strict=True)]
-    return Box(tuple(start), tuple(stop)).clip(shape)
+def _thickness(bench: Bench) -> Triple:
+    """Voxels beyond a block's faces in which its objects are compared with its neighbours'."""
+    if bench.has_labels:
+        return 1, 1, 1
+    z, y, x = (max(1, h) for h in build_decoder(bench.job.decoder, **bench.job.decoder_params).halo)
+    return z, y, x
+
+
+def _shared(bench: Bench, index: int, other: int) -> Box:
+    """The part of a neighbour that a block has looked at as well."""
+    blocks = bench.blocks()
+    return blocks.box(other).intersect(blocks.box(index).grow(_thickness(bench)))
 
 
 def _shell(bench: Bench, index: int, offset: Triple) -> NDArray[Any]:
@@ -176,12 +211,16 @@ def _shell(bench: Bench, index: int, offset: Triple) -> NDArray[Any]:
     return _load(bench, index, (name,))[name]
 
 
-def _face(bench: Bench, index: int, offset: Triple) -> NDArray[Any]:
-    """What a block made of its own voxels that face the block it follows at `offset`."""
+def _face(bench: Bench, index: int, other: int, offset: Triple) -> NDArray[Any]:
+    """What the neighbour itself made of them."""
     axis = next(a for a in range(3) if offset[a])
-    face = _load(bench, index, (f"face{axis}",))[f"face{axis}"]
-    sides = {-1: slice(-1, None), 0: slice(None), 1: slice(0, 1)}
-    return face[(slice(None), *(slice(None) if a == axis else sides[o] for a, o in enumerate(offset)))]
+    name = f"{'low' if offset[axis] > 0 else 'high'}{axis}"
+    face = _load(bench, other, (name,))[name]
+    box = bench.blocks().box(other)
+    start = list(box.start)
+    if offset[axis] < 0:
+        start[axis] = box.stop[axis] - face.shape[axis + 1]
+    return face[(slice(None), *_shared(bench, index, other).shift([-a for a in start]).slices)]
 
 
 def _name(kind: str, offset: Triple) -> str:

@@ -51,8 +51,12 @@ class LazyScan:
         """Voxels `(z, y, x)` of the prepared grid."""
         return target_shape(self.grid, self.plan)
 
-    def read(self, box: Box) -> NDArray[np.float32]:
+    def read(self, box: Box, *, repaired: list[int] | None = None) -> NDArray[np.float32]:
         """Voxels `(C, *box.shape)` of a box inside the prepared grid.
+
+        Args:
+            box: What to read.
+            repaired: Takes the number of voxels that were NaN or infinite.
 
         Raises:
             ReadError: A part of the scan it needs cannot be read.
@@ -61,8 +65,9 @@ class LazyScan:
         taps = _taps(self.grid.shape, self.shape, box, orders)
         source = _needed(box, taps)
         array = self.volume.array(self.to_source(source)).astype(np.float32, copy=True)
-        for channel, intensities in zip(array, self.survey.channels, strict=True):
-            intensities.apply(channel)
+        broken = [i.apply(channel) for channel, i in zip(array, self.survey.channels, strict=True)]
+        if repaired is not None:
+            repaired.append(sum(broken))
         return _mapped(turn(array, self.turned) if self.turned else array, taps, source)
 
     def to_source(self, box: Box) -> Box:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -66,13 +67,15 @@ def predict(bench: Bench, index: int) -> dict[str, Any]:
     turned = scan.to_turned(box)
     net = (plan.net.context, plan.net.divisor)
     inner = scan.needed(turned)
-    scores = predict_box(scan.read, scan.shape, bench.model.forward, inner, window=plan.window, net=net)
+    repaired: list[int] = []
+    read = partial(scan.read, repaired=repaired)
+    scores = predict_box(read, scan.shape, bench.model.forward, inner, window=plan.window, net=net)
     scores = scan.restore(scores, turned)
     if bench.keeps_scores:
         write_box(bench.store("scores"), bench.stored_scores(scores), box)
     if bench.has_labels:
         write_box(bench.store("labels"), bench.stored_labels(bench.labels_of(scores)), box)
-    return {}
+    return {"repaired": sum(repaired)} if any(repaired) else {}
 
 
 def shrink(bench: Bench, name: str, level: int, index: int) -> dict[str, Any]:
