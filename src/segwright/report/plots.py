@@ -70,8 +70,11 @@ def strip_plot(report: Report, shown: Column, most_dots: int = MOST_DOTS) -> Str
         return round(100 * (value - low) / (high - low), 2)
 
     thinned = len(every) > most_dots
+    asked = {row.structure for row in report.scores if row.metric == shown.name}
     strips = [
-        _strip(report, name, values.get(name, []), shown, place, thinned=thinned) for name in structures_of(report)
+        _strip(report, name, values.get(name, []), shown, place, thinned=thinned)
+        for name in structures_of(report)
+        if name in asked
     ]
     return StripPlot(shown, [Tick(place(tick), f"{tick:g}") for tick in ticks], strips, thinned)
 
