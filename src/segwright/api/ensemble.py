@@ -223,6 +223,8 @@ def _write(
     write_ensemble(out, combination=combination, models=models, report=report, chain=chain, name=out.resolve().name)
     if judged is None:
         notes = (*notes, "No case was judged out of fold: the ensemble has no scores.")
+    finished = _finished(team, judged.report) if judged else ()
+    notes = (*notes, *(f"{row.over} alone scores higher than the ensemble." for row in finished if row.mean < 0))
     found = Ensembled(
         out=str(out),
         combination=combination,
@@ -230,7 +232,7 @@ def _write(
         structures=judged.weighing.rows if judged else (),
         why=judged.weighing.why if judged else "equal weights",
         gains=judged.gains(team.names) if judged else (),
-        finished=_finished(team, judged.report) if judged else (),
+        finished=finished,
         postprocess=str(chain) if chain else "nothing",
         notes=notes,
     )
