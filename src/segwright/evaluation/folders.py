@@ -23,6 +23,7 @@ from segwright.io.grids import onto_grid
 from segwright.io.instances import object_space, predicted
 from segwright.io.layouts.content import looks_like_label
 from segwright.io.layouts.scan import files, stem_of, subfolders
+from segwright.io.layouts.two import drawn_files
 from segwright.io.load import load_image, load_label
 from segwright.io.masks import binary, one_plane, settle, value_counts
 from segwright.metrics import DEFAULT_METRICS
@@ -164,6 +165,18 @@ def _scored(jobs: Sequence[Job], judge: Judge, processes: int) -> Iterator[list[
         yield from pool.map(work, jobs)
 
 
+def _refuse_drawn(place: Path) -> None:
+    """Say what to do with polygons and run-length tables."""
+    drawn = drawn_files(place) if place.exists() else []
+    if drawn:
+        raise LayoutError(
+            "Polygons and run-length tables are scored after they were turned into masks.",
+            came=drawn[0].name,
+            where=place,
+            cure=f"segwright convert {place} --images IMAGES -o masks/ --to structures, then give masks/.",
+        )
+
+
 def find_labels(folder: Path, cases: Collection[str] = ()) -> dict[str, Parts]:
     """Case names to label files of a folder: files in it, or else files in its subfolders, one a structure.
 
@@ -173,6 +186,7 @@ def find_labels(folder: Path, cases: Collection[str] = ()) -> dict[str, Parts]:
         LayoutError: No file in it can be read, or two differ in suffix only.
     """
     if not folder.is_dir():
+        _refuse_drawn(folder)
         raise LayoutError("There is no such folder.", where=folder, cure="Check the path.")
     direct = files(folder)
     if direct:
@@ -188,6 +202,7 @@ def find_labels(folder: Path, cases: Collection[str] = ()) -> dict[str, Parts]:
         for path in inside:
             found.setdefault(stem_of(path), {})[part.name] = path
     if not found:
+        _refuse_drawn(folder)
         raise LayoutError(
             "The folder holds no label files.",
             expected="one file a case, or one subfolder a structure with one file a case",
