@@ -129,15 +129,15 @@ def judged_cases(run: Run) -> Iterator[Judged]:
 def fit(data: Path, variant: str, options: argparse.Namespace) -> tuple[Run, float]:
     """A fresh run of a variant, and its wall-clock seconds."""
     folder = options.out / variant.replace(" ", "-")
-    if folder.exists() and not options.keep:
+    begun = (folder / "plan.json").exists()
+    if folder.exists() and not (options.keep and begun):
         shutil.rmtree(folder)
     settings = {**VARIANTS[variant], **parse_overrides(options.set or []), "folds": options.folds}
     settings |= {"steps": options.steps} if options.steps else {"minutes": options.minutes}
     start = time.perf_counter()
-    only = options.only if options.only is not None else None
     if options.keep and (folder / "report").exists():
         return Run.open(folder), 0.0
-    run = segwright.fit(data, out=folder, only=only, resume=folder.exists(), **settings)
+    run = segwright.fit(data, out=folder, only=options.only, resume=folder.exists(), **settings)
     return run, time.perf_counter() - start
 
 
