@@ -54,8 +54,10 @@ def test_nuclei_are_told_apart_after_a_short_fit(tmp_path):
 
 @pytest.mark.parametrize("target", ["boundary_seed", "affinities", "distance", "flow"])
 def test_every_target_goes_through_a_fit(tmp_path, target):
-    folder = write_dataset("nuclei", tmp_path, cases=6, seed=1) / "scans"
-    run = segwright.fit(folder, out=tmp_path / "run", instances=True, target=target, folds=2, only=[0], steps=2, **QUICK)
+    folder = write_dataset("nuclei", tmp_path, cases=8, seed=1) / "scans"
+    run = segwright.fit(
+        folder, out=tmp_path / "run", instances=True, target=target, folds=2, only=[0], steps=2, **QUICK
+    )
     assert run.plan.target == target
     assert run.report.aggregate("all objects", "pq") is not None
     image = next((folder / "images").iterdir())
