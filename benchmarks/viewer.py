@@ -118,7 +118,7 @@ def viewer(words: list[str]) -> Iterator[tuple[str, psutil.Process, float]]:
     try:
         yield json.loads(text)["url"], psutil.Process(process.pid), time.perf_counter() - start
     finally:
-        process.terminate()
+        process.kill()
         process.wait(timeout=20)
 
 

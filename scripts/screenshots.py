@@ -40,8 +40,8 @@ def drawn(folder: Path) -> tuple[Path, Path]:
         field = [ndimage.gaussian_filter(rng.normal(size=values.shape), 5) for _ in range(3)]
         grid = np.indices(values.shape) + np.stack([f / f.std() * (0.5 + 0.35 * number) for f in field])
         moved = ndimage.map_coordinates(values, grid, order=0, mode="nearest")
-        io.write(Volume.of(moved, label.geometry), folder / "unet-3d" / path.name, like=label)
-    return scans, folder / "unet-3d"
+        io.write(Volume.of(moved, label.geometry), folder / "result" / path.name, like=label)
+    return scans, folder / "result"
 
 
 def main() -> None:

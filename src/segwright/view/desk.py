@@ -6,12 +6,11 @@ import threading
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.explore import Explored, explore
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError, UsageError
 from segwright.core.geometry import Geometry
@@ -27,6 +26,9 @@ from segwright.view.results import Result, open_result, why
 from segwright.view.scan import AT_ONCE_BYTES, WHOLE_BYTES, Scan, slab_slices
 from segwright.view.scoring import Scored, Scorer
 from segwright.view.subject import Subject
+
+if TYPE_CHECKING:
+    from segwright.api.explore import Explored
 
 #: Bytes of decoded voxels that are kept.
 POOL_BYTES = 640_000_000
@@ -239,6 +241,8 @@ class Desk:
         threading.Thread(target=self._explore, daemon=True).start()
 
     def _explore(self) -> None:
+        from segwright.api.explore import explore
+
         def listen(event: dict[str, Any]) -> None:
             if event.get("kind") == "progress":
                 self.exploring = {"done": event["done"], "total": event["total"]}

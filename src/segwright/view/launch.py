@@ -78,7 +78,13 @@ def make_viewer(
     bound = _bind(host, port)
     shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host
     url = f"http://{shown}:{bound.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    config = uvicorn.Config(build_app(desk, token=token), log_level="warning", lifespan="off", server_header=False)
+    config = uvicorn.Config(
+        build_app(desk, token=token),
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
     return Viewer(url, uvicorn.Server(config), [bound], desk)
 
 

@@ -10,9 +10,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from segwright.api.judged import JudgedCase
 from segwright.api.run import Run
-from segwright.api.verdict import final_chain, predicted
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, SegwrightError, UsageError
 from segwright.core.geometry import Geometry
@@ -85,6 +83,9 @@ class OutOfFold:
 
     def labels(self, case: str, like: Geometry) -> NDArray[Any]:
         """Canonical labels of a case."""
+        from segwright.api.judged import JudgedCase
+        from segwright.api.verdict import final_chain, predicted  # draws on most of the package, so only for a run
+
         return predicted(JudgedCase(self.run, case, self._folds[case]), final_chain(self.run))
 
     def report(self) -> Report | None:
