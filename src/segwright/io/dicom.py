@@ -93,7 +93,7 @@ def _head(path: Path) -> Any:
         kind = _NOT_IMAGES.get(modality, f"DICOM of modality {modality!r}" if modality else "not DICOM or cut off")
         cure = "Remove it from the dataset."
         if modality in {"SEG", "RTSTRUCT"}:
-            cure = "Convert it to NIfTI or NRRD labels on the grid of its scan and use those."
+            cure = "Give the folder that holds its scan too: labels are read together with their images."
         raise ReadError("The file holds no image.", expected="a DICOM image", came=kind, where=path, cure=cure)
     return head
 
