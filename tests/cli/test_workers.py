@@ -133,3 +133,6 @@ def test_wrong_wishes_are_told(desk, tmp_path):
         pass
     with pytest.raises(UsageError, match="0 or more"), hired(-1):
         pass
+    for nobody in ("tcp://127.0.0.1:1", "nowhere"):
+        with pytest.raises(UsageError, match="does not answer"), hired(0, nobody):
+            pass

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from segwright.core.errors import UsageError
 
@@ -110,6 +112,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
     if scheduler:
         try:
+            _knock(scheduler)
             given = {"scheduler_file": scheduler} if os.path.exists(scheduler) else {"address": scheduler}
             client = Client(**given, timeout="20s", set_as_default=False)
         except (OSError, ValueError, TimeoutError) as error:
@@ -128,3 +131,18 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+def _knock(scheduler: str) -> None:
+    """Open and close a connection, since a client that finds no scheduler keeps trying beyond its timeout.
+
+    Raises:
+        OSError: Nobody answers.
+        ValueError: It is no address.
+    """
+    if os.path.exists(scheduler):
+        return
+    parts = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
+    if not parts.hostname or not parts.port:
+        raise ValueError("no host and port")
+    socket.create_connection((parts.hostname, parts.port), timeout=10).close()
