@@ -155,7 +155,7 @@ def watch(words: list[str], work: Path, *, stop_after: int | None, disturb: bool
         while run.poll() is None:
             seen.peak = max(seen.peak, memory_of(run.pid))
             done = sum(1 for _ in marks.glob("*.json")) if marks.is_dir() else 0
-            if done and first is None:
+            if done and first is None and (work / "job.json").exists():
                 first = time.perf_counter(), done
                 seen.block, seen.total = planned(work)
                 if disturb:
@@ -263,10 +263,13 @@ def main() -> None:
     parser.add_argument("--kill", action="store_true", help="also disturb a run and compare")
     parser.add_argument("--folder", type=Path, default=None, help="where everything lies for the time")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         result = measure(folder, options)
     finally:
+        for child in psutil.Process().children(recursive=True):
+            child.kill()
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(result, indent=1))
     target = Path(__file__).parent / "results" / "large_volume.json"
