@@ -94,6 +94,7 @@ def _bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(64)  # from here on visitors wait, instead of being refused, until the server is up
     except (OSError, OverflowError) as error:
         bound.close()
         raise UsageError(
