@@ -120,9 +120,7 @@ def mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, samples:
     return order.unmirrored(axes, reason, recipe, facts)
 
 
-def _mirror(
-    recipe: Recipe, facts: Fingerprint, orientation: str | None, samples: float
-) -> tuple[tuple[int, ...], str]:
+def _mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, samples: float) -> tuple[tuple[int, ...], str]:
     """Left-right where no structure has a side, all axes in microscopy; none in short runs."""
     if recipe.mirror is not None:
         return tuple(sorted({"z": 0, "y": 1, "x": 2}[axis] for axis in recipe.mirror)), "asked for in the recipe"
