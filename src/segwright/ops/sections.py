@@ -65,7 +65,9 @@ def measure(count: int, read: Callable[[int], Plane]) -> SectionFacts:
         held = [*held[-1:], small]
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return SectionFacts(
-        *table.T,
+        mean=table[:, 0],
+        deviation=table[:, 1],
+        detail=table[:, 2],
         likeness=np.array([row[0] for row in pairs]),
         shift=np.array([row[1] for row in pairs]).reshape(-1, 2),
         moved=np.array([row[2] for row in pairs]),
@@ -96,7 +98,8 @@ def _shift(first: Plane, second: Plane, step: int) -> tuple[float, float]:
     """Rows and columns of full size that bring `second` over `first`; none where either is flat."""
     if min(first.std(), second.std()) < 1e-6:
         return 0.0, 0.0
-    found, _, _ = phase_cross_correlation(first - first.mean(), second - second.mean(), normalization=None)
+    centred = (first - first.mean(), second - second.mean())
+    found, _, _ = phase_cross_correlation(*centred, normalization=None)  # type: ignore[no-untyped-call]
     return float(found[0]) * step, float(found[1]) * step
 
 
