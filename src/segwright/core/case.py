@@ -65,6 +65,7 @@ class Dataset(Document):
         cases: All cases, labelled or not.
         group_rule: In words, how the group of each case was found.
         notes: What was assumed while reading the folder.
+        voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
     """
 
     filename: ClassVar[str] = "dataset.yaml"
@@ -76,6 +77,7 @@ class Dataset(Document):
     cases: tuple[Case, ...]
     group_rule: str = ""
     notes: tuple[str, ...] = ()
+    voxel: tuple[float | None, float | None, float | None] | None = None
 
     def path(self, source: Source) -> Path:
         """Absolute path of a source."""

@@ -75,6 +75,20 @@ class Geometry:
         matrix = np.asarray(affine, dtype=np.float64)[:, [2, 1, 0, 3]]
         return cls((shape[0], shape[1], shape[2]), matrix, known)
 
+    def stated(self, spacing: Sequence[float | None]) -> Geometry:
+        """The same grid with these voxel edges on axes that have none of their own.
+
+        Example:
+            >>> Geometry.from_spacing((2, 2, 2), (None, 1.0, 1.0)).stated((5.0, 3.0, None)).spacing
+            (5.0, 1.0, 1.0)
+        """
+        affine, known = self.affine.copy(), list(self.known)
+        for axis, step in enumerate(spacing):
+            if not known[axis] and step is not None and self.shape[axis] > 1:
+                affine[:, axis] *= step / np.linalg.norm(affine[:3, axis])
+                known[axis] = True
+        return Geometry(self.shape, affine, (known[0], known[1], known[2]))
+
     @property
     def affine_xyz(self) -> NDArray[np.float64]:
         """The affine with columns in `(x, y, z)` index order, as NIfTI wants it."""

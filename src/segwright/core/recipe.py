@@ -47,6 +47,7 @@ class Recipe(Document):
         folds: Number of folds; 0 trains one member on all cases without validation.
         minutes: Time budget for the whole `fit`.
         steps: Optimiser steps a fold, instead of a time budget; makes a run exactly repeatable.
+        voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         spacing: Target voxel size `(z, y, x)` in mm; `"native"` keeps each scan's own.
         size: Largest working size `(y, x)` in pixels for images without spacing.
         slab: Slices the network sees: 1 (2-D), odd (2.5-D), 0 (3-D).
@@ -95,6 +96,7 @@ class Recipe(Document):
     folds: int = Field(default=5, ge=0, le=50)
     minutes: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=1)
+    voxel: tuple[float | None, float | None, float | None] | None = None
     spacing: tuple[float | None, float | None, float | None] | Literal["native"] | None = None
     size: tuple[int, int] | None = None
     slab: int | None = Field(default=None, ge=0)

@@ -75,7 +75,8 @@ def load_image(dataset: Dataset, case: Case) -> Volume:
             where=dataset.path(case.images[0]),
             cure="Add the missing channel, or correct the case or the channels in dataset.yaml.",
         )
-    return Volume(joined.data, joined.geometry, dataset.channels or joined.channels, joined.header)
+    geometry = joined.geometry.stated(dataset.voxel) if dataset.voxel else joined.geometry
+    return Volume(joined.data, geometry, dataset.channels or joined.channels, joined.header)
 
 
 def load_label(dataset: Dataset, case: Case, like: Geometry) -> NDArray[Any]:

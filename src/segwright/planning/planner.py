@@ -72,7 +72,7 @@ class Planner:
         steps = self._steps(net, patch, batch)
         self._tell_few_steps(net, patch, batch, steps)
         samples = steps * batch
-        level = self._level(samples)
+        level = self._level(samples, max(1.0, math.prod(prepared_shape(self.facts, prepare)) / math.prod(patch)))
         sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples)
         mirror = self._note("augment.mirror", sides)
         train = self._train(net, patch, batch)
@@ -254,11 +254,11 @@ class Planner:
             compile=self.recipe.compile,
         )
 
-    def _level(self, samples: float) -> str:
-        """Strength of augmentation for a fold that sees so many patches."""
+    def _level(self, samples: float, patches: float) -> str:
+        """Strength of augmentation for a fold that sees so many samples of cases that hold so many patches each."""
         folds = self._folds()
         cases = self.facts.cases * (folds - 1) / folds if folds else self.facts.cases
-        return self._note("augment.steps", training.augmentation(self.recipe, samples, cases))
+        return self._note("augment.steps", training.augmentation(self.recipe, samples, cases * patches))
 
     def _augment(self, level: str, net: NetSpec) -> tuple[PartChoice, ...]:
         return self.augmentations(

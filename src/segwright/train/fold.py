@@ -218,7 +218,8 @@ class FoldRun:
 
     def _collapsed(self, step: Step, pseudo: dict[str, float], state: TrainState) -> bool:
         early = COLLAPSE_AFTER <= step.progress < COLLAPSE_AFTER + 0.5
-        return early and bool(pseudo) and max(pseudo.values()) < COLLAPSE_BELOW and state.attempt < RESTARTS
+        learnt = max(state.best, *pseudo.values()) if pseudo else 1.0
+        return early and learnt < COLLAPSE_BELOW and state.attempt < RESTARTS
 
     def _keep_best(self, state: TrainState, pseudo: dict[str, float]) -> None:
         mean = sum(pseudo.values()) / len(pseudo) if pseudo else -1.0

@@ -42,8 +42,7 @@ class PseudoDice:
             seed=plan.seed,
             fold=fold,
         )
-        rounds = max(1, min(PATCHES, len(cases)) // min(plan.train.batch, max(len(cases), 1)))
-        self.batches = [source.at(i) for i in range(rounds)]
+        self.batches = [source.at(i) for i in range(-(-PATCHES // source.batch))]
 
     @torch.inference_mode()
     def score(self, net: nn.Module) -> dict[str, float]:

@@ -11,7 +11,7 @@ from segwright.planning.rules import order
 
 #: Patches seen below which a run counts as short: it has no time to learn mirrored anatomy.
 SHORT_RUN = 12_000
-#: Times each case is seen from which light augmentation is learnt by heart, and the patches that this takes at least.
+#: Times each voxel is seen from which light augmentation is learnt by heart, and the patches that this takes at least.
 #: Measured on 160 MRI: pseudo-Dice stops rising at about 27 passes and then falls.
 MANY_PASSES, MANY_PATCHES = 30, 2_000
 #: Losses whose activation follows the target, and those that have one of their own; tests hold both against the table.
@@ -140,12 +140,12 @@ def _sideways(labels: LabelSpace, orientation: str | None) -> tuple[tuple[int, .
     return (axis,), "left and right are alike; other directions carry identity (head to foot, front to back)"
 
 
-def augmentation(recipe: Recipe, samples: float, cases: float) -> tuple[str, str]:
-    """Strength by the patches a fold will see, in all and of each of its training cases."""
+def augmentation(recipe: Recipe, samples: float, patches: float) -> tuple[str, str]:
+    """Strength by the samples a fold will see, in all and of each of the patches that its training cases hold."""
     if recipe.augment is not None:
         return recipe.augment, "asked for in the recipe"
-    passes = samples / max(cases, 1.0)
-    seen = f"about {samples:.0f} patches are seen, {passes:.0f} of each case"
+    passes = samples / max(patches, 1.0)
+    seen = f"about {samples:.0f} patches are seen, each voxel {passes:.0f} times"
     if samples >= SHORT_RUN or (samples >= MANY_PATCHES and passes >= MANY_PASSES):
         return "medium", f"{seen}: with light changes only they would be learnt by heart"
     return "light", f"{seen}: a short run gains from geometry and contrast only"
