@@ -7,6 +7,7 @@ import shlex
 import shutil
 from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def check_segwright(words: list[str]) -> None:
     assert verb in commands(), f"no command {verb!r}"
     flags = {word.partition("=")[0] for word in rest if re.match(r"--?[a-zA-Z]", word)} - {"--help"}
     assert flags <= commands()[verb], f"{verb} has no {sorted(flags - commands()[verb])}"
-    for name in (word.partition("=")[0] for word in rest if re.match(r"[a-z_.]+=", word)):
+    free = [word for before, word in pairwise(["", *rest]) if before != "--set"]  # what --set names is not a field
+    for name in (word.partition("=")[0] for word in free if re.match(r"[a-z_.]+=", word)):
         assert name.split(".")[0] in Recipe.model_fields, f"no recipe field {name!r}"
 
 

@@ -21,8 +21,8 @@ def test_triples_keep_clear_of_every_fault() -> None:
 
 def test_it_beats_the_mean_on_triples_kept_back() -> None:
     planes, told = wandering(), []
-    learnt = learn(lambda z: planes[z], clean_triples(16, []), seconds=0.0, seed=0, tell=told.append, steps=60)
-    assert learnt.triples == (11, 3) and learnt.steps == 60 == len(told)
+    learnt = learn(lambda z: planes[z], clean_triples(16, []), seconds=0.0, seed=0, tell=told.append, steps=240)
+    assert learnt.triples == (11, 3) and learnt.steps == 240 == len(told)
     assert learnt.error < 0.8 * learnt.error_mean
 
 

@@ -28,7 +28,7 @@ def nuclei(seed: int, patient: int, view: int = 0) -> Phantom:
 
     Example:
         >>> case = nuclei(seed=1, patient=0)
-        >>> case.image.shape, int(case.label.max()) > 20
+        >>> case.image.shape, int(case.label.max()) > 10
         ((1, 1, 128, 128), True)
     """
     anatomy, exposure = derive(seed, "nuclei", patient), derive(seed, "nuclei exposure", patient, view)

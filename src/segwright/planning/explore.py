@@ -299,7 +299,9 @@ def thumb(facts: CaseFacts, image: NDArray[Any], label: NDArray[Any] | None) -> 
     packed = b""
     if label is not None:
         some = label[:, index, stride // 2 :: stride, stride // 2 :: stride]
-        small = np.minimum(some, np.iinfo(np.int16).max).astype(np.int16)  # of many objects it is enough to be one
+        small = np.minimum(some.astype(np.int64), np.iinfo(np.int16).max).astype(
+            np.int16
+        )  # of many objects it is enough to be one
         fitted = np.zeros((len(label), *grey.shape), np.int16)  # the last block may lack its middle
         rows, columns = min(small.shape[1], grey.shape[0]), min(small.shape[2], grey.shape[1])
         fitted[:, :rows, :columns] = small[:, :rows, :columns]

@@ -35,7 +35,7 @@ class ChainTarget:
         >>> target = ChainTarget(LabelSpace(structures=[{"name": "a"}, {"name": "b"}]))
         >>> onehot, weight = target.encode(torch.tensor([0, 1, 1, 1, 2]).reshape(1, 1, 1, 1, 5))
         >>> onehot[0, :, 0, 0].int().tolist()
-        [[0, 0, 1, 0, 1], [1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1]]
+        [[0, 1, 1, 1, 1], [1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1]]
     """
 
     default_loss = "chain"
