@@ -1,10 +1,10 @@
 """Instances in one stack of electron microscopy: networks at equal time, judged in blocks of sections.
 
-    python benchmarks/mitochondria.py DATA [--minutes 40] [--nets unet res-unet-r] [--structure mitochondria]
-        [--folds 3] [--only 0] [--out FOLDER] [-- key=value ...]
+    python benchmarks/mitochondria.py DATA [key=value ...] [--minutes 40] [--nets unet res-unet-r] [--structure mitochondria]
+        [--folds 3] [--only 0] [--out FOLDER] [--keep]
 
-DATA is a folder of sections (`raw/`, `mitochondria/`). Each network is one fit of its own under the same budget and the
-same blocks. Prints a table and keeps it as JSON.
+DATA is a folder of sections (`raw/`, `mitochondria/`), which state no voxel size: name it with `voxel=[z,y,x]` in mm.
+Each network is one fit of its own under the same budget and the same blocks. Prints a table and keeps it as JSON.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ SHOWN = ("iou", "dice", "accuracy_75", "ap_75", "f1_50", "pq")
 
 def fit(args: argparse.Namespace, net: str, out: Path) -> dict[str, object]:
     """One fit of all wanted folds with a network, and its out-of-fold scores."""
-    shutil.rmtree(out, ignore_errors=True)
+    if not args.keep:
+        shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "segwright", "fit", str(args.data), "-o", str(out), "--quiet"]
     command += [word for fold in args.only for word in ("-f", str(fold))]
     command += ["--time-budget", f"{args.minutes}m", f"instances={args.structure}", f"folds={args.folds}"]
-    command += [f"net={net}", "loss=weighted_bce", *args.overrides]
+    command += [f"net={net}", *args.overrides]
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    if not (args.keep and (out / "report" / "report.json").exists()):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - start
     run = Run.open(out)
     name = run.plan.labels.names[0]
@@ -68,12 +70,14 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--only", type=int, nargs="*", default=[])
     parser.add_argument("--out", type=Path, default=Path("runs/mitochondria"))
+    parser.add_argument("--keep", action="store_true", help="judge finished runs instead of fitting again")
     parser.add_argument("overrides", nargs="*")
     args = parser.parse_args()
     rows = [fit(args, net, args.out / net) for net in args.nets]
-    facts = {"date": date.today().isoformat(), "machine": describe_machine(), "minutes": args.minutes, "rows": rows}
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "mitochondria.json").write_text(json.dumps(facts, indent=1, default=str) + "\n", encoding="utf-8")
+    facts = {"date": date.today().isoformat(), "machine": describe_machine(), "minutes": args.minutes}
+    facts |= {"overrides": args.overrides, "rows": rows}
+    path = Path(__file__).parent / "results" / "mitochondria.json"
+    path.write_text(json.dumps(facts, indent=1, default=str) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
