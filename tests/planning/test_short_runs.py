@@ -37,7 +37,7 @@ RUNS: dict[str, tuple[str, tuple[int, int, int], Mapping[str, Any]]] = {
     "spine-scanography-res": ("spine-xray", (1, 4, 4), XRAY),
     "spine-scanography-se": ("spine-xray", (1, 4, 4), XRAY),
     "spine-scanography-attention": ("spine-xray", (1, 4, 4), XRAY),
-    "spine-vertebrae": ("vertebrae-xray", (1, 4, 4), {**XRAY, "batch": 4, **COUNTED}),
+    "spine-vertebrae": ("vertebrae-xray", (1, 4, 4), {**XRAY, "batch": 4, **COUNTED, "lr": 0.01}),
     "hand-bones": ("hand-xray", (1, 3, 3), {"patch": (1, 96, 64), "lr": 0.002, "steps": 60}),
     "vnet-prostate": (
         "prostate-mri",
@@ -107,7 +107,10 @@ def predicted(plan: Plan, weights: Path, case: SampleCase) -> np.ndarray:
             case.image, lambda x: target.activate(net(x)), window=plan.window, context=plan.net.context,
             divisor=plan.net.divisor,
         )  # fmt: skip
-        return np.concatenate([target.decode(scores) for _, _, scores in slabs], axis=1)
+        scores = np.concatenate([part for _, _, part in slabs], axis=1)
+    if hasattr(target, "settle"):
+        scores, _ = target.settle(scores, (1.0, 1.0, 1.0))
+    return target.decode(scores)
 
 
 def mean_dice(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:

@@ -17,7 +17,8 @@ CPU = torch.device("cpu")
 
 
 def test_the_fastest_candidate_is_chosen(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    auto = plan.model_copy(update={"train": plan.train.model_copy(update={"precision": "auto"})})
+    timed = {"precision": "auto", "steps": None, "seconds": 60.0}
+    auto = plan.model_copy(update={"train": plan.train.model_copy(update=timed)})
     monkeypatch.setattr(measure_module, "supports_bfloat16", lambda device: True)
     costs = {("bfloat16", True): 0.3, ("bfloat16", False): 0.2, ("float32", True): 0.5, ("float32", False): 0.6}
     monkeypatch.setattr(measure_module, "step_seconds", lambda load, c, best: costs[c.precision, c.channels_last])
@@ -25,6 +26,18 @@ def test_the_fastest_candidate_is_chosen(plan: Plan, monkeypatch: pytest.MonkeyP
     assert (found.chosen.precision, found.chosen.channels_last) == ("bfloat16", False)
     assert len(found.table) == 4
     assert "200 ms" in found.why
+
+
+def test_timing_decides_nothing_in_a_run_of_counted_steps(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    auto = plan.model_copy(update={"train": plan.train.model_copy(update={"precision": "auto"})})
+    monkeypatch.setattr(measure_module, "supports_bfloat16", lambda device: True)
+    chosen = []
+    for fastest in (True, False):
+        monkeypatch.setattr(
+            measure_module, "step_seconds", lambda load, c, best, f=fastest: 0.1 + (c.channels_last != f)
+        )
+        chosen.append(measure(auto, CPU, seconds=1000).chosen)
+    assert chosen[0] == chosen[1]
 
 
 def test_measuring_runs_for_real_and_respects_what_is_fixed(plan: Plan) -> None:

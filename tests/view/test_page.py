@@ -76,7 +76,7 @@ def pixels(page: Any, n: int = 0) -> list[int]:
     )
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 15) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait for something without `eval` in the page, which its own policy forbids."""
     end = time.time() + seconds
     while not condition():
