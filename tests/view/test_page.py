@@ -76,6 +76,17 @@ def pixels(page: Any, n: int = 0) -> list[int]:
     )
 
 
+def steady(count: Callable[[], int]) -> int:
+    """A number once it has stayed the same for half a second: panels slide in, and canvases follow their size."""
+    last, since = count(), time.time()
+    while time.time() - since < 0.5:
+        time.sleep(0.05)
+        now = count()
+        if now != last:
+            last, since = now, time.time()
+    return last
+
+
 def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Wait for something without `eval` in the page, which its own policy forbids."""
     end = time.time() + seconds
@@ -111,7 +122,7 @@ def test_a_dataset_opens_and_structures_switch_without_a_round_trip(browser, vol
         if size == PHONE:
             page.get_by_role("button", name="Structures").click()
         until(lambda: pixels(page)[0] > 200, "labels in colour")
-        before = pixels(page)[0]
+        before = steady(lambda: pixels(page)[0])
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         for box in page.locator(".structures li input").all():
