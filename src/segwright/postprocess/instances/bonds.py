@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
 from segwright.ops.components import bond_components
-from segwright.ops.objects import adopt_orphans, drop_small_objects, flood, renumber
-from segwright.postprocess.instances.protocol import Ids, Triple
+from segwright.ops.objects import drop_small_objects, flood, renumber
+from segwright.postprocess.instances.basins import Basins
+from segwright.postprocess.instances.protocol import Ids
 
 
-@dataclass(frozen=True)
-class Bonds:
+@dataclass(frozen=True, kw_only=True)
+class Bonds(Basins):
     """Components of strong bonds, grown by a watershed over weak ones.
 
     Channels are bonds to the voxel before along z, y and x, then bonds to voxels further back along y and x.
@@ -24,9 +25,7 @@ class Bonds:
         far: Least score of both far bonds at a bond in the plane; 0 asks for none. It parts objects that a few wrong
             bonds join, and costs thin ones their seeds.
         foreground: A voxel whose strongest bond is weaker is background.
-        smallest_seed: Components of fewer voxels start no object.
-        orphans: What no seed reaches becomes an object of its own.
-        smallest: Objects of fewer voxels are dropped.
+        smallest_seed: Components of fewer voxels start no object; see `Basins` for the rest.
 
     Example:
         >>> scores = np.zeros((5, 1, 1, 5))
@@ -39,13 +38,6 @@ class Bonds:
     far: float = 0.0
     foreground: float = 0.5
     smallest_seed: int = 2
-    orphans: bool = True
-    smallest: int = 128
-
-    @property
-    def halo(self) -> Triple:
-        """The far bonds' reach, and a basin's."""
-        return (4, 32, 32)
 
     def decode(self, scores: NDArray[np.float32], *, spacing: Spacing | None = None) -> Ids:
         """Bond scores `(5, z, y, x)` to ids; see `protocol.Decoder`."""
@@ -57,7 +49,7 @@ class Bonds:
         mask = strength >= self.foreground
         parts = drop_small_objects(np.where(mask, bond_components(held), 0), max(self.smallest_seed, 2))
         grown = flood(-strength, renumber(parts)[0], mask)
-        return drop_small_objects(adopt_orphans(grown, mask) if self.orphans else grown, self.smallest)
+        return self.kept(grown, mask)
 
 
 def _strongest(near: NDArray[np.float32]) -> NDArray[np.float32]:

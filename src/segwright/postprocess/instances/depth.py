@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
 from segwright.ops.components import bond_components
-from segwright.ops.objects import adopt_orphans, before, drop_small_objects, flood, follow_bonds
-from segwright.postprocess.instances.protocol import Ids, Triple
+from segwright.ops.objects import before, drop_small_objects, flood, follow_bonds
+from segwright.postprocess.instances.basins import Basins
+from segwright.postprocess.instances.protocol import Ids
 
 
-@dataclass(frozen=True)
-class DepthWatershed:
+@dataclass(frozen=True, kw_only=True)
+class DepthWatershed(Basins):
     """Seeds where the depth score is high, joined by bonds between sections, grown down to the edge score of 0.5.
 
     Attributes:
         seed: Least depth score of a seed; 0.66 is about one and a half voxels inside.
         edge: Least depth score of an object's voxel.
         bond: Least score at which a voxel belongs with the one in the section before.
-        smallest_seed: Seeds of fewer voxels start no object.
-        orphans: Parts without a seed, too thin for one, become objects as well.
-        smallest: Objects of fewer voxels are dropped.
+
+    The rest are those of `Basins`.
 
     Example:
         >>> scores = np.array([[0.2, 0.6, 0.8, 0.6, 0.6, 0.9, 0.6], [0] * 7]).reshape(2, 1, 1, 7)
@@ -34,14 +34,6 @@ class DepthWatershed:
     seed: float = 0.66
     edge: float = 0.5
     bond: float = 0.5
-    smallest_seed: int = 0
-    orphans: bool = True
-    smallest: int = 128
-
-    @property
-    def halo(self) -> Triple:
-        """A basin may reach this far beyond its seed."""
-        return (4, 32, 32)
 
     def decode(self, scores: NDArray[np.float32], *, spacing: Spacing | None = None) -> Ids:
         """Scores of depth and bond `(2, z, y, x)` to ids; see `protocol.Decoder`."""
@@ -54,4 +46,4 @@ class DepthWatershed:
         seeds = follow_bonds(seeds, held)
         planes = [flood(-scores[0][z, None], seeds[z, None], mask[z, None]) for z in range(len(seeds))]
         grown = follow_bonds(np.concatenate(planes), held)
-        return drop_small_objects(adopt_orphans(grown, mask) if self.orphans else grown, self.smallest)
+        return self.kept(grown, mask)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
-from segwright.ops.objects import adopt_orphans, drop_small_objects, flood_sections, grow_in_plane, mask_objects
+from segwright.ops.objects import drop_small_objects, flood_sections, grow_in_plane, mask_objects
+from segwright.postprocess.instances.basins import Basins
 from segwright.postprocess.instances.protocol import Ids, Triple
 
 
@@ -55,8 +56,8 @@ class SeedComponents:
         return drop_small_objects(grow_in_plane(seeds, self.dilate), self.smallest)
 
 
-@dataclass(frozen=True)
-class SeedWatershed:
+@dataclass(frozen=True, kw_only=True)
+class SeedWatershed(Basins):
     """Seeds grown by a watershed to the edge of the mask, without the small ones.
 
     What the watershed climbs is the boundary score less the mask score.
@@ -65,9 +66,8 @@ class SeedWatershed:
         mask: Least mask score of a seed.
         boundary: Boundary score a seed stays below.
         foreground: Least mask score of an object's voxel.
-        smallest_seed: Seeds of fewer voxels start no object.
-        orphans: Parts of the mask without a seed, too thin for one, become objects as well.
-        smallest: Objects of fewer voxels are dropped.
+
+    The rest are those of `Basins`.
 
     Example:
         >>> scores = np.array([[1, 0.8, 0.7, 1, 0.1], [0, 1, 1, 0, 0]]).reshape(2, 1, 1, 5)
@@ -78,14 +78,6 @@ class SeedWatershed:
     mask: float = 0.9
     boundary: float = 0.8
     foreground: float = 0.5
-    smallest_seed: int = 0
-    orphans: bool = True
-    smallest: int = 128
-
-    @property
-    def halo(self) -> Triple:
-        """A basin may reach this far beyond its seed."""
-        return (4, 32, 32)
 
     def decode(self, scores: NDArray[np.float32], *, spacing: Spacing | None = None) -> Ids:
         """Scores of mask and boundary `(2, z, y, x)` to ids; see `protocol.Decoder`."""
@@ -94,4 +86,4 @@ class SeedWatershed:
             seeds = drop_small_objects(seeds, self.smallest_seed)
         mask = scores[0] > self.foreground
         grown = flood_sections(scores[1] - scores[0], seeds, mask, edge=scores[1] >= self.boundary)
-        return drop_small_objects(adopt_orphans(grown, mask) if self.orphans else grown, self.smallest)
+        return self.kept(grown, mask)
