@@ -49,6 +49,18 @@ def test_ome_level_zero_with_units(tmp_path, version):
     assert np.array_equal(back.array(), label.array()) and back.dtype == np.uint8
 
 
+@pytest.mark.parametrize("version", [2, 3])
+def test_smaller_copies_of_a_pyramid(tmp_path, version):
+    path = ome(tmp_path / "a.zarr", version)
+    (copy,) = io.read_coarser(path)
+    assert np.array_equal(copy.array(), RAW[:, :, ::2, ::2]) and np.allclose(copy.geometry.spacing, (0.05, 0.008, 0.01))
+    assert io.read_coarser(path, "s0")[0].geometry == copy.geometry
+    zarr.create_array(str(tmp_path / "b.zarr"), data=RAW[0], zarr_format=version)
+    assert io.read_coarser(tmp_path / "b.zarr") == ()
+    np.save(tmp_path / "c.npy", RAW[0])
+    assert io.read_coarser(tmp_path / "c.npy") == ()
+
+
 def test_scale_without_unit_is_unknown(tmp_path):
     volume = io.read(ome(tmp_path / "a.zarr", 2, unit=None))
     assert volume.geometry.spacing == (None, None, None) and "no unit" in volume.header["warnings"][0]

@@ -13,18 +13,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segwright.core.box import Box
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import ReadError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.volume import LazyArray, Volume
+from segwright.io.omezarr import Pyramid, create, write_box
+from segwright.ops.pyramid import shrink_scores
+from segwright.view.bricks import Bricks
 from segwright.view.coded import code_labels, overlaps, pack_runs, places
 from segwright.view.describe import colours
 from segwright.view.directions import views
 from segwright.view.objects import find_objects, numbered_objects
 from segwright.view.picture import png
+from segwright.view.planes import as_levels, reduced
 from segwright.view.pool import Pool
-from segwright.view.scan import Scan, as_levels, reduced
+from segwright.view.scan import Scan
 from segwright.view.uploads import TooLargeError, receive, safe_name, unpacked
 
 
@@ -101,6 +106,18 @@ def test_reducing_averages_squares(rows, columns, step):
         assert small[0, 0] == pytest.approx(plane[:step, :step].mean(), rel=1e-5)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.sampled_from([np.uint8, np.int16, np.uint16, np.int32]), st.integers(0, 99)
+)
+def test_reducing_rounds_whole_numbers_to_the_nearest(down, across, kind, seed):
+    limits = np.iinfo(kind)
+    plane = np.random.default_rng(seed).integers(limits.min, limits.max, (3 * down, 2 * across), kind, endpoint=True)
+    means = plane.astype(np.float64).reshape(3, down, 2, across).mean(axis=(1, 3))
+    small = reduced(plane, (down, across))
+    assert small.dtype == kind and np.abs(small - means).max() <= 0.5
+
+
 def scan_of(array, tmp_path) -> Scan:
     dataset = Dataset(root=str(tmp_path), layout="t", channels=("a",), cases=())
     scan = Scan(dataset, Case(id="c", images=(Source(path="c"),), group="c"), Pool(10_000_000))
@@ -128,6 +145,7 @@ def test_a_large_volume_is_read_slice_by_slice(tmp_path, monkeypatch):
     monkeypatch.setattr("segwright.view.scan.WHOLE_BYTES", 100)
     monkeypatch.setattr("segwright.view.scan.AT_ONCE_BYTES", 100)
     monkeypatch.setattr("segwright.view.scan.BAND_BYTES", 2000)
+    monkeypatch.setattr("segwright.view.bricks.MOST_BYTES", 100)
     volume = Volume(LazyArray(array.shape, array.dtype, read), Geometry.from_spacing(array.shape[1:]))
     scan = scan_of(volume, tmp_path)
     np.testing.assert_array_equal(scan.plane(0, 1, channel=0, step=1, region=(10, 30, 5, 25)), array[0, 1, 10:30, 5:25])
@@ -136,6 +154,79 @@ def test_a_large_volume_is_read_slice_by_slice(tmp_path, monkeypatch):
     assert max(sizes) <= 2000 and not scan.pool.used
     with pytest.raises(UsageError, match="no such slice"):
         scan.plane(0, 4, channel=0)
+
+
+def chunked(array, chunk, asked: list) -> Volume:
+    def read(index):
+        asked.append(tuple((part.start, part.stop) for part in index))
+        return array[index]
+
+    geometry = Geometry.from_spacing(array.shape[1:])
+    return Volume(LazyArray(array.shape, array.dtype, read), geometry, (), {"chunks": chunk})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_bricks_give_the_array_and_decode_each_chunk_once(data):
+    shape = data.draw(st.tuples(*[st.integers(1, 12)] * 3))
+    chunk = data.draw(st.tuples(*[st.integers(1, 5)] * 3))
+    array = np.random.default_rng(0).integers(0, 99, (2, *shape)).astype(np.uint8)
+    asked: list = []
+    bricks = Bricks("a", chunked(array, chunk, asked), Pool(100_000))
+    for _ in range(4):
+        ends = [sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in shape]
+        part = tuple(slice(min(a, n - 1), max(b, min(a, n - 1) + 1)) for (a, b), n in zip(ends, shape, strict=True))
+        channel = data.draw(st.integers(0, 1))
+        np.testing.assert_array_equal(bricks.read(channel, part), array[channel][part])
+    assert len(set(asked)) == len(asked)
+
+
+def test_parts_are_whole_chunks_and_what_follows_is_read_ahead(monkeypatch):
+    monkeypatch.setattr("segwright.view.bricks.BRICK_BYTES", 400)
+    array, asked = np.arange(12 * 20 * 30, dtype=np.uint16).reshape(1, 12, 20, 30), []
+    bricks = Bricks("a", chunked(array, (4, 5, 6), asked), Pool(100_000))
+    assert bricks.lengths == (4, 5, 6)  # two of them would be 480 bytes
+    bricks.read(0, (slice(5, 6), slice(0, 10), slice(0, 30)))
+    assert len(asked) == 10 and {part[1] for part in asked} == {(4, 8)}
+    for part in bricks.ahead((slice(5, 6), slice(0, 10), slice(0, 30)), 1):
+        bricks.read(0, part)
+    assert len(asked) == 20 and {part[1] for part in asked[10:]} == {(8, 12)}
+    bricks.read(0, (slice(9, 10), slice(0, 10), slice(0, 30)))
+    assert len(asked) == 20
+    assert not list(bricks.ahead((slice(9, 10), slice(0, 10), slice(0, 30)), 1))
+    small = Bricks("a", bricks.volume, Pool(1000))
+    assert not list(small.ahead((slice(5, 6), slice(0, 10), slice(0, 30)), -1))  # no room to keep it
+
+
+@pytest.mark.parametrize("chunk", [(2, 8, 8), (3, 7, 5)])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_pyramid_serves_slices_seen_from_afar(tmp_path, monkeypatch, axis, chunk):
+    monkeypatch.setattr("segwright.view.scan.WHOLE_BYTES", 100)
+    monkeypatch.setattr("segwright.view.scan.AT_ONCE_BYTES", 100)
+    array = np.random.default_rng(0).integers(0, 250, (10, 40, 50)).astype(np.uint8)
+    path = tmp_path / "em.zarr"
+    pyramid = Pyramid(
+        1, np.dtype(np.uint8), Geometry.from_spacing(array.shape), chunk, ((1, 1, 1), (1, 2, 2), (2, 4, 4))
+    )
+    create(path, pyramid)
+    write_box(path, array[None], Box((0, 0, 0), array.shape))
+    write_box(path, shrink_scores(array[None], (1, 2, 2)), Box((0, 0, 0), (10, 20, 25)), level=1)
+    write_box(path, shrink_scores(array[None], (2, 4, 4)), Box((0, 0, 0), (5, 10, 13)), level=2)
+    case = Case(id="c", images=(Source(path="em.zarr"),), group="c")
+    scan = Scan(Dataset(root=str(tmp_path), layout="t", channels=("a",), cases=(case,)), case, Pool(10_000_000))
+    assert [level.factors for level in scan.levels] == [(1, 1, 1), (1, 2, 2), (2, 4, 4)]
+    middle = array.shape[axis] // 2
+    full = np.take(array, middle, axis=axis)
+    np.testing.assert_array_equal(scan.plane(axis, middle, channel=0), full)
+    np.testing.assert_array_equal(scan.plane(axis, middle, channel=0, region=(4, 9, 8, 20)), full[4:9, 8:20])
+    for step in (2, 4):
+        seen = scan.plane(axis, middle, channel=0, step=step)
+        assert seen.shape == tuple(-(-n // step) for n in full.shape)
+        assert abs(seen.astype(float).mean() - full.mean()) < 12
+    if axis == 0:
+        np.testing.assert_allclose(scan.plane(0, 5, channel=0, step=2), reduced(array[5], 2), atol=1)
+        part = scan.plane(0, 5, channel=0, step=2, region=(8, 24, 12, 40))
+        np.testing.assert_allclose(part, reduced(array[5, 8:24, 12:40], 2), atol=1)
 
 
 @pytest.mark.parametrize("orientation", ["SAR", "SPL", "RAS", "IAL", "ASL"])

@@ -25,6 +25,7 @@ __all__ = [
     "label_suffixes",
     "output_suffix",
     "read",
+    "read_coarser",
     "read_planes",
     "sniff",
     "suffix_of",
@@ -167,6 +168,14 @@ def read_planes(source: str | Path, key: str | None = None) -> Volume:
                 cure="Read it as a volume.",
             )
         return chosen.planes(path, key)
+
+
+def read_coarser(source: str | Path, key: str | None = None) -> tuple[Volume, ...]:
+    """Open the smaller copies that an OME-Zarr pyramid keeps of an array, finest first; empty where there are none."""
+    path = Path(source)
+    with decoding(path, "a pyramid"):
+        chosen = _format(path)
+        return () if chosen.coarser is None else chosen.coarser(path, key)
 
 
 def keys(source: str | Path) -> tuple[ArrayInfo, ...]:

@@ -52,6 +52,7 @@ class Format:
         writes: Suffixes it can write without loss.
         keys: Lists the arrays of a file; `None` where a file holds one only.
         planes: Like `read`, but the last stored axis becomes channels; `None` where axes have a meaning.
+        coarser: Opens the smaller copies that a file keeps of an array, finest first; `None` where there are none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Format:
     writes: tuple[str, ...] = ()
     keys: Callable[[Path], tuple[ArrayInfo, ...]] | None = None
     planes: ReadFile | None = None
+    coarser: Callable[[Path, str | None], tuple[Volume, ...]] | None = None
 
 
 @contextmanager

@@ -81,6 +81,22 @@ def planes(path: Path, key: str | None = None) -> Volume:
         return _open(path, info, Axes("yxc" if len(info.shape) == 3 else "yx"), {}, {})
 
 
+def coarser(path: Path, key: str | None = None) -> tuple[Volume, ...]:
+    """Open the levels below an array in the pyramid that it belongs to, finest first."""
+    info = _choose(path, key)
+    scale, level = _described(path, info.name)
+    parent = info.name.rpartition("/")[0]
+    levels = list(scale.get("datasets", []))
+    found = []
+    for lower in levels[levels.index(level) + 1 :] if levels else []:
+        name = f"{parent}/{lower['path']}".strip("/")
+        store = _array(path, name)
+        stored = ArrayInfo(name, tuple(store.shape), str(store.dtype))
+        axes = _named_axes(scale, stored) or guess_axes(stored.shape, np.dtype(stored.dtype), where=path)
+        found.append(_open(path, stored, axes, scale, lower))
+    return tuple(found)
+
+
 def _described(path: Path, name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The pyramid and its level that array `name` belongs to; empty where no metadata name it."""
     parent, _, leaf = name.rpartition("/")
@@ -228,5 +244,12 @@ def _metadata(axes: Axes, geometry: Geometry) -> dict[str, Any]:
 
 
 FORMAT: Final = Format(
-    "zarr", (".zarr", ".ome.zarr"), read, write, writes=(".zarr", ".ome.zarr"), keys=keys, planes=planes
+    "zarr",
+    (".zarr", ".ome.zarr"),
+    read,
+    write,
+    writes=(".zarr", ".ome.zarr"),
+    keys=keys,
+    planes=planes,
+    coarser=coarser,
 )

@@ -19,19 +19,22 @@ from segwright.evaluation.score import Judge, LabelPair
 from segwright.io.blocks import planes_of
 from segwright.io.load import load_label, mapped, open_source
 from segwright.io.masks import binary, one_plane, settle, value_counts
+from segwright.view.bricks import Bricks
 from segwright.view.coded import Coded, code_labels
 from segwright.view.objects import Objects, find_objects, numbered_objects
 from segwright.view.pool import Pool
 from segwright.view.results import Result, open_result, why
-from segwright.view.scan import AT_ONCE_BYTES, WHOLE_BYTES, Scan, slab_slices
+from segwright.view.scan import AT_ONCE_BYTES, WHOLE_BYTES, Scan
 from segwright.view.scoring import Scored, Scorer
 from segwright.view.subject import Subject
 
 if TYPE_CHECKING:
     from segwright.api.explore import Explored
 
-#: Bytes of decoded voxels that are kept.
-POOL_BYTES = 640_000_000
+#: Bytes of decoded voxels that are kept; what the server holds besides is a few hundred megabytes at most.
+POOL_BYTES = 520_000_000
+#: Neighbouring slices of labels decoded together.
+SLAB_BYTES = 16_000_000
 #: Scans of more voxels than this have their labels read slice by slice.
 WHOLE_LABEL_VOXELS = WHOLE_BYTES // 2
 #: Source number of the labels; results follow from 1.
@@ -211,9 +214,11 @@ class Desk:
                 where=source.path,
                 cure="Save the label on the scan's grid.",
             )
-        where = [slice(0, n) for n in geometry.shape]
-        where[axis] = part
-        return one_plane(volume.data[(slice(0, volume.data.shape[0]), *where)], where=source.path)
+        z, y, x = (part if a == axis else slice(0, n) for a, n in enumerate(geometry.shape))
+        if volume.data.shape[0] == 1:
+            bricks = Bricks(("label", case.id, source.path, source.key), volume, self.pool)
+            return one_plane(bricks.read(0, (z, y, x))[None], where=source.path)
+        return one_plane(volume.data[(slice(0, volume.data.shape[0]), z, y, x)], where=source.path)
 
     def objects(self, index: int, source: int, structure: int) -> Objects:
         """Single objects of a structure, with the share of each that the labels (or first result) have too."""
@@ -260,6 +265,16 @@ def plain_label(dataset: Dataset, source: LabelSource, geometry: Geometry) -> bo
     except SegwrightError:
         return False
     return volume.geometry.shape == geometry.shape and volume.geometry.aligned_with(geometry)
+
+
+def slab_slices(slice_bytes: int) -> int:
+    """How many slices of labels are decoded together: at least 1, at most 32.
+
+    Example:
+        >>> slab_slices(512 * 512 * 2), slab_slices(1 << 30)
+        (30, 1)
+    """
+    return int(min(32, max(1, SLAB_BYTES // max(slice_bytes, 1))))
 
 
 def _rest(shape: tuple[int, ...], axis: int) -> list[int]:

@@ -27,8 +27,9 @@ from segwright.view.desk import Desk
 from segwright.view.directions import views
 from segwright.view.guard import Guard, said
 from segwright.view.picture import thumbnail
+from segwright.view.planes import as_levels
 from segwright.view.results import open_result, why
-from segwright.view.scan import AT_ONCE_BYTES, Region, as_levels
+from segwright.view.scan import AT_ONCE_BYTES, Region
 from segwright.view.uploads import LIMIT_BYTES, TooLargeError, receive, safe_name, too_large, unpacked
 from segwright.view.wire import refusal, slice_response, tagged
 
@@ -196,8 +197,9 @@ class Routes:
         """A slice of object numbers as runs."""
         index, axis, at = self._place(request)
         found = self.desk.objects(index, *self._structure(request))
-        plane = _thinned(np.take(found.ids, at, axis=axis), max(_number(request, "step", 1), 1), _region(request))
-        header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": 1}
+        step = max(_number(request, "step", 1), 1)
+        plane = _thinned(np.take(found.ids, at, axis=axis), step, _region(request))
+        header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": step}
         return slice_response(request, header, pack_runs(plane))
 
     def scores(self, request: Request) -> Response:

@@ -84,7 +84,7 @@ export function image(c, axis, at, { channel = 0, step = 1, box } = {}) {
   return keep(url, async () => {
     const { header, buffer, start } = await slice(url);
     const Kind = header.bits === 8 ? Uint8Array : Uint16Array;
-    return { ...header, url, pixels: new Kind(buffer, start), bytes: buffer.byteLength };
+    return { ...header, ...corner(box), url, pixels: new Kind(buffer, start), bytes: buffer.byteLength };
   });
 }
 
@@ -93,17 +93,29 @@ export function labels(c, source, axis, at, { step = 1, box } = {}) {
   return keep(url, async () => {
     const { header, buffer, start } = await slice(url);
     const codes = expand(new Uint32Array(buffer, start), header.rows * header.columns, header.members.length < 256 ? Uint8Array : Uint16Array);
-    return { ...header, url, codes, bytes: codes.byteLength };
+    return { ...header, ...corner(box), url, codes, bytes: codes.byteLength };
   });
 }
 
-export function ids(c, source, structure, axis, at) {
-  const url = `/api/cases/${c}/objects/${source}/${structure}/${axis}/${at}`;
+export function ids(c, source, structure, axis, at, { step = 1, box } = {}) {
+  const url = `/api/cases/${c}/objects/${source}/${structure}/${axis}/${at}${query({ step: step > 1 ? step : undefined, box })}`;
   return keep(url, async () => {
     const { header, buffer, start } = await slice(url);
     const codes = expand(new Uint32Array(buffer, start), header.rows * header.columns, Uint32Array);
-    return { ...header, url, codes, bytes: codes.byteLength };
+    return { ...header, ...corner(box), url, codes, bytes: codes.byteLength };
   });
+}
+
+// First row and column of a part of a slice, in full pixels.
+function corner(box) {
+  const [top, , left] = box ? box.split(",").map(Number) : [0, 0, 0];
+  return { top, left };
+}
+
+// Index of the pixel of a slice, or part of one, that holds a full pixel; -1 outside.
+export function cell(slice, row, column) {
+  const r = Math.floor((row - slice.top) / slice.step), c = Math.floor((column - slice.left) / slice.step);
+  return r < 0 || c < 0 || r >= slice.rows || c >= slice.columns ? -1 : r * slice.columns + c;
 }
 
 function expand(runs, length, Kind) {

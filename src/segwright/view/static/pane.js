@@ -98,7 +98,7 @@ export class Pane {
     const guarded = (promise) => promise.catch((error) => { failed.push(error); return null; });
     const jobs = [guarded(api.image(info.index, axis, at, { channel, step }))];
     for (const source of wanted) jobs.push(guarded(api.labels(info.index, source, axis, at, { step })));
-    const over = objects ? guarded(api.ids(info.index, objects.source, objects.structure, axis, at)) : Promise.resolve(null);
+    const over = objects ? guarded(api.ids(info.index, objects.source, objects.structure, axis, at, { step })) : Promise.resolve(null);
     if (!this.slices.image || info.large) {
       const image = await jobs[0];
       if (token !== this.pending || this.gone) return;
@@ -109,7 +109,7 @@ export class Pane {
     if (token !== this.pending || this.gone) return;
     this.error = failed[0] || null;
     this.slices = { image, labels: new Map(wanted.map((source, i) => [source, labels[i]]).filter(([, s]) => s)), ids, at };
-    this.detail = null;
+    this.detail = this.wanted = null;
     this.draw();
     this.stage.loaded(this);
     this.ahead();
@@ -168,7 +168,7 @@ export class Pane {
     const { image } = this.slices;
     this.furnish();
     if (image) {
-      this.matrix(place, dpr, image.step);
+      this.matrix(place, dpr, image);
       context.imageSmoothingEnabled = place.pixel * dpr * image.step < 1.5;
       context.imageSmoothingQuality = "high";
       context.drawImage(this.imageSheet("image", image), 0, 0);
@@ -181,9 +181,10 @@ export class Pane {
     this.drawn = (this.drawn || 0) + 1;
   }
 
-  matrix(place, dpr, step) {
+  // From pixels of a slice, or of a part of one, to the canvas.
+  matrix(place, dpr, { step, top, left }) {
     const [a, b, c, d, e, f] = place.matrix.map((v) => v * dpr);
-    this.context.setTransform(a * step, b * step, c * step, d * step, e, f);
+    this.context.setTransform(a * step, b * step, c * step, d * step, e + a * left + c * top, f + b * left + d * top);
   }
 
   imageSheet(key, image) {
@@ -191,51 +192,66 @@ export class Pane {
     return this.sheet(key, [image.url, low, high, state.invert].join(), image, (out) => paintImage(out, image, low, high, state.invert));
   }
 
-  // Beyond 2048 pixels the slice came reduced; where it is magnified, the part that is seen comes in full.
+  // Beyond 2048 pixels the slice came reduced; where it is magnified, the part that is seen comes in full, labels as well.
   sharpen(place, dpr) {
     const { image } = this.slices;
-    if (image.step === 1 || place.pixel * dpr < 0.75 / image.step * 1.5) { this.detail = null; return; }
+    if (image.step === 1 || place.pixel * dpr < 0.75 / image.step * 1.5) { this.detail = this.wanted = null; return; }
     const step = Math.max(1, 2 ** Math.floor(Math.log2(1 / Math.max(place.pixel * dpr, 1e-6))));
-    if (step >= image.step) return;
-    const corners = [[0, 0], [place.width, place.height]].map(([x, y]) => this.toSlice(x, y, place));
-    const { rows, columns } = this.extent, grid = 256 * step;
-    const low = (i) => Math.max(0, Math.floor(Math.min(corners[0][i], corners[1][i]) / grid) * grid);
-    const high = (i, n) => Math.min(n, Math.ceil(Math.max(corners[0][i], corners[1][i]) / grid) * grid);
-    const box = [low(0), high(0, rows), low(1), high(1, columns)];
+    if (step >= image.step) { this.detail = this.wanted = null; return; }
+    const seen = this.seen(place), { rows, columns } = this.extent, grid = 256 * step;
+    const low = (v) => Math.max(0, Math.floor(v / grid) * grid), high = (v, n) => Math.min(n, Math.ceil(v / grid) * grid);
+    const box = [low(seen.top), high(seen.bottom, rows), low(seen.left), high(seen.right, columns)];
     if (box[1] <= box[0] || box[3] <= box[2]) return;
-    const name = [this.at, step, ...box].join();
-    if (this.detail && this.detail.name === name) {
-      if (!this.detail.image) return;
-      this.context.save();
-      const [a, b, c, d, e, f] = place.matrix.map((v) => v * dpr);
-      this.context.setTransform(a * step, b * step, c * step, d * step, e + a * box[2] + c * box[0], f + b * box[2] + d * box[0]);
-      this.context.imageSmoothingEnabled = place.pixel * dpr * step < 1.5;
+    const sources = this.sources().filter((s) => this.stage.info.sources.includes(s)), objects = this.stage.objects();
+    const name = [this.at, step, state.channel, sources, objects && Object.values(objects), ...box].join();
+    if (this.detail) {
+      this.matrix(place, dpr, this.detail.image);
+      this.context.imageSmoothingEnabled = place.pixel * dpr * this.detail.image.step < 1.5;
       this.context.drawImage(this.imageSheet("detail", this.detail.image), 0, 0);
-      this.context.restore();
-      return;
     }
+    if (this.wanted === name) return;
+    this.wanted = name;
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(async () => {
-      const info = this.stage.info, options = { step, box: box.join(","), channel: this.stage.colour() ? "all" : state.channel };
-      this.detail = { name, box, step };
-      try {
-        const part = await api.image(info.index, this.axis, this.at, options);
-        if (this.detail && this.detail.name === name) this.detail.image = part;
-        this.request();
-      } catch { /* the reduced slice stays */ }
-    }, 90);
+    this.waiting = setTimeout(() => this.fetchDetail(name, { step, box: box.join(",") }, sources, objects), 90);
+  }
+
+  async fetchDetail(name, part, sources, objects) {
+    const info = this.stage.info, { axis, at } = this, channel = this.stage.colour() ? "all" : state.channel;
+    try {
+      const [image, ids, ...labels] = await Promise.all([
+        api.image(info.index, axis, at, { ...part, channel }),
+        objects ? api.ids(info.index, objects.source, objects.structure, axis, at, part) : null,
+        ...sources.map((source) => api.labels(info.index, source, axis, at, part)),
+      ]);
+      if (this.wanted !== name || this.gone) return;
+      this.detail = { image, ids, labels: new Map(sources.map((source, i) => [source, labels[i]])) };
+      this.canvas.dataset.detail = part.step;
+      this.request();
+    } catch { /* the reduced slice stays */ }
+  }
+
+  // Full rows and columns that are on the screen.
+  seen(place) {
+    const [p, q] = [[0, 0], [place.width, place.height]].map(([x, y]) => this.toSlice(x, y, place));
+    return { top: Math.min(p[0], q[0]), bottom: Math.max(p[0], q[0]), left: Math.min(p[1], q[1]), right: Math.max(p[1], q[1]) };
+  }
+
+  // Labels or objects as fine as they are there for all that is seen.
+  finest(place) {
+    const { detail, slices } = this, { rows, columns } = this.extent;
+    if (!detail) return slices;
+    const { top, left, step, ...size } = detail.image, seen = this.seen(place);
+    const covers = Math.max(0, seen.top) >= top && Math.max(0, seen.left) >= left
+      && Math.min(rows, seen.bottom) <= top + size.rows * step && Math.min(columns, seen.right) <= left + size.columns * step;
+    return covers ? detail : slices;
   }
 
   overlay(place, dpr) {
-    const { context } = this, wanted = this.layers(), { labels, ids } = this.slices;
+    const { context } = this, wanted = this.layers(), { labels, ids } = this.finest(place);
     const look = this.stage.look();
     context.imageSmoothingEnabled = false;
-    const lay = (slice, draw) => {
-      this.matrix(place, dpr, slice.step || 1);
-      draw();
-    };
     if (ids && this.stage.objects()) {
-      this.matrix(place, dpr, 1);
+      this.matrix(place, dpr, ids);
       const version = ["ids", ids.url, state.object, state.opacity].join();
       context.drawImage(this.sheet("ids", version, ids, (out) => paintObjects(out, ids.codes, state.object, Math.min(1, state.opacity + 0.25))), 0, 0);
       return;
@@ -243,10 +259,9 @@ export class Pane {
     if (wanted.difference) {
       const [a, b] = wanted.difference.map((source) => labels.get(source));
       if (!a || !b) return;
-      lay(a, () => {
-        const version = ["difference", a.url, b.url, look.version].join();
-        context.drawImage(this.sheet("difference", version, a, (out) => paintDifference(out, a, b, look.visible, state.opacity + 0.35)), 0, 0);
-      });
+      this.matrix(place, dpr, a);
+      const version = ["difference", a.url, b.url, look.version].join();
+      context.drawImage(this.sheet("difference", version, a, (out) => paintDifference(out, a, b, look.visible, state.opacity + 0.35)), 0, 0);
       return;
     }
     const clips = this.stage.clips(this, wanted, place);
@@ -260,15 +275,16 @@ export class Pane {
         context.rect(...clips[i]);
         context.clip();
       }
-      lay(slice, () => this.layer(slice, layer, look, place, dpr));
+      this.matrix(place, dpr, slice);
+      this.layer(slice, layer, look, place, dpr);
       context.restore();
     });
   }
 
   layer(slice, { source, style }, look, place, dpr) {
-    const { context } = this, scale = place.pixel * dpr * (slice.step || 1);
+    const { context } = this, scale = place.pixel * dpr * slice.step;
     const fill = style !== "outline", line = style !== "fill";
-    const vector = line && place.larger * dpr * (slice.step || 1) > 1.3;
+    const vector = line && place.larger * dpr * slice.step > 1.3;
     const reach = Math.max(1, Math.round(1.6 * dpr / Math.max(scale, 0.05)));
     const version = [slice.url, look.version, fill, line && !vector ? reach : 0].join();
     if (fill || !vector) {
@@ -281,10 +297,10 @@ export class Pane {
       context.drawImage(sheet, 0, 0);
     }
     if (!vector) return;
-    const corners = [[0, 0], [place.width, place.height]].map(([x, y]) => this.toSlice(x, y, place).map((v) => v / (slice.step || 1)));
+    const seen = this.seen(place), { top, left, step } = slice;
     const region = {
-      top: Math.floor(Math.min(corners[0][0], corners[1][0])), bottom: Math.ceil(Math.max(corners[0][0], corners[1][0])),
-      left: Math.floor(Math.min(corners[0][1], corners[1][1])), right: Math.ceil(Math.max(corners[0][1], corners[1][1])),
+      top: Math.floor((seen.top - top) / step), bottom: Math.ceil((seen.bottom - top) / step),
+      left: Math.floor((seen.left - left) / step), right: Math.ceil((seen.right - left) / step),
     };
     const matrix = new DOMMatrix(context.getTransform());
     context.setTransform(1, 0, 0, 1, 0, 0);

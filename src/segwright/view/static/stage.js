@@ -287,17 +287,17 @@ export class Stage {
     const { shape, affine, orientation } = this.info;
     const [r, c] = pane.rest.map((a) => voxel[a]);
     const parts = [shape[0] > 1 ? `x ${voxel[2]}  y ${voxel[1]}  z ${voxel[0]}` : `x ${voxel[2]}  y ${voxel[1]}`];
-    const { image, labels, ids } = pane.slices;
+    const { image, labels, ids } = pane.finest(pane.place());
     if (image && pane.slices.at === pane.at) {
-      const i = Math.floor(r / image.step) * image.columns + Math.floor(c / image.step), n = image.rows * image.columns;
+      const i = api.cell(image, r, c), n = image.rows * image.columns;
       const values = [...Array(image.channels).keys()].map((k) => number(image.low + image.scale * image.pixels[i + k * n]));
       parts.push(`value ${values.join(", ")}${image.step > 1 ? ` (mean of ${image.step}×${image.step})` : ""}`);
       for (const [source, slice] of labels) {
-        const code = slice.codes[Math.floor(r / (slice.step || 1)) * slice.columns + Math.floor(c / (slice.step || 1))];
+        const code = slice.codes[api.cell(slice, r, c)];
         const names = (slice.members[code] || []).map((s) => (s < 0 ? "ignored" : this.world.structures[s].name));
         parts.push(`${this.world.nameOf(source)}: ${names.join(" + ") || "–"}`);
       }
-      if (ids) { const id = ids.codes[r * ids.columns + c]; if (id) parts.push(`object ${id}`); }
+      if (ids) { const id = ids.codes[api.cell(ids, r, c)]; if (id) parts.push(`object ${id}`); }
     }
     if (orientation) {
       const world = [0, 1, 2].map((k) => affine[k][0] * voxel[0] + affine[k][1] * voxel[1] + affine[k][2] * voxel[2] + affine[k][3]);
@@ -309,11 +309,8 @@ export class Stage {
   click(pane, spot) {
     const voxel = pane.toVoxel(...spot);
     if (!voxel) return;
-    const { ids } = pane.slices;
-    if (ids && this.objects()) {
-      const [r, c] = pane.rest.map((a) => voxel[a]);
-      set({ object: ids.codes[r * ids.columns + c] || 0 });
-    }
+    const { ids } = pane.finest(pane.place());
+    if (ids && this.objects()) set({ object: ids.codes[api.cell(ids, ...pane.rest.map((a) => voxel[a]))] || 0 });
     if (this.info.shape[0] > 1) this.jump(voxel);
   }
 

@@ -1,0 +1,90 @@
+"""What becomes of a slice once it is read: made smaller, fitted to a shape, told as levels of grey."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def fitted(plane: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
+    """A plane cut, or grown at its far edges, to a shape: levels of a pyramid round their lengths up or down."""
+    short = max(0, rows - plane.shape[0]), max(0, columns - plane.shape[1])
+    if any(short):
+        plane = np.pad(plane, ((0, short[0]), (0, short[1])), mode="edge")
+    return plane[:rows, :columns]
+
+
+def reduced(plane: NDArray[Any], step: int | tuple[int, int]) -> NDArray[Any]:
+    """A plane with squares of `step` pixels averaged; squares cut off by the edge average what they hold.
+
+    Args:
+        plane: `(rows, columns)`.
+        step: Edge of the squares, or rows and columns of an oblong.
+
+    Example:
+        >>> reduced(np.array([[0, 2, 8], [2, 4, 8]], np.uint8), 2).tolist()
+        [[2, 8]]
+    """
+    down, across = (step, step) if isinstance(step, int) else step
+    if down <= 1 and across <= 1:
+        return plane
+    rows, columns = plane.shape
+    missing = -rows % down, -columns % across
+    grown = np.pad(plane, ((0, missing[0]), (0, missing[1])), mode="edge") if any(missing) else plane
+    whole = plane.dtype.kind in "iu"
+    area, kind = down * across, plane.dtype
+    sums: Any = np.float64 if not whole or kind.itemsize > 2 else np.int32 if area <= 1 << 15 else np.int64
+    lines = grown[::down].astype(sums)  # rows first: they lie together in memory, columns are then few
+    for row in range(1, down):
+        lines += grown[row::down]
+    total = lines[:, ::across].copy()
+    for column in range(1, across):
+        total += lines[:, column::across]
+    if not whole:
+        return (total / area).astype(np.float32)
+    if total.dtype.kind == "f":
+        return np.rint(total / area).astype(kind)
+    total += area // 2
+    return (total // area).astype(kind)
+
+
+def percentiles(values: NDArray[Any]) -> list[float]:
+    """The 0, 0.5, 1, 50, 99, 99.5 and 100 percentile of what is finite."""
+    real = values[np.isfinite(values)] if values.dtype.kind == "f" else values.reshape(-1)
+    if not real.size:
+        return [0.0] * 7
+    return [float(v) for v in np.percentile(real, (0, 0.5, 1, 50, 99, 99.5, 100))]
+
+
+def as_levels(plane: NDArray[Any]) -> tuple[bytes, dict[str, Any]]:
+    """Pixels as 8 or 16 bits and what they mean: `value = low + scale * pixel`.
+
+    Whole numbers that span fewer than 65,536 levels arrive exactly; other values to 1/65,535 of the slice's range.
+    Pixels that are no number become the lowest level.
+
+    Example:
+        >>> body, meaning = as_levels(np.array([[-1000, 1000]], np.int16))
+        >>> np.frombuffer(body, "<u2").tolist(), meaning["low"], meaning["scale"]
+        ([0, 2000], -1000.0, 1.0)
+    """
+    rows, columns = plane.shape
+    shape = {"rows": rows, "columns": columns}
+    if plane.dtype == np.uint8:
+        return np.ascontiguousarray(plane).tobytes(), {**shape, "bits": 8, "low": 0.0, "scale": 1.0}
+    if plane.dtype == np.bool_:
+        return plane.astype(np.uint8).tobytes(), {**shape, "bits": 8, "low": 0.0, "scale": 1.0}
+    if plane.dtype.kind in "iu" and plane.dtype.itemsize <= 2:
+        least = int(plane.min())
+        levels = (plane.astype(np.int32) - least).astype("<u2")
+        return levels.tobytes(), {**shape, "bits": 16, "low": float(least), "scale": 1.0}
+    wide = plane.astype(np.float64)
+    finite = np.isfinite(wide)
+    low = float(wide.min(where=finite, initial=np.inf))
+    high = float(wide.max(where=finite, initial=-np.inf))
+    low, high = (low, high) if low <= high else (0.0, 0.0)
+    whole = plane.dtype.kind in "iu" and high - low <= 65_535
+    scale = 1.0 if whole or high == low else (high - low) / 65_535
+    levels = np.rint((np.where(finite, wide, low) - low) / scale).astype("<u2")
+    return levels.tobytes(), {**shape, "bits": 16, "low": low, "scale": scale}
