@@ -123,6 +123,7 @@ def test_links_lead_somewhere(page):
         ("measures", "segwright.measures:MEASURES"),
         ("recipes", "segwright.nets:NETS"),
         ("recipes", "segwright.losses:LOSSES"),
+        ("recipes", "segwright.augment:AUGMENTS"),
         ("recipes", "segwright.train:OPTIMISERS"),
         ("recipes", "segwright.train:SCHEDULES"),
         ("layouts", "segwright.io.layouts:LAYOUTS"),

@@ -29,7 +29,15 @@ from segwright.targets import build_target
 from segwright.train.fold import FoldData, FoldRun
 
 XRAY = {"patch": (1, 96, 48), "width": 8, "lr": 0.003, "steps": 30}
-STACK = {"patch": (8, 32, 32), "width": 8, "levels": 3, "lr": 0.005, "steps": 35, "augment": "light"}
+STACK = {
+    "patch": (8, 32, 32),
+    "width": 8,
+    "levels": 3,
+    "lr": 0.005,
+    "steps": 35,
+    "augment": "light",
+    "section_faults": False,
+}
 COUNTED = {"augment": "off", "mirror": (), "lr": 0.005, "steps": 150}
 #: Phantom, every how many voxels of it are kept `(z, y, x)`, and what is asked for beside the recipe.
 RUNS: dict[str, tuple[str, tuple[int, int, int], Mapping[str, Any]]] = {

@@ -15,5 +15,11 @@ AUGMENTS = Registry(
         "low_resolution": "segwright.augment.resolution:LowResolution",
         "blank_boxes": "segwright.augment.boxes:BlankBoxes",
         "cutmix": "segwright.augment.boxes:CutMix",
+        "cut_blur": "segwright.augment.boxes:CutBlur",
+        "cut_noise": "segwright.augment.boxes:CutNoise",
+        "missing_sections": "segwright.augment.sections:MissingSections",
+        "shifted_section": "segwright.augment.sections:ShiftedSection",
+        "misalignment": "segwright.augment.sections:Misalignment",
+        "motion_blur": "segwright.augment.sections:MotionBlur",
     },
 )

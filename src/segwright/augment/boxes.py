@@ -1,4 +1,4 @@
-"""Boxes cut out of patches: blanked, or exchanged between two samples of a batch."""
+"""Boxes cut out of patches: blanked, blurred, made noisy, or exchanged between two samples of a batch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -51,6 +53,68 @@ class BlankBoxes(Step):
         for sample, fill, boxes in zip(image, mean, values["boxes"], strict=True):
             for box in boxes:
                 sample[_inside(box)] = fill
+        return image, label
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutBlur(Step):
+    """Bring a box of the image down to a coarser grid in its plane and up again: sharpness differs within a patch.
+
+    After Yoo et al. 2020 (arXiv 2004.00448); numbers as the MitoEM challenge's first entry has them (Li et al. 2021,
+    arXiv 2104.07961: edges 0.4 of the patch, 2 to 8 times coarser).
+
+    Attributes:
+        size: Range of the box's edges as a share of the patch.
+        factor: Range of the factor by which y and x get coarser.
+    """
+
+    size: Pair = (0.25, 0.4)
+    factor: Pair = (2.0, 8.0)
+
+    def values(self, rng: np.random.Generator, batch: int, shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+        return {"box": _boxes(rng, (batch,), shape[1:], self.size), "factor": rng.uniform(*self.factor, batch)}
+
+    def change(self, image: Tensor, label: Tensor, values: Values) -> tuple[Tensor, Tensor]:
+        image = image.clone()
+        for sample, box, factor in zip(image, values["box"], values["factor"].tolist(), strict=True):
+            part = sample[_inside(box)]
+            if part.numel() == 0:
+                continue
+            plane = part.shape[2:]
+            coarse = F.interpolate(part, size=[max(1, round(n / factor)) for n in plane], mode="area")
+            sample[_inside(box)] = F.interpolate(coarse, size=plane, mode="bilinear", align_corners=False)
+        return image, label
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutNoise(Step):
+    """Add even noise to a box of the image.
+
+    After the MitoEM challenge's first entry, which adds up to 0.3 of the grey range; sections deviate by about a
+    fifth of it. Seeded as `Noise` is: always the same on one kind of device.
+
+    Attributes:
+        size: Range of the box's edges as a share of the patch.
+        amplitude: Range of the largest noise, in units of the image (standard deviations after normalisation).
+    """
+
+    size: Pair = (0.25, 0.4)
+    amplitude: Pair = (0.5, 1.5)
+
+    def values(self, rng: np.random.Generator, batch: int, shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+        return {
+            "box": _boxes(rng, (batch,), shape[1:], self.size),
+            "amplitude": rng.uniform(*self.amplitude, batch),
+            "seed": rng.integers(0, 2**62, batch),
+        }
+
+    def change(self, image: Tensor, label: Tensor, values: Values) -> tuple[Tensor, Tensor]:
+        image = image.clone()
+        source = torch.Generator(image.device)
+        drawn = (values[name].tolist() for name in ("amplitude", "seed"))
+        for sample, box, most, seed in zip(image, values["box"], *drawn, strict=True):
+            part = sample[_inside(box)]
+            part += torch.empty_like(part).uniform_(-most, most, generator=source.manual_seed(seed))
         return image, label
 
 

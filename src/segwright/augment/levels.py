@@ -10,7 +10,9 @@ from segwright.core.recipe import PartChoice
 LEVELS = ("off", "light", "medium", "strong")
 
 
-def steps_for(level: str, *, dims: int, anisotropic: bool = False, modality: str = "other") -> tuple[PartChoice, ...]:
+def steps_for(
+    level: str, *, dims: int, anisotropic: bool = False, modality: str = "other", sections: int = 0
+) -> tuple[PartChoice, ...]:
     """Steps of a level, in order of application; mirroring is decided apart from it.
 
     Values follow nnU-Net's defaults (Isensee et al. 2021, and its version 2 trainer); its 'variance' of noise is
@@ -22,6 +24,7 @@ def steps_for(level: str, *, dims: int, anisotropic: bool = False, modality: str
         dims: 2 for 2-D and 2.5-D, 3 for 3-D.
         anisotropic: Slices much thicker than pixels: everything stays in plane.
         modality: `ct`, `mr`, `xray`, `em` or `other`.
+        sections: Sections seen at once where some are spoiled on purpose; 0 spoils none.
 
     Raises:
         UnknownNameError: No such level.
@@ -51,7 +54,24 @@ def steps_for(level: str, *, dims: int, anisotropic: bool = False, modality: str
             grey[2],
         ]
     extra = _strong_only(modality) if level == "strong" else []
-    return (_spatial(level, dims, flat, modality), *grey, *extra)
+    moved, spoiled = _faults(sections) if sections else ([], [])
+    return (_spatial(level, dims, flat, modality), *moved, *grey, *spoiled, *extra)
+
+
+def _faults(sections: int) -> tuple[list[PartChoice], list[PartChoice]]:
+    """Faults of sections that move voxels, and those that change grey values.
+
+    Probabilities are those of the MitoEM challenge's first entry (Li et al. 2021, arXiv 2104.07961, and its code);
+    its misalignment, one half in all, is shared evenly by its two modes.
+    """
+    moved = [_step("misalignment", p=0.25, shift=(-16, 16)), _step("shifted_section", p=0.25, shift=(-16, 16))]
+    missing = [_step("missing_sections", p=0.5, count=(1, 2))]
+    anywhere = [
+        _step("motion_blur", p=0.5, count=(1, 2), length=(5, 11)),
+        _step("cut_blur", p=0.5, size=(0.25, 0.4), factor=(2, 8)),
+        _step("cut_noise", p=0.75, size=(0.25, 0.4), amplitude=(0.5, 1.5)),
+    ]
+    return (moved, [*missing, *anywhere]) if sections > 1 else ([], anywhere)
 
 
 def _spatial(level: str, dims: int, flat: bool, modality: str) -> PartChoice:

@@ -75,6 +75,7 @@ class Recipe(Document):
         foreground: Share of patches forced onto a structure.
         crops: Enlarged views of structures, `{structures: [Pisiform, Lunate], margin: 0.2, share: 0.3}`.
         augment: `off`, `light`, `medium` or `strong`.
+        section_faults: Also imitate spoiled sections of an electron microscope: missing, shifted, smeared, noisy.
         mirror: Axes that may be mirrored (`z`, `y`, `x`); empty switches mirroring off.
         precision: `auto`, `float32` or `bfloat16`.
         compile: Use `torch.compile`, with a fall back that says so.
@@ -124,6 +125,7 @@ class Recipe(Document):
     foreground: float | None = Field(default=None, ge=0, le=1)
     crops: CropChoice | None = None
     augment: Literal["off", "light", "medium", "strong"] | None = None
+    section_faults: bool | None = None
     mirror: tuple[Literal["z", "y", "x"], ...] | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False

@@ -16,6 +16,7 @@ from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 from segwright.planning.rules import large, network, order, space, training
 from segwright.planning.rules.crops import crops
+from segwright.planning.rules.sections import faults
 
 #: Minutes when neither a time nor a step budget is asked for.
 MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
@@ -92,7 +93,7 @@ class Planner:
                 zooms=large.zooms(self.recipe, any(net.surround)),
                 crops=crops(self.recipe, self.facts.labels),
             ),
-            augment=AugmentPlan(steps=self._augment(level, net), mirror=mirror),
+            augment=AugmentPlan(steps=self._augment(level, net, patch, samples), mirror=mirror),
             train=train,
             window=self._window(net, patch, prepare, mirror),
             folds=self._folds(),
@@ -260,12 +261,15 @@ class Planner:
         cases = self.facts.cases * (folds - 1) / folds if folds else self.facts.cases
         return self._note("augment.steps", training.augmentation(self.recipe, samples, cases * patches))
 
-    def _augment(self, level: str, net: NetSpec) -> tuple[PartChoice, ...]:
+    def _augment(self, level: str, net: NetSpec, patch: Triple, samples: float) -> tuple[PartChoice, ...]:
+        spoiled, reason = faults(self.recipe, self.facts, level, samples)
+        self.why["augment.steps"] += f"; {reason}" if reason else ""
         return self.augmentations(
             level,
             dims=2 if net.slab else 3,
             anisotropic=self.facts.anisotropy > 3,
             modality=self.facts.modality,
+            sections=patch[0] + 2 * net.context[0] if spoiled else 0,
         )
 
     def _window(self, net: NetSpec, patch: Triple, prepare: PreparePlan, mirror: tuple[int, ...]) -> WindowPlan:
