@@ -39,17 +39,21 @@ class Budget:
         minutes = recipe.minutes or (MINUTES_CPU if device.type == "cpu" else MINUTES_GPU)
         return cls(minutes * 60 - (time.perf_counter() - started))
 
-    def allot(self, plan: Plan, folds: int, measured: Measurement, cases: Sequence[int]) -> Plan:
-        """The plan with its seconds a fold: what is left, less prediction of `cases` a fold and the closing work."""
+    def allot(self, plan: Plan, folds: int, measured: Measurement, cases: Sequence[int], *, at_once: int = 1) -> Plan:
+        """The plan with its seconds a fold: what is left, less prediction of `cases` a fold and the closing work.
+
+        Where folds are trained `at_once`, `folds` counts how often that happens and `cases` the longest of each time.
+        """
         if self.seconds is None:
             return plan
         reserve = sum(cases) * (self._case_seconds(plan, measured) + CASE_OVERHEAD) + CLOSING + SLACK * self.seconds
         share = max(self.seconds - reserve, 0.3 * self.seconds) / max(folds, 1)
         least = max(LEAST_STEPS * measured.step_seconds, 0.1)
         seconds = max(share, least)
+        each = "fold(s)" if at_once == 1 else f"round(s) of {at_once} folds at once"
         reason = (
             f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting {sum(cases)} "
-            f"validation cases and the report, the rest is shared by {folds} fold(s)"
+            f"validation cases and the report, the rest is shared by {folds} {each}"
         )
         if share < least:
             reason = (

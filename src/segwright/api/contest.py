@@ -49,7 +49,7 @@ def contest(
         only: Folds to train.
         device: Where to train.
         listen: Progress events.
-        overrides: Recipe fields for all of them.
+        overrides: Recipe fields for all of them; `workers` or `scheduler` as for `fit`.
     """
     if len(set(recipes)) < 2:
         raise UsageError("A comparison needs at least two recipes.", came=list(recipes), cure="Give -r twice or more.")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segwright.api import planning, transfer
 from segwright.api.budget import Budget
+from segwright.api.crew import Crew, mustered, refuse_failed
 from segwright.api.events import Listen, silent, stage
 from segwright.api.explore import Explored, explore
+from segwright.api.folds import train_fold
 from segwright.api.lock import locked
 from segwright.api.objects import arranged
 from segwright.api.prepared import prepare_cases
@@ -20,7 +23,7 @@ from segwright.api.verdict import conclude
 from segwright.core.case import Dataset, Split
 from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
-from segwright.core.plan import Plan
+from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
@@ -47,6 +50,8 @@ def fit(
     device: str = "auto",
     resume: bool = False,
     listen: Listen = silent,
+    workers: int = 0,
+    scheduler: str | None = None,
     **overrides: Any,
 ) -> Run:
     """Train, validate and bundle a segmenter.
@@ -59,6 +64,8 @@ def fit(
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         resume: Continue a run that was interrupted, with its own plan.
         listen: Called with progress events.
+        workers: Processes on this machine that train folds side by side; 0 trains them here, one after the other.
+        scheduler: Address of a running dask scheduler, whose workers train folds instead.
         overrides: Recipe fields, e.g. `minutes=20, width=16`.
 
     Returns:
@@ -66,26 +73,30 @@ def fit(
 
     Raises:
         IntegrityError: The data have errors.
-        UsageError: The folder holds another run, or a fold does not exist.
+        UsageError: The folder holds another run, a fold does not exist, or the scheduler does not answer.
+        TrainingError: On workers, some folds failed; the others are in the run and its model.
     """
     from segwright.io.dataset import open_dataset
     from segwright.nets.device import resolve_device
 
     chosen = planning.resolve_recipe(recipe, overrides)
-    where = resolve_device(device)
     run = Run(Path(out))
     _refuse_clash(run, only, resume)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    with locked(run.folder):
+    with mustered(workers, scheduler) as crew, locked(run.folder):
+        where = crew.device(device) if crew else resolve_device(device)
         known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
         dataset, blocks = arranged(dataset, Recipe.load(run.folder / RECIPE_FILE) if known else chosen)
-        job = Fit(run, dataset, chosen, where, only, listen, blocks)
+        job = Fit(run, dataset, chosen, where, only, listen, blocks, crew)
         if known:
             job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
         else:
             job.begin()
-        job.train(resume=known)
-        return conclude(job.run, listen=listen, device=device)
+        failed = job.train(resume=known)
+        if job.run.finished or not failed:
+            conclude(job.run, listen=listen, device=device)
+        refuse_failed(job.run, failed)
+        return job.run
 
 
 def _refuse_clash(run: Run, only: Sequence[int] | None, resume: bool) -> bool:
@@ -120,6 +131,7 @@ class Fit:
     only: Sequence[int] | None
     listen: Listen
     blocks: Split | None = None
+    crew: Crew | None = None
     started: float = field(default_factory=time.perf_counter)
     cases: dict[str, SampleCase] = field(default_factory=dict)
 
@@ -133,16 +145,17 @@ class Fit:
         self._tell_findings(inspection)
         facts = fingerprint(self.dataset, inspection)
         split = self.blocks or make_split(self.dataset, inspection.facts, self._fold_count(facts), self.recipe.seed)
-        wanted = self._wanted(split)
+        wanted, crew = self._wanted(split), self.crew
+        at_once = crew.at_once(len(wanted)) if crew else 1
         stage(self.listen, "plan")
         draft = planning.make_plan(
             wishes.model_copy(update={"folds": len(split.folds)}) if self.blocks else wishes,
             facts,
-            machine=planning.machine_with_gpu(self.device.type),
-            folds_trained=len(wanted),
-            timer=planning.step_timer(self.device) if wishes.width is None and not wishes.steps else None,
+            machine=crew.machine(self.device) if crew else planning.machine_with_gpu(self.device.type),
+            folds_trained=math.ceil(len(wanted) / at_once),
+            timer=self._timer(at_once) if wishes.width is None and not wishes.steps else None,
         )
-        plan, measured = self._measure(draft)
+        plan, measured = self._measure(draft, at_once)
         if source:
             plan = self._start_from(source, plan, split, inspection)
         elif self.recipe.freeze:
@@ -150,7 +163,8 @@ class Fit:
         self._keep_documents(explored, facts, split)
         self._prepare(plan)
         budget = Budget.of(self.recipe, self.started, self.device)
-        plan = budget.allot(plan, len(wanted), measured, [len(split.folds[fold].validation) for fold in wanted])
+        cases = sorted((len(split.folds[fold].validation) for fold in wanted), reverse=True)[::at_once]
+        plan = budget.allot(plan, len(cases), measured, cases, at_once=at_once)
         if "too short" in plan.why.get("train.seconds", ""):
             self._note(f"Warning: {plan.why['train.seconds']}.")
         plan.save(self.run.folder / Plan.filename)
@@ -182,21 +196,21 @@ class Fit:
                 cure="Leave these settings out to go on, or choose another folder with -o.",
             )
 
-    def train(self, *, resume: bool) -> None:
-        """Train the wanted folds that are not finished, and predict their validation cases."""
-        from segwright.api.outoffold import predict_out_of_fold
-        from segwright.train.fold import FoldData, FoldRun
+    def train(self, *, resume: bool) -> dict[int, str]:
+        """Train the wanted folds that are not finished, and predict their validation cases.
 
-        split, plan = self.run.split, self.run.plan
-        for fold in self._wanted(split):
-            if not self.run.weights(fold).exists():
-                stage(self.listen, "train", fold=fold, folds=len(split.folds), seconds=plan.train.seconds)
-                part = split.folds[fold]
-                data = FoldData([self.cases[c] for c in part.train], [self.cases[c] for c in part.validation])
-                job = FoldRun(plan, fold, self.run.fold_folder(fold), self.device, resume=resume, listen=self.listen)
-                job.initial = transfer.initial_weights(self.run, fold)
-                job.run(data)
-            predict_out_of_fold(self.run, fold, device=str(self.device), listen=self.listen)
+        Returns the error of each fold that failed on a worker; in this process an error is raised at once.
+        """
+        run = self.run
+        waiting = [fold for fold in self._wanted(run.split) if not run.judged(fold)]
+        if self.crew and waiting:
+            return self.crew.train(run, waiting, str(self.device), resume=resume, listen=self.listen)
+        for fold in waiting:
+            if not run.weights(fold).exists():
+                seconds = run.plan.train.seconds
+                stage(self.listen, "train", fold=fold, folds=len(run.split.folds), seconds=seconds)
+            train_fold(run, fold, self.cases, self.device, resume=resume, listen=self.listen)
+        return {}
 
     def _note(self, text: str) -> None:
         self.listen({"kind": "note", "text": text})
@@ -232,7 +246,10 @@ class Fit:
             )
         return list(only)
 
-    def _measure(self, draft: Plan) -> tuple[Plan, Measurement]:
+    def _timer(self, at_once: int) -> Callable[[NetSpec, Triple, int], float]:
+        return self.crew.timer(self.device, at_once) if self.crew else planning.step_timer(self.device)
+
+    def _measure(self, draft: Plan, at_once: int) -> tuple[Plan, Measurement]:
         """Choose precision, layout and norm on this machine, and write them into the plan."""
         from segwright.train.measure import measure
 
@@ -242,7 +259,11 @@ class Fit:
         free = free and self.recipe.init_from is None  # weights that are taken over belong to their norm
         free = free and planning.published_net(self.recipe) is None  # those keep the norm of their source
         norms = ("batch", "instance") if free else (draft.net.norm,)
-        found = measure(draft, self.device, seconds=min(MEASURE_MOST, minutes * 60 * MEASURE_SHARE), norms=norms)
+        seconds = min(MEASURE_MOST, minutes * 60 * MEASURE_SHARE)
+        if self.crew:
+            found = self.crew.measure(draft, self.device, at_once, seconds=seconds, norms=norms)
+        else:
+            found = measure(draft, self.device, seconds=seconds, norms=norms)
         why = {**draft.why, "train.precision": found.why, "train.channels_last": "measured together with precision"}
         if found.float32_layers:
             why["train.float32_layers"] = "their bfloat16 results failed the self-test on this processor"

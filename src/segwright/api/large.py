@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,24 @@ def split_wish(options: dict[str, Any]) -> tuple[Wish, dict[str, Any]]:
     if wish.scores not in {"", "uint8", "float32"}:
         raise UsageError("Unknown type of scores.", expected="uint8 or float32", came=wish.scores)
     return wish, {name: value for name, value in options.items() if name not in own}
+
+
+def informed(wish: Wish) -> Wish:
+    """The wish with what its scheduler says: how many blocks are done at once, and how much memory there is for them.
+
+    Raises:
+        UsageError: The scheduler does not answer, has no worker, or has workers of other versions.
+    """
+    from segwright.prediction.large.plan import SHARE
+    from segwright.prediction.large.workers import Cluster, hired
+
+    if not wish.scheduler:
+        return wish
+    with hired(wish.workers, wish.scheduler) as found:
+        assert isinstance(found, Cluster)
+        limit = found.memory
+        memory = wish.memory if wish.memory is not None or limit is None else SHARE * limit
+        return replace(wish, hands=found.hands, memory=memory)
 
 
 def by_blocks(model: Model, dataset: Dataset, case: Case, wish: Wish, suffix: str | None) -> bool:
@@ -177,9 +195,11 @@ def _carry_out(work: Path, job: Job, wish: Wish, listen: Listen) -> tuple[str, .
     from segwright.prediction.large.bench import opened
     from segwright.prediction.large.objects import write_table
     from segwright.prediction.large.run import carry_out
-    from segwright.prediction.large.workers import hired
+    from segwright.prediction.large.workers import Cluster, hired
 
     with hired(wish.workers, wish.scheduler) as workers:
+        if isinstance(workers, Cluster):
+            workers.refuse_unseen(work)
         outcome = carry_out(work, workers, listen)
     notes = [f"predicted in {outcome.done + outcome.kept} blocks of {' x '.join(map(str, job.block))} voxels"]
     if outcome.kept:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from segwright.api.events import Listen, silent, stage, tracked
-from segwright.api.large import by_blocks, segment_large, split_wish
+from segwright.api.large import by_blocks, informed, segment_large, split_wish
 from segwright.api.lock import writable
 from segwright.core.case import Case, Dataset
 from segwright.core.document import Document, Part
@@ -92,8 +92,9 @@ def predict(
     dataset = open_images(images, model.plan.channels, flat=model.plan.flat)
     folder = Path(out)
     _refuse_overwriting(dataset, folder)
+    wish = informed(wish)
     writable(folder)
-    writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases))
+    writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases), resume=resume)
     model.forward  # noqa: B018 - damaged members are found before any scan is read
     stage(listen, "predict", cases=len(dataset.cases))
     rows = []

@@ -128,6 +128,11 @@ class Run:
         """Folds that have been trained to their end."""
         return tuple(fold for fold in range(len(self.split.folds)) if self.weights(fold).exists())
 
+    def judged(self, fold: int) -> bool:
+        """Whether a fold is finished and its validation cases are predicted."""
+        validation = self.split.folds[fold].validation
+        return self.weights(fold).exists() and all(self.scores_file(case).exists() for case in validation)
+
     def log(self) -> dict[int, list[dict[str, Any]]]:
         """Events of every fold begun."""
         from segwright.train.log import read_events

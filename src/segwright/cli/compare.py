@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from segwright.cli.options import Budget, Device, Folds, Json, Quiet, Seed, fold_numbers, recipe_fields
+from segwright.cli.options import (
+    Budget,
+    Device,
+    Folds,
+    Json,
+    Quiet,
+    Scheduler,
+    Seed,
+    Workers,
+    fold_numbers,
+    recipe_fields,
+)
 
 Words = Annotated[
     list[str], typer.Argument(help="Runs or report.json files; or, with -r, a data folder and key=value overrides.")
@@ -29,6 +40,8 @@ def compare(
     seed: Seed = None,
     device: Device = "auto",
     metric: Annotated[str, typer.Option("--metric", help="Shown when two reports are compared.")] = "dice",
+    workers: Workers = 0,
+    scheduler: Scheduler = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,6 +62,8 @@ def compare(
                 only=fold_numbers(only),
                 device=device,
                 listen=screen.listen,
+                workers=workers,
+                scheduler=scheduler,
                 **fields,
             )
         emit(found, f"{contest_table(found)}\n\nPage     {out / 'contest.html'}", as_json=as_json)

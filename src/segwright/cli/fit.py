@@ -17,7 +17,9 @@ from segwright.cli.options import (
     Overrides,
     Quiet,
     RecipeName,
+    Scheduler,
     Seed,
+    Workers,
     data_folder,
     fold_numbers,
     recipe_fields,
@@ -49,6 +51,8 @@ def fit(
     init_from: InitFrom = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    workers: Workers = 0,
+    scheduler: Scheduler = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -72,6 +76,8 @@ def fit(
             device=device,
             resume=resume,
             listen=screen.listen,
+            workers=workers,
+            scheduler=scheduler,
             **fields,
         )
     text = f"{fold_table(run.report, run.log())}\n\n{score_table(run.report)}\n\n"

@@ -27,6 +27,12 @@ Folds = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything random.", show_default=False)]
 
+Workers = Annotated[int, typer.Option("--workers", help="Train folds side by side in N processes here.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", help="Or on a running dask cluster: tcp://host:8786.", show_default=False),
+]
+
 _UNITS = {"s": 1 / 60, "m": 1.0, "h": 60.0, "d": 1440.0}
 
 

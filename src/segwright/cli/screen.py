@@ -138,7 +138,10 @@ class Screen:
             parts.append(f"Dice {sum(self.pseudo.values()) / len(self.pseudo):.3f}")
         passed = max(event["elapsed"], 1e-9)
         parts.append(f"{event['step'] / passed:.3g} steps/s")
-        self._advance(event["progress"], [*parts, f"data {self.waited / passed * 100:.0f} %", f"{_peak_gb():.1f} GB"])
+        parts.append(f"data {self.waited / passed * 100:.0f} %")
+        if event["fold"] is not None:  # else others train, and their memory is not this process's
+            parts.append(f"{_peak_gb():.1f} GB")
+        self._advance(event["progress"], parts)
 
 
 def fitting(parts: list[str], room: int) -> str:

@@ -47,6 +47,7 @@ class Wish:
         scores: Keep scores as well, in this type.
         instances: Number the connected components of the labels.
         block: Voxels `(z, y, x)` a block, instead of what memory allows.
+        hands: Blocks that the workers of the scheduler do at once, found by asking it.
     """
 
     workers: int = 0
@@ -55,6 +56,7 @@ class Wish:
     scores: Literal["", "uint8", "float32"] = ""
     instances: bool = False
     block: Triple | None = None
+    hands: int = 0
 
     @property
     def asked(self) -> bool:
@@ -150,14 +152,14 @@ def _block(model: Model, volume: Volume, seen: Survey, wish: Wish, decoder: dict
         size = [-(-w // c) * c for w, c in zip(wanted, (z, y, x), strict=True)]
         return (z, y, x), (size[0], size[1], size[2])
     z, y, x = (min(c, n) for c, n in zip(CHUNK, shape, strict=True))
-    workers = max(1, wish.workers)
+    workers = max(1, wish.workers, wish.hands)
     memory = wish.budget / workers - BASE
     if memory <= 0:
         raise DataError(
             "Memory does not suffice for so many workers.",
             expected=f"more than {BASE / 2**30:.2g} GB a worker",
             came=f"{wish.budget / workers / 2**30:.2g} GB",
-            cure="Allow more with --memory, or use fewer --workers.",
+            cure="Allow more with --memory, or use fewer workers.",
         )
     scan = LazyScan(volume, model.plan.prepare, seen)
     cost = _Cost(model, scan, bool(wish.instances or decoder))

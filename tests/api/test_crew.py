@@ -1,0 +1,92 @@
+"""Folds on workers: the same result as one after the other, failures named, the others kept, and nothing forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import segwright
+from segwright.api.crew import mustered
+from segwright.api.watch import Tail
+from segwright.core.errors import TrainingError
+from segwright.planning.machine import usable_cores
+
+QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu", "folds": 2, "precision": "float32"}
+
+
+@pytest.fixture
+def one_share() -> Iterator[None]:
+    """This process uses as many threads as each of two workers does: then results are equal to the bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, usable_cores() // 2))
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """A scheduler with two workers that belongs to somebody else."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        yield cluster.scheduler_address
+        assert len(cluster.workers) == 2
+
+
+@pytest.mark.slow
+def test_two_workers_give_what_one_process_gives(
+    make_folder: Callable[..., Path], tmp_path: Path, scheduler: str, one_share
+) -> None:
+    folder, told = make_folder(), []
+    alone = segwright.fit(folder, out=tmp_path / "alone", **QUICK)
+    both = segwright.fit(folder, out=tmp_path / "both", scheduler=scheduler, listen=told.append, **QUICK)
+    for fold in (0, 1):
+        assert both.weights(fold).read_bytes() == alone.weights(fold).read_bytes()
+    assert both.report.scores == alone.report.scores
+    assert both.finished == (0, 1)
+    assert {event["fold"] for event in told if event["kind"] == "end"} == {0, 1}
+    assert any(event["kind"] == "stage" and "2 fold(s) on 2 worker(s)" in event["name"] for event in told)
+
+
+@pytest.mark.slow
+def test_a_fold_that_fails_is_named_and_the_others_are_kept(
+    make_folder: Callable[..., Path], tmp_path: Path, scheduler: str
+) -> None:
+    folder, out, told = make_folder(), tmp_path / "run", []
+    (out / "fold-1").mkdir(parents=True)
+    (out / "fold-1" / "tensorboard").write_text("in the way")
+    with pytest.raises(TrainingError, match=r"1 fold.* could not be trained.*hold the others") as caught:
+        segwright.fit(folder, out=out, scheduler=scheduler, listen=told.append, **QUICK)
+    assert caught.value.exit_code == 1
+    assert "fold 1" in str(caught.value)
+    run = segwright.Run.open(out)
+    assert run.finished == (0,)
+    assert [member.fold for member in run.model.manifest.members] == [0]
+    assert any("Fold 1 failed" in event.get("text", "") for event in told)
+    (out / "fold-1" / "tensorboard").unlink()
+    before = run.weights(0).read_bytes()
+    whole = segwright.fit(folder, out=out, scheduler=scheduler, resume=True, **QUICK)
+    assert whole.finished == (0, 1)
+    assert whole.weights(0).read_bytes() == before
+
+
+def test_no_crew_without_a_wish() -> None:
+    with mustered(0, None) as crew:
+        assert crew is None
+
+
+def test_a_tail_reads_whole_lines_and_begins_anew(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    tail = Tail(log)
+    assert list(tail.events()) == []
+    log.write_text(json.dumps({"step": 1}) + '\n{"step"')
+    assert list(tail.events()) == [{"step": 1}]
+    with log.open("a") as file:
+        file.write(": 2}\n")
+    assert list(tail.events()) == [{"step": 2}]
+    log.write_text('{"step": 0}\n')
+    assert list(tail.events()) == [{"step": 0}]
