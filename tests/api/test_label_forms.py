@@ -72,5 +72,30 @@ def test_forms_that_cannot_hold_an_answer_say_so(make_folder: Callable[..., Path
         segwright.predict(run.model, folder / "images", tmp_path / "b", suffix="dicomseg")
     with pytest.raises(UsageError, match="labelme"):
         segwright.predict(run.model, folder / "images", tmp_path / "c", suffix="polygon")
-    with pytest.raises(UsageError, match="cannot be continued"):
-        segwright.predict(run.model, folder / "images", tmp_path / "d", suffix="rle", resume=True)
+
+
+@pytest.mark.parametrize(("form", "file"), [("rle", "labels.csv"), ("coco", "annotations.json")])
+def test_a_cut_prediction_into_one_file_goes_on(
+    make_folder: Callable[..., Path], tmp_path: Path, form: str, file: str
+) -> None:
+    folder, out = make_folder("overlapping", 2), tmp_path / "out"
+    run = segwright.fit(folder, out=tmp_path / "run", **QUICK)
+    segwright.predict(run.model, folder / "images", tmp_path / "whole", suffix=form)
+
+    class CutError(Exception):
+        pass
+
+    def cut(event: dict) -> None:
+        if event["kind"] == "progress" and event["name"] == "predict" and event["done"] == 3:
+            raise CutError
+
+    with pytest.raises(CutError):
+        segwright.predict(run.model, folder / "images", out, suffix=form, listen=cut)
+    assert not (out / file).exists()
+    done = segwright.predict(run.model, folder / "images", out, suffix=form, resume=True)
+    assert sum(case.provenance.get("kept", False) for case in done.cases) == 3
+    assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    assert {path.name for path in out.iterdir()} == {file, "predictions.json"}
+    again = segwright.predict(run.model, folder / "images", out, suffix=form, resume=True)
+    assert all(case.provenance["kept"] for case in again.cases)
+    assert (out / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()

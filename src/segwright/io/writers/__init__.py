@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from segwright import io
 from segwright.core.case import LabelSource
@@ -37,6 +37,15 @@ class Writer(Protocol):
 
     def kept(self, case: str) -> tuple[Path, ...]:
         """Files of a case that an earlier call has written completely."""
+        ...
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A writer of one file for all cases, which can be told to keep each case until the file is there."""
+
+    def resumable(self, go_on: bool) -> None:
+        """Keep cases from now on, and those of an earlier writer if `go_on`."""
         ...
 
 
@@ -85,7 +94,12 @@ def known_form(form: str | None) -> str | None:
 
 
 def open_writer(
-    form: str | None, place: str | Path, space: LabelSpace, names: Mapping[str, str] | None = None
+    form: str | None,
+    place: str | Path,
+    space: LabelSpace,
+    names: Mapping[str, str] | None = None,
+    *,
+    resume: bool | None = None,
 ) -> Writer:
     """A writer for a form.
 
@@ -94,10 +108,14 @@ def open_writer(
         place: Folder; for a joint form also the file itself, if it has the form's suffix.
         space: Meaning of the labels.
         names: How each case's image is called in files that name images; by default as its file.
+        resume: Whether cases of an earlier, interrupted call are asked for by `kept`; where that is said either way,
+            a joint form keeps its cases in a hidden folder beside it until all are there.
     """
     if form is None or form not in WRITERS:
         from segwright.io.writers.masks import Masks
 
         return Masks(Path(place), space, names or {}, suffix=form)
     writer: Writer = WRITERS.load(form)(Path(place), space, names or {})
+    if resume is not None and isinstance(writer, Resumable):
+        writer.resumable(resume)
     return writer
