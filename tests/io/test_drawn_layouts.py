@@ -377,3 +377,17 @@ def test_labels_without_images(tmp_path):
     (tmp_path / "nothing").mkdir()
     with pytest.raises(LayoutError, match="No labels were found"):
         open_labels(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_images_of_one_name_belong_to_the_labels_of_their_folder(tmp_path, named):
+    """`images/p1/left.png` and `images/p2/left.png` with `json/p1/left.json` and `json/p2/left.json`."""
+    for patient, side in (("p1", 6), ("p2", 9)):
+        png(tmp_path / "images" / patient / "left.png")
+        document(tmp_path / "json" / patient / "left.json", "left.png" if named else "", ("heart", square(2, 2, side)))
+    dataset = open_dataset(tmp_path)
+    assert [(case.id, len(case.images), len(case.label)) for case in dataset.cases] == [
+        ("p1_left", 1, 1),
+        ("p2_left", 1, 1),
+    ]
+    assert [case.label[0].path for case in dataset.cases] == ["json/p1/left.json", "json/p2/left.json"]

@@ -48,8 +48,9 @@ def evaluate(
     """Score predictions case by case; of two single volumes, score the objects they number.
 
     Args:
-        reference: A dataset or its folder (its groups make the intervals honest), a folder of labels, or one volume.
-        prediction: Folder of labels with the same names, in any format; or one volume of ids.
+        reference: A dataset or its folder (its groups make the intervals honest), labels alone in any form (masks,
+            polygons, a run-length table), or one volume.
+        prediction: Labels of the same cases in any form, found by the names of cases or images; or one volume of ids.
         space: Meaning of label values; from the dataset, or from the values present in the references, if not given;
             `"instances"` if they number objects, which is found out by itself where they can mean nothing else.
         tolerance: Of surface Dice, in mm.
@@ -75,7 +76,7 @@ def evaluate(
     stage(listen, "evaluate", cases=len(task.jobs))
     judge = Judge(task.space, DEFAULT_METRICS, tolerance)
     rows = score_jobs(task.jobs, judge, usable_cores(), progress=counted(listen, "evaluate"))
-    report = judge.report(rows, title=task.title, notes=task.notes)
+    report = judge.report(rows, title=task.title, notes=task.told())
     _refuse_nothing(report.scores)
     if out is not None:
         _save(report, task, Path(out), listen)
@@ -116,7 +117,7 @@ def _worst(report: Report, task: Matched, listen: Listen) -> Iterator[WorstCase]
 def _drawn(job: Job, pair: LabelPair, scores: dict[str, float | None]) -> WorstCase:
     assert pair.reference is not None and pair.prediction is not None
     image, orientation = np.zeros(pair.reference.shape[1:], np.uint8), ""
-    if job.dataset is not None and job.item is not None:
+    if job.dataset is not None and job.item is not None and job.item.images and job.dataset.layout != "labels":
         volume = load_image(job.dataset, job.item)
         image, orientation = volume.array()[0], volume.geometry.orientation if all(volume.geometry.known) else ""
     return WorstCase(

@@ -18,7 +18,7 @@ from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.finding import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
-from segwright.evaluation.folders import Parts, find_labels, infer_space, read_labels
+from segwright.evaluation.maskfiles import Parts, find_labels, infer_space, read_labels
 from segwright.io.load import load_image, load_label
 from segwright.measures.measure import Subject
 

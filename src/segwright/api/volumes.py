@@ -9,6 +9,7 @@ from segwright.core.errors import UsageError
 from segwright.core.report import Report
 from segwright.evaluation.csv import to_csv
 from segwright.evaluation.volumes import evaluate_volumes
+from segwright.io import form_of
 from segwright.io.layouts.scan import is_single
 
 
@@ -17,7 +18,12 @@ def are_volumes(reference: object, prediction: str | Path) -> bool:
     if not isinstance(reference, str | Path):
         return False
     paths = [Path(reference), Path(prediction)]
-    return all(path.exists() and is_single(path) and path.suffix not in {".csv", ".yaml", ".yml"} for path in paths)
+    return all(path.exists() and is_single(path) and not _of_cases(path) for path in paths)
+
+
+def _of_cases(path: Path) -> bool:
+    """Whether a file speaks of cases: a table, a dataset, or labels that name their structures."""
+    return path.suffix.lower() in {".csv", ".tsv", ".yaml", ".yml"} or form_of(path) is not None
 
 
 def score_volumes(reference: Path, prediction: Path, *, out: str | Path | None, listen: Listen) -> Report:

@@ -9,8 +9,10 @@ import typer
 
 from segwright.cli.options import Json, Quiet
 
-Reference = Annotated[Path, typer.Argument(help="Folder of reference labels, a dataset folder, or one volume of ids.")]
-Prediction = Annotated[Path, typer.Argument(help="Folder of predicted labels, or one volume of ids.")]
+Reference = Annotated[
+    Path, typer.Argument(help="Dataset (folder or dataset.yaml), labels alone, or one volume of ids.")
+]
+Prediction = Annotated[Path, typer.Argument(help="Predictions in any form of labels, or one volume of ids.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Write .json, .csv or .html.", show_default=False)]
 Tolerance = Annotated[float, typer.Option("--tolerance", help="Of surface Dice, in mm.")]
 

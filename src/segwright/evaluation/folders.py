@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from segwright import io
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, LayoutError, SegwrightError
 from segwright.core.geometry import Geometry
-from segwright.core.labels import LabelSpace, Structure
+from segwright.core.labels import LabelSpace
 from segwright.core.report import Report, Score
+from segwright.core.volume import Volume
+from segwright.evaluation.answers import Answers, drawn_in, find_answers
+from segwright.evaluation.maskfiles import Parts, find_labels, infer_space, read_labels
+from segwright.evaluation.naming import listed
+from segwright.evaluation.pairing import CaseFinder
 from segwright.evaluation.score import Judge, LabelPair
-from segwright.io.grids import onto_grid
-from segwright.io.instances import object_space, predicted
-from segwright.io.layouts.content import looks_like_label
-from segwright.io.layouts.scan import files, stem_of, subfolders
-from segwright.io.layouts.two import drawn_files
-from segwright.io.load import load_image, load_label
-from segwright.io.masks import binary, one_plane, settle, value_counts
+from segwright.io.dataset import open_labels
+from segwright.io.drawing import geometry_of
+from segwright.io.load import load_image, load_label, open_source
 from segwright.metrics import DEFAULT_METRICS
-
-#: Files of a case by structure; a single file of values has the key "".
-Parts = Mapping[str, Path]
-
-#: References read to learn whether their values number objects.
-_LOOKED_AT = 8
-
-#: More values than this in references are no labels.
-_MOST_VALUES = 1000
 
 
 def evaluate_folders(
@@ -54,8 +45,9 @@ def evaluate_folders(
     lies on another grid, becomes rows of missing values that are counted and told.
 
     Args:
-        reference: Folder of labels, or a dataset (whose groups and label meaning are used).
-        prediction: Folder of labels; values mean the same as in the reference.
+        reference: A dataset (whose groups and label meaning are used), or labels alone: a folder of masks, polygons,
+            a run-length table.
+        prediction: Labels in any form; values mean the same as in the reference, classes are matched by name.
         space: Meaning of the values; taken from the dataset, or from the values present in the references.
         metrics: Rows of the metrics table.
         tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
@@ -67,7 +59,8 @@ def evaluate_folders(
     """
     task = match_folders(reference, prediction, space=space)
     judge = Judge(task.space, tuple(metrics), tolerance)
-    return judge.report(score_jobs(task.jobs, judge, processes), title=task.title, notes=task.notes)
+    rows = score_jobs(task.jobs, judge, processes)
+    return judge.report(rows, title=task.title, notes=task.told())
 
 
 @dataclass(frozen=True)
@@ -78,33 +71,113 @@ class Matched:
     space: LabelSpace
     title: str
     notes: Sequence[str]
+    answers: Answers | None = None
+
+    def told(self) -> list[str]:
+        """Notes, with what was repaired in the predictions that were read so far."""
+        repairs = self.answers.repairs if self.answers else {}
+        return [*self.notes, *(f"Prediction of {case}: {' '.join(told)}" for case, told in sorted(repairs.items()))]
 
 
 def match_folders(
     reference: str | Path | Dataset, prediction: str | Path, *, space: LabelSpace | None = None
 ) -> Matched:
-    """Pair every reference case with the prediction of the same name; see `evaluate_folders`."""
-    notes: list[str] = []
+    """Pair every reference case with its prediction, in whatever form either is; see `evaluate_folders`."""
+    place = Path(prediction)
+    if not isinstance(reference, Dataset):
+        reference = _labels_as_dataset(Path(reference), place) or reference
     if isinstance(reference, Dataset):
-        found = find_labels(Path(prediction), [case.id for case in reference.labelled])
-        space = space or reference.labels
-        jobs = [Job(c.id, c.group, found.get(c.id), dataset=reference, item=c) for c in reference.labelled]
+        matched, found = _with_dataset(reference, place, space)
     else:
-        wanted = find_labels(Path(reference))
-        found = find_labels(Path(prediction))
-        space = space or infer_space(wanted, found, notes)
-        jobs = [Job(case, case, found.get(case), reference=parts) for case, parts in wanted.items()]
-        notes.append("Groups are unknown: each case counts as a patient of its own.")
-    _refuse_strangers(jobs, found, Path(prediction))
-    extra = sorted(set(found) - {job.case for job in jobs})
+        matched, found = _with_folder(Path(reference), place, space)
+    notes = list(matched.notes)
+    extra = sorted(set(found) - {job.case for job in matched.jobs})
     if extra:
-        notes.append(f"{len(extra)} predictions have no reference and were left out: {', '.join(extra[:5])}.")
-    return Matched(jobs, space, Path(prediction).name, notes)
+        notes.append(f"{len(extra)} predictions have no reference and were left out: {listed(extra)}.")
+    missing = [job.case for job in matched.jobs if not job.predicted]
+    _refuse_strangers(matched.jobs, extra, place)
+    if missing:
+        notes.append(f"{len(missing)} of {len(matched.jobs)} cases have no prediction: {listed(missing)}.")
+    return replace(matched, notes=notes)
+
+
+def _labels_as_dataset(reference: Path, prediction: Path) -> Dataset | None:
+    """Labels without images as a dataset, where masks cannot be compared file by file."""
+    if not reference.exists() or not prediction.exists():
+        return None
+    return open_labels(reference) if drawn_in(reference) or drawn_in(prediction) else None
+
+
+def _with_dataset(reference: Dataset, place: Path, space: LabelSpace | None) -> tuple[Matched, Sequence[str]]:
+    """Cases of a dataset; scored as overlapping where predictions may overlap, so that nothing is painted over."""
+    reference = reference if space is None else reference.model_copy(update={"labels": space})
+    answers = find_answers(place, reference)
+    found: Mapping[str, Parts] = {}
+    if answers is None:
+        finder = CaseFinder(reference.labelled)
+        found = _by_case(find_labels(place, [c.id for c in reference.labelled]), finder, place)
+    overlapping = answers.overlapping if answers else any(name for parts in found.values() for name in parts)
+    notes = list(answers.notes) if answers else []
+    if overlapping and reference.labels.kind == "exclusive":
+        reference = reference.model_copy(update={"labels": as_overlapping(reference.labels)})
+        notes.append("Predicted structures may share pixels, so each is scored by itself.")
+    jobs = [
+        Job(c.id, c.group or c.id, found.get(c.id), dataset=reference, item=c, answers=answers)
+        for c in reference.labelled
+    ]
+    strangers = [*answers.extra] if answers else [*found]
+    return Matched(jobs, reference.labels, place.name, notes, answers), strangers
+
+
+def _by_case(found: Mapping[str, Parts], finder: CaseFinder, place: Path) -> dict[str, Parts]:
+    """Files of each case; under their own name where they belong to none."""
+    names: dict[str, str] = {}
+    for name in found:
+        case = finder.find(name) or name
+        if names.setdefault(case, name) != name:
+            raise LayoutError(
+                f"Two predictions are of case {case!r}.",
+                came=f"{names[case]}, {name}",
+                where=place,
+                cure="Keep one of them.",
+            )
+    return {case: found[name] for case, name in names.items()}
+
+
+def _with_folder(reference: Path, place: Path, space: LabelSpace | None) -> tuple[Matched, Sequence[str]]:
+    """Files of labels by name."""
+    notes: list[str] = []
+    wanted, found = find_labels(reference), find_labels(place)
+    space = space or infer_space(wanted, found, notes)
+    jobs = [Job(case, case, found.get(case), reference=parts) for case, parts in wanted.items()]
+    notes.append("Groups are unknown: each case counts as a patient of its own.")
+    return Matched(jobs, space, place.name, notes), list(found)
+
+
+def as_overlapping(space: LabelSpace) -> LabelSpace:
+    """The same structures, of which any number may share a voxel; each has the value that it has in files.
+
+    Example:
+        >>> as_overlapping(LabelSpace(structures=[{"name": "a"}, {"name": "b"}])).structures[1].values
+        (2,)
+    """
+    filled = [s if s.values else s.model_copy(update={"values": (i,)}) for i, s in enumerate(space.structures, start=1)]
+    return space.model_copy(update={"structures": tuple(filled), "kind": "overlapping"})
 
 
 @dataclass(frozen=True)
 class Job:
-    """A case to load and score; holds paths, no arrays."""
+    """A case to load and score; holds paths, no arrays.
+
+    Attributes:
+        case: Its id.
+        group: What is resampled together.
+        prediction: Files of masks or values.
+        reference: Likewise, where there is no dataset.
+        dataset: The reference with its label meaning.
+        item: The case in it.
+        answers: Predictions in another form than masks.
+    """
 
     case: str
     group: str
@@ -112,23 +185,49 @@ class Job:
     reference: Parts | None = None
     dataset: Dataset | None = None
     item: Case | None = None
+    answers: Answers | None = None
+
+    @property
+    def predicted(self) -> bool:
+        """Whether there is a prediction."""
+        return bool(self.prediction) or (self.answers is not None and self.case in self.answers.cases)
 
     def load(self, space: LabelSpace) -> LabelPair:
         """Both labels on the reference's grid, or the reason why there are none."""
-        if not self.prediction:
+        if not self.predicted:
             return LabelPair(self.case, self.group, error="no prediction of this name")
         try:
             labels, geometry = self._reference(space)
-            predicted, _ = read_labels(self.prediction, space, like=geometry)
+            predicted = self._prediction(space, geometry)
         except SegwrightError as error:
             return LabelPair(self.case, self.group, error=str(error))
         return LabelPair(self.case, self.group, geometry.spacing, labels, predicted)
 
+    def _prediction(self, space: LabelSpace, like: Geometry) -> NDArray[Any]:
+        if self.answers is not None:
+            return self.answers.read(self.case, space, like)
+        return read_labels(self.prediction or {}, space, like=like)[0]
+
     def _reference(self, space: LabelSpace) -> tuple[NDArray[Any], Geometry]:
         if self.dataset is not None and self.item is not None:
-            like = load_image(self.dataset, self.item).geometry
+            like = self._grid(self.dataset, self.item)
             return load_label(self.dataset, self.item, like), like
         return read_labels(self.reference or {}, space)
+
+    def _grid(self, dataset: Dataset, item: Case) -> Geometry:
+        """The image's grid, or the size that the label states, or else the grid of the prediction."""
+        if item.images:
+            return (load_image if dataset.channels != ("none",) else _first_image)(dataset, item).geometry
+        try:
+            return geometry_of(dataset, item)
+        except LabelError:
+            if self.answers is not None:
+                return self.answers.grid(self.case)
+            return io.read(next(iter((self.prediction or {}).values()))).geometry
+
+
+def _first_image(dataset: Dataset, item: Case) -> Volume:
+    return open_source(dataset, item.images[0])
 
 
 def score_job(job: Job, judge: Judge) -> list[Score]:
@@ -165,153 +264,12 @@ def _scored(jobs: Sequence[Job], judge: Judge, processes: int) -> Iterator[list[
         yield from pool.map(work, jobs)
 
 
-def _refuse_drawn(place: Path) -> None:
-    """Say what to do with polygons and run-length tables."""
-    drawn = drawn_files(place) if place.exists() else []
-    if drawn:
-        raise LayoutError(
-            "Polygons and run-length tables are scored after they were turned into masks.",
-            came=drawn[0].name,
-            where=place,
-            cure=f"segwright convert {place} --images IMAGES -o masks/ --to structures, then give masks/.",
-        )
-
-
-def find_labels(folder: Path, cases: Collection[str] = ()) -> dict[str, Parts]:
-    """Case names to label files of a folder: files in it, or else files in its subfolders, one a structure.
-
-    A subfolder named as one of `cases` is the label of that case: a stack of sections or a DICOM series.
-
-    Raises:
-        LayoutError: No file in it can be read, or two differ in suffix only.
-    """
-    if not folder.is_dir():
-        _refuse_drawn(folder)
-        raise LayoutError("There is no such folder.", where=folder, cure="Check the path.")
-    direct = files(folder)
-    if direct:
-        _refuse_twins(direct, folder)
-        return {stem_of(path): {"": path} for path in direct}
-    named = {part.name: {"": part} for part in subfolders(folder) if part.name in cases}
-    if named:
-        return dict(named)
-    found: dict[str, dict[str, Path]] = {}
-    for part in subfolders(folder):
-        inside = files(part)
-        _refuse_twins(inside, part)
-        for path in inside:
-            found.setdefault(stem_of(path), {})[part.name] = path
-    if not found:
-        _refuse_drawn(folder)
-        raise LayoutError(
-            "The folder holds no label files.",
-            expected="one file a case, or one subfolder a structure with one file a case",
-            where=folder,
-            cure="Give the folder that holds the labels themselves.",
-        )
-    return dict(sorted(found.items()))
-
-
-def _refuse_twins(paths: Sequence[Path], folder: Path) -> None:
-    names = [stem_of(path) for path in paths]
-    twins = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if twins:
-        raise LayoutError(
-            f"Two files are named {twins[0]!r} but for their suffix.", where=folder, cure="Remove one of them."
-        )
-
-
-def _refuse_strangers(jobs: Sequence[Job], found: Mapping[str, Parts], folder: Path) -> None:
-    if not any(job.prediction for job in jobs):
+def _refuse_strangers(jobs: Sequence[Job], found: Sequence[str], folder: Path) -> None:
+    if not any(job.predicted for job in jobs):
         raise LayoutError(
             "No prediction has the name of a reference case.",
             expected=", ".join(job.case for job in jobs[:3]),
-            came=", ".join(list(found)[:3]),
+            came=", ".join(found[:3]),
             where=folder,
             cure="Name predictions as their references; the suffix may differ.",
         )
-
-
-def read_labels(parts: Parts, space: LabelSpace, *, like: Geometry | None = None) -> tuple[NDArray[Any], Geometry]:
-    """Canonical labels `(P, z, y, x)` from the files of a case, turned onto the grid `like` if it is given.
-
-    Raises:
-        ReadError, LabelError, GeometryError: A file cannot be read, means nothing, or does not fit the grid.
-    """
-    masks: dict[str, NDArray[Any]] = {}
-    grid = like
-    for structure, path in parts.items():
-        volume = io.read(path)
-        raw = one_plane(volume.array(), where=str(path))
-        grid = grid or volume.geometry
-        masks[structure] = onto_grid(raw, volume.geometry, grid, where=str(path))
-    if grid is None:
-        raise LabelError("The case has no label files.", cure="Add them.")
-    if "" in masks:
-        where = str(parts[""])
-        raw = settle(masks[""], space, where=where)
-        return (predicted(raw, space, where=where) if space.instances else space.from_values(raw, where=where)), grid
-    strangers = sorted(set(masks) - set(space.names))
-    if strangers:
-        raise LabelError(
-            f"Folder {strangers[0]!r} is no structure.", expected=", ".join(space.names), came=", ".join(strangers)
-        )
-    empty = np.zeros(grid.shape, dtype=bool)
-    return space.from_masks([binary(masks[name]) if name in masks else empty for name in space.names]), grid
-
-
-def infer_space(wanted: Mapping[str, Parts], found: Mapping[str, Parts], notes: list[str]) -> LabelSpace:
-    """A label space out of folder names, or out of the values in the references; what was assumed goes to `notes`.
-
-    Raises:
-        LabelError: Far too many values to be labels, or none but background.
-    """
-    names = sorted({name for parts in wanted.values() for name in parts if name})
-    if names:
-        notes.append(f"Structures are the subfolders of the reference: {', '.join(names)}.")
-        return LabelSpace(structures=tuple(Structure(name=name) for name in names), kind="overlapping")
-    some = list(_readable(wanted, _LOOKED_AT))
-    objects = (
-        object_space([value_counts(raw) for raw in some]) if all(looks_like_label(a[None]) for a in some) else None
-    )
-    if objects is not None:
-        notes.append("Values of the references number objects, so objects are scored and not values.")
-        return objects
-    values = _values(wanted)
-    if len(values) <= 1:
-        values |= _values({case: parts for case, parts in found.items() if case in wanted}, stop=2)
-    if not values:
-        notes.append("Neither references nor predictions hold a structure.")
-        return LabelSpace(structures=(Structure(name="foreground", values=(1,)),))
-    if len(values) <= 2 and values & {1, 255} == values:
-        notes.append(f"Masks of one structure; the values {sorted(values)} mean the same.")
-        return LabelSpace(structures=(Structure(name="foreground", values=tuple(sorted(values))),))
-    if not values or len(values) > _MOST_VALUES:
-        raise LabelError(
-            "The reference does not look like labels.",
-            expected=f"1 to {_MOST_VALUES} values beside 0",
-            came=f"{len(values)} values",
-            cure="Give the folder of labels, or say what the values mean with a dataset.yaml.",
-        )
-    notes.append(f"Structures are the values found in the reference: {', '.join(map(str, sorted(values)))}.")
-    return LabelSpace(structures=tuple(Structure(name=str(v), values=(v,)) for v in sorted(values)))
-
-
-def _values(cases: Mapping[str, Parts], *, stop: int = _MOST_VALUES) -> set[int]:
-    """Non-zero values in files that can be read; those that cannot become errors of their case later."""
-    values: set[int] = set()
-    for raw in _readable(cases):
-        values.update(int(value) for value in np.unique(raw) if value)
-        if len(values) > stop:
-            break
-    return values
-
-
-def _readable(cases: Mapping[str, Parts], most: int | None = None) -> Iterator[NDArray[Any]]:
-    """Values `(z, y, x)` of the files of all cases, or of some, that can be read."""
-    for parts in list(cases.values())[:most]:
-        for path in parts.values():
-            try:
-                yield one_plane(io.read(path).array(), where=str(path))
-            except SegwrightError:
-                continue

@@ -16,7 +16,7 @@ from segwright.core.errors import LabelError, LayoutError, SegwrightError, Usage
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
-from segwright.evaluation.folders import Parts, find_labels, read_labels
+from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
 from segwright.io.layouts.scan import stem_of
 from segwright.view.subject import is_run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from segwright import io
@@ -24,13 +25,13 @@ class DicomSeg:
     def matches(self, folder: Path) -> bool:
         """Whether there is a SEG or RTSTRUCT, and a DICOM image."""
         try:
-            return bool(_labels(folder)) and bool(_images(folder)[0])
+            return bool(label_files(folder)) and bool(_images(folder)[0])
         except (SegwrightError, OSError):
             return False
 
     def holds_labels(self, folder: Path) -> bool:
         """Whether there is a SEG or RTSTRUCT."""
-        return bool(_labels(folder))
+        return bool(label_files(folder))
 
     def open(self, folder: Path) -> Dataset:
         """One case a series (or single image); several labels of one series are united."""
@@ -40,14 +41,14 @@ class DicomSeg:
 DICOMSEG = DicomSeg()
 
 
-def _labels(folder: Path, depth: int = 4) -> list[Path]:
+def label_files(folder: Path, depth: int = 4) -> list[Path]:
     """SEG and RTSTRUCT files in a folder and below it; the place may be one itself."""
     if folder.is_file():
         return [folder] if io.form_of(folder) in (dicomseg.FORM, rtstruct.FORM) else []
     found = []
     for entry in visible(folder):
         if entry.is_dir():
-            found += _labels(entry, depth - 1) if depth > 0 else []
+            found += label_files(entry, depth - 1) if depth > 0 else []
         elif io.form_of(entry) in (dicomseg.FORM, rtstruct.FORM):
             found.append(entry)
     return found
@@ -63,12 +64,11 @@ def _images(folder: Path) -> tuple[list[Item], list[Item]]:
 def referenced(images: Path, labels: Path) -> Dataset:
     """Images of one folder with the labels of another (or the same)."""
     dicom, other = _images(images)
-    series, single = _identifiers(dicom)
     owner: dict[Path, list[LabelSource]] = defaultdict(list)
     cases = []
-    for path in _labels(labels):
+    for path, owned in _owned(dicom, label_files(labels)).items():
         source = LabelSource(path=relative(path, images))
-        item = _image_of(path, series, single) or (dicom[0] if len(dicom) == 1 else None)
+        item = owned or (dicom[0] if len(dicom) == 1 else None)
         if item is None:
             cases.append(Case(id=safe_id(path.stem), images=(), label=(source,), group=""))
         else:
@@ -83,7 +83,17 @@ def referenced(images: Path, labels: Path) -> Dataset:
     return draft(images, "dicomseg", unique_ids(cases), notes=notes)
 
 
-def _identifiers(found: list[Item]) -> tuple[dict[str, list[Item]], dict[str, Item]]:
+def owners(images: Sequence[Item], labels: Sequence[Path]) -> dict[Path, str | None]:
+    """The stem of the image that each SEG or RTSTRUCT file refers to; `None` where it refers to none of these."""
+    return {path: item.stem if item else None for path, item in _owned(images, labels).items()}
+
+
+def _owned(images: Sequence[Item], labels: Sequence[Path]) -> dict[Path, Item | None]:
+    series, single = _identifiers(images)
+    return {path: _image_of(path, series, single) for path in labels}
+
+
+def _identifiers(found: Sequence[Item]) -> tuple[dict[str, list[Item]], dict[str, Item]]:
     """Images by the identifier of their series, and by that of each file."""
     series: dict[str, list[Item]] = defaultdict(list)
     single: dict[str, Item] = {}

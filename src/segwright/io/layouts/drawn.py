@@ -18,14 +18,22 @@ _ENOUGH = 4_000_000_000
 _SOME = 40
 
 
-def with_drawn(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
-    """The dataset with a structure for each name; exclusive only if every case was looked at and nothing is shared."""
+def with_drawn(dataset: Dataset, labelled: Sequence[Case], *, look: bool = True) -> Dataset:
+    """The dataset with a structure for each name; exclusive only if every case was looked at and nothing is shared.
+
+    Args:
+        dataset: Without structures; one that has them stays as it is.
+        labelled: Its cases with labels.
+        look: Look for shared pixels; without, structures are taken as overlapping.
+    """
     if dataset.labels.structures:
         return dataset
     names = _names(dataset, labelled)
     if not names:
         return dataset
     structures = tuple(Structure(name=name) for name in sorted(names, key=natural))
+    if not look:
+        return dataset.model_copy(update={"labels": LabelSpace(structures=structures, kind="overlapping")})
     some = _sample(dataset, labelled, len(names))
     sharing = [told for case in some if (told := _sharing(dataset, case))]
     every = len(some) == len(labelled)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from segwright.core.case import Case, LabelSource
@@ -48,13 +49,20 @@ class Finder:
             for key in {name.lower(), item.stem.rpartition("/")[2].lower(), _stem(name)}:
                 self._by[key].append(item)
 
-    def find(self, name: str) -> Item | None:
-        """The image of a name; of several with one file name, the one whose folders agree."""
+    def find(self, name: str, *, near: Path | None = None) -> Item | None:
+        """The image of a name; of several with one file name, the one whose folders agree.
+
+        Args:
+            name: File name or path as a label states it.
+            near: Folder of the label: of several images, the one in a folder called the same is meant.
+        """
         path = PurePosixPath(name.replace("\\", "/").lower())
         found = self._by.get(path.name) or self._by.get(_stem(path.name)) or []
         if len(found) > 1:
             agreeing = [item for item in found if _ends(item.path, path)]
             found = agreeing or found
+        if len(found) > 1 and near is not None:
+            found = _nearest(found, near)
         return found[0] if len(found) == 1 else None
 
 
@@ -70,6 +78,19 @@ def _ends(path: Path, wanted: PurePosixPath) -> bool:
     return bool(asked) and folders[-len(asked) :] == asked
 
 
+def _nearest(found: list[Item], near: Path) -> list[Item]:
+    """The item whose last folders are called as those of `near`; all of them where that tells none apart."""
+    shared = [_shared(item.path.parent.parts, near.parts) for item in found]
+    best = max(shared)
+    return [found[shared.index(best)]] if best > 0 and shared.count(best) == 1 else found
+
+
+def _shared(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many names at the end of two paths are equal."""
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0].lower() == pair[1].lower(), pairs))
+
+
 Labels = Sequence[tuple[Path, Entry]]
 
 
@@ -83,7 +104,8 @@ def cases_of(found: Sequence[Item], labels: Labels, root: Path) -> tuple[tuple[C
     owner: dict[Path, list[LabelSource]] = defaultdict(list)
     lone: list[tuple[Path, Entry]] = []
     for path, entry in labels:
-        item = finder.find(entry.image) or (finder.find(path.stem) if entry.key is None else None)
+        near = path.parent if entry.key is None else None
+        item = finder.find(entry.image, near=near) or (finder.find(path.stem, near=near) if near else None)
         if item is None:
             lone.append((path, entry))
         else:

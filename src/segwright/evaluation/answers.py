@@ -1,0 +1,269 @@
+"""Predictions that are no plain masks (polygons, run lengths, DICOM SEG, RTSTRUCT, planes of arrays), case by case."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright import io
+from segwright.core.case import Case, Dataset, LabelSource
+from segwright.core.errors import LabelError, SegwrightError
+from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace, Structure
+from segwright.evaluation.naming import listed, same_names
+from segwright.evaluation.pairing import CaseFinder
+from segwright.io.dataset import open_dataset
+from segwright.io.drawing import geometry_of, is_drawn, read_drawn, to_canonical
+from segwright.io.drawn import Drawn
+from segwright.io.layouts.content import mostly_labels
+from segwright.io.layouts.dicomseg import label_files, owners
+from segwright.io.layouts.drawn import with_drawn
+from segwright.io.layouts.keys import with_keys
+from segwright.io.layouts.listing import draft
+from segwright.io.layouts.scan import Item, files, stem_of, suffix_of
+from segwright.io.layouts.two import drawn_files
+from segwright.io.layouts.values import with_labels
+from segwright.io.load import load_label
+
+_TABLES = frozenset({".yaml", ".yml", ".csv", ".tsv"})
+#: Arrays without named axes, which may hold a plane a structure.
+_ARRAYS = frozenset({".mat", ".npy", ".npz"})
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Predictions by the reference's cases.
+
+    Attributes:
+        dataset: Cases of the predictions, with the reference's images where it has them.
+        cases: Case of the reference to case of `dataset`.
+        names: Class of the predictions to structure; `None` where values mean what they mean in the reference.
+        extra: Predictions without a reference.
+        notes: What was assumed.
+        repairs: Filled as cases are read: what was clipped, dropped or assumed in each.
+    """
+
+    dataset: Dataset
+    cases: Mapping[str, Case]
+    names: Mapping[str, str] | None
+    extra: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    repairs: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
+
+    @property
+    def overlapping(self) -> bool:
+        """Whether a voxel may be predicted to be several structures."""
+        return self.names is not None and not self.dataset.labels.exclusive
+
+    def grid(self, case: str) -> Geometry:
+        """The grid a prediction states itself.
+
+        Raises:
+            LabelError: It states none.
+        """
+        item = self.cases[case]
+        first = item.label[0]
+        if first.plane is not None:
+            return io.read_planes(self.dataset.path(first), first.key).geometry
+        try:
+            return geometry_of(self.dataset, item)
+        except LabelError as error:
+            raise LabelError(
+                f"Nothing says how large the image of case {case!r} is.",
+                where=self.dataset.path(first),
+                cure="Give the reference as a dataset: the folder that holds the images as well, or a dataset.yaml.",
+            ) from error
+
+    def read(self, case: str, space: LabelSpace, like: Geometry) -> NDArray[Any]:
+        """Canonical labels `(P, z, y, x)` of the reference's `space`, on the grid `like`.
+
+        Raises:
+            SegwrightError: The file cannot be read, means nothing, or does not fit the grid.
+        """
+        item = self.cases[case]
+        if self.names is None:
+            return load_label(self.dataset.model_copy(update={"labels": space}), item, like)
+        found = Drawn(like.shape)
+        for name, mask in self._masks(item, like, case).items():
+            if name in self.names:
+                found.mask(self.names[name])[...] |= mask
+        return to_canonical(found, space, where=str(self.dataset.path(item.label[0])))
+
+    def _masks(self, item: Case, like: Geometry, case: str) -> Mapping[str, NDArray[np.bool_]]:
+        if is_drawn(self.dataset, item):
+            drawn = read_drawn(self.dataset, item, like)
+            if drawn.repairs:
+                self.repairs[case] = tuple(drawn.repairs)
+            return drawn.masks
+        labels, theirs = load_label(self.dataset, item, like), self.dataset.labels
+        return {name: theirs.mask(labels, index) for index, name in enumerate(theirs.names)}
+
+
+def find_answers(place: Path, reference: Dataset) -> Answers | None:
+    """The predictions in `place` for the cases of `reference`; `None` where they are plain masks or maps of values.
+
+    Raises:
+        LabelError: They name none of the reference's structures.
+    """
+    pairs = _pairs(place, reference)
+    if pairs is None:
+        return None
+    dataset, found, extra = pairs
+    named = bool(dataset.labels.structures)
+    names = same_names(dataset.labels.names, reference.labels, where=str(place)) if named and found else None
+    notes = (*dataset.notes, *(names.notes if names else ()))
+    return Answers(dataset, found, names.names if names else None, tuple(extra), notes)
+
+
+def drawn_in(place: Path) -> bool:
+    """Whether a place holds labels that name their structures, rather than masks or maps of values."""
+    if place.is_file():
+        return io.form_of(place) is not None
+    direct = files(place)
+    if not drawn_files(place):
+        return not direct and bool(label_files(place))
+    return not direct or not mostly_labels([Item(path, stem_of(path)) for path in direct])
+
+
+Pairs = tuple[Dataset, dict[str, Case], list[str]]
+
+
+def _pairs(place: Path, reference: Dataset) -> Pairs | None:
+    """Predictions as a dataset, those of each case, and names of those that belong to none."""
+    if place.is_file() and place.suffix.lower() in _TABLES and io.form_of(place) is None:
+        return _by_id(open_dataset(place), reference)
+    if drawn_in(place):
+        return _drawn(place, reference)
+    direct = files(place) if place.is_dir() else []
+    arrays = bool(direct) and all(suffix_of(path) in _ARRAYS for path in direct) and not reference.labels.instances
+    return _arrays(place, direct, reference) if arrays else None
+
+
+def _by_id(theirs: Dataset, reference: Dataset) -> Pairs:
+    """A dataset of predictions; each on the grid of the reference's image."""
+    finder = CaseFinder(reference.labelled)
+    found: dict[str, Case] = {}
+    extra = []
+    for case in theirs.labelled:
+        ours = finder.find(case.id) or next((o for s in case.images if (o := finder.find(s.path))), None)
+        if ours is None or ours in found:
+            extra.append(case.id)
+        else:
+            found[ours] = case
+    return theirs.model_copy(update={"notes": ()}), found, extra
+
+
+def _drawn(place: Path, reference: Dataset) -> Pairs:
+    """Files that name their structures, each given to its case; several of one case are united."""
+    finder = CaseFinder(reference.labelled)
+    owner: dict[str, list[LabelSource]] = defaultdict(list)
+    extra: list[str] = []
+    for names, source in [*_entries(place), *_objects(place, reference)]:
+        case = next((found for name in names if name and (found := finder.find(name))), None)
+        if case is None:
+            extra.append(next(name for name in names if name))
+        else:
+            owner[case].append(source)
+    answered = {case: _answer(reference, case, owner[case]) for case in owner}
+    dataset = _dataset(place, reference, answered)
+    if answered:
+        dataset = with_drawn(dataset, dataset.cases, look=reference.labels.exclusive)
+    several = [case for case, label in owner.items() if len(label) > 1]
+    notes = (f"Several predictions of one case are united: {listed(several)}.",) if several else ()
+    return dataset.model_copy(update={"notes": notes}), answered, extra
+
+
+def _entries(place: Path) -> list[tuple[tuple[str, ...], LabelSource]]:
+    """Names and sources in JSON and CSV files."""
+    out: list[tuple[tuple[str, ...], LabelSource]] = []
+    for path in drawn_files(place):
+        form = io.form_of(path)
+        if form is None or form.name in {"dicomseg", "rtstruct"}:
+            continue
+        for entry in form.entries(path):
+            names = (entry.image, path.resolve().as_posix()) if entry.key is None else (entry.image,)
+            out.append((names, LabelSource(path=path.resolve().as_posix(), key=entry.key)))
+    return out
+
+
+def _objects(place: Path, reference: Dataset) -> list[tuple[tuple[str, ...], LabelSource]]:
+    """DICOM SEG and RTSTRUCT files: given to the images they refer to, else to the case of their name."""
+    found = label_files(place)
+    if not found:
+        return []
+    paths = {reference.path(case.images[0]): case.id for case in reference.labelled if case.images}
+    told = owners([Item(path, case) for path, case in paths.items()], found)
+    return [
+        ((told[path] or "", stem_of(path), path.stem), LabelSource(path=path.resolve().as_posix())) for path in found
+    ]
+
+
+def _arrays(place: Path, direct: Sequence[Path], reference: Dataset) -> Pairs | None:
+    """Arrays with a plane a structure, as the reference's own may be; `None` where they are maps of values."""
+    finder = CaseFinder(reference.labelled)
+    found: dict[str, Case] = {}
+    extra = []
+    for path in direct:
+        case = finder.find(stem_of(path))
+        if case is None:
+            extra.append(stem_of(path))
+        else:
+            found[case] = _answer(reference, case, [LabelSource(path=path.resolve().as_posix())])
+    dataset = with_keys(_dataset(place, reference, found))
+    if not dataset.cases:
+        return None
+    planes = _ordered(dataset, reference) or with_labels(dataset)
+    split = planes.cases[0].label[0].plane is not None
+    if not split and all(source.key is None for case in dataset.cases for source in case.label):
+        return None
+    kept = planes if split else dataset
+    return kept, {case.id: case for case in kept.cases}, extra
+
+
+def _ordered(dataset: Dataset, reference: Dataset) -> Dataset | None:
+    """Planes without names, as many as there are structures, stand in their order; `None` of any other number."""
+    first, names = dataset.cases[0], reference.labels.names
+    try:
+        planes = io.read_planes(dataset.path(first.label[0]), first.label[0].key).data.shape
+    except SegwrightError:
+        return None
+    if len(names) < 2 or planes[0] != len(names) or not _fits(planes[1:], reference, reference.case(first.id)):
+        return None
+    cases = tuple(_split(case, names) for case in dataset.cases)
+    note = f"Predictions hold {planes[0]} planes, taken as {', '.join(names)} in this order."
+    labels = LabelSpace(structures=tuple(Structure(name=name) for name in names), kind="overlapping")
+    return dataset.model_copy(update={"labels": labels, "cases": cases, "notes": (note,)})
+
+
+def _fits(shape: Sequence[int], reference: Dataset, case: Case) -> bool:
+    """Whether planes have the size of the case; of a case that states none, any size fits."""
+    try:
+        return tuple(shape) == geometry_of(reference, case).shape
+    except LabelError:
+        return True
+    except SegwrightError:
+        return False
+
+
+def _split(case: Case, names: Sequence[str]) -> Case:
+    first = case.label[0]
+    label = [first.model_copy(update={"plane": plane, "structure": name}) for plane, name in enumerate(names)]
+    return case.model_copy(update={"label": tuple(label)})
+
+
+def _answer(reference: Dataset, case: str, label: Sequence[LabelSource]) -> Case:
+    """The case with the prediction in place of its label; its image where it is, for its grid."""
+    item = reference.case(case)
+    images = tuple(s.model_copy(update={"path": reference.path(s).resolve().as_posix()}) for s in item.images)
+    return item.model_copy(update={"label": tuple(label), "images": images})
+
+
+def _dataset(place: Path, reference: Dataset, found: Mapping[str, Case]) -> Dataset:
+    cases = [found[case.id] for case in reference.labelled if case.id in found]
+    return draft(place.parent, "labels", cases, channels=reference.channels, modality=reference.modality)
