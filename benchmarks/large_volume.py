@@ -14,6 +14,7 @@ Prints one table and keeps it in `benchmarks/results/large_volume.json`.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -187,11 +188,17 @@ def kill_worker(pid: int) -> None:
 
 def same(one: Path, other: Path) -> bool:
     """Whether two folders hold the same files with the same bytes, but for the list of cases."""
-    contents = [
-        {f.relative_to(root).as_posix(): f.read_bytes() for f in root.rglob("*")
-         if f.is_file() and f.name != "predictions.json"} for root in (one, other)
-    ]  # fmt: skip
-    return bool(contents[0]) and contents[0] == contents[1]
+    marks = []
+    for root in (one, other):
+        files = sorted(f for f in root.rglob("*") if f.is_file() and f.name != "predictions.json")
+        marks.append([(f.relative_to(root).as_posix(), digest(f)) for f in files])
+    return bool(marks[0]) and marks[0] == marks[1]
+
+
+def digest(file: Path) -> str:
+    """Of a file's bytes, read piece by piece."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def cost_model(seen: Watched, shape: tuple[int, ...], machines: int = 100, voxels: float = 1e12) -> dict[str, Any]:

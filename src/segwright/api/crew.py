@@ -15,10 +15,12 @@ from segwright.api import planning
 from segwright.api.events import Event, Listen, silent, stage
 from segwright.api.folds import train_fold
 from segwright.api.prepared import prepare_cases
+from segwright.api.room import needed_by
 from segwright.api.run import Run
 from segwright.api.watch import Watch
 from segwright.core.errors import SegwrightError, TrainingError, UsageError
 from segwright.core.plan import NetSpec, Plan, Triple
+from segwright.core.room import told_when_full
 from segwright.planning.machine import Machine
 from segwright.prediction.large.workers import Cluster, hired, place, share_of_cores, still_wanted
 
@@ -213,7 +215,8 @@ def _train(folder: str, device: str, neighbours: int, fold: int) -> dict[str, An
         run = Run(Path(folder))
         where = _settle(device, neighbours)
         cases = prepare_cases(run.dataset, run.plan, run.folder / "cache", listen=silent)
-        train_fold(run, fold, cases, where, resume=True, listen=listen)
+        with told_when_full(run.folder, lambda: needed_by(run.folder), cure="Then go on with --resume."):
+            train_fold(run, fold, cases, where, resume=True, listen=listen)
         return {}
 
     with _ONE_AT_A_TIME:

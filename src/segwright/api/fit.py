@@ -18,6 +18,7 @@ from segwright.api.folds import train_fold
 from segwright.api.lock import locked
 from segwright.api.objects import arranged
 from segwright.api.prepared import prepare_cases
+from segwright.api.room import fit_bytes, needed_by
 from segwright.api.run import Run
 from segwright.api.verdict import conclude
 from segwright.core.case import Dataset, Split
@@ -25,6 +26,7 @@ from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
+from segwright.core.room import free_bytes, in_words, told_when_full
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.split import check_split, make_split
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Seconds of measuring at the start, as a share of the budget and at most.
 MEASURE_SHARE, MEASURE_MOST = 0.03, 60.0
+#: What to do once a disk has space again.
+GO_ON = "Then run the same command with --resume."
 #: The recipe of a run, and the warnings about data that a fit shows.
 RECIPE_FILE, WARNINGS_SHOWN = "recipe.yaml", 5
 
@@ -88,13 +92,15 @@ def fit(
         known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
         dataset, blocks = arranged(dataset, Recipe.load(run.folder / RECIPE_FILE) if known else chosen)
         job = Fit(run, dataset, chosen, where, only, listen, blocks, crew)
-        if known:
-            job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
-        else:
-            job.begin()
-        failed = job.train(resume=known)
-        if job.run.finished or not failed:
-            conclude(job.run, listen=listen, device=device)
+        with told_when_full(run.folder, lambda: job.room, cure="Then run the same command again."):
+            if known:
+                job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
+            else:
+                job.begin()
+        with told_when_full(run.folder, lambda: needed_by(run.folder), cure=GO_ON):
+            failed = job.train(resume=known)
+            if job.run.finished or not failed:
+                conclude(job.run, listen=listen, device=device)
         refuse_failed(job.run, failed)
         return job.run
 
@@ -134,6 +140,7 @@ class Fit:
     crew: Crew | None = None
     started: float = field(default_factory=time.perf_counter)
     cases: dict[str, SampleCase] = field(default_factory=dict)
+    room: float | None = None
 
     def begin(self) -> None:
         """Inspect, plan, measure, prepare; leaves the documents of the run."""
@@ -160,6 +167,7 @@ class Fit:
             plan = self._start_from(source, plan, split, inspection)
         elif self.recipe.freeze:
             plan = plan.model_copy(update={"train": plan.train.model_copy(update={"freeze": self.recipe.freeze})})
+        self._look_for_room(fit_bytes(plan, inspection, split))
         self._keep_documents(explored, facts, split)
         self._prepare(plan)
         budget = Budget.of(self.recipe, self.started, self.device)
@@ -214,6 +222,15 @@ class Fit:
 
     def _note(self, text: str) -> None:
         self.listen({"kind": "note", "text": text})
+
+    def _look_for_room(self, needed: float) -> None:
+        """A disk that is too small is told before hours are spent."""
+        self.room, free = needed, free_bytes(self.run.folder)
+        if free < needed:
+            self._note(
+                f"Warning: the run takes about {in_words(needed)} of disk, and {in_words(free)} are free at "
+                f"{self.run.folder}. Free some space, or choose another folder with -o."
+            )
 
     def _tell_findings(self, inspection: Inspection) -> None:
         """Warnings do not stop a fit, but are listed."""

@@ -17,6 +17,7 @@ from segwright.core.document import Document, Part
 from segwright.core.errors import DataError, SegwrightError, UsageError
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
+from segwright.core.room import is_full, told_when_full
 from segwright.io.dataset import open_images
 from segwright.io.writers import Writer, known_form, open_writer
 from segwright.io.writers.fit import names_of
@@ -97,27 +98,39 @@ def predict(
     writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases), resume=resume)
     model.forward  # noqa: B018 - damaged members are found before any scan is read
     stage(listen, "predict", cases=len(dataset.cases))
-    rows = []
-    for case in tracked(dataset.cases, listen, "predict"):
-        try:
-            if by_blocks(model, dataset, case, wish, suffix):
-                row = _predict_blocks(model, dataset, case, folder, wish=wish, listen=listen)
-            else:
-                done = writer.kept(case.id) if resume else ()
-                row = _kept(case, done, folder) if done else _predict_whole(model, dataset, case, writer)
-            for note in row.notes:
-                listen({"kind": "note", "text": f"{case.id}: {note}"})
-            rows.append(row)
-        except UsageError:
-            raise
-        except SegwrightError as error:
-            rows.append(Predicted(case=case.id, error=str(error)))
-            listen({"kind": "note", "text": f"{case.id}: {error}"})
-    writer.close()
-    result = Predictions(cases=tuple(rows))
-    result.save(folder / Predictions.filename)
+    rows: list[Predicted] = []
+    with told_when_full(folder, lambda: _needed(rows, folder, len(dataset.cases)), cure=_GO_ON):
+        for case in tracked(dataset.cases, listen, "predict"):
+            try:
+                if by_blocks(model, dataset, case, wish, suffix):
+                    row = _predict_blocks(model, dataset, case, folder, wish=wish, listen=listen)
+                else:
+                    done = writer.kept(case.id) if resume else ()
+                    row = _kept(case, done, folder) if done else _predict_whole(model, dataset, case, writer)
+                for note in row.notes:
+                    listen({"kind": "note", "text": f"{case.id}: {note}"})
+                rows.append(row)
+            except UsageError:
+                raise
+            except SegwrightError as error:
+                if is_full(error):
+                    raise
+                rows.append(Predicted(case=case.id, error=str(error)))
+                listen({"kind": "note", "text": f"{case.id}: {error}"})
+        writer.close()
+        result = Predictions(cases=tuple(rows))
+        result.save(folder / Predictions.filename)
     _refuse_failures(result, folder)
     return result
+
+
+_GO_ON = "Then run the same command with --resume: results that are there are kept."
+
+
+def _needed(rows: Sequence[Predicted], folder: Path, cases: int) -> float | None:
+    """Bytes all results will take, judged by those that are there."""
+    sizes = [sum((folder / name).stat().st_size for name in row.files if (folder / name).is_file()) for row in rows]
+    return sum(sizes) / len(sizes) * cases if any(sizes) else None
 
 
 def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer) -> Predicted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import warnings
 from importlib import import_module
 
@@ -59,6 +60,7 @@ def run() -> None:
     """
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries; what matters to a person is said by findings and notes
+    threading.excepthook = _overheard
     try:
         code = app(standalone_mode="--json" not in sys.argv)
     except SystemExit as leave:
@@ -70,6 +72,14 @@ def run() -> None:
     if code == 130:
         _say({"what": "Interrupted.", "cure": "What was saved can be continued with --resume."}, "Interrupted")
     sys.exit(code)
+
+
+def _overheard(fault: threading.ExceptHookArgs) -> None:
+    """Threads of libraries that meet a full disk need not say so: the command meets it too, and tells it."""
+    from segwright.core.room import is_full
+
+    if not is_full(fault.exc_value):
+        threading.__excepthook__(fault)
 
 
 def _tell(error: Exception) -> int:
@@ -90,6 +100,11 @@ def _tell(error: Exception) -> int:
 
 def _in_words(error: Exception) -> dict[str, str]:
     """Errors of the machine, and as a last resort faults of the program."""
+    from segwright.core.room import TITLE, is_full
+
+    if is_full(error):
+        where = {"where": str(error.filename)} if isinstance(error, OSError) and error.filename else {}
+        return {"what": f"{TITLE}.", **where, "cure": "Free some space and run the same command again."}
     if isinstance(error, MemoryError):
         return {"what": "Out of memory.", "cure": "Lower batch=, patch= or width=, or close other programs."}
     if isinstance(error, OSError):

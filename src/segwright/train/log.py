@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from segwright.core.atomic import atomic_path
+
 
 class EventLog:
     """Appends events to `log.jsonl` and mirrors numbers to TensorBoard.
@@ -20,7 +22,8 @@ class EventLog:
     def __init__(self, folder: Path, *, resume_step: int | None = None, tensorboard: bool = True) -> None:
         self.path = folder / "log.jsonl"
         kept = [] if resume_step is None else [e for e in read_events(self.path) if e.get("step", 0) <= resume_step]
-        self.path.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+        with atomic_path(self.path) as partial:
+            partial.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
         self._file = self.path.open("a", encoding="utf-8")
         self._board = _open_board(folder / "tensorboard", resume_step) if tensorboard else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ import torch
 
 from segwright.core.errors import SegwrightError
 from segwright.core.geometry import Triple
+from segwright.core.room import is_full
 from segwright.io.omezarr import read_level, write_box
 from segwright.io.protocol import reason
 from segwright.ops.pyramid import shrink_labels, shrink_scores
@@ -33,24 +33,15 @@ def perform(folder: str, step: str, index: int) -> dict[str, Any]:
         facts = _action(step)(bench, index)
     except SegwrightError as error:
         where = f" in {error.where}" if error.where else ""
-        return {"error": f"{error.came or error.what}{where}", "full": _is_full(error)}
+        return {"error": f"{error.came or error.what}{where}", "full": is_full(error)}
     except Exception as error:
-        return {"error": reason(error), "full": _is_full(error)}
+        return {"error": reason(error), "full": is_full(error)}
     facts = {**facts, "seconds": round(time.perf_counter() - begin, 3)}
     try:
         bench.record.finish(step, index, facts)
     except OSError as error:
-        return {"error": reason(error), "full": _is_full(error)}
+        return {"error": reason(error), "full": is_full(error)}
     return facts
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Whether the disk is full, or a quota used up, anywhere along the chain of causes."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _action(step: str) -> Callable[[Bench, int], dict[str, Any]]:

@@ -10,6 +10,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -128,7 +129,8 @@ class Cluster:
                 future = done.get(timeout=LOOK)
             except Empty:
                 idle()
-                self._refuse_deserted()
+                for _ in range(ahead * self._present() - len(asked)):  # for workers that came later
+                    ask()
                 continue
             _, number = asked.pop(future.key)
             yield number, self._answer(future)
@@ -174,18 +176,19 @@ class Cluster:
         error = future.exception() if future.status == "error" else None
         return {"error": f"the worker died or was cancelled ({type(error).__name__}: {error})"}
 
-    def _refuse_deserted(self) -> None:
-        """Work without a worker would wait for ever."""
+    def _present(self) -> int:
+        """How many workers are there; work without one would wait for ever, and is given up after a while."""
         try:
             there = len(self._workers()) if self.client.status == "running" else 0
         except Exception:  # whatever the connection raises, nobody is there
             there = 0
         if there:
             self._deserted = None
-            return
+            return there
         self._deserted = self._deserted or time.monotonic()
         if self.client.status == "closed" or time.monotonic() - self._deserted > NEXT_WORKER:
             raise self._lost("no worker is left")
+        return 0
 
     def _lost(self, came: str) -> SegwrightError:
         return SegwrightError(
@@ -280,7 +283,8 @@ def _connected(scheduler: str) -> Iterator[Any]:
 
     try:
         address = _address(scheduler)
-        asyncio.run(_knock(address))
+        with ThreadPoolExecutor(1) as aside:  # a notebook has a loop of its own in this thread
+            aside.submit(lambda: asyncio.run(_knock(address))).result()
         client = Client(address, timeout=ANSWER, set_as_default=False)
     except Exception as error:  # of the network, of another protocol, of another version of it
         raise UsageError(
