@@ -17,6 +17,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.volume import Volume
 from segwright.evaluation import volumes
 from segwright.evaluation.volumes import count_overlaps, evaluate_volumes
+from segwright.metrics import OBJECT_METRICS
 from segwright.metrics.contingency import Contingency
 
 SHAPE = (12, 70, 66)
@@ -64,6 +65,7 @@ def test_scores_equal_scikit_image(ids, tmp_path):
     mask = reference > 0, prediction > 0
     assert values["iou"] == pytest.approx((mask[0] & mask[1]).sum() / (mask[0] | mask[1]).sum())
     assert values["accuracy_50"] >= values["accuracy_75"]
+    assert set(values) == {*OBJECT_METRICS, "iou"}, "the names that cases are scored by"
     assert report.aggregate("objects", "f1_50").mean == values["f1_50"]
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,29 +18,16 @@ from segwright.core.geometry import Geometry
 from segwright.core.report import Report, Score
 from segwright.core.volume import Volume
 from segwright.evaluation.aggregate import aggregate
+from segwright.metrics import OBJECT_METRICS
 from segwright.metrics.contingency import Contingency
-from segwright.metrics.objects import (
-    accuracy,
-    adapted_rand_error,
-    average_precision,
-    f1,
-    match,
-    panoptic_quality,
-    precision,
-    ranked,
-    recall,
-    segmentation_quality,
-    variation_of_information,
-)
+from segwright.metrics.instances import load_object_metric
+from segwright.metrics.overlap import dice, iou
 
 #: Voxels of both volumes looked at together.
 AT_ONCE = 1 << 23
 
 #: Up to so many different values each is scored on its own as well.
 STRUCTURES = 12
-
-#: IoU at which objects count as found.
-THRESHOLDS = (0.5, 0.75)
 
 
 @dataclass(frozen=True)
@@ -188,41 +175,36 @@ def _by_value(table: Contingency, case: str) -> list[Score]:
         return []
     rows = []
     for value in ids:
-        first, second = (table.pairs == value).T
-        shared, total = (int(table.counts[s].sum()) for s in (first & second, first | second))
-        sizes = total + shared
-        for metric, result in (("dice", 2 * shared / sizes), ("iou", shared / total)):
-            rows.append(Score(case=case, group=case, structure=f"value {value}", metric=metric, value=result))
+        counts = _Voxels.of(table, table.pairs == value)
+        for metric in (dice, iou):
+            result = metric.measure(counts)  # type: ignore[arg-type]
+            rows.append(Score(case=case, group=case, structure=f"value {value}", metric=metric.name, value=result))
     return rows
 
 
+class _Voxels(NamedTuple):
+    """What metrics of overlap ask of two masks."""
+
+    reference_voxels: int
+    prediction_voxels: int
+    common_voxels: int
+
+    @classmethod
+    def of(cls, table: Contingency, inside: NDArray[np.bool_]) -> _Voxels:
+        """Counts where `inside` `(N, 2)` tells for each row of the table whether either side is within the mask."""
+        first, second = inside.T
+        return cls(*(int(table.counts[rows].sum()) for rows in (first, second, first & second)))
+
+
 def object_values(table: Contingency) -> dict[str, float | None]:
-    """All object scores of an overlap table; `None` where one is undefined.
+    """All rows of the object metrics, and IoU of all objects together; `None` where one is undefined.
 
     Example:
         >>> table = Contingency.from_arrays(np.array([0, 1, 1, 2]), np.array([0, 1, 1, 2]))
-        >>> object_values(table)["accuracy_75"], object_values(table)["rand_error"]
-        (1.0, 0.0)
+        >>> object_values(table)["accuracy_75"], object_values(table)["rand_error"], object_values(table)["iou"]
+        (1.0, 0.0, 1.0)
     """
-    values: dict[str, float | None] = {}
-    for threshold in THRESHOLDS:
-        found, mark = match(table, threshold), f"_{threshold * 100:.0f}"
-        values[f"accuracy{mark}"] = accuracy(found)
-        values[f"ap{mark}"] = average_precision(ranked(table, threshold))
-        values[f"f1{mark}"] = f1(found)
-        values[f"precision{mark}"] = precision(found)
-        values[f"recall{mark}"] = recall(found)
-        values[f"pq{mark}"] = panoptic_quality(found)
-        values[f"sq{mark}"] = segmentation_quality(found)
-    split, merged = variation_of_information(table) or (None, None)
-    values["voi_split"], values["voi_merge"] = split, merged
-    values["rand_error"] = adapted_rand_error(table)
-    values["iou"] = _foreground(table)
-    return values
-
-
-def _foreground(table: Contingency) -> float | None:
-    """IoU of all objects together."""
-    first, second = (table.pairs != 0).T
-    union = int(table.counts[first | second].sum())
-    return int(table.counts[first & second].sum()) / union if union else None
+    values = {name: load_object_metric(name).of_objects(table)[0] for name in OBJECT_METRICS}
+    counts = _Voxels.of(table, table.pairs != 0)
+    known = counts.reference_voxels + counts.prediction_voxels > 0
+    return values | {"iou": iou.measure(counts) if known else None}  # type: ignore[arg-type]

@@ -145,6 +145,10 @@ class Contingency:
             >>> [part.tolist() for part in table.overlaps()]
             [[0, 1], [0, 0], [0.3333333333333333, 0.5]]
         """
+        return self._overlaps
+
+    @cached_property
+    def _overlaps(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
         meet = (self.pairs != 0).all(axis=1)
         pairs, counts = self.pairs[meet], self.counts[meet]
         rows = np.searchsorted(self.reference_ids, pairs[:, 0])
