@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.errors import LabelError, ReadError
+from segwright.core.errors import LabelError
 from segwright.core.geometry import Geometry
 from segwright.core.runs import Runs
-from segwright.io.drawn import Drawn, Entry, Form, json_of, listed, refuse_size, size_of, usable
+from segwright.io.drawn import Drawn, Entry, Form, json_object, json_of, listed, refuse_size, size_of, usable
 from segwright.io.polygon import trace
 
 _CURE = "Export the file again."
@@ -21,13 +21,8 @@ _CURE = "Export the file again."
 
 def known(path: Path) -> bool:
     """Whether a file is JSON with images, annotations and categories."""
-    if path.suffix.lower() != ".json" or not path.is_file():
-        return False
-    try:
-        data = json_of(path)
-    except (ReadError, OSError, UnicodeDecodeError):
-        return False
-    return isinstance(data, Mapping) and all(isinstance(data.get(k), list) for k in ("images", "categories"))
+    data = json_object(path)
+    return data is not None and all(isinstance(data.get(k), list) for k in ("images", "categories"))
 
 
 def entries(path: Path) -> tuple[Entry, ...]:
@@ -59,13 +54,7 @@ def _names_by_image(data: Mapping[str, Any], path: Path) -> dict[str, dict[str, 
     for annotation in listed(data, "annotations", path):
         image = str(annotation.get("image_id"))
         if image not in images:
-            raise LabelError(
-                f"Annotation {annotation.get('id')} belongs to an image that is not listed.",
-                expected=f"one of the {len(images)} ids under 'images'",
-                came=f"image_id {image}",
-                where=path,
-                cure=_CURE,
-            )
+            raise _unlisted(annotation, "an image", "image_id", f"one of the {len(images)} ids under 'images'", path)
         found.setdefault(image, {})[_category(annotation, categories, path)] = None
     return found
 
@@ -77,14 +66,20 @@ def _categories(data: Mapping[str, Any], path: Path) -> dict[str, str]:
 def _category(annotation: Mapping[str, Any], categories: Mapping[str, str], path: Path) -> str:
     number = str(annotation.get("category_id"))
     if number not in categories:
-        raise LabelError(
-            f"Annotation {annotation.get('id')} has a class that is not listed.",
-            expected=f"one of the ids under 'categories': {', '.join(list(categories)[:20])}",
-            came=f"category_id {number}",
-            where=path,
-            cure=_CURE,
-        )
+        listing = f"one of the ids under 'categories': {', '.join(list(categories)[:20])}"
+        raise _unlisted(annotation, "a class", "category_id", listing, path)
     return categories[number]
+
+
+def _unlisted(annotation: Mapping[str, Any], what: str, field: str, expected: str, path: Path) -> LabelError:
+    """The refusal of an annotation that names an image or class which the file does not list."""
+    return LabelError(
+        f"Annotation {annotation.get('id')} belongs to {what} that is not listed.",
+        expected=expected,
+        came=f"{field} {annotation.get(field)}",
+        where=path,
+        cure=_CURE,
+    )
 
 
 def read(path: Path, key: str | None, like: Geometry) -> Drawn:

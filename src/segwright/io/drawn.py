@@ -137,6 +137,17 @@ def refuse_size(size: tuple[int, int] | None, like: Geometry, where: str | Path)
         )
 
 
+def json_object(path: Path) -> Mapping[str, Any] | None:
+    """The object that a JSON file holds; `None` for other files and for what is no object."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return None
+    try:
+        data = json_of(path)
+    except (ReadError, OSError, UnicodeDecodeError):
+        return None
+    return data if isinstance(data, Mapping) else None
+
+
 def json_of(path: Path) -> Any:
     """The content of a JSON file; parsed once while the file stays as it is.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.io.drawn import Drawn, Entry, Form, json_of, listed, refuse_size, size_of, usable
+from segwright.io.drawn import Drawn, Entry, Form, json_object, json_of, listed, refuse_size, size_of, usable
 from segwright.io.image import decoded
 from segwright.io.polygon import trace
 
@@ -26,13 +26,8 @@ _AREAS = {"polygon", "poly_seg", "poly", "rectangle", "circle", "mask"}
 
 def known(path: Path) -> bool:
     """Whether a file is JSON with shapes that have a label and points."""
-    if path.suffix.lower() != ".json" or not path.is_file():
-        return False
-    try:
-        data = json_of(path)
-    except (ReadError, OSError, UnicodeDecodeError):
-        return False
-    if not isinstance(data, Mapping) or "categories" in data:
+    data = json_object(path)
+    if data is None or "categories" in data:
         return False
     shapes = data.get("shapes", data.get("annotations"))
     if not isinstance(shapes, list):

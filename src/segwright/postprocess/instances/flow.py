@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class FollowFlow:
 Places = tuple[NDArray[np.intp], ...]
 
 
-def _walk(slopes: NDArray[np.float64], mask: NDArray[np.bool_], places: Places, steps: int) -> Places:
+def _walk(slopes: NDArray[np.floating[Any]], mask: NDArray[np.bool_], places: Places, steps: int) -> Places:
     """Where voxels end up after some steps; a step out of the mask is not taken."""
     z, y, x = places
     at = np.stack([y, x]).astype(np.float64)
