@@ -16,6 +16,7 @@ from segwright.core.recipe import Recipe
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
+from segwright.metrics.calibration import Calibration
 from segwright.phantoms.write import write_dataset
 from segwright.planning.blocks import arrange
 
@@ -60,6 +61,11 @@ def test_every_target_goes_through_a_fit(tmp_path, target):
     )
     assert run.plan.target == target
     assert run.report.aggregate("all objects", "pq") is not None
+    told, page = Calibration.load(run.calibration_file), run.page.read_text()
+    if target == "distance":
+        assert told.cases == 0 and "Not measured. The network tells how deep" in page
+    else:
+        assert told.cases == 4 and len(told.structures) == 1 and "belongs to any object" in page
     image = next((folder / "images").iterdir())
     labels = run.model.predict(image).labels
     assert labels.shape == (1, 1, 128, 128) and labels.dtype == np.int32

@@ -17,14 +17,30 @@ from segwright.core.report import Report
 from segwright.metrics.calibration import Calibration, ScoredVoxels, calibration
 from segwright.postprocess.search import Postprocess
 from segwright.report.content import RunContent, WorstCase
+from segwright.targets import build_target
 
 
 def calibrate(run: Run, cases: Sequence[JudgedCase]) -> Calibration:
-    """Count out-of-fold scores against references, one case at a time, and keep the counts beside the report."""
-    voxels = (ScoredVoxels(case.case, case.scores(), case.reference()) for case in cases)
-    found = calibration(voxels, run.plan.labels)
+    """Count out-of-fold scores against references, one case at a time, and keep the counts beside the report.
+
+    Of numbered objects the score that a voxel belongs to any of them is judged, where the target has one.
+    """
+    space, target = run.plan.labels, build_target(run.plan.target, run.plan.labels)
+    if not getattr(target, "chances", True):
+        found = Calibration(cases=0, structures=(), notes=(_NO_CHANCE,))
+    else:
+        scores = target.structure_scores if space.instances else lambda kept: kept
+        voxels = (ScoredVoxels(case.case, scores(case.scores()), case.reference()) for case in cases)
+        found = calibration(voxels, space)
+        note = _OBJECTS if space.instances else _SETTLED if hasattr(target, "settle") else ""
+        found = found.model_copy(update={"notes": (*found.notes, *([note] if note else []))})
     found.save(run.calibration_file)
     return found
+
+
+_NO_CHANCE = "The network tells how deep inside its object a voxel lies, not how likely it belongs to one."
+_OBJECTS = "Judged is whether a voxel belongs to any object; object scores above tell how well objects are kept apart."
+_SETTLED = "Scores are those after each instance got one label of the row, so labels and outlines are judged together."
 
 
 def content(run: Run, report: Report, chosen: Postprocess, worst: Iterable[WorstCase]) -> RunContent:

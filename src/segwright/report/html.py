@@ -18,7 +18,7 @@ from segwright.report.content import RunContent
 from segwright.report.explored import explored_page
 from segwright.report.gaps import gaps
 from segwright.report.pictures import drawn
-from segwright.report.reliability import reliability
+from segwright.report.reliability import reliability, unmeasured
 from segwright.report.wording import (
     MISSING,
     Column,
@@ -121,6 +121,7 @@ def _context(content: RunContent) -> dict[str, Any]:
         "case_count": 0,
         "explored": None if content.exploration is None else explored_page(content.exploration),
         "reliability": reliability(content.calibration, colours),
+        "unmeasured": unmeasured(content.calibration),
         "comparison": list(content.comparison),
         "curves": plots.curve_plots(content.log),
         "dataset": content.dataset,

@@ -63,6 +63,13 @@ def reliability(found: Calibration | None, colours: Mapping[str, str]) -> Reliab
     return Reliability(diagrams[:MOST_DRAWN], diagrams[MOST_DRAWN:], found.cases, floor, tuple(notes))
 
 
+def unmeasured(found: Calibration | None) -> str:
+    """Why there are no diagrams, in a sentence."""
+    if found is None:
+        return "No out-of-fold scores were kept."
+    return " ".join(found.notes) or "No case was judged."
+
+
 def _diagram(row: StructureCalibration, colour: str) -> Diagram:
     most = math.log10(max(row.voxels) + 1)
     bins = [
