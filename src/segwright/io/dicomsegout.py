@@ -11,6 +11,7 @@ from typing import Any
 import highdicom
 import numpy as np
 import pydicom
+from highdicom import CoordinateSystemNames, PlanePositionSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
@@ -61,6 +62,7 @@ def write(path: Path, masks: Mapping[str, NDArray[Any]], source: Volume, colours
             device_serial_number="0",
             content_label="SEGMENTATION",
             series_description="Segmentation",
+            plane_positions=_positions(images, source),
         )
         with atomic_path(path) as partial:
             data.save_as(partial)
@@ -68,10 +70,10 @@ def write(path: Path, masks: Mapping[str, NDArray[Any]], source: Volume, colours
 
 
 def _images(source: Volume) -> list[Any]:
-    """The image's files in the order of its planes.
+    """The image's files in the order of its planes; an enhanced multi-frame file is one.
 
     Raises:
-        WriteError: It was not read from DICOM, one file a plane.
+        WriteError: It was not read from DICOM, or its planes cannot be told apart.
     """
     if source.header.get("format") != "dicom":
         raise WriteError(
@@ -86,26 +88,53 @@ def _images(source: Volume) -> list[Any]:
     by_uid = {}
     for file in files:
         head = pydicom.dcmread(file, stop_before_pixels=True, force=True)
-        by_uid[str(head.get("SOPInstanceUID", ""))] = _completed(head)
+        by_uid[str(head.get("SOPInstanceUID", ""))] = head
     wanted = list(source.header.get("frame_uids", ()))
     planes = [by_uid[uid] for uid in wanted if uid in by_uid]
+    if planes and len(set(wanted)) == 1 and "PerFrameFunctionalGroupsSequence" in planes[0]:
+        return [_enhanced(_completed(planes[0]), place)]
     if len(planes) != source.geometry.shape[0] or len(set(wanted)) != len(wanted) or not all(wanted):
         raise WriteError(
-            "A DICOM segmentation needs one DICOM file a plane.",
+            "A DICOM segmentation needs one DICOM file a plane, or an enhanced file that says where each frame lies.",
             expected=f"{source.geometry.shape[0]} files with identifiers of their own",
             came=f"{len(set(wanted) & set(by_uid))}",
             where=place,
             cure=_CURE,
         )
-    return planes
+    return [_placed(_completed(head)) for head in planes]
+
+
+def _positions(images: Sequence[Any], source: Volume) -> list[PlanePositionSequence] | None:
+    """Where the planes of a multi-frame image lie, in our order, which need not be that of its frames."""
+    if "PerFrameFunctionalGroupsSequence" not in images[0]:
+        return None
+    known = source.header.get("plane_positions", ())
+    return [PlanePositionSequence(CoordinateSystemNames.PATIENT, position) for position in known]
+
+
+def _enhanced(head: Any, where: Path) -> Any:
+    """A multi-frame header that states for all frames what it may state for each: orientation and pixel spacing.
+
+    Raises:
+        WriteError: Some frame has no position, orientation or spacing.
+    """
+    shared = (head.get("SharedFunctionalGroupsSequence") or [pydicom.Dataset()])[0]
+    own = head.PerFrameFunctionalGroupsSequence
+    for name in ("PlaneOrientationSequence", "PixelMeasuresSequence", "PlanePositionSequence"):
+        if not all(group.get(name) or shared.get(name) for group in own):
+            raise WriteError(f"The image lacks {name} of a frame.", where=where, cure=_CURE)
+    for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
+        if not shared.get(name):  # the reader refused frames that differ
+            shared[name] = own[0][name]
+    for group in own:
+        if not group.get("PlanePositionSequence"):
+            group.PlanePositionSequence = shared.PlanePositionSequence
+    head.SharedFunctionalGroupsSequence = [shared]
+    return head
 
 
 def _completed(head: Any) -> Any:
-    """A header with the attributes that a segmentation must copy; what an image leaves out stays empty.
-
-    Projections often have neither frame of reference nor position. Theirs is a plane of their own at the origin, which
-    the segmentation shares with no other image.
-    """
+    """A header with the attributes that a segmentation must copy; what an image leaves out stays empty."""
     head.decode()
     head.SpecificCharacterSet = "ISO_IR 192"  # UTF-8 holds whatever character set the images use
     for name in _MAY_LACK:
@@ -113,6 +142,15 @@ def _completed(head: Any) -> Any:
             setattr(head, name, "")
     if "FrameOfReferenceUID" not in head:
         head.FrameOfReferenceUID = str(head.SOPInstanceUID)[:60] + ".9"
+    return head
+
+
+def _placed(head: Any) -> Any:
+    """A single plane with a place.
+
+    Projections often have neither frame of reference nor position. Theirs is a plane of their own at the origin, which
+    the segmentation shares with no other image.
+    """
     if "ImagePositionPatient" not in head:
         head.ImagePositionPatient = [0.0, 0.0, 0.0]
         head.ImageOrientationPatient = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]

@@ -17,6 +17,9 @@ from segwright.core.labels import LabelSpace
 from segwright.io.drawn import Drawn, Form
 from segwright.io.protocol import MENDED, reason
 
+#: Forms that say where a label lies in millimetres.
+_PLACED = frozenset({"dicomseg", "rtstruct"})
+
 
 def is_drawn(dataset: Dataset, case: Case) -> bool:
     """Whether the label of a case names its structures itself."""
@@ -42,13 +45,38 @@ def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
                 where=place,
                 cure="Keep one of the two in dataset.yaml.",
             )
-        drawn = read_form(form, place, key, like)
+        drawn = _on_planes(form, place, key, like, _gaps(dataset, case, form))
         wanted = {source.structure for source in case.label if (source.path, source.key) == (path, key)}
         for name, mask in drawn.masks.items():
             if None in wanted or name in wanted:
                 whole.mask(name)[...] |= mask
         whole.repairs += drawn.repairs
     return whole
+
+
+def _gaps(dataset: Dataset, case: Case, form: Form) -> tuple[tuple[int, int], ...]:
+    """Where the series that a label was drawn on lacks slices: `(plane before, how many)`."""
+    if form.name not in _PLACED or not case.images:
+        return ()
+    return tuple(io.read(dataset.path(case.images[0]), key=case.images[0].key).header.get("gaps", ()))
+
+
+def _on_planes(form: Form, path: Path, key: str | None, like: Geometry, gaps: tuple[tuple[int, int], ...]) -> Drawn:
+    """Labels in millimetres on the planes that a series has, laid out as if it had the missing ones too.
+
+    The grid of such a series is too short behind a gap; frames would come to lie on the wrong planes.
+    """
+    if not gaps:
+        return read_form(form, path, key, like)
+    planes = np.arange(like.shape[0])
+    for before, missing in gaps:
+        planes[before + 1 :] += missing
+    whole = read_form(form, path, key, Geometry((int(planes[-1]) + 1, *like.shape[1:]), like.affine, like.known))
+    absent = np.ones(whole.shape[0], dtype=bool)
+    absent[planes] = False
+    lost = [name for name, mask in whole.masks.items() if bool(mask[absent].any())]
+    told = [f"The label of {', '.join(lost)} on slices that the series lacks is left out."] if lost else []
+    return Drawn(like.shape, {name: mask[planes] for name, mask in whole.masks.items()}, [*whole.repairs, *told])
 
 
 def read_form(form: Form, path: Path, key: str | None, like: Geometry) -> Drawn:
