@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -72,6 +73,35 @@ def test_a_fold_that_fails_is_named_and_the_others_are_kept(
     whole = segwright.fit(folder, out=out, scheduler=scheduler, resume=True, **QUICK)
     assert whole.finished == (0, 1)
     assert whole.weights(0).read_bytes() == before
+
+
+def test_work_that_nobody_waits_for_any_more_ends(scheduler: str, tmp_path: Path) -> None:
+    from distributed import Client
+
+    def work(place: str) -> None:  # sent as it stands, so it imports for itself
+        import time
+        from pathlib import Path
+
+        from segwright.prediction.large.workers import still_wanted
+
+        Path(place, "begun").touch()
+        while still_wanted():
+            time.sleep(0.05)
+        Path(place, "ended").touch()
+
+    with Client(scheduler, set_as_default=False) as client:
+        future = client.submit(work, str(tmp_path), pure=False)
+        until(lambda: (tmp_path / "begun").exists())
+        assert not (tmp_path / "ended").exists()
+        future.release()
+        until(lambda: (tmp_path / "ended").exists())
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_no_crew_without_a_wish() -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from distributed import Client
 from safetensors.torch import save_file
 from scipy import ndimage
 
@@ -37,12 +43,12 @@ from segwright.export.bundle import write_bundle
 from segwright.nets import build
 
 PART = PartChoice(name="x")
-SHAPE = (64, 512, 512)
+SHAPE = (32, 512, 512)
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory) -> Path:
-    """A model folder with an untrained network, and a volume of eight chunks."""
+    """A model folder with an untrained network, and a volume of four chunks."""
     folder = tmp_path_factory.mktemp("desk")
     net = NetSpec(
         in_channels=1,
@@ -75,7 +81,7 @@ def desk(tmp_path_factory) -> Path:
         folder / "model", plan=plan, weights={0: folder / "fold-0.safetensors"}, report=report, chain=None, name="tiny"
     )
     rng = np.random.default_rng(0)
-    small = ndimage.gaussian_filter(rng.normal(size=(16, 128, 128)), 2)
+    small = ndimage.gaussian_filter(rng.normal(size=(8, 128, 128)), 2)
     image = np.clip(ndimage.zoom(small / small.std(), 4, order=1) * 40 + 128, 0, 255).astype(np.uint8)
     io.write(Volume.of(image, Geometry.from_spacing(SHAPE, (3e-5, 8e-6, 8e-6))), folder / "em.zarr")
     return folder
@@ -93,24 +99,31 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def wait_for(condition, process: subprocess.Popen) -> None:
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, "the run ended before it could be disturbed"
         assert time.monotonic() < until
         time.sleep(0.02)
 
 
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def whole(desk) -> Path:
+    """The result of an undisturbed run in one process."""
+    out = desk / "whole"
+    done = subprocess.run(command(desk, out, "--memory", "800M"), capture_output=True, env=ENVIRONMENT, check=False)
+    assert done.returncode == 0, done.stdout
+    assert any("objects" in note for note in json.loads(done.stdout)["cases"][0]["notes"])
+    return out
+
+
 @pytest.mark.slow
-def test_killed_workers_and_killed_runs_change_nothing(desk, tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    alone = command(desk, tmp_path / "whole", "--memory", "800M")
-    serial = subprocess.run(alone, capture_output=True, env=environment, check=False)
-    assert serial.returncode == 0, serial.stdout
-    told = json.loads(serial.stdout)["cases"][0]
-    assert any("objects" in note for note in told["notes"])
+def test_killed_workers_and_killed_runs_change_nothing(desk, whole, tmp_path):
     done = tmp_path / "cut" / "em.incomplete" / "done" / "predict"
     cut = command(desk, tmp_path / "cut", "--workers", "2", "--memory", "1.6G")
-    with subprocess.Popen(cut, env=environment, start_new_session=True, stdout=subprocess.DEVNULL) as first:
+    with subprocess.Popen(cut, env=ENVIRONMENT, start_new_session=True, stdout=subprocess.DEVNULL) as first:
         wait_for(lambda: done.is_dir() and any(done.glob("*.json")), first)
         worker = next(p for p in psutil.Process(first.pid).children(recursive=True) if "spawn_main" in str(p.cmdline()))
         worker.kill()
@@ -118,11 +131,11 @@ def test_killed_workers_and_killed_runs_change_nothing(desk, tmp_path):
         os.killpg(first.pid, signal.SIGKILL)
     finished = len(list(done.glob("*.json")))
     assert not (tmp_path / "cut" / "em.zarr").exists()
-    again = subprocess.run(cut, capture_output=True, env=environment, check=False)
+    again = subprocess.run(cut, capture_output=True, env=ENVIRONMENT, check=False)
     assert again.returncode == 0, again.stdout
-    if finished < 8:
+    if finished < 4:
         assert any("finished by an earlier run" in note for note in json.loads(again.stdout)["cases"][0]["notes"])
-    assert contents(tmp_path / "whole") == contents(tmp_path / "cut")
+    assert contents(whole) == contents(tmp_path / "cut")
 
 
 def test_wrong_wishes_are_told(desk, tmp_path):
@@ -135,4 +148,90 @@ def test_wrong_wishes_are_told(desk, tmp_path):
         pass
     for nobody in ("tcp://127.0.0.1:1", "nowhere"):
         with pytest.raises(UsageError, match="does not answer"), hired(0, nobody):
+            pass
+
+
+@dataclass
+class Running:
+    """A scheduler and its workers, started by a person with dask's own commands."""
+
+    address: str
+    scheduler: subprocess.Popen
+    workers: list[subprocess.Popen]
+
+    def there(self) -> int:
+        with Client(self.address, set_as_default=False) as client:
+            return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[Running]:
+    """Two workers without nannies, so that a killed one stays dead."""
+    folder = tmp_path_factory.mktemp("dask")
+    start = partial(subprocess.Popen, env=ENVIRONMENT, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    dask = [sys.executable, "-m", "dask"]
+    file = folder / "scheduler.json"
+    scheduler = start([*dask, "scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)])
+    processes = [scheduler]
+    try:
+        wait_for(file.exists, scheduler)
+        address = json.loads(file.read_text())["address"]
+        words = [*dask, "worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+        workers = [start(words) for _ in range(2)]
+        processes += workers
+        cluster = Running(address, scheduler, workers)
+        wait_for(lambda: cluster.there() == 2, scheduler)
+        yield cluster
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.slow
+def test_a_running_scheduler_is_used_and_stays(desk, whole, running, tmp_path):
+    done = tmp_path / "out" / "em.incomplete" / "done" / "predict"
+    words = command(desk, tmp_path / "out", "--scheduler", running.address, "--memory", "1.6G")
+    with subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE) as run:
+        wait_for(lambda: done.is_dir() and any(done.glob("*.json")), run)
+        running.workers[0].kill()
+        told, _ = run.communicate(timeout=600)
+    assert run.returncode == 0, told
+    assert contents(whole) == contents(tmp_path / "out")
+    assert running.scheduler.poll() is None
+    assert running.workers[1].poll() is None
+    assert running.there() == 1
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_a_running_scheduler_is_told(running, tmp_path, monkeypatch):
+    from segwright.core.errors import SegwrightError, UsageError
+    from segwright.prediction.large import workers
+
+    with workers.hired(0, running.address) as crew, pytest.raises(UsageError, match="does not see the folder"):
+        crew.refuse_unseen(tmp_path / "not there")
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "_versions", lambda: [("segwright", "0.0.0", (version, "segwright"))])
+        with pytest.raises(UsageError, match="another segwright"), workers.hired(0, running.address):
+            pass
+    monkeypatch.setattr(workers, "NEXT_WORKER", 1.0)
+    monkeypatch.setattr(workers, "FIRST_WORKER", 0.5)
+    with workers.hired(0, running.address) as crew:
+        for process in running.workers:
+            process.kill()
+        with pytest.raises(SegwrightError, match="cluster went away") as lost:
+            list(crew.map(time.sleep, [60]))
+    assert lost.value.exit_code == 1
+    with pytest.raises(UsageError, match="has no worker"), workers.hired(0, running.address):
+        pass
+
+
+def test_somebody_else_at_the_address_is_told(monkeypatch):
+    from segwright.core.errors import UsageError
+    from segwright.prediction.large import workers
+
+    monkeypatch.setattr(workers, "ANSWER", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UsageError, match="does not answer"), workers.hired(0, nobody):
             pass
