@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -16,8 +17,9 @@ from scipy import ndimage
 from segwright import io
 from segwright.api.events import silent
 from segwright.api.large import by_blocks, segment_large
-from segwright.core.errors import ReadError, UsageError
+from segwright.core.errors import DataError, ReadError, UsageError
 from segwright.core.geometry import Geometry
+from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_images
 from segwright.nets import build
@@ -100,3 +102,28 @@ def test_broken_voxels_are_counted(model, tmp_path):
         model, dataset, dataset.cases[0], tmp_path / "out", wish=Wish(block=(8, 64, 60)), listen=silent
     )
     assert any("NaN or infinite" in note for note in done.notes)
+
+
+def test_a_section_cut_short_is_named_and_mended(model, tmp_path):
+    folder = stored("sections", tmp_path)
+    rule = Normalisation(scheme="fixed", mean=128.0, std=40.0)  # measured intensities would lack the section's
+    plan = model.plan.model_copy(update={"prepare": PreparePlan(orientation="SPR", normalise=(rule,))})
+    dataset = open_images(folder, ("em",))
+    run = partial(
+        segment_large, Model(plan, model.weights, device="cpu"), dataset, dataset.cases[0], wish=Wish(block=(4, 32, 32))
+    )
+    whole = run(folder=tmp_path / "whole", listen=silent)
+    file = folder / "s006.png"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    told = []
+    with pytest.raises(DataError, match="incomplete") as caught:
+        run(folder=tmp_path / "out", listen=told.append)
+    assert caught.value.exit_code == 1
+    assert "s006.png" in caught.value.came
+    assert any("tried again" in event.get("text", "") for event in told)
+    assert not (tmp_path / "out" / whole.files[0].name).exists()
+    file.write_bytes(content)
+    again = run(folder=tmp_path / "out", listen=silent)
+    labels = [io.read(done.files[0]).array() for done in (whole, again)]
+    assert np.array_equal(*labels)

@@ -92,11 +92,18 @@ def _oddities(picture: Image.Image, mode: str) -> list[str]:
         found.append("Colours of 16 bits a channel are read as 8 bits.")
     if getattr(picture, "n_frames", 1) > 1:
         found.append(f"The file holds {getattr(picture, 'n_frames', 1)} pictures; the first is used.")
-    if picture.getexif().get(_ORIENTATION, 1) != 1:
+    if _turn(picture) != 1:
         found.append("The camera's turn (EXIF orientation) is ignored: pixels are read as stored, as labels are.")
     if mode == "P" and _grey_ramp_differs(picture):
         found.append("Grey values come from a palette; the indices are read. For an image, save it without a palette.")
     return found
+
+
+def _turn(picture: Image.Image) -> int:
+    """The camera's turn; of a PNG only what stands before its pixels, for else all of them would be decoded to look."""
+    if picture.format == "PNG" and "exif" not in picture.info:
+        return 1
+    return int(picture.getexif().get(_ORIENTATION, 1))
 
 
 def _deep_colour(picture: Image.Image) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,14 +122,15 @@ def _read(volume: Volume, box: Box, limit: int) -> NDArray[np.float32]:
 
 
 def _readable(volume: Volume, box: Box, limit: int) -> list[NDArray[np.float32]]:
-    """What can be read of a box, in small pieces."""
-    parts = []
-    for piece in tile(box.shape, (SIZE[0], SIZE[1] // 16, SIZE[2] // 16)):
-        try:
-            parts.append(_read(volume, piece.shift(box.start), limit))
-        except SegwrightError:
-            continue
-    return parts
+    """What can be read of a box: small pieces beside a broken chunk, or else planes between broken sections."""
+    for size in ((SIZE[0], SIZE[1] // 16, SIZE[2] // 16), (1, SIZE[1], SIZE[2])):
+        parts = []
+        for piece in tile(box.shape, size):
+            with suppress(SegwrightError):
+                parts.append(_read(volume, piece.shift(box.start), limit))
+        if parts:
+            return parts
+    return []
 
 
 def _boxes(shape: tuple[int, int, int], seed: int) -> list[Box]:
