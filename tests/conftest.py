@@ -1,10 +1,12 @@
-"""Shared fixtures: where real data lies, and one thread so that tests run side by side."""
+"""Shared fixtures: where real data lies, plans of small networks, and what tensors hold at most."""
 
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +24,73 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def plain_plan() -> Callable[..., Any]:
+    """`plain_plan(space, size, net, overlap=, batch=, **fields)`: a plan in which only what is told is of interest."""
+    from segwright.core import plan as parts
+    from segwright.core.recipe import PartChoice
+
+    none = PartChoice(name="x")
+
+    def make(space: Any, size: Any, net: dict[str, Any], *, overlap: float = 0.5, batch: int = 1, **told: Any) -> Any:
+        levels = len(net["widths"])
+        usual = {"in_channels": 1, "encoder_blocks": (1,) * levels, "decoder_blocks": (1,) * (levels - 1)}
+        fields = {
+            "channels": ("image",),
+            "prepare": parts.PreparePlan(normalise=(parts.Normalisation(),)),
+            "target": "classes",
+            "sample": parts.SamplePlan(policy=none, patch=size),
+            "augment": parts.AugmentPlan(),
+            "train": parts.TrainPlan(
+                batch=1,
+                steps=1,
+                loss=none,
+                optimiser=none,
+                schedule=none,
+                lr=1.0,
+                weight_decay=0.0,
+                precision="float32",
+            ),
+            "window": parts.WindowPlan(size=size, overlap=overlap, batch=batch),
+            "folds": 1,
+        }
+        return parts.Plan(labels=space, net=parts.NetSpec(**(usual | net)), **(fields | told))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def most_alive() -> type:
+    """A context whose `top` is the largest sum of storages alive at once, of tensors that operations returned."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    class MostAlive(TorchDispatchMode):
+        def __init__(self) -> None:
+            super().__init__()
+            self.live: dict[int, int] = {}
+            self.now = self.top = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = function(*args, **(kwargs or {}))
+            for tensor in tree_leaves(result):
+                if isinstance(tensor, torch.Tensor):
+                    self._watch(tensor.untyped_storage())
+            return result
+
+        def _watch(self, storage: Any) -> None:
+            key = storage._cdata
+            if key in self.live:
+                return
+            self.live[key] = storage.nbytes()
+            self.now += storage.nbytes()
+            self.top = max(self.top, self.now)
+            weakref.finalize(storage, self._free, key)
+
+        def _free(self, key: int) -> None:
+            self.now -= self.live.pop(key)
+
+    return MostAlive

@@ -21,17 +21,7 @@ from segwright.core.box import Box
 from segwright.core.errors import DataError, OutOfMemoryError, UsageError, WriteError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.core.plan import (
-    AugmentPlan,
-    NetSpec,
-    Normalisation,
-    Plan,
-    PreparePlan,
-    SamplePlan,
-    TrainPlan,
-    WindowPlan,
-)
-from segwright.core.recipe import PartChoice
+from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_images
 from segwright.nets import build
@@ -40,40 +30,38 @@ from segwright.postprocess.chain import Chain
 from segwright.prediction.large.plan import Wish
 from segwright.prediction.model import Model
 
-PART = PartChoice(name="x")
 SHAPE = (20, 60, 52)
 
 
-def plan_of(kind: str = "exclusive", orientation: str | None = "SPR", channels: int = 1) -> Plan:
-    space = LabelSpace(structures=[{"name": "a", "values": [3]}, {"name": "b", "values": [7]}], kind=kind)
-    net = NetSpec(
-        in_channels=channels,
-        out_channels=3 if kind == "exclusive" else 2,
-        slab=0,
-        widths=(3, 4),
-        strides=((1, 1, 1), (1, 2, 2)),
-        kernels=((3, 3, 3),) * 2,
-        encoder_blocks=(1, 1),
-        decoder_blocks=(1,),
-    )
-    train = TrainPlan(batch=1, steps=1, loss=PART, optimiser=PART, schedule=PART, lr=1.0, weight_decay=0.0)
-    window = (8, 16, 16)
-    return Plan(
-        channels=tuple(f"c{i}" for i in range(channels)),
-        labels=space,
-        prepare=PreparePlan(orientation=orientation, normalise=(Normalisation(),) * channels),
-        net=net,
-        target="classes" if kind == "exclusive" else "regions",
-        sample=SamplePlan(policy=PART, patch=window),
-        augment=AugmentPlan(),
-        train=train.model_copy(update={"precision": "float32"}),
-        window=WindowPlan(size=window, overlap=0.5, batch=4),
-        folds=1,
-    )
+@pytest.fixture(scope="module")
+def plan_of(plain_plan):
+    """A function that plans a small 3-D network for a kind of labels."""
+
+    def make(kind: str = "exclusive", orientation: str | None = "SPR", channels: int = 1):
+        exclusive = kind == "exclusive"
+        space = LabelSpace(structures=[{"name": "a", "values": [3]}, {"name": "b", "values": [7]}], kind=kind)
+        net = {
+            "in_channels": channels,
+            "out_channels": 3 if exclusive else 2,
+            "widths": (3, 4),
+            "strides": ((1, 1, 1), (1, 2, 2)),
+            "kernels": ((3, 3, 3),) * 2,
+        }
+        return plain_plan(
+            space,
+            (8, 16, 16),
+            net,
+            batch=4,
+            channels=tuple(f"c{i}" for i in range(channels)),
+            prepare=PreparePlan(orientation=orientation, normalise=(Normalisation(),) * channels),
+            target="classes" if exclusive else "regions",
+        )
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def models(tmp_path_factory, plan_of):
     """A network without training for each kind of labels; what it finds follows the image closely enough."""
     folder = tmp_path_factory.mktemp("models")
 
@@ -205,7 +193,7 @@ def contents(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path.parent)): file.read_bytes() for file in files}
 
 
-def test_a_bad_chunk_is_named_and_the_rest_is_done(models, scans, tmp_path):
+def test_a_bad_chunk_is_named_and_the_rest_is_done(models, plan_of, scans, tmp_path):
     rule = Normalisation(scheme="fixed", mean=128.0, std=40.0)
     plan = plan_of().model_copy(update={"prepare": PreparePlan(orientation="SPR", normalise=(rule,))})
     model = Model(plan, models().weights, device="cpu")
@@ -292,7 +280,7 @@ def test_memory_decides_the_block(models, scans, tmp_path):
         plan_job(model, dataset, dataset.cases[0], Wish(memory=0.3e9))
 
 
-def test_the_box_of_a_block_is_all_that_is_read(models, scans, tmp_path):
+def test_the_box_of_a_block_is_all_that_is_read(models, plan_of, scans, tmp_path):
     """Reading a block of a huge volume reads its surroundings only."""
     from segwright.prediction.large.box import reach
 

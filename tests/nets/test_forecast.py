@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from segwright.core.plan import NetSpec
 from segwright.nets import NETS, build
@@ -31,31 +28,6 @@ def small(name: str) -> NetSpec:
     return spec.model_copy(update={"widths": thin, **SMALL.get(name, {})})
 
 
-class Real(TorchDispatchMode):
-    """Largest sum of storages alive at once, of tensors that operations really returned."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live: dict[int, int] = {}
-        self.now = self.top = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                key = storage._cdata
-                if key not in self.live:
-                    self.live[key] = storage.nbytes()
-                    self.now += storage.nbytes()
-                    self.top = max(self.top, self.now)
-                    weakref.finalize(storage, self._free, key)
-        return result
-
-    def _free(self, key: int) -> None:
-        self.now -= self.live.pop(key)
-
-
 def really_kept(net: torch.nn.Module, image: torch.Tensor) -> int:
     """Bytes of distinct memory that the backward pass will read, by address."""
     weights = {p.untyped_storage().data_ptr() for p in net.parameters()}
@@ -73,7 +45,7 @@ def really_kept(net: torch.nn.Module, image: torch.Tensor) -> int:
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
-def test_a_traced_network_costs_what_it_costs(name: str) -> None:
+def test_a_traced_network_costs_what_it_costs(name: str, most_alive: type) -> None:
     spec = small(name)
     patch = PATCH[spec.spatial_dims]
     found = trace(spec, patch, 2)
@@ -83,7 +55,7 @@ def test_a_traced_network_costs_what_it_costs(name: str) -> None:
     image = torch.randn(2, spec.in_channels, z + 2 * spec.context[0], y, x)
     assert found.parameters == count_parameters(net)
     assert found.kept == pytest.approx(really_kept(net, image), rel=0.15)
-    with torch.inference_mode(), Real() as real:
+    with torch.inference_mode(), most_alive() as real:
         net.eval()(image)
     assert found.peak == pytest.approx(real.top, rel=0.15)
     assert found.flops > 2 * found.parameters and 0 < found.widest <= found.kept

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import weakref
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from segwright.core.plan import NetSpec
 from segwright.core.recipe import PartChoice
@@ -88,42 +85,14 @@ def test_kept_activations_are_foreseen(name, changes, half):
     assert 0.7 < (parts["activations"] + kept_by_loss + copies) / measured < 1.5
 
 
-class Peak(TorchDispatchMode):
-    """Largest sum of live storages that operations returned."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live: dict[int, int] = {}
-        self.now = self.top = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self._watch(tensor.untyped_storage())
-        return result
-
-    def _watch(self, storage) -> None:
-        key = storage._cdata
-        if key in self.live:
-            return
-        self.live[key] = storage.nbytes()
-        self.now += storage.nbytes()
-        self.top = max(self.top, self.now)
-        weakref.finalize(storage, self._free, key)
-
-    def _free(self, key: int) -> None:
-        self.now -= self.live.pop(key)
-
-
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("changes", GRID[:6])
 @pytest.mark.parametrize("name", ["unet", "resenc"])
-def test_prediction_peak_is_foreseen(name, changes, half):
+def test_prediction_peak_is_foreseen(name, changes, half, most_alive):
     spec, window = spec_of(name, **changes), (8, 32, 32)
     net = build(spec).channels_last(half).eval()
     image = torch.zeros(2, spec.in_channels, 8 + 2 * spec.context[0], 32, 32)
-    with torch.inference_mode(), Peak() as peak, torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+    with torch.inference_mode(), most_alive() as peak, torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
         net(image).float().softmax(1)
     forecast = prediction_bytes(spec, window, 2, precision_bytes=2 if half else 4) - 4 * parameter_count(spec)
     assert 0.6 < forecast / peak.top < 2.0

@@ -10,49 +10,30 @@ import torch
 
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.core.plan import (
-    AugmentPlan,
-    NetSpec,
-    Normalisation,
-    Plan,
-    PreparePlan,
-    SamplePlan,
-    TrainPlan,
-    WindowPlan,
-)
-from segwright.core.recipe import PartChoice
+from segwright.core.plan import Normalisation, Plan, PreparePlan
 from segwright.core.volume import Volume
 from segwright.prediction.stream import segment_volume
 
-PART = PartChoice(name="x")
 KINDS = ("exclusive", "overlapping")
 
 
-def plan_for(kind: str, prepare: dict, window: tuple[int, int, int], slab: int = 0) -> Plan:
-    space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind=kind)
-    stride = (1, 2, 2) if slab else (2, 2, 2)
-    net = NetSpec(
-        in_channels=1,
-        out_channels=3,
-        slab=slab,
-        widths=(4, 8),
-        strides=((1, 1, 1), stride),
-        kernels=((3, 3, 3),) * 2,
-        encoder_blocks=(1, 1),
-        decoder_blocks=(1,),
-    )
-    return Plan(
-        channels=("image",),
-        labels=space,
-        prepare=PreparePlan(normalise=(Normalisation(scheme="none"),), **prepare),
-        net=net,
-        target="x",
-        sample=SamplePlan(policy=PART, patch=window),
-        augment=AugmentPlan(),
-        train=TrainPlan(batch=1, steps=1, loss=PART, optimiser=PART, schedule=PART, lr=1.0, weight_decay=0.0),
-        window=WindowPlan(size=window, overlap=0.5, batch=2),
-        folds=1,
-    )
+@pytest.fixture(scope="module")
+def plan_for(plain_plan):
+    """A function that plans for a kind of labels, a way to prepare, and a window."""
+
+    def make(kind: str, prepare: dict, window: tuple[int, int, int], slab: int = 0) -> Plan:
+        space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind=kind)
+        net = {
+            "out_channels": 3,
+            "slab": slab,
+            "widths": (4, 8),
+            "strides": ((1, 1, 1), (1, 2, 2) if slab else (2, 2, 2)),
+            "kernels": ((3, 3, 3),) * 2,
+        }
+        ready = PreparePlan(normalise=(Normalisation(scheme="none"),), **prepare)
+        return plain_plan(space, window, net, batch=2, prepare=ready, target="x")
+
+    return make
 
 
 def soft(kind: str, slab: int):
@@ -87,7 +68,7 @@ def scan(geometry: Geometry) -> np.ndarray:
 @pytest.mark.parametrize(
     ("shape", "slab"), [((15, 31, 40), 0), ((15, 31, 40), 3), ((15, 31, 40), 1), ((1, 40, 44), 1), ((1, 40, 44), 0)]
 )
-def test_threshold_network_gives_the_scan_back(kind: str, shape: tuple[int, int, int], slab: int) -> None:
+def test_threshold_network_gives_the_scan_back(kind: str, shape: tuple[int, int, int], slab: int, plan_for) -> None:
     base = Geometry.from_spacing(shape, (None if shape[0] == 1 else 2.0, 1.0, 0.8))
     prepare = {"orientation": "SAR", "crop": True, "spacing": (1.7, 0.8, 0.8)}
     window = (1, 16, 24) if slab else (8, 16, 16)
@@ -110,7 +91,7 @@ def test_threshold_network_gives_the_scan_back(kind: str, shape: tuple[int, int,
             assert ((result.scores[index] > 127) == ours).mean() > 0.95
 
 
-def test_untouched_grid_is_exact() -> None:
+def test_untouched_grid_is_exact(plan_for) -> None:
     geometry = Geometry.from_spacing((12, 20, 22), (1.0, 1.0, 1.0))
     image = np.random.default_rng(0).integers(0, 3, geometry.shape).astype(np.float32)
     result = segment_volume(

@@ -12,17 +12,7 @@ from segwright import io
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.core.plan import (
-    AugmentPlan,
-    NetSpec,
-    Normalisation,
-    Plan,
-    PreparePlan,
-    SamplePlan,
-    TrainPlan,
-    WindowPlan,
-)
-from segwright.core.recipe import PartChoice
+from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
 from segwright.io.omezarr import write_box
 from segwright.metrics.contingency import Contingency
@@ -34,7 +24,7 @@ from segwright.prediction.large.run import carry_out
 from segwright.prediction.large.survey import Survey
 from segwright.prediction.large.workers import Serial
 
-SHAPE, PART = (16, 80, 72), PartChoice(name="x")
+SHAPE = (16, 80, 72)
 
 
 @pytest.fixture(scope="module")
@@ -51,27 +41,14 @@ def scores() -> np.ndarray:
     return np.rint(ndimage.gaussian_filter(both, (0, 0.5, 1, 1)) * 255).astype(np.uint8)
 
 
-def job(folder: Path, block: tuple[int, int, int], decoder: str, params: dict) -> Job:
-    net = NetSpec(
-        in_channels=1,
-        out_channels=2,
-        widths=(2,),
-        strides=((1, 1, 1),),
-        kernels=((3, 3, 3),),
-        encoder_blocks=(1,),
-        decoder_blocks=(),
-    )
-    plan = Plan(
+def job(folder: Path, block: tuple[int, int, int], decoder: str, params: dict, plain_plan) -> Job:
+    plan = plain_plan(
+        LabelSpace(structures=[{"name": "cell"}], kind="instances"),
+        (4, 8, 8),
+        {"out_channels": 2, "widths": (2,), "strides": ((1, 1, 1),), "kernels": ((3, 3, 3),)},
         channels=("em",),
-        labels=LabelSpace(structures=[{"name": "cell"}], kind="instances"),
         prepare=PreparePlan(normalise=(Normalisation(scheme="none"),)),
-        net=net,
         target="boundary",
-        sample=SamplePlan(policy=PART, patch=(4, 8, 8)),
-        augment=AugmentPlan(),
-        train=TrainPlan(batch=1, steps=1, loss=PART, optimiser=PART, schedule=PART, lr=1.0, weight_decay=0.0),
-        window=WindowPlan(size=(4, 8, 8)),
-        folds=1,
     )
     io.write(Volume.of(np.zeros(SHAPE, np.uint8), Geometry.from_spacing(SHAPE)), folder / "em.zarr")
     case = Case(id="em", images=(Source(path="em.zarr"),), group="em")
@@ -101,7 +78,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("decoder", "params", "tolerance"), CASES)
-def test_blocks_decode_as_the_whole(scores, tmp_path, monkeypatch, decoder, params, tolerance):
+def test_blocks_decode_as_the_whole(scores, tmp_path, monkeypatch, decoder, params, tolerance, plain_plan):
     def predict(bench, index):
         box = bench.blocks().box(index)
         write_box(bench.store("scores"), scores[(slice(None), *box.slices)], box)
@@ -112,7 +89,7 @@ def test_blocks_decode_as_the_whole(scores, tmp_path, monkeypatch, decoder, para
     assert whole.max() > 20
     for number, block in enumerate([SHAPE, (16, 40, 32), (8, 32, 24)]):
         folder = tmp_path / str(number)
-        job(folder, block, decoder, params).save(folder / Job.filename)
+        job(folder, block, decoder, params, plain_plan).save(folder / Job.filename)
         outcome = carry_out(folder, Serial(), lambda event: None)
         assert outcome.complete
         ids = io.read(folder / "instances.zarr").array()[0]
