@@ -67,7 +67,15 @@ SHOWS: dict[str, Show] = {
     "mitochondria": Show(
         "mitochondria-em",
         "mitochondria-rat",
-        {"width": 8, "levels": 4, "folds": 2, "lr": 0.003, "patch": (8, 96, 96), "augment": "light"},
+        {
+            "width": 8,
+            "levels": 4,
+            "folds": 2,
+            "lr": 0.003,
+            "patch": (8, 96, 96),
+            "augment": "light",
+            "section_faults": False,
+        },
         "mitochondria in serial sections of brain tissue, by Res-UNet-R",
     ),
     "lobes": Show(

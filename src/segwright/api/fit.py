@@ -18,6 +18,7 @@ from segwright.api.folds import train_fold
 from segwright.api.lock import locked
 from segwright.api.objects import arranged
 from segwright.api.prepared import prepare_cases
+from segwright.api.restored import IN_RUN, for_run, reason, redirected
 from segwright.api.room import fit_bytes, needed_by
 from segwright.api.run import Run
 from segwright.api.verdict import conclude
@@ -141,11 +142,13 @@ class Fit:
     started: float = field(default_factory=time.perf_counter)
     cases: dict[str, SampleCase] = field(default_factory=dict)
     room: float | None = None
+    original: Dataset = field(init=False)
 
     def begin(self) -> None:
         """Inspect, plan, measure, prepare; leaves the documents of the run."""
         source = transfer.opened(self.recipe)
         wishes = source.adopt(self.recipe)[0] if source else self.recipe
+        self._mend(self.recipe)
         explored = explore(self.dataset, listen=self.listen)
         inspection = explored.inspection
         planning.refuse_errors(inspection, self.dataset.root)
@@ -175,20 +178,29 @@ class Fit:
         plan = budget.allot(plan, len(cases), measured, cases, at_once=at_once)
         if "too short" in plan.why.get("train.seconds", ""):
             self._note(f"Warning: {plan.why['train.seconds']}.")
+        if plan.restore_sections:
+            told = reason(self.run.folder / IN_RUN)
+            plan = plan.model_copy(update={"why": {**plan.why, "restore_sections": told}})
         plan.save(self.run.folder / Plan.filename)
 
     def reopen(self, *, asked: Iterable[str]) -> None:
         """Go on with the documents of an earlier call; `asked` are recipe fields that must still be the same."""
         run = self.run
         self._refuse_other_recipe(asked)
-        _refuse_other_data(run, self.dataset)
+        _refuse_other_data(run, redirected(self.dataset, run.folder / IN_RUN))
         if run.dataset.root != self.dataset.root:
             self._note(f"The data have moved from {run.dataset.root} to {self.dataset.root}.")
             self.dataset.save(run.folder / Dataset.filename)
             self.run = run = Run(run.folder)
         check_split(run.split)
         self._wanted(run.split)
+        self._mend(Recipe.load(run.folder / RECIPE_FILE))
         self._prepare(run.plan)
+
+    def _mend(self, recipe: Recipe) -> None:
+        """Learn from mended copies of stacks with spoiled sections, where the recipe asks for it."""
+        self.original = self.dataset
+        self.dataset = for_run(self.dataset, recipe, self.run.folder, listen=self.listen)
 
     def _refuse_other_recipe(self, asked: Iterable[str]) -> None:
         """A run keeps its plan, so that its members stay comparable; other wishes are refused, not left aside."""
@@ -310,7 +322,7 @@ class Fit:
         folder = self.run.folder
         folder.mkdir(parents=True, exist_ok=True)
         self.recipe.save(folder / RECIPE_FILE)
-        self.dataset.save(folder / Dataset.filename)
+        self.original.save(folder / Dataset.filename)
         explored.inspection.save(folder / Inspection.filename)
         explored.exploration.save(folder / Exploration.filename)
         facts.save(folder / Fingerprint.filename)

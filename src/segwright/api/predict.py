@@ -12,6 +12,7 @@ from pydantic import Field
 from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.large import by_blocks, informed, segment_large, split_wish
 from segwright.api.lock import writable
+from segwright.api.restored import for_prediction
 from segwright.core.case import Case, Dataset
 from segwright.core.document import Document, Part
 from segwright.core.errors import DataError, SegwrightError, UsageError
@@ -97,6 +98,12 @@ def predict(
     writable(folder)
     writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases), resume=resume)
     model.forward  # noqa: B018 - damaged members are found before any scan is read
+    seen: Dataset = dataset
+    mended: dict[str, tuple[str, ...]] = {}
+    if model.plan.restore_sections:
+        seen, mended = for_prediction(
+            dataset, folder, large=lambda case: by_blocks(model, dataset, case, wish, suffix), listen=listen
+        )
     stage(listen, "predict", cases=len(dataset.cases))
     rows: list[Predicted] = []
     with told_when_full(folder, lambda: _needed(rows, folder, len(dataset.cases)), cure=_GO_ON):
@@ -106,7 +113,8 @@ def predict(
                     row = _predict_blocks(model, dataset, case, folder, wish=wish, listen=listen)
                 else:
                     done = writer.kept(case.id) if resume else ()
-                    row = _kept(case, done, folder) if done else _predict_whole(model, dataset, case, writer)
+                    row = _kept(case, done, folder) if done else _predict_whole(model, seen, seen.case(case.id), writer)
+                row = row.model_copy(update={"notes": (*row.notes, *mended.get(case.id, ()))})
                 for note in row.notes:
                     listen({"kind": "note", "text": f"{case.id}: {note}"})
                 rows.append(row)

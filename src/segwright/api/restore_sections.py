@@ -54,7 +54,31 @@ def restore_sections(
     """
     if out is not None and Path(out).exists():
         raise UsageError("The output exists already.", where=out, cure="Name a new folder.")
-    stack = _Stack.open(Path(source))
+    target = None if out is None else Path(out)
+    return restore_stack(Stack.of(read(source), Path(source)), target, Effort(minutes, seed=seed), listen=listen)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What making sections anew may take: minutes of training, or so many steps, which can be repeated exactly."""
+
+    minutes: float = 2.0
+    steps: int | None = None
+    seed: int = 0
+
+
+def restore_stack(
+    stack: Stack, out: Path | None, effort: Effort, *, listen: Listen = silent, idle_copy: bool = True
+) -> RestorationRecord:
+    """`restore_sections` of a stack in memory.
+
+    Args:
+        stack: From `Stack.of`.
+        out: New folder, or `None` to look only.
+        effort: Time or steps, and seed.
+        listen: Progress events.
+        idle_copy: Write the folder even where no section changes.
+    """
     stage(listen, "restore-look", sections=stack.count)
     facts = measure(stack.count, stack.plane)
     found = faults(facts)
@@ -62,25 +86,30 @@ def restore_sections(
         record = _record(stack, facts, [_row(stack, _looked(fault), facts) for fault in found], None)
         mended: list[Mended] = []
     else:
-        learnt = _learn(stack, found, minutes=minutes, seed=seed, listen=listen)
+        learnt = _learn(stack, found, effort, listen=listen)
         mended = list(_mend(stack, found, learnt))
         record = _record(stack, facts, [_row(stack, one, facts) for one in mended], learnt)
-    if out is not None:
-        _save(stack, mended, record, Path(out))
+    if out is not None and (idle_copy or record.mended):
+        _save(stack, mended, record, out)
     return record
 
 
 @dataclass(frozen=True)
-class _Stack:
-    """A stack in memory, with the grey values of single sections."""
+class Stack:
+    """A stack in memory, with the grey values of single sections; `mark` goes into its record."""
 
     path: Path
     volume: Volume
     array: NDArray[Any]
+    mark: str = ""
 
     @classmethod
-    def open(cls, path: Path) -> _Stack:
-        volume = read(path)
+    def of(cls, volume: Volume, path: Path, mark: str = "") -> Stack:
+        """A volume's sections.
+
+        Raises:
+            DataError: It has several channels, or fewer than three sections.
+        """
         channels, count = volume.data.shape[:2]
         if channels != 1 or count < 3:
             raise DataError(
@@ -90,7 +119,7 @@ class _Stack:
                 where=path,
                 cure="Point to the folder or volume that holds the whole stack.",
             )
-        return cls(path, volume, volume.array())
+        return cls(path, volume, volume.array(), mark)
 
     @property
     def count(self) -> int:
@@ -99,6 +128,13 @@ class _Stack:
     def plane(self, z: int) -> Plane:
         plane: Plane = self.array[0, z].astype(np.float32)
         return plane
+
+    @property
+    def stored_name(self) -> str:
+        """Name under which the stack goes back in its own form."""
+        if self.volume.header.get("format") == "sections":
+            return self.path.name
+        return self.path.name.split(".")[0] + output_suffix(self.volume)
 
     def name(self, z: int) -> str:
         files = self.volume.header.get("files", ())
@@ -112,9 +148,10 @@ class _Stack:
         return plane.astype(self.array.dtype)
 
 
-def _learn(stack: _Stack, found: Sequence[Fault], *, minutes: float, seed: int, listen: Listen) -> Interpolation:
+def _learn(stack: Stack, found: Sequence[Fault], effort: Effort, *, listen: Listen) -> Interpolation:
     from segwright.restoration.learn import clean_triples, learn
 
+    minutes = effort.minutes
     triples = clean_triples(stack.count, [fault.section for fault in found])
     anew = any(fault.kind not in {"dark", "bright"} for fault in found)
     stage(listen, "restore-learn", seconds=60 * minutes)
@@ -125,10 +162,11 @@ def _learn(stack: _Stack, found: Sequence[Fault], *, minutes: float, seed: int, 
             {"kind": "progress", "name": "restore-learn", "done": round(share * 100), "total": 100, "remaining": left}
         )
 
-    return learn(_standard(stack, found), triples, seconds=60 * minutes if anew else 0.0, seed=seed, tell=tell)
+    seconds, steps = (60 * minutes, effort.steps) if anew else (0.0, None)
+    return learn(_standard(stack, found), triples, seconds=seconds, seed=effort.seed, tell=tell, steps=steps)
 
 
-def _scale(stack: _Stack, found: Sequence[Fault]) -> tuple[float, float]:
+def _scale(stack: Stack, found: Sequence[Fault]) -> tuple[float, float]:
     """Mean and standard deviation of the clean sections."""
     bad = {fault.section for fault in found}
     clean = [z for z in range(stack.count) if z not in bad] or list(range(stack.count))
@@ -136,7 +174,7 @@ def _scale(stack: _Stack, found: Sequence[Fault]) -> tuple[float, float]:
     return float(planes.mean()), max(float(planes.std()), 1e-6)
 
 
-def _standard(stack: _Stack, found: Sequence[Fault]) -> Callable[[int], Plane]:
+def _standard(stack: Stack, found: Sequence[Fault]) -> Callable[[int], Plane]:
     """Sections with the stack's mean at 0 and its contrast 1; the latest few are remembered."""
     mean, deviation = _scale(stack, found)
 
@@ -147,7 +185,7 @@ def _standard(stack: _Stack, found: Sequence[Fault]) -> Callable[[int], Plane]:
     return plane
 
 
-def _mend(stack: _Stack, found: Sequence[Fault], learnt: Interpolation) -> Iterator[Mended]:
+def _mend(stack: Stack, found: Sequence[Fault], learnt: Interpolation) -> Iterator[Mended]:
     from segwright.restoration.learn import between_sections
     from segwright.restoration.mend import mend
 
@@ -172,7 +210,7 @@ def _looked(fault: Fault) -> Mended:
     return Mended(fault, "left as it is", None, (), "nothing was asked to be changed")
 
 
-def _row(stack: _Stack, mended: Mended, facts: SectionFacts) -> SectionRow:
+def _row(stack: Stack, mended: Mended, facts: SectionFacts) -> SectionRow:
     from segwright.restoration.record import SectionRow
 
     fault, before = mended.fault, stack.plane(mended.fault.section)
@@ -197,7 +235,7 @@ def _row(stack: _Stack, mended: Mended, facts: SectionFacts) -> SectionRow:
 
 
 def _record(
-    stack: _Stack, facts: SectionFacts, rows: Sequence[SectionRow], learnt: Interpolation | None
+    stack: Stack, facts: SectionFacts, rows: Sequence[SectionRow], learnt: Interpolation | None
 ) -> RestorationRecord:
     from segwright.restoration.record import RestorationRecord
 
@@ -215,10 +253,11 @@ def _record(
         triples=learnt.triples if learnt is not None else (0, 0),
         steps=learnt.steps if learnt is not None else 0,
         notes=tuple(stack.volume.header.get("warnings", ())),
+        mark=stack.mark,
     )
 
 
-def _save(stack: _Stack, mended: Sequence[Mended], record: RestorationRecord, out: Path) -> None:
+def _save(stack: Stack, mended: Sequence[Mended], record: RestorationRecord, out: Path) -> None:
     """The mended stack under its own name, the record, and pictures; the folder appears when all is written."""
     from segwright.core.atomic import atomic_path
 
@@ -233,7 +272,7 @@ def _save(stack: _Stack, mended: Sequence[Mended], record: RestorationRecord, ou
         array[0, z] = after
     with atomic_path(out) as partial:
         partial.mkdir(parents=True)
-        name = stack.path.name if stack.path.is_dir() else stack.path.name.split(".")[0] + output_suffix(stack.volume)
+        name = stack.stored_name
         fresh = Volume.of(array, stack.volume.geometry, channels=stack.volume.channels, header=stack.volume.header)
         write(fresh, partial / name, like=stack.volume)
         record.save(partial / record.filename)

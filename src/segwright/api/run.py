@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segwright.api.restored import IN_RUN, redirected
 from segwright.core.case import Dataset, Split
 from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
@@ -50,8 +51,8 @@ class Run:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The interpretation of the data folder."""
-        return Dataset.load(self.folder / Dataset.filename)
+        """The interpretation of the data folder, with mended copies where sections were restored."""
+        return redirected(Dataset.load(self.folder / Dataset.filename), self.folder / IN_RUN)
 
     @cached_property
     def inspection(self) -> Inspection:

@@ -245,6 +245,7 @@ class Plan(Document):
     """All decisions of a run.
 
     Attributes:
+        restore_sections: Spoiled sections of stacks are mended before they are learnt from or predicted.
         why: Reason for each number, keyed by dotted field name.
         memory: Forecast in bytes: `train`, `predict` and what they are made of.
     """
@@ -263,6 +264,7 @@ class Plan(Document):
     window: WindowPlan
     folds: int
     postprocess: bool = True
+    restore_sections: bool = False
     tolerance: float = 1.0
     seed: int = 0
     why: dict[str, str] = Field(default_factory=dict)

@@ -56,6 +56,7 @@ class Recipe(Document):
         zooms: `(share, factor)`: until that share of the budget, images are learnt at one factor-th of their size.
         memory: GB that may be used; what is free by default.
         stages: Other patches before it, `(share, patch)`: each until that share of the budget is spent.
+        growth: Sizes a published system was trained on, `(share, patch)` up to 1; shrunk alike on small machines.
         batch: Patches a step.
         accumulate: Steps whose gradients are summed before an update.
         width: Channels of the first level.
@@ -84,6 +85,7 @@ class Recipe(Document):
         blend: `gaussian` or `uniform` weights where they do.
         init_from: Model, run or weights file from which every weight that fits is taken over.
         freeze: Share of the budget during which an encoder that was taken over does not move.
+        restore_sections: Mend spoiled sections of each stack before learning, and before predicting.
         tta: Mirror at test time.
         postprocess: Search post-processing on out-of-fold predictions.
         tolerance: Surface Dice tolerance in mm (voxels where spacing is unknown).
@@ -106,6 +108,7 @@ class Recipe(Document):
     surround: Literal[1, 2, 4] | None = None
     zooms: tuple[tuple[float, int], ...] = ()
     memory: float | None = Field(default=None, gt=0)
+    growth: tuple[tuple[float, tuple[int, int, int]], ...] = ()
     batch: int | None = Field(default=None, ge=1)
     accumulate: int = Field(default=1, ge=1)
     width: int | None = Field(default=None, ge=2)
@@ -134,6 +137,7 @@ class Recipe(Document):
     blend: Literal["gaussian", "uniform"] | None = None
     init_from: str | None = None
     freeze: float = Field(default=0.0, ge=0, lt=1)
+    restore_sections: bool = False
     tta: bool | None = None
     postprocess: bool = True
     tolerance: float = Field(default=1.0, gt=0)

@@ -14,7 +14,7 @@ from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning import cost, memory, traced
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
-from segwright.planning.rules import large, network, order, space, training
+from segwright.planning.rules import growth, large, network, order, space, training
 from segwright.planning.rules.crops import crops
 from segwright.planning.rules.sections import faults
 
@@ -89,7 +89,7 @@ class Planner:
                 policy=PartChoice(name=self.recipe.policy or "foreground"),
                 patch=patch,
                 foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
-                stages=self._stages(net),
+                stages=self._stages(net, patch),
                 zooms=large.zooms(self.recipe, any(net.surround)),
                 crops=crops(self.recipe, self.facts.labels),
             ),
@@ -98,6 +98,7 @@ class Planner:
             window=self._window(net, patch, prepare, mirror),
             folds=self._folds(),
             postprocess=self.recipe.postprocess,
+            restore_sections=self._restores(),
             tolerance=self.recipe.tolerance,
             seed=self.recipe.seed,
             why=self.why,
@@ -122,9 +123,7 @@ class Planner:
     def _network(self, prepare: PreparePlan, slab: int) -> tuple[NetSpec, Triple, int]:
         extent = prepared_shape(self.facts, prepare)
         steps = prepared_steps(self.facts, prepare)
-        row = order.axis(self.recipe, self.facts)
-        chosen = network.patch(self.recipe, extent, steps, slab=slab, machine=self.machine, row=row)
-        patch = self._note("sample.patch", chosen)
+        patch = self._note("sample.patch", self._patch(extent, steps, slab))
         shape = self._levels(patch, steps, slab)
         patch = self._divisible(patch, shape[0], slab)
         batch = self._note("train.batch", training.batch(self.recipe, self.machine, math.prod(patch)))
@@ -134,10 +133,38 @@ class Planner:
         (around, factor), reason = large.surround(self.recipe, patch, extent, slab)
         self.why["net.surround"], self.surround = reason, {"surround": around, "reduction": factor}
         net = self._widest(shape, slab, patch, batch)
-        target_channels = order.channels(self.target[0], self.facts.labels)
-        update = {"in_channels": len(self.facts.channels), "out_channels": target_channels, "norm": norm}
+        update = {"in_channels": len(self.facts.channels), "out_channels": self._outputs, "norm": norm}
         net, batch, self.accumulate = self._thrifty(net.model_copy(update=update), patch, batch)
         return net, patch, batch
+
+    def _patch(self, extent: network.Steps, steps: network.Steps, slab: int) -> tuple[Triple, str]:
+        """The last size trained on, and why."""
+        if not self.recipe.growth or self.recipe.patch is not None:
+            row = order.axis(self.recipe, self.facts)
+            return network.patch(self.recipe, extent, steps, slab=slab, machine=self.machine, row=row)
+        size = growth.source(self.recipe, extent, slab)
+        most = math.inf if self.machine.has_gpu and self.known else float(network.most_voxels(self.machine))
+        return growth.patch(self.recipe, size, steps, most=most, room=self._room(slab))
+
+    def _room(self, slab: int) -> growth.Room:
+        """The share of memory for a step that a published network takes on a patch; others are narrowed to fit."""
+        if self.known is None:
+            return lambda patch: 0.0
+        spec, _ = network.published(self.recipe, self.known, slab)
+        spec = spec.model_copy(update={"in_channels": len(self.facts.channels), "out_channels": self._outputs})
+        budget = large.COMFORT * (self.machine.gpu_memory or self.machine.memory)
+
+        def taken(patch: Triple) -> float:
+            patch = self._divisible(patch, spec.strides, slab)
+            batch, _ = training.batch(self.recipe, self.machine, math.prod(patch))
+            return self._step_bytes(spec, patch, batch) / budget
+
+        return taken
+
+    @property
+    def _outputs(self) -> int:
+        """Network outputs that the target needs."""
+        return order.channels(self.target[0], self.facts.labels)
 
     def _thrifty(self, net: NetSpec, patch: Triple, batch: int) -> tuple[NetSpec, int, int]:
         """The network and batch, reduced to the memory there is unless the recipe names them."""
@@ -155,17 +182,28 @@ class Planner:
             return traced.training_bytes(self.trace(net, patch, batch), net, patch, batch, bytes_each)
         return memory.training_bytes(net, patch, batch, precision_bytes=bytes_each)
 
-    def _stages(self, net: NetSpec) -> tuple[tuple[float, Triple], ...]:
+    def _stages(self, net: NetSpec, patch: Triple) -> tuple[tuple[float, Triple], ...]:
         """Patches before the last one, rounded up to what the network takes.
 
         Raises:
             PlanError: Their shares do not rise from 0 to below 1.
         """
-        shares = [share for share, _ in self.recipe.stages]
-        if any(a >= b for a, b in pairwise([0.0, *shares, 1.0])):
+        stages = growth.stages(self.recipe, patch)
+        if stages:
+            asked = bool(self.recipe.stages)
+            self.why["sample.stages"] = "asked for in the recipe" if asked else "in proportion, as at their source"
+        if any(a >= b for a, b in pairwise([0.0, *(share for share, _ in stages), 1.0])):
             cure = "Write e.g. stages=[[0.6,[32,64,64]]]: until 60 % of the budget, patches of that size."
-            raise PlanError("Shares of stages rise from 0 to below 1.", came=str(shares), where="stages", cure=cure)
-        return tuple((share, self._divisible(patch, net.strides, net.slab)) for share, patch in self.recipe.stages)
+            came = str([share for share, _ in stages])
+            raise PlanError("Shares of stages rise from 0 to below 1.", came=came, where="stages", cure=cure)
+        return tuple((share, self._divisible(size, net.strides, net.slab)) for share, size in stages)
+
+    def _restores(self) -> bool:
+        """Whether spoiled sections are mended first (a fit tells which); single planes have no neighbours for that."""
+        deep = self.facts.dims == 3
+        if self.recipe.restore_sections:
+            self.why["restore_sections"] = "asked for in the recipe" if deep else "single planes have no neighbours"
+        return self.recipe.restore_sections and deep
 
     def _levels(self, patch: Triple, steps: tuple[float, float, float], slab: int) -> Shape:
         """Strides and kernels, from the data or from the network's source."""

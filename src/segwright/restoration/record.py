@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from segwright.core.case import Source
 from segwright.core.document import Document, Part
 
 
@@ -47,6 +48,7 @@ class RestorationRecord(Document):
         triples: Clean triples learnt from and kept back.
         steps: Training steps.
         notes: What the reader assumed, and gaps in section numbers.
+        mark: Names the files it was made from, by path, size and time, where it may be found again.
     """
 
     filename: ClassVar[str] = "restoration.json"
@@ -60,3 +62,57 @@ class RestorationRecord(Document):
     triples: tuple[int, int] = (0, 0)
     steps: int = 0
     notes: tuple[str, ...] = ()
+    mark: str = ""
+
+    @property
+    def mended(self) -> tuple[SectionRow, ...]:
+        """Sections that were changed."""
+        return tuple(row for row in self.rows if not row.why)
+
+    @property
+    def told(self) -> str:
+        """One sentence on what was found, what was done, and by how much sections changed.
+
+        Example:
+            >>> row = SectionRow(section=3, kind="noisy", score=9.0, action="made anew", change=0.412)
+            >>> RestorationRecord(source="em", sections=20, rows=(row,), method="network").told
+            '1 of 20 sections of em mended: 3 noisy, made anew by network (changed by 0.41 of the contrast)'
+        """
+        if not self.rows:
+            return f"none of {self.sections} sections of {self.source} is spoiled"
+        parts = []
+        if self.mended:
+            each = ", ".join(self._row(row) for row in self.mended)
+            parts.append(f"{len(self.mended)} of {self.sections} sections of {self.source} mended: {each}")
+        left = [f"{row.section} {row.kind} ({row.why})" for row in self.rows if row.why]
+        if left:
+            where = "" if parts else f" of {self.source}"
+            parts.append(f"spoiled sections{where} left as they are: {', '.join(left)}")
+        return "; ".join(parts)
+
+    def _row(self, row: SectionRow) -> str:
+        by = f" by {self.method}" if row.action == "made anew" and self.method else ""
+        return f"{row.section} {row.kind}, {row.action}{by} (changed by {row.change:.2f} of the contrast)"
+
+
+class RestoredStack(Part):
+    """One stack that was looked at.
+
+    Attributes:
+        images: Where it was read from.
+        folder: Folder of the record and of the mended copy beside it, relative to the table; empty if nothing changed.
+        stack: Name of the mended copy in there.
+        record: What was found and done.
+    """
+
+    images: tuple[Source, ...]
+    folder: str = ""
+    stack: str = ""
+    record: RestorationRecord
+
+
+class RestoredStacks(Document):
+    """All stacks that were looked at before a training or a prediction."""
+
+    filename: ClassVar[str] = "stacks.json"
+    stacks: tuple[RestoredStack, ...] = ()

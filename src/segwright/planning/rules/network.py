@@ -69,9 +69,9 @@ def patch(
     if recipe.patch is not None:
         return recipe.patch, "asked for in the recipe"
     if slab:
-        y, x = (_up(large[axis], 16) for axis in (1, 2))
+        y, x = (up(large[axis], 16) for axis in (1, 2))
         return _shrink((1, y, x), steps, machine, "whole images", row=row)
-    size = tuple(_up(large[axis], 8 if large[axis] >= 16 else 1) for axis in range(3))
+    size = tuple(up(large[axis], 8 if large[axis] >= 16 else 1) for axis in range(3))
     return _shrink((size[0], size[1], size[2]), steps, machine, "whole volumes", row=row)
 
 
@@ -84,16 +84,22 @@ def _shrink(size: Triple, steps: Steps, machine: Machine, whole: str, *, row: in
     budget = most_voxels(machine)
     if math.prod(size) <= budget:
         return size, f"{whole} fit ({math.prod(size) / 1e3:.0f} thousand voxels)"
+    now = shrunk(size, steps, budget, row=row)
+    reason = f"largest patch within {budget / 1e3:.0f} thousand voxels, near cubic in mm"
+    kept = f", but whole along {'zyx'[row]}, for order names structures there" if row is not None else ""
+    return now, reason + kept
+
+
+def shrunk(size: Triple, steps: Steps, most: float, *, row: int | None = None) -> Triple:
+    """`size` brought to at most `most` voxels, longest edges in mm first; `row` is kept whole."""
     now = list(size)
-    while math.prod(now) > budget:
+    while math.prod(now) > most:
         extent = [n * step if n > 16 else 0.0 for n, step in zip(now, steps, strict=True)]
         if row is not None and any(extent[other] > 0 for other in range(3) if other != row):
             extent[row] = 0.0
         axis = extent.index(max(extent))
         now[axis] -= 16 if now[axis] > 64 else 8
-    reason = f"largest patch within {budget / 1e3:.0f} thousand voxels, near cubic in mm"
-    kept = f", but whole along {'zyx'[row]}, for order names structures there" if row is not None else ""
-    return (now[0], now[1], now[2]), reason + kept
+    return now[0], now[1], now[2]
 
 
 def window(patch: Triple, extent: Sequence[float], divisor: Triple) -> tuple[Triple, str]:
@@ -103,11 +109,12 @@ def window(patch: Triple, extent: Sequence[float], divisor: Triple) -> tuple[Tri
     """
     if any(p < n for p, n in zip(patch, extent, strict=True)):
         return patch, "as in training"
-    z, y, x = (n if n == 1 else _up(1.25 * n, d) for n, d in zip(patch, divisor, strict=True))
+    z, y, x = (n if n == 1 else up(1.25 * n, d) for n, d in zip(patch, divisor, strict=True))
     return (z, y, x), "training sees whole scans; a quarter more room takes the largest scan in one piece"
 
 
-def _up(value: float, step: int) -> int:
+def up(value: float, step: int) -> int:
+    """The next multiple of `step`, at least one."""
     return max(step, math.ceil(value / step) * step)
 
 

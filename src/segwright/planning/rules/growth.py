@@ -1,0 +1,75 @@
+"""Rules for patches that grow during training: the sizes of a source, shrunk alike to what scans and machine afford."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from segwright.core.errors import PlanError
+from segwright.core.plan import Triple
+from segwright.core.recipe import Recipe
+from segwright.planning.rules import network
+
+Stages = tuple[tuple[float, Triple], ...]
+Room = Callable[[Triple], float]
+
+#: A patch of so many voxels is not shrunk any more; where even that does not fit, the plan is refused with a cure.
+LEAST = 4096
+
+
+def source(recipe: Recipe, extent: Sequence[float], slab: int) -> Triple:
+    """The last size that a recipe grows to, no larger than the scans, and flat for slices.
+
+    Raises:
+        PlanError: The shares do not rise from 0 to 1.
+    """
+    shares = [share for share, _ in recipe.growth]
+    if any(a >= b for a, b in pairwise([0.0, *shares])) or shares[-1] != 1:
+        cure = "Write e.g. growth=[[0.6,[32,64,64]],[1,[48,96,96]]]: 60 % of the budget on the smaller size."
+        raise PlanError("Shares of growth rise from 0 to 1.", came=str(shares), where="growth", cure=cure)
+    z, y, x = (
+        min(length, network.up(whole, 8 if whole >= 16 else 1))
+        for length, whole in zip(recipe.growth[-1][1], extent, strict=True)
+    )
+    return (1 if slab else z, y, x)
+
+
+def patch(recipe: Recipe, size: Triple, steps: network.Steps, *, most: float, room: Room) -> tuple[Triple, str]:
+    """The size trained on last: that of the source if it fits, else smaller and near cubic in mm.
+
+    Args:
+        recipe: With a growth.
+        size: From `source`.
+        steps: Relative spacing.
+        most: Voxels that a step affords.
+        room: Share of the memory for a step that a patch would take; above 1 it does not fit.
+    """
+    told = ", then ".join(" x ".join(map(str, each)) for _, each in recipe.growth) + " at the source of the recipe"
+    chosen, short = network.shrunk(size, steps, most), "a step affords"
+    while (taken := room(chosen)) > 1 and math.prod(chosen) > LEAST:
+        fewer = min(math.prod(chosen) / taken, 0.95 * math.prod(chosen))
+        chosen, short = network.shrunk(chosen, steps, max(fewer, LEAST)), "fit in memory"
+    if chosen == recipe.growth[-1][1]:
+        return chosen, told
+    if chosen == size:
+        return chosen, f"{told}; no larger than the scans"
+    return chosen, f"{told}; shrunk to the {math.prod(chosen) / 1e3:.0f} thousand voxels that {short}"
+
+
+def stages(recipe: Recipe, last: Triple) -> Stages:
+    """Sizes before the last, which keep their proportion to it; those of the recipe where it names them.
+
+    Example:
+        >>> grows = Recipe(growth=((0.5, (8, 64, 64)), (1, (16, 128, 128))))
+        >>> stages(grows, (4, 64, 32))
+        ((0.5, (2, 32, 16)),)
+    """
+    if recipe.stages or not recipe.growth:
+        return recipe.stages
+    *before, (_, end) = recipe.growth
+    made = []
+    for share, size in before:
+        z, y, x = (max(1, round(n * now / then)) for n, now, then in zip(size, last, end, strict=True))
+        made.append((share, (z, y, x)))
+    return tuple(made)
