@@ -32,5 +32,6 @@ def test_two_volumes_are_scored_by_their_objects(tmp_path):
     assert "accuracy_75" in (tmp_path / "scores.csv").read_text()
     text = objects_table(report)
     assert "0.75" in text and "adapted Rand error" in text and "value 70000" in text
+    assert "PQ" in text and "–" not in text
     with pytest.raises(UsageError, match="numbers"):
         segwright.evaluate(one, two, out=tmp_path / "page.html")

@@ -85,6 +85,7 @@ def test_odd_ids_are_understood_or_refused(ids, tmp_path):
         io.read(stored(signed, tmp_path / "a.zarr")), io.read(stored(prediction, tmp_path / "b.zarr"))
     )
     assert counted.table.voxels == reference[1:].size
+    assert f"{reference[0].size:,} voxels of the reference are negative" in counted.notes[0]
     floats = stored(reference.astype(np.float32), tmp_path / "c.zarr")
     assert count_overlaps(io.read(floats), io.read(floats)).table.voxels == reference.size
     half = io.read(stored(reference.astype(np.float32) + 0.5, tmp_path / "d.zarr"))

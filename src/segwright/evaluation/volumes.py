@@ -74,8 +74,12 @@ def count_overlaps(reference: Volume, prediction: Volume, *, told: Callable[[int
         sums.add(Contingency.from_arrays(whole_numbers(reference, box), whole_numbers(prediction, box)))
         if told:
             told(done, len(boxes))
-    notes = () if reference.geometry.aligned_with(prediction.geometry, 0.5) else (_GRIDS,)
-    return Counted(sums.total(), reference.geometry, len(boxes), notes)
+    table = sums.total()
+    notes: tuple[str, ...] = () if reference.geometry.aligned_with(prediction.geometry, 0.5) else (_GRIDS,)
+    ignored = math.prod(one) - table.voxels
+    if ignored:
+        notes += (f"{ignored:,} voxels of the reference are negative and were ignored.",)
+    return Counted(table, reference.geometry, len(boxes), notes)
 
 
 _GRIDS = "The grids differ in spacing or place; voxels were compared by their index."

@@ -6,12 +6,12 @@ from segwright.core.report import Report
 from segwright.report.text import aligned, wrapped
 
 #: Metrics at one IoU threshold, with their headings.
-_AT = {
-    "accuracy": "accuracy",
-    "ap": "AP",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
+_AT = {"accuracy": "accuracy", "ap": "AP", "f1": "F1"}
+#: Metrics at IoU 0.5 or over many thresholds.
+_OVERALL = {
+    "ap": "AP over thresholds",
+    "object_precision": "precision",
+    "object_recall": "recall",
     "pq": "PQ",
     "sq": "SQ",
 }
@@ -29,10 +29,14 @@ def objects_table(report: Report) -> str:
     marks = sorted({name.rpartition("_")[2] for name in values if name.startswith("accuracy_")})
     rows = [["objects at IoU", *_AT.values()]]
     rows += [[f"0.{mark}", *(_number(values.get(f"{name}_{mark}")) for name in _AT)] for mark in marks]
-    rest = [f"{heading} {_number(values.get(name))}" for name, heading in _REST.items()]
+    rest = [_told(values, names) for names in (_OVERALL, _REST)]
     single = [[row.structure, row.metric, _number(row.value)] for row in report.scores if row.structure != "objects"]
-    lines = [*aligned(rows), "", " · ".join(rest), *(["", *aligned(single)] if single else [])]
+    lines = [*aligned(rows), "", *rest, *(["", *aligned(single)] if single else [])]
     return "\n".join([*lines, "", *(line for note in report.notes for line in wrapped(note))])
+
+
+def _told(values: dict[str, float | None], names: dict[str, str]) -> str:
+    return " · ".join(f"{heading} {_number(values[name])}" for name, heading in names.items() if name in values)
 
 
 def of_objects(report: Report) -> bool:
