@@ -38,8 +38,11 @@ class Entry:
 
 def arguments(about: str, *, minutes: float, out: str) -> argparse.Namespace:
     """The command line that the benchmarks have in common."""
-    from segwright.planning.recipe_book import parse_overrides
+    return parsed(parser(about, minutes=minutes, out=out))
 
+
+def parser(about: str, *, minutes: float, out: str) -> argparse.ArgumentParser:
+    """Options that the benchmarks have in common, for those that add some."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA, help="folder with the datasets")
     parser.add_argument("--minutes", type=float, default=minutes, help="budget of each fit, all its folds together")
@@ -47,7 +50,14 @@ def arguments(about: str, *, minutes: float, out: str) -> argparse.Namespace:
     parser.add_argument("--entry", action="append", help="only these contestants")
     parser.add_argument("--out", type=Path, default=Path(out), help="folder for the runs")
     parser.add_argument("overrides", nargs="*", help="recipe fields for all contestants, key=value")
-    options = parser.parse_args()
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line, with recipe fields as `wishes`."""
+    from segwright.planning.recipe_book import parse_overrides
+
+    options = parser.parse_intermixed_args()
     options.wishes = parse_overrides(options.overrides)
     return options
 
