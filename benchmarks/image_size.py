@@ -46,6 +46,7 @@ def command(data: Path, size: int, options: Any) -> list[str]:
     if "steps" not in options.wishes:
         fields["minutes"] = options.minutes
     folds = [word for fold in options.fold or [] for word in ("-f", str(fold))]
+    begun = ["--resume"] if (options.out / str(size) / "plan.json").exists() else []
     words = [f"{name}={value}" for name, value in fields.items()] + options.overrides
     return [
         sys.executable,

@@ -391,3 +391,45 @@ def test_images_of_one_name_belong_to_the_labels_of_their_folder(tmp_path, named
         ("p2_left", 1, 1),
     ]
     assert [case.label[0].path for case in dataset.cases] == ["json/p1/left.json", "json/p2/left.json"]
+
+
+def test_a_broken_document_of_an_image_is_told(tmp_path):
+    """It is not taken for a file beside the point, which would leave its image unlabelled without a word."""
+    for name in "abcdef":
+        png(tmp_path / "images" / f"{name}.png")
+        document(tmp_path / "json" / f"{name}.json", f"{name}.png", ("heart", square(2, 2)))
+    (tmp_path / "json" / "b.json").write_text('{"shapes": [')
+    (tmp_path / "json" / "settings.json").write_text("{broken")
+    dataset = open_dataset(tmp_path)
+    assert any("b:" in told and "not valid JSON" in told for told in findings(dataset, "unreadable-label"))
+    assert any("settings.json" in note for note in dataset.notes)
+
+
+def test_structures_drawn_twice_and_slips_of_names_are_told(tmp_path):
+    for name in ("a", "b", "c"):
+        png(tmp_path / "images" / f"{name}.png")
+        shapes = [("tooth-1", square(1, 1)), ("tooth-2", square(9, 1))]
+        if name == "b":
+            shapes[1] = ("tooth-1", square(9, 1))
+        if name == "c":
+            shapes[1] = ("Tooth_2", square(9, 1))
+        document(tmp_path / "json" / f"{name}.json", f"{name}.png", *shapes)
+    dataset = open_dataset(tmp_path)
+    assert any("united, in 1 of these cases: tooth-1 (2 outlines) in b" in note for note in dataset.notes)
+    assert "differ in case and signs only" in findings(dataset, "structure-names")[0]
+
+
+def test_one_odd_matlab_label_does_not_decide_for_the_others(tmp_path):
+    """Most files hold three planes; those that hold fewer or more, or other arrays, are errors of their case."""
+    (tmp_path / "masks").mkdir()
+    for number in range(7):
+        png(tmp_path / "images" / f"p{number}.png")
+        planes = np.zeros((*SHAPE, 3), np.uint8)
+        planes[2:6, 2:6, 0] = planes[2:6, 8:12, 1] = planes[4:9, 3:9, 2] = 1
+        odd = {0: {"other": np.zeros((3, 3))}, 1: {"label": planes[..., :2]}, 2: {"label": planes[..., [0, 1, 2, 2]]}}
+        savemat(tmp_path / "masks" / f"p{number}.mat", odd.get(number, {"label": planes}))
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.labels.names) == 3
+    wrong = [f for f in inspect(dataset).findings if f.level == "error"]
+    assert sorted(f.where for f in wrong) == ["p0", "p1", "p2"]
+    assert "no array 'label'" in next(f.what for f in wrong if f.where == "p0")

@@ -14,7 +14,7 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, ReadError, SegwrightError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.io.drawn import Drawn, Form
+from segwright.io.drawn import Drawn, Form, json_of
 from segwright.io.protocol import MENDED, reason
 
 #: Forms that say where a label lies in millimetres.
@@ -24,6 +24,17 @@ _PLACED = frozenset({"dicomseg", "rtstruct"})
 def is_drawn(dataset: Dataset, case: Case) -> bool:
     """Whether the label of a case names its structures itself."""
     return bool(case.label) and case.label[0].plane is None and io.form_of(dataset.path(case.label[0])) is not None
+
+
+def refuse_broken(path: Path) -> None:
+    """Say what is wrong with a JSON file that was taken for a label and is none.
+
+    Raises:
+        ReadError: It is no JSON, or holds no shapes.
+    """
+    if path.suffix.lower() == ".json" and path.is_file():
+        json_of(path)
+        raise ReadError("The file holds no shapes.", where=path, cure="Draw the label, or take the file away.")
 
 
 def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
@@ -51,6 +62,7 @@ def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
             if None in wanted or name in wanted:
                 whole.mask(name)[...] |= mask
         whole.repairs += drawn.repairs
+        whole.outlines.update(drawn.outlines)
     return whole
 
 

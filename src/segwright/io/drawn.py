@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -44,11 +45,13 @@ class Drawn:
         shape: Grid `(z, y, x)`.
         masks: Mask of each structure that is drawn.
         repairs: Sentences on what was clipped, dropped or assumed.
+        outlines: How many outlines were united for each structure.
     """
 
     shape: tuple[int, int, int]
     masks: dict[str, Mask] = field(default_factory=dict)
     repairs: list[str] = field(default_factory=list)
+    outlines: Counter[str] = field(default_factory=Counter)
 
     def mask(self, name: str) -> Mask:
         """The mask of a structure, empty at first."""
@@ -64,6 +67,7 @@ class Drawn:
         """
         points = np.asarray(ring, dtype=np.float64).reshape(-1, 2)
         mask = self.mask(name)
+        self.outlines[name] += 1
         if len(np.unique(points, axis=0)) < 3:
             self.repairs.append(f"{told} has {_count(points)} and encloses nothing; it is left out.")
             return

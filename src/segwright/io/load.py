@@ -15,7 +15,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.blocks import block_of, planes_of, whole
-from segwright.io.drawing import is_drawn, read_drawn, to_canonical
+from segwright.io.drawing import is_drawn, read_drawn, refuse_broken, to_canonical
 from segwright.io.grids import onto_grid
 from segwright.io.instances import numbered
 from segwright.io.masks import binary, one_plane, settle, value_counts
@@ -124,6 +124,7 @@ def read_label(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
             cure="Give each source a 'structure' in dataset.yaml.",
         )
     path = str(dataset.path(first))
+    refuse_broken(dataset.path(first))
     raw = settle(arrays.raw(first), dataset.labels, where=path)
     counts = value_counts(raw)
     if dataset.labels.instances:

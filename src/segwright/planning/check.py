@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -73,6 +74,9 @@ def _structures(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Findin
         if not any(fact.volumes.values()):
             cure = "Nothing if the case truly shows no structure; else correct the label."
             yield _finding("warning", "empty-label", "The label is empty.", fact.case, cure)
+    for names in _alike(dataset.labels.names):
+        what = f"Structures {' and '.join(map(repr, names))} differ in case and signs only."
+        yield _finding("warning", "structure-names", what, "", "If they are one, call them the same in every label.")
     for name in dataset.labels.names if facts else ():
         count = sum(fact.volumes.get(name, 0) > 0 for fact in facts)
         if count == 0:
@@ -82,6 +86,14 @@ def _structures(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Findin
             what = f"Structure {name!r} is in {count} of {len(facts)} cases only."
             cure = "Expect little of it: add cases that show it, or remove the structure."
             yield _finding("warning", "structure-rare", what, "", cure)
+
+
+def _alike(names: Sequence[str]) -> list[list[str]]:
+    """Names that are probably slips of one another."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        found[re.sub(r"[\W_]+", "", name).casefold()].append(name)
+    return [several for several in found.values() if len(several) > 1]
 
 
 def _duplicates(facts: Sequence[CaseFacts], labels: dict[str, str]) -> Iterator[Finding]:

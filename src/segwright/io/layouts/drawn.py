@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segwright import io
 from segwright.core.case import Case, Dataset
@@ -35,14 +36,18 @@ def with_drawn(dataset: Dataset, labelled: Sequence[Case], *, look: bool = True)
     if not look:
         return dataset.model_copy(update={"labels": LabelSpace(structures=structures, kind="overlapping")})
     some = _sample(dataset, labelled, len(names))
-    sharing = [told for case in some if (told := _sharing(dataset, case))]
+    looked = [_looked(dataset, case) for case in some]
+    sharing = [told for told, _ in looked if told]
+    several = [told for _, told in looked if told]
     every = len(some) == len(labelled)
     note = f"Labels name their structures. In {len(some)} of {len(labelled)} cases looked at, "
     note += f"{len(sharing)} have structures that share pixels ({sharing[0]})." if sharing else "no pixels are shared."
     kind = "exclusive" if every and not sharing else "overlapping"
     space = LabelSpace.model_validate({"structures": structures, "kind": kind})
-    note += f" They are learnt as {kind}."
-    return dataset.model_copy(update={"labels": space, "notes": (*dataset.notes, note)})
+    notes = [*dataset.notes, f"{note} They are learnt as {kind}."]
+    if several:
+        notes.append(f"Outlines of one name are united, in {len(several)} of these cases: {'; '.join(several[:3])}.")
+    return dataset.model_copy(update={"labels": space, "notes": tuple(notes)})
 
 
 def _names(dataset: Dataset, labelled: Sequence[Case]) -> dict[str, None]:
@@ -68,17 +73,22 @@ def _sample(dataset: Dataset, labelled: Sequence[Case], count: int) -> list[Case
     return cases if cheap else cases[:: max(1, len(cases) // _SOME)]
 
 
-def _sharing(dataset: Dataset, case: Case) -> str:
-    """Two structures of a case that share pixels, in words; empty if none do or the case cannot be read."""
+def _looked(dataset: Dataset, case: Case) -> tuple[str, str]:
+    """In words, two structures of a case that share pixels, and structures drawn in several outlines; empty if none."""
     try:
         geometry = geometry_of(dataset, case)
-        masks = read_drawn(dataset, case, geometry).masks
+        drawn = read_drawn(dataset, case, geometry)
     except SegwrightError:
-        return ""
-    taken = np.zeros(geometry.shape, dtype=bool)
+        return "", ""
+    several = [f"{name} ({count} outlines)" for name, count in drawn.outlines.items() if count > 1]
+    told = f"{', '.join(several[:3])}{' and more' if len(several) > 3 else ''} in {case.id}" if several else ""
+    return _sharing(drawn.masks, np.zeros(geometry.shape, dtype=bool), case.id), told
+
+
+def _sharing(masks: Mapping[str, NDArray[np.bool_]], taken: NDArray[np.bool_], case: str) -> str:
     for name, mask in masks.items():
         if bool((mask & taken).any()):
             other = next(o for o, m in masks.items() if o != name and bool((m & mask).any()))
-            return f"{other} and {name} in {case.id}"
+            return f"{other} and {name} in {case}"
         taken |= mask
     return ""

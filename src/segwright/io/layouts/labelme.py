@@ -8,7 +8,7 @@ from segwright import io
 from segwright.core.case import Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io import labelme
-from segwright.io.drawn import Entry
+from segwright.io.drawn import Entry, json_of
 from segwright.io.layouts.content import sample_paths
 from segwright.io.layouts.listing import draft
 from segwright.io.layouts.named import cases_of, files_below, images_below
@@ -48,17 +48,30 @@ def polygons(images: Path, labels: Path) -> Dataset:
     """Images of one folder with the polygons of another (or the same)."""
     pairs: list[tuple[Path, Entry]] = []
     other = []
+    found = images_below(images)
+    stems = {item.stem.rpartition("/")[2].lower() for item in found}
     for path in _documents(labels):
         form = io.form_of(path)
         if form is labelme.FORM:
             pairs.append((path, _named(path)))
+        elif path.stem.lower() in stems and _broken(path):
+            pairs.append((path, Entry("", None, None, ())))  # kept, so that the check can tell
         else:
             other.append(path.name)
-    cases, rule, notes = cases_of(images_below(images), pairs, images)
+    cases, rule, notes = cases_of(found, pairs, images)
     notes.append("Labels are polygons, one JSON file an image; a pixel is set if its centre lies inside.")
     if other:
         notes.append(f"JSON files without shapes are left out: {', '.join(other[:5])}.")
     return draft(images, "labelme", cases, notes=notes, group_rule=rule)
+
+
+def _broken(path: Path) -> bool:
+    """Whether a file is no JSON at all."""
+    try:
+        json_of(path)
+    except SegwrightError:
+        return True
+    return False
 
 
 def _named(path: Path) -> Entry:

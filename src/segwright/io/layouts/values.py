@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from segwright.io.layouts.scan import CONTAINERS, suffix_of
 from segwright.io.masks import binary, is_soft, one_plane, value_counts
 
 _ALL_FILES, _ALL_BYTES, _SOME = 400, 300_000_000, 40
+#: Labels whose planes are counted to learn what is usual.
+_FEW = 9
 #: More values than this cannot be structures; they number objects.
 _MOST_STRUCTURES = 150
 
@@ -38,7 +41,7 @@ def with_labels(dataset: Dataset) -> Dataset:
     if dataset.labels.structures:
         return dataset
     some = sample_of(dataset, labelled)
-    planes = _planes(dataset, some[0])
+    planes = _usual_planes(dataset, some)
     return _from_planes(dataset, some, planes) if planes else _from_values(dataset, some)
 
 
@@ -97,6 +100,13 @@ def _raw(dataset: Dataset, source: LabelSource) -> NDArray[Any] | None:
         return None
 
 
+def _usual_planes(dataset: Dataset, some: Sequence[Case]) -> int:
+    """Planes of most of a few labels, so that a broken one decides nothing."""
+    few = list(some)[:: max(1, len(some) // _FEW)][:_FEW]
+    counts = Counter(_planes(dataset, case) for case in few)
+    return max(counts, key=lambda count: (counts[count], count))
+
+
 def _planes(dataset: Dataset, case: Case) -> int:
     """Planes of a label that holds one structure a plane: `(R, C, K)` beside a flat image, or several channels."""
     source = case.label[0]
@@ -137,7 +147,10 @@ def _from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:
     dropped = max(background) if background and count > 1 else None
     kept = [i for i in range(count) if i != dropped]
     names = {plane: f"structure_{rank}" for rank, plane in enumerate(kept, start=1)}
-    cases = tuple(_split_planes(case, names) for case in dataset.cases)
+    odd = {
+        case.id for case in dataset.cases if case.label and _stored_planes(dataset, case.label[0]) not in (count, None)
+    }
+    cases = tuple(case if case.id in odd else _split_planes(case, names) for case in dataset.cases)
     note = f"The label holds {count} planes; each is a structure"
     note += f", but plane {dropped + 1} is what the others leave free: background." if dropped is not None else "."
     note += " Planes share voxels." if overlap else f" No planes share voxels in the {len(some)} cases looked at."
@@ -154,6 +167,16 @@ def _plane_stack(dataset: Dataset, source: LabelSource) -> NDArray[np.bool_] | N
         volume = io.read(path, key=source.key)
         volume = io.read_planes(path, source.key) if volume.data.shape[0] == 1 else volume
         return volume.array() != 0
+    except SegwrightError:
+        return None
+
+
+def _stored_planes(dataset: Dataset, source: LabelSource) -> int | None:
+    """Planes of one label by its header; `None` where it cannot be read as planes, which the check reports."""
+    path = dataset.path(source)
+    try:
+        count = io.read(path, key=source.key).data.shape[0]
+        return int(count if count > 1 else io.read_planes(path, source.key).data.shape[0])
     except SegwrightError:
         return None
 
