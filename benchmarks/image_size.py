@@ -57,6 +57,7 @@ def command(data: Path, size: int, options: Any) -> list[str]:
         "-o",
         str(options.out / str(size)),
         *folds,
+        *begun,
         "-q",
         *words,
     ]
