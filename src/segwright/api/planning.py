@@ -123,7 +123,7 @@ def make_plan(
         trace=_tracer() if known is not None else None,
         why={"target": why},
     ).plan()
-    return objects.unmirrored(plan)
+    return order.placed(objects.unmirrored(plan), recipe, facts)
 
 
 def _tracer() -> Trace:

@@ -19,11 +19,12 @@ class Normalisation(Part):
 
     Attributes:
         scheme: `case` computes mean and std on each case (percentile-clipped at `low_percentile`/`high_percentile`),
+            `local` then does so again around each pixel of a plane, which evens out dark and bright regions,
             `fixed` uses the dataset's numbers below (CT), `none` keeps values.
         nonzero: Statistics over non-zero voxels only, for scans whose outside is set to 0.
     """
 
-    scheme: Literal["case", "fixed", "none"] = "case"
+    scheme: Literal["case", "local", "fixed", "none"] = "case"
     nonzero: bool = False
     low_percentile: float = 0.5
     high_percentile: float = 99.5
@@ -228,6 +229,18 @@ class TrainPlan(Part):
     freeze: float = 0.0
 
 
+class RowPlan(Part):
+    """Where the structures of a row usually lie, for scans that show the same part of the body.
+
+    Attributes:
+        axis: Of the prepared scan (0 z, 1 y, 2 x).
+        places: Mean and standard deviation of each structure's centre, as shares of the axis.
+    """
+
+    axis: int
+    places: tuple[tuple[float, float], ...]
+
+
 class WindowPlan(Part):
     """How a prepared scan is predicted: window `(z, y, x)`, overlap share, mirrored axes, windows a batch.
 
@@ -245,6 +258,7 @@ class Plan(Document):
     """All decisions of a run.
 
     Attributes:
+        row: Usual places of structures that are named by their order, where scans are alike enough to have any.
         restore_sections: Spoiled sections of stacks are mended before they are learnt from or predicted.
         why: Reason for each number, keyed by dotted field name.
         memory: Forecast in bytes: `train`, `predict` and what they are made of.
@@ -262,6 +276,7 @@ class Plan(Document):
     augment: AugmentPlan
     train: TrainPlan
     window: WindowPlan
+    row: RowPlan | None = None
     folds: int
     postprocess: bool = True
     restore_sections: bool = False

@@ -49,6 +49,7 @@ class Recipe(Document):
         steps: Optimiser steps a fold, instead of a time budget; makes a run exactly repeatable.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         spacing: Target voxel size `(z, y, x)` in mm; `"native"` keeps each scan's own.
+        normalise: `case` standardises each scan, `local` also around each pixel (single planes only).
         size: Largest working size `(y, x)` in pixels for images without spacing.
         slab: Slices the network sees: 1 (2-D), odd (2.5-D), 0 (3-D).
         patch: Training patch `(z, y, x)` in voxels.
@@ -101,6 +102,7 @@ class Recipe(Document):
     steps: int | None = Field(default=None, ge=1)
     voxel: tuple[float | None, float | None, float | None] | None = None
     spacing: tuple[float | None, float | None, float | None] | Literal["native"] | None = None
+    normalise: Literal["case", "local"] | None = None
     size: tuple[int, int] | None = None
     slab: int | None = Field(default=None, ge=0)
     patch: tuple[int, int, int] | None = None

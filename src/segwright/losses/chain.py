@@ -16,7 +16,7 @@ def chain(
     *,
     weight: Tensor | None = None,
     core_weight: float = 0.5,
-    name_weight: float = 1.0,
+    name_weight: float = 0.2,
     batch: bool = False,
 ) -> Tensor:
     """For the target `chain`: Dice and cross-entropy of the body, cross-entropy of names inside it, and of cores.
@@ -29,7 +29,8 @@ def chain(
         target: Of the same shape.
         weight: `(B, 1, ...)`, 0 where ignored.
         core_weight: Factor of the core's loss.
-        name_weight: Factor of the names' loss.
+        name_weight: Factor of the names' loss, which is by far the largest at first: at 1 it starved the body (on
+            spine films after 600 steps Dice 0.45 instead of 0.62 at 0.25).
         batch: Sum Dice over the batch before the ratio.
     """
     body = dice_bce(-logits[:, 1:2], 1 - target[:, 1:2], weight=weight, batch=batch)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.plan import RowPlan
 from segwright.ops.column import along
 from segwright.ops.components import component_sizes, label_components, largest_component
 from segwright.ops.flood import flood
@@ -26,6 +27,9 @@ PIECES = 1.6
 #: Least share of a label among the structures, and least score of the background, that a voxel counts with: one odd
 #: voxel must not outweigh the rest, and a clear body is hardly ever no structure at all.
 LEAST_SHARE, LEAST_BACKGROUND = 1e-2, 1e-3
+
+#: What a usual place counts for beside the scores: neighbours are off together, so each says less than if alone.
+PLACE_WEIGHT = 0.5
 
 Scores = NDArray[np.float32]
 Numbers = NDArray[np.int32]
@@ -50,7 +54,11 @@ class Identified:
 
 
 def identify(
-    scores: Scores, core: Scores | None = None, *, lengths: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    scores: Scores,
+    core: Scores | None = None,
+    *,
+    lengths: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    row: RowPlan | None = None,
 ) -> Identified:
     """Give each instance of a row of look-alikes one label, so that labels rise along the row.
 
@@ -62,6 +70,7 @@ def identify(
         core: `(z, y, x)` score of lying deep inside a thing, which is what parts touching ones; without it, touching
             things stay one.
         lengths: Edges of a voxel `(z, y, x)`.
+        row: Where structures usually lie, which counts beside their scores.
 
     Example:
         >>> scores = np.zeros((3, 1, 1, 5), np.float32)
@@ -73,8 +82,11 @@ def identify(
     instances, sizes, crumbs = _instances(body, core, scores[1:].argmax(axis=0))
     if not len(sizes):
         return Identified(np.zeros_like(scores[1:]), (), 0.0, np.inf, crumbs)
+    centres = _centres(instances, sizes)
     costs = _costs(scores, instances, sizes)
-    order, found = _directed(_centres(instances, sizes) * lengths, costs)
+    if row is not None:
+        costs[:, 1:] += _place_costs(centres[:, row.axis] / instances.shape[row.axis], row)
+    order, found = _directed(centres * lengths, costs)
     given = np.zeros(len(sizes), np.int64)
     given[order] = _merged(np.array(found.labels), sizes[order], costs[order])
     regions = flood(instances, -body, (body > FAINT) | (instances > 0))
@@ -152,6 +164,12 @@ def _costs(scores: Scores, instances: Numbers, sizes: NDArray[np.int64]) -> NDAr
     shares = [means(-np.log(np.maximum(plane[inside] / body, LEAST_SHARE))) for plane in scores[1:]]
     there = -np.log(np.maximum(means(body), LEAST_BACKGROUND))
     return np.stack([none, *(share + there for share in shares)], axis=1)
+
+
+def _place_costs(found: NDArray[np.float64], row: RowPlan) -> NDArray[np.float64]:
+    """`(N, K)` nats of lying that far from the usual place of each label, for centres as shares of the axis."""
+    means, deviations = np.array(row.places).T
+    return np.asarray(PLACE_WEIGHT * (found[:, None] - means) ** 2 / (2 * deviations**2))
 
 
 def _centres(instances: Numbers, sizes: NDArray[np.int64]) -> NDArray[np.float64]:

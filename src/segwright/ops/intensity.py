@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from segwright.core.errors import GeometryError
 from segwright.core.plan import Normalisation
 
 #: Statistics of larger channels are taken from an even subsample of about this many voxels.
 SAMPLE_VOXELS = 4_000_000
+#: Local contrast is taken over this share of a plane's longer edge to either side,
+NEIGHBOURHOOD = 1 / 24
+#: and amplified as if its deviation were at least this share of the whole channel's, so that noise stays noise.
+LEAST_CONTRAST = 0.05
 
 
 def repair(array: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
@@ -67,6 +72,9 @@ def normalise(array: NDArray[Any], rules: Sequence[Normalisation]) -> tuple[NDAr
     for channel, rule in zip(fixed, rules, strict=True):
         if rule.scheme == "case":
             _by_case(channel, rule)
+        elif rule.scheme == "local":
+            _by_case(channel, rule)
+            _by_neighbours(channel)
         elif rule.scheme == "fixed":
             _by_numbers(channel, rule)
     return fixed, count
@@ -101,6 +109,23 @@ def _by_case(channel: NDArray[np.float32], rule: Normalisation) -> None:
     channel /= np.float32(std) if std > 0 else np.float32(1)
     if outside is not None:
         channel[outside] = 0
+
+
+def _by_neighbours(channel: NDArray[np.float32]) -> None:
+    """In place, plane by plane of a standardised channel: minus the mean around each pixel, over the deviation there.
+
+    A box mean taken twice stands for a Gaussian; its cost does not grow with its size.
+    """
+    size = 2 * max(1, round(NEIGHBOURHOOD * max(channel.shape[1:]))) + 1
+
+    def around(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(uniform_filter(uniform_filter(plane, size, mode="nearest"), size, mode="nearest"))
+
+    for plane in channel:
+        mean = around(plane)
+        deviation = np.sqrt(np.maximum(around(plane * plane) - mean * mean, 0))
+        plane -= mean
+        plane /= deviation + np.float32(LEAST_CONTRAST)
 
 
 def _sample(channel: NDArray[np.float32], nonzero: bool) -> NDArray[np.float32]:

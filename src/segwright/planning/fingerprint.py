@@ -107,7 +107,7 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
         foreground=_foreground(facts),
         presence={name: sum(fact.volumes.get(name, 0) > 0 for fact in facts) for name in names},
         share={name: _share(facts, name) for name in names},
-        order=order_of(facts, names, [_turn(fact, orientation) for fact in facts]),
+        order=order_of(facts, names, [turn(fact, orientation) for fact in facts]),
     )
 
 
@@ -132,7 +132,7 @@ def _turned(values: tuple[float | int | None, ...], fact: CaseFacts, orientation
     return [numbers[have[_WORLD[letter]]] for letter in orientation]
 
 
-def _turn(fact: CaseFacts, orientation: str | None) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+def turn(fact: CaseFacts, orientation: str | None) -> tuple[tuple[int, ...], tuple[bool, ...]]:
     """The axes of a case in the common order, and which of them run the other way."""
     if orientation is None:
         return (0, 1, 2), (False, False, False)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from segwright.core.document import Part
 from segwright.core.finding import CaseFacts
 from segwright.core.labels import LabelSpace
+from segwright.core.plan import RowPlan
+from segwright.planning.places import Turn, row_places
 
 #: Centres of larger labels are taken over every n-th voxel of each axis, so that about this many remain.
 ENOUGH = 2_000_000
@@ -37,6 +39,7 @@ class Order(Part):
         size_ratio: Largest ratio between the median sizes of two neighbours.
         shared: Median share of labelled voxels in several structures.
         axis: Axis (0 z, 1 y, 2 x of the common orientation) along which the rows run.
+        usual, why_usual: Places where structures usually lie, `None` if they lie anywhere, and why.
     """
 
     cases: int
@@ -45,6 +48,8 @@ class Order(Part):
     size_ratio: float
     shared: float
     axis: int
+    usual: RowPlan | None = None
+    why_usual: str = ""
 
     @property
     def doubt(self) -> str:
@@ -93,9 +98,7 @@ def shared_voxels(label: NDArray[Any]) -> float:
     return int(np.count_nonzero(count > 1)) / labelled if labelled else 0.0
 
 
-def order_of(
-    facts: Sequence[CaseFacts], names: Sequence[str], orientation: Sequence[tuple[tuple[int, ...], tuple[bool, ...]]]
-) -> Order | None:
+def order_of(facts: Sequence[CaseFacts], names: Sequence[str], orientation: Sequence[Turn]) -> Order | None:
     """Whether structures form a row, in the order of `names`; `None` if no case has enough of them.
 
     Args:
@@ -112,6 +115,7 @@ def order_of(
         return None
     ways = [_way(points) for _, points in rows]
     axis = int(np.abs(np.mean(ways, axis=0)).argmax())
+    usual, why_usual = row_places(facts, names, axis, orientation)
     return Order(
         cases=len(rows),
         in_row=sum(_is_row(points) for _, points in rows) / len(rows),
@@ -119,12 +123,12 @@ def order_of(
         size_ratio=_size_ratio(facts, names),
         shared=float(np.median([fact.shared for fact, _ in rows])),
         axis=axis,
+        usual=usual,
+        why_usual=why_usual,
     )
 
 
-def _turned(
-    points: NDArray[np.float64], fact: CaseFacts, turn: tuple[tuple[int, ...], tuple[bool, ...]]
-) -> NDArray[np.float64]:
+def _turned(points: NDArray[np.float64], fact: CaseFacts, turn: Turn) -> NDArray[np.float64]:
     """Centres `(N, 3)` in mm (voxels where unknown) along the axes of the common orientation."""
     lengths = [step or 1.0 for step in fact.spacing]
     columns = []

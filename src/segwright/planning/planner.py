@@ -117,7 +117,7 @@ class Planner:
             crop=self._note("prepare.crop", space.crop(self.facts)),
             spacing=self._note("prepare.spacing", space.spacing(self.recipe, self.facts)),
             fit=self._note("prepare.fit", space.fit(self.recipe, self.facts, self.machine)),
-            normalise=self._note("prepare.normalise", space.normalise(self.facts)),
+            normalise=self._note("prepare.normalise", space.normalise(self.recipe, self.facts)),
         )
 
     def _network(self, prepare: PreparePlan, slab: int) -> tuple[NetSpec, Triple, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segwright.core.plan import Plan
+from segwright.core.plan import Plan, RowPlan
 from segwright.core.volume import Volume
 from segwright.ops.distance import step_lengths
 from segwright.prediction.tta import Forward
@@ -19,7 +19,8 @@ from segwright.prepare.pipeline import Prepared, prepare_image
 from segwright.prepare.restore import Decode, ScoreRestorer
 
 #: Scores `(C, z, y, x)` of a whole scan and the lengths of its voxels, to scores and what was decided on the way.
-Settle = Callable[[NDArray[np.float32], tuple[float, float, float]], tuple[NDArray[np.float32], dict[str, Any]]]
+Lengths = tuple[float, float, float]
+Settle = Callable[[NDArray[np.float32], Lengths, RowPlan | None], tuple[NDArray[np.float32], dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def segment_prepared(
         if settle is not None:
             target = prepared.trail.target
             whole = np.concatenate([scores for _, _, scores in slabs], axis=1)
-            settled, told = settle(whole, step_lengths(target.shape, target.spacing)[0])
+            settled, told = settle(whole, step_lengths(target.shape, target.spacing)[0], plan.row)
             slabs = [(0, settled.shape[1], settled)]
         for z0, z1, scores in slabs:
             restorer.feed(z0, z1, scores)

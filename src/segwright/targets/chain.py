@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.core.labels import LabelSpace
+from segwright.core.plan import RowPlan
 from segwright.ops.components import enclosing_box
 from segwright.ops.distance import distance_to
 from segwright.ops.identify import Identified, identify
@@ -84,15 +85,16 @@ class ChainTarget:
         return scores[2:]
 
     def settle(
-        self, scores: NDArray[np.float32], lengths: tuple[float, float, float]
+        self, scores: NDArray[np.float32], lengths: tuple[float, float, float], row: RowPlan | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Scores `(K + 2, z, y, x)` of a whole scan in which every instance has one label, and what was decided.
 
         Args:
             scores: Mean of the members' scores.
             lengths: Edges of a voxel.
+            row: Where structures usually lie.
         """
-        found = identify(scores[1:], scores[0], lengths=lengths)
+        found = identify(scores[1:], scores[0], lengths=lengths, row=row)
         background = 1.0 - found.scores.sum(axis=0, keepdims=True)
         return np.concatenate([scores[:1], background, found.scores]), {"ordered": self._told(found)}
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.core.labels import LabelSpace
+from segwright.core.plan import RowPlan
 
 Scores = TypeVar("Scores", Tensor, NDArray[Any])
 
@@ -51,7 +52,9 @@ class Target(Protocol):
 class Settling(Target, Protocol):
     """A target that must see a whole scan at once before its scores mean anything."""
 
-    def settle(self, scores: NDArray[Any], lengths: tuple[float, float, float]) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Scores `(C, z, y, x)` of a whole prepared scan, voxel lengths given, to such that can be restored and decoded
-        slab by slab; and what was decided, for the prediction's provenance."""
+    def settle(
+        self, scores: NDArray[Any], lengths: tuple[float, float, float], row: RowPlan | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Scores `(C, z, y, x)` of a whole prepared scan to such that can be restored and decoded slab by slab, and
+        what was decided, for the prediction's provenance; voxel lengths and usual places are given."""
         ...

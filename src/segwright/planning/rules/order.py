@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
+from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.rules import objects
@@ -57,6 +58,16 @@ def axis(recipe: Recipe, facts: Fingerprint) -> int | None:
     if facts.order is None or not _ordered(recipe, facts)[0]:
         return None
     return facts.order.axis
+
+
+def placed(plan: Plan, recipe: Recipe, facts: Fingerprint) -> Plan:
+    """The plan of a row with the usual places of its structures, where they have any."""
+    if facts.order is None or not _ordered(recipe, facts)[0]:
+        return plan
+    row, why = facts.order.usual, facts.order.why_usual
+    if plan.prepare.crop:
+        row, why = None, "scans are cut to their content, which moves places"
+    return plan.model_copy(update={"row": row, "why": {**plan.why, "row": why}})
 
 
 def channels(name: str, labels: LabelSpace) -> int:

@@ -91,9 +91,18 @@ def crop(facts: Fingerprint) -> tuple[bool, str]:
     return False, "scans fill their grid"
 
 
-def normalise(facts: Fingerprint) -> tuple[tuple[Normalisation, ...], str]:
-    """CT keeps its physical scale over the whole dataset; everything else is standardised case by case."""
-    if facts.modality == "ct" and facts.foreground:
+def normalise(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[Normalisation, ...], str]:
+    """CT keeps its physical scale over the whole dataset; everything else is standardised case by case.
+
+    Raises:
+        PlanError: Local contrast is asked for in volumes, which are read in parts.
+    """
+    if recipe.normalise == "local" and facts.dims == 3:
+        cure = "Use normalise=case, or leave it open."
+        raise PlanError("Local contrast is for single planes.", came="volumes", where="normalise", cure=cure)
+    if recipe.normalise is not None and facts.dims == 2:
+        return (Normalisation(scheme=recipe.normalise),) * len(facts.channels), "asked for in the recipe"
+    if recipe.normalise is None and facts.modality == "ct" and facts.foreground:
         rows = tuple(
             Normalisation(scheme="fixed", low=low, high=high, mean=mean, std=max(std, 1e-6))
             for mean, std, low, high in facts.foreground
