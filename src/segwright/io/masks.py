@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import LabelError
 from segwright.core.labels import LabelSpace
+from segwright.core.tally import tally
 
 #: 8-bit values this close to 0 or 255 are taken as meant to be 0 or 255.
 _NEAR = 40
@@ -30,8 +31,7 @@ def value_counts(array: NDArray[Any]) -> dict[int, int]:
         flat = flat.astype(np.uint8)
     low, high = int(flat.min()), int(flat.max())
     if flat.dtype.kind in "ui" and high - low < 1 << 20:
-        shifted = flat if low == 0 else flat.astype(np.int64) - low
-        counts = np.bincount(shifted, minlength=1)
+        counts = tally(flat, high - low + 1, low=low)
         return {int(i) + low: int(counts[i]) for i in np.flatnonzero(counts)}
     values, numbers = np.unique(flat, return_counts=True)
     return {int(v): int(n) for v, n in zip(values, numbers, strict=True)}
@@ -93,7 +93,9 @@ def is_soft(raw: NDArray[Any]) -> bool:
     """
     if raw.dtype.kind not in "iu" or raw.size == 0 or raw.max() > 255 or raw.max() < 255 - _NEAR or raw.min() < 0:
         return False
-    counts = np.bincount(raw.reshape(-1).astype(np.uint8), minlength=256)
+    if np.count_nonzero(raw) == np.count_nonzero(raw == 255):
+        return False  # black and white: seen at once, as most masks are
+    counts = tally(raw, 256)
     between = int(counts[_NEAR + 1 : 255 - _NEAR].sum())
     return bool(between <= _EDGES * raw.size and between <= counts[255 - _NEAR :].sum() and (counts > 0).sum() > 2)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.labels import IGNORE, LabelSpace
+from segwright.core.tally import tally
 
 #: Structures a code stands for, by index; `IGNORE` for voxels that count nowhere.
 Members = tuple[int, ...]
@@ -43,7 +44,7 @@ class Coded:
     def counts(self) -> NDArray[np.int64]:
         """Voxels of each code."""
         if "counts" not in self._kept:
-            self._kept["counts"] = np.bincount(self.codes.reshape(-1), minlength=len(self.members))
+            self._kept["counts"] = tally(self.codes, len(self.members))
         counted: NDArray[np.int64] = self._kept["counts"]
         return counted
 

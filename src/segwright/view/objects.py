@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segwright.core.geometry import Geometry
+from segwright.core.tally import tally
 from segwright.ops.components import label_components
 
 #: Rows of the table sent to the page; the largest objects come first.
@@ -51,7 +52,7 @@ def numbered_objects(numbers: NDArray[Any], geometry: Geometry, other: Callable[
 
 def measured(ids: NDArray[Any], count: int, geometry: Geometry, other: NDArray[np.bool_] | None) -> Objects:
     """Rows of numbered objects; numbers without voxels have none."""
-    voxels = np.bincount(ids.reshape(-1), minlength=count + 1)
+    voxels = tally(ids, count + 1)
     boxes = ndimage.find_objects(ids)
     shared = np.bincount(ids[other], minlength=count + 1) if other is not None else None
     order = [int(i) for i in np.argsort(-voxels[1:], kind="stable") + 1 if voxels[i]][:MOST_ROWS]
