@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,22 +23,44 @@ def scans(tmp_path_factory):
     return write_dataset("spine-xray", tmp_path_factory.mktemp("view"), cases=2) / "scans"
 
 
-def test_it_says_where_it_is_and_answers_there(scans):
+@contextmanager
+def started(scans, **environment) -> Iterator[tuple[subprocess.Popen, dict]]:
+    """The command as a process, and what it says once it listens."""
     command = [sys.executable, "-m", "segwright", "view", str(scans), "--no-browser", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, **environment}, **pipes) as process:
         try:
             text = ""
             while not text.rstrip().endswith("}"):
                 line = process.stdout.readline()
                 assert line, process.stderr.read()
                 text += line
-            told = json.loads(text)
-            with urllib.request.urlopen(f"{told['url']}api/state", timeout=20) as answer:
-                state = json.load(answer)
+            yield process, json.loads(text)
         finally:
             process.kill()
+
+
+def test_it_says_where_it_is_and_answers_there(scans):
+    with started(scans) as (_, told), urllib.request.urlopen(f"{told['url']}api/state", timeout=60) as answer:
+        state = json.load(answer)
     assert told["cases"] == 2 and sorted(row["id"] for row in state["cases"])[0] == "p000_a"
     assert told["url"].startswith("http://127.0.0.1:")
+
+
+def test_it_lives_on_when_an_upload_breaks_off_and_leaves_nothing_behind(scans, tmp_path):
+    with started(scans, TMPDIR=str(tmp_path)) as (process, told):
+        host, _, port = told["url"].removeprefix("http://").strip("/").partition(":")
+        head = (
+            f"POST /api/results?name=a.csv HTTP/1.1\r\nHost: {host}\r\nx-segwright: 1\r\nContent-Length: 9000\r\n\r\n"
+        )
+        with socket.create_connection((host, int(port)), timeout=60) as visitor:
+            visitor.sendall(head.encode() + b"image_name,class")
+        with urllib.request.urlopen(f"{told['url']}api/state", timeout=60) as answer:
+            assert answer.status == 200
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        assert "Traceback" not in process.stderr.read()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

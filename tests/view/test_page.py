@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from segwright.core.case import Fold, Split
+from segwright import io
+from segwright.core.case import Case, Dataset, Fold, LabelSource, Source, Split
+from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
+from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
 from segwright.view.launch import Viewer, make_viewer
 
@@ -227,6 +232,57 @@ def test_objects_are_listed_and_jumped_to(browser, volume_site):
         until(lambda: "object=" in address(page) and page.locator(".objects tr.on").count() == 1, "the row is marked")
 
 
+@pytest.fixture(scope="module")
+def cells_site(tmp_path_factory) -> Iterator[str]:
+    """Six numbered squares on a picture, and a result in which one is missing and one pair is merged."""
+    folder, ids = tmp_path_factory.mktemp("cells"), np.zeros((1, 60, 90), np.uint8)
+    for number in range(6):
+        ids[0, 10 + 25 * (number // 3) : 25 + 25 * (number // 3), 10 + 28 * (number % 3) : 28 + 28 * (number % 3)] = (
+            number + 1
+        )
+    result = np.where(ids == 6, 0, np.where(ids == 2, 1, ids)).astype(np.uint8)
+    for name, array in (("images", (ids > 0) * 80 + 40), ("masks", ids), ("result", result)):
+        io.write(Volume.of(array.astype(np.uint8), Geometry.from_spacing(ids.shape)), folder / name / "a.png")
+    case = Case(id="a", images=(Source(path="images/a.png"),), label=(LabelSource(path="masks/a.png"),), group="a")
+    space = LabelSpace(structures=[{"name": "cell"}], kind="instances")
+    dataset = Dataset(root=str(folder), layout="t", channels=("grey",), labels=space, cases=(case,))
+    dataset.save(folder / "dataset.yaml")
+    with serving(make_viewer(folder / "dataset.yaml", results=[folder / "result"])) as url:
+        yield url
+
+
+def hues(page: Any, n: int = 0) -> int:
+    """How many colours cover a noticeable part of a canvas."""
+    return page.evaluate(
+        """(n) => { const c = document.querySelectorAll('.pane canvas')[n], seen = new Map();
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        for (let i = 0; i < d.length; i += 4) { const rgb = [d[i], d[i + 1], d[i + 2]];
+        if (Math.max(...rgb) - Math.min(...rgb) > 40) seen.set(rgb.join(), (seen.get(rgb.join()) || 0) + 1); }
+        return [...seen.values()].filter((count) => count > 800).length; }""",
+        n,
+    )
+
+
+def test_numbered_objects_have_colours_and_answer_a_click(browser, cells_site):
+    with window(browser, cells_site) as page:
+        opened(page)
+        page.locator(".objects tr[data-id]").first.wait_for()
+        assert page.locator(".objects tr[data-id]").count() == 6
+        until(lambda: hues(page) >= 6, "six colours")
+        box = page.locator(".pane canvas").bounding_box()
+        scale = 0.985 * min(box["width"] / 90, box["height"] / 60)
+        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.click(middle[0] + (47 - 45) * scale, middle[1] + (42 - 30) * scale)
+        until(lambda: "object=5" in address(page), "the fifth object is picked")
+        assert page.locator(".objects tr.on").get_attribute("data-id") == "5"
+        page.locator(".objects tr[data-id='1']").click()
+        until(lambda: "object=1" in address(page), "picked in the table")
+        page.get_by_role("button", name="Side by side").click()
+        until(lambda: page.locator(".pane").count() == 3, "image, labels and result")
+        until(lambda: hues(page, 1) >= 6 and hues(page, 2) == 4, "each pane has its own objects")
+        assert hues(page, 0) == 0, "the image alone stays grey"
+
+
 DROP = """([name, text]) => { const data = new DataTransfer(); data.items.add(new File([text], name));
 const options = {dataTransfer: data, bubbles: true, cancelable: true};
 for (const kind of ['dragenter', 'dragover', 'drop']) window.dispatchEvent(new DragEvent(kind, options)); }"""
@@ -244,6 +300,53 @@ def test_a_table_dropped_on_the_page_is_scored(browser, xray_site, table):
         assert "Dice" in text and "tail" in text and "0." in text
         page.get_by_role("button", name="Worst cases first").click()
         until(lambda: pixels(page)[0] > 100, "the worst case with its difference")
+
+
+def test_a_folder_is_packed_and_scored_and_what_is_too_large_is_not_sent(browser, volumes, shifted):
+    with serving(make_viewer(volumes)) as url, window(browser, f"{url}#page=runs", quiet=False) as page:
+        page.locator("input[webkitdirectory]").set_input_files(shifted)
+        page.locator(".result[data-result=shifted][data-done=true]").wait_for()
+        assert "3 cases" in page.locator(".result").inner_text()
+
+        def small(route):
+            told = route.fetch().json()
+            route.fulfill(json={**told, "upload_limit": 5})
+
+        page.route("**/api/state", small)
+        page.reload()
+        page.locator(".drop").wait_for()
+        sent: list[str] = []
+        page.on("request", lambda request: sent.append(request.method))
+        page.evaluate(DROP, ["large.csv", "a,b\n1,2\n"])
+        page.get_by_role("alert").wait_for()
+        assert "too large" in page.get_by_role("alert").inner_text() and "POST" not in sent
+
+
+@pytest.fixture(scope="module")
+def wide_site(tmp_path_factory) -> Iterator[str]:
+    """A picture of more than 2048 pixels with a comb of teeth one pixel wide, which only the full picture shows."""
+    folder, shape = tmp_path_factory.mktemp("wide"), (1, 64, 2400)
+    mask = np.zeros(shape, np.uint8)
+    mask[:, :, 1000:1400:2] = 255
+    for name, array in (("images/a.png", np.full(shape, 90, np.uint8)), ("masks/comb/a.png", mask)):
+        io.write(Volume.of(array, Geometry.from_spacing(shape)), folder / name)
+    with serving(make_viewer(folder)) as url:
+        yield url
+
+
+def test_labels_of_large_pictures_are_fine_where_they_are_magnified(browser, wide_site):
+    with window(browser, f"{wide_site}#zoom=40&cy=32&cx=1200&opacity=1&style=fill") as page:
+        opened(page)
+        page.wait_for_selector('.pane canvas[data-detail="1"]')
+
+        def half() -> bool:
+            coloured, _ = pixels(page)
+            size = page.evaluate(
+                "(() => { const c = document.querySelector('.pane canvas'); return c.width * c.height; })()"
+            )
+            return 0.4 < coloured / size < 0.6
+
+        until(half, "every second column in colour")
 
 
 def test_the_data_page_leads_to_cases(browser, volume_site):

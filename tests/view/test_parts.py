@@ -62,6 +62,7 @@ def test_codes_keep_every_structure_of_every_voxel(seed, count, kind):
             assert shared == np.count_nonzero(space.mask(labels, a) & space.mask(labels, b))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(1, 7))
 def test_runs_spell_the_plane_again(values, columns):
     plane = np.resize(np.array(values, np.uint16), (len(values) // columns + 1, columns))

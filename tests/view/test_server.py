@@ -134,6 +134,17 @@ def test_the_data_are_measured_in_the_background(page):
     assert told["exploration"]["cases"] == 3 and told["exploration"]["structures"]
 
 
+def test_the_first_case_is_read_before_the_page_asks(volumes, xrays, copied):
+    for source in (volumes, xrays):
+        desk = Desk(open_subject(source))
+        desk.warm()
+        assert desk.pool.has(("codes", desk.cases[0].id, 0)) and "percentiles" in vars(desk.scan(0))
+    desk = Desk(open_subject(copied))
+    (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
+    desk.warm()  # says nothing
+    assert "no such file" in ask(desk).get("/api/cases/0").json()["error"]["what"]
+
+
 def test_two_windows_see_the_same(page, desk):
     other = ask(desk)
     assert other.get("/api/cases/1").json() == page.get("/api/cases/1").json()

@@ -17,7 +17,7 @@ from segwright.core.volume import Volume
 from segwright.view.pool import Pool
 
 #: Bytes of a part; neighbouring chunks are joined up to this, as each call of a decoder costs time of its own.
-BRICK_BYTES = 16_000_000
+BRICK_BYTES = 1 << 24
 #: A cut that touches more than this is read as it is: keeping its parts would push everything else out.
 MOST_BYTES = 200_000_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
@@ -34,9 +35,11 @@ if TYPE_CHECKING:
 #: Bytes of decoded voxels that are kept; what the server holds besides is a few hundred megabytes at most.
 POOL_BYTES = 520_000_000
 #: Neighbouring slices of labels decoded together.
-SLAB_BYTES = 16_000_000
+SLAB_BYTES = 1 << 24
 #: Scans of more voxels than this have their labels read slice by slice.
 WHOLE_LABEL_VOXELS = WHOLE_BYTES // 2
+#: Most pixels an edge that the page asks for at once; beyond, they come averaged.
+PAGE_PIXELS = 2048
 #: Source number of the labels; results follow from 1.
 REFERENCE = 0
 
@@ -77,6 +80,21 @@ class Desk:
 
     def _scan(self, index: int) -> Scan:
         return Scan(self.dataset, self.cases[index], self.pool)
+
+    def warm(self) -> None:
+        """Read what the page will show first, while the browser is still opening: the middle of the first case."""
+        if not self.cases:
+            return
+        try:
+            scan = self.scan(0)
+            shape = scan.volume.geometry.shape
+            step = 1 << max(0, math.ceil(math.log2(max(shape[1:]) / PAGE_PIXELS)))
+            if scan.percentiles:
+                scan.plane(0, shape[0] // 2, channel=0, step=step)
+            if self.cases[0].label and scan.nbytes <= AT_ONCE_BYTES:
+                self.codes(0, REFERENCE)
+        except Exception:  # the page tells what is wrong when it asks
+            return
 
     def add(self, result: Result) -> int:
         """Take a result in and start scoring it; returns its number."""
@@ -268,13 +286,14 @@ def plain_label(dataset: Dataset, source: LabelSource, geometry: Geometry) -> bo
 
 
 def slab_slices(slice_bytes: int) -> int:
-    """How many slices of labels are decoded together: at least 1, at most 32.
+    """How many slices of labels are decoded together: 1 to 32, a power of two as bricks have, so that one brick serves.
 
     Example:
         >>> slab_slices(512 * 512 * 2), slab_slices(1 << 30)
-        (30, 1)
+        (32, 1)
     """
-    return int(min(32, max(1, SLAB_BYTES // max(slice_bytes, 1))))
+    most = min(32, max(1, SLAB_BYTES // max(slice_bytes, 1)))
+    return 1 << (int(most).bit_length() - 1)
 
 
 def _rest(shape: tuple[int, ...], axis: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import webbrowser
@@ -38,7 +39,15 @@ class Viewer:
         """Serve until interrupted."""
         if browser:
             threading.Timer(0.3, partial_open(self.url)).start()
+        threading.Thread(target=self.desk.warm, daemon=True).start()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _leave)
         self.server.run(sockets=self.sockets)
+
+
+def _leave(number: int, frame: object) -> None:
+    """End in the usual way, as the server raises a signal again once it has shut down: uploads are then removed."""
+    raise SystemExit(128 + number)
 
 
 def partial_open(url: str) -> Callable[[], None]:

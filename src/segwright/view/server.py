@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -76,13 +76,23 @@ def build_app(desk: Desk, *, token: str = "", upload_limit: int = LIMIT_BYTES) -
             Route("/api/compare/{first:int}/{second:int}", routes.compare),
         ],
         middleware=[Middleware(Guard, token=token)],
-        exception_handlers={SegwrightError: _told, HTTPException: _absent, Exception: _fault},
+        exception_handlers={
+            SegwrightError: _told,
+            HTTPException: _absent,
+            ClientDisconnect: _left,
+            Exception: _fault,
+        },
     )
 
 
 async def _told(request: Request, error: Exception) -> Response:
     assert isinstance(error, SegwrightError)
     return refusal(error, 413 if isinstance(error, TooLargeError) else 422)
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """Nobody reads this: the visitor went away in the middle of sending."""
+    return said(400, "The upload was broken off.", "Send it again.")
 
 
 async def _absent(request: Request, error: Exception) -> Response:
@@ -129,7 +139,7 @@ class Routes:
 
     def state(self, request: Request) -> Response:
         """Everything open."""
-        told = describe.state(self.desk)
+        told = {**describe.state(self.desk), "upload_limit": self.limit}
         for row in told["results"]:
             row["dropped"] = row["number"] in self._dropped
         return JSONResponse(told)

@@ -63,6 +63,8 @@ export class CaseList {
 
   firstId() { return this.order[0]; }
 
+  next() { return this.world.caseOf(this.order[this.order.indexOf(state.case) + 1]); }
+
   step(by) {
     const at = this.order.indexOf(state.case);
     const next = this.order[Math.min(this.order.length - 1, Math.max(0, at + by))];

@@ -8,6 +8,7 @@ import { Panel } from "./panel.js";
 import { RunsPage } from "./runspage.js";
 import { Stage } from "./stage.js";
 import { joined, listen, numbers, read, set, state } from "./state.js";
+import { dropping } from "./upload.js";
 
 const KEYS = [
   ["↑ ↓", "previous, next case"], ["← →", "previous, next slice"], ["Page ↑ ↓", "ten slices"], ["Home End", "first, last slice"],
@@ -89,7 +90,7 @@ async function start() {
   const stage = new Stage(world), list = new CaseList(world), panel = new Panel(world, stage);
   world.opened = (info) => { panel.open(info); list.mark(); };
   world.located = (places) => panel.located(places);
-  world.painted = () => { if (!list.pictured) list.pictures(); document.body.dataset.painted = state.case; };
+  world.painted = () => { if (!list.pictured) list.pictures(); document.body.dataset.painted = state.case; stage.ahead(list.next()); };
   const sheets = el("nav", { className: "sheets", "aria-label": "Panels" });
   const cases = el("div", { className: "page cases" }, list.node, stage.node, panel.node, sheets);
   const pages = { cases: { node: cases }, data: new DataPage(world), runs: new RunsPage(world) };
@@ -186,41 +187,6 @@ function theme(next) {
   localStorage.setItem("segwright-theme", mode);
   if (mode) document.documentElement.dataset.theme = mode;
   else delete document.documentElement.dataset.theme;
-}
-
-// A result dropped anywhere on the page is taken in and scored.
-function dropping(world) {
-  const veil = el("div", { className: "dropveil", hidden: true }, el("div", {}, icon("upload", 40), el("p", {}, "Drop a result: it is scored against the labels")));
-  document.body.append(veil);
-  let depth = 0;
-  const files = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
-  addEventListener("dragenter", (event) => { if (files(event)) { depth++; veil.hidden = false; } });
-  addEventListener("dragleave", (event) => { if (files(event) && --depth <= 0) { depth = 0; veil.hidden = true; } });
-  addEventListener("dragover", (event) => { if (files(event)) event.preventDefault(); });
-  addEventListener("drop", (event) => {
-    if (!files(event)) return;
-    event.preventDefault();
-    depth = 0;
-    veil.hidden = true;
-    world.upload([...event.dataTransfer.files]);
-  });
-  world.upload = async (list) => {
-    for (const file of list) {
-      world.say(`Taking in ${file.name} …`);
-      try {
-        const result = await api.send(file.name, file);
-        await world.refresh();
-        world.say("");
-        set({ result: result.number, page: "runs" });
-        world.changed("uploaded");
-      } catch (error) {
-        world.say("");
-        world.refused = { name: file.name, error };
-        set({ page: "runs" });
-        world.changed("uploaded");
-      }
-    }
-  };
 }
 
 theme(false);

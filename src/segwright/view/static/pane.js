@@ -7,6 +7,13 @@ import { state } from "./state.js";
 
 const BASE = 2048;
 
+// Full pixels a side that become one, so that a slice is no larger than a screen shows.
+export function stepOf(rows, columns) {
+  let step = 1;
+  while (Math.max(rows, columns) / step > BASE) step *= 2;
+  return step;
+}
+
 export class Pane {
   // `layers()` tells which sources lie over the image: [{source, style}], or {difference: [a, b]}.
   constructor(stage, { axis, layers, title = "", letters = true }) {
@@ -77,9 +84,7 @@ export class Pane {
 
   get step() {
     const { rows, columns } = this.extent;
-    let step = 1;
-    while (Math.max(rows, columns) / step > BASE) step *= 2;
-    return step;
+    return stepOf(rows, columns);
   }
 
   // Sources needed for what lies over the image.
@@ -88,10 +93,18 @@ export class Pane {
     return wanted.difference ? wanted.difference : wanted.map((layer) => layer.source);
   }
 
+  // Objects in colours of their own: of the labels that are listed, side by side of what each pane shows.
+  objects() {
+    const listed = this.stage.objects(), [layer] = Array.isArray(this.layers()) ? this.layers() : [];
+    if (!listed || ["swipe", "blink", "difference"].includes(state.mode)) return null;
+    if (state.mode !== "side") return listed;
+    return layer ? { source: layer.source, structure: listed.structure } : null;
+  }
+
   // Fetch what the slice needs; the former slice stays until the new one is whole.
   async load() {
     const info = this.stage.info, { axis, at } = this, token = ++this.pending, step = this.step;
-    const objects = this.stage.objects();
+    const objects = this.objects();
     const wanted = this.sources().filter((s) => info.sources.includes(s));
     const channel = this.stage.colour() ? "all" : state.channel;
     const failed = [];
@@ -202,7 +215,7 @@ export class Pane {
     const low = (v) => Math.max(0, Math.floor(v / grid) * grid), high = (v, n) => Math.min(n, Math.ceil(v / grid) * grid);
     const box = [low(seen.top), high(seen.bottom, rows), low(seen.left), high(seen.right, columns)];
     if (box[1] <= box[0] || box[3] <= box[2]) return;
-    const sources = this.sources().filter((s) => this.stage.info.sources.includes(s)), objects = this.stage.objects();
+    const sources = this.sources().filter((s) => this.stage.info.sources.includes(s)), objects = this.objects();
     const name = [this.at, step, state.channel, sources, objects && Object.values(objects), ...box].join();
     if (this.detail) {
       this.matrix(place, dpr, this.detail.image);
@@ -250,11 +263,12 @@ export class Pane {
     const { context } = this, wanted = this.layers(), { labels, ids } = this.finest(place);
     const look = this.stage.look();
     context.imageSmoothingEnabled = false;
-    if (ids && this.stage.objects()) {
+    const objects = ids && this.objects();
+    if (objects) {
       this.matrix(place, dpr, ids);
-      const version = ["ids", ids.url, state.object, state.opacity].join();
-      context.drawImage(this.sheet("ids", version, ids, (out) => paintObjects(out, ids.codes, state.object, Math.min(1, state.opacity + 0.25))), 0, 0);
-      return;
+      const picked = objects.source === this.stage.objects().source ? state.object : 0;
+      const version = ["ids", ids.url, picked, state.opacity].join();
+      context.drawImage(this.sheet("ids", version, ids, (out) => paintObjects(out, ids.codes, picked, Math.min(1, state.opacity + 0.25))), 0, 0);
     }
     if (wanted.difference) {
       const [a, b] = wanted.difference.map((source) => labels.get(source));
@@ -267,7 +281,7 @@ export class Pane {
     const clips = this.stage.clips(this, wanted, place);
     wanted.forEach((layer, i) => {
       const slice = labels.get(layer.source);
-      if (!slice || clips[i] === null) return;
+      if (!slice || clips[i] === null || (objects && layer.source === objects.source)) return;
       context.save();
       if (clips[i]) {
         context.setTransform(dpr, 0, 0, dpr, 0, 0);

@@ -137,8 +137,9 @@ export class Panel {
     this.table = found.rows;
     const matched = found.rows.some((row) => row.found !== undefined);
     const unit = this.info.volume ? (this.info.shape[0] > 1 ? "mm³" : "mm²") : "px";
-    const rows = found.rows.slice(0, 500).map((row) => el("tr", { "data-id": row.id, tabIndex: 0, onclick: () => this.pick(row), onkeydown: (e) => { if (e.key === "Enter") this.pick(row); } },
-      el("td", {}, dot(objectColour(row.id)), row.id), el("td", {}, number(row.size ?? row.voxels, 2)), matched ? el("td", {}, `${Math.round((row.found ?? 0) * 100)} %`) : null));
+    this.line = (row) => el("tr", { "data-id": row.id, tabIndex: 0, onclick: () => this.pick(row), onkeydown: (e) => { if (e.key === "Enter") this.pick(row); } },
+      el("td", {}, dot(objectColour(row.id)), row.id), el("td", {}, number(row.size ?? row.voxels, 2)), matched ? el("td", {}, `${Math.round((row.found ?? 0) * 100)} %`) : null);
+    const rows = found.rows.slice(0, 500).map(this.line);
     put(this.objects, head, el("p", { className: "quiet" }, `${plural(found.total, "object")}${found.total > rows.length ? `, the ${rows.length} largest` : ""}. Click one in the scan or here.`),
       el("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Table of objects" }, el("table", {},
         el("thead", {}, el("tr", {}, el("th", {}, "Object"), el("th", {}, `Size, ${unit}`), matched ? el("th", { title: "Share of it that the other labels have too" }, "Found") : null)),
@@ -151,7 +152,10 @@ export class Panel {
     this.go(row.at);
   }
 
+  // Mark the row of the object that was clicked; one beyond those that are listed is put before them.
   markObject() {
+    const body = this.objects.querySelector("tbody"), row = this.table?.find((r) => r.id === state.object);
+    if (body && row && !body.querySelector(`[data-id="${row.id}"]`)) body.prepend(this.line(row));
     for (const row of this.objects.querySelectorAll("tr[data-id]")) {
       const on = Number(row.dataset.id) === state.object;
       row.classList.toggle("on", on);

@@ -13,7 +13,8 @@ export class RunsPage {
     this.runs = el("div", { className: "wide" });
     this.results = el("div", { className: "wide", style: { "margin-top": "18px" } });
     this.picker = el("input", { type: "file", multiple: true, hidden: true, "aria-label": "Choose a result", onchange: () => { world.upload([...this.picker.files]); this.picker.value = ""; } });
-    this.node = el("div", { className: "page sheet" }, this.runs, this.results, this.picker);
+    this.folder = el("input", { type: "file", webkitdirectory: true, hidden: true, "aria-label": "Choose a folder", onchange: () => { world.uploadFolder([...this.folder.files]); this.folder.value = ""; } });
+    this.node = el("div", { className: "page sheet" }, this.runs, this.results, this.picker, this.folder);
     world.onChange(() => this.visible && this.fillResults());
   }
 
@@ -57,7 +58,8 @@ export class RunsPage {
     const { world } = this, parts = [];
     parts.push(el("section", { className: "card full" },
       el("button", { type: "button", className: "drop", onclick: () => this.picker.click() }, icon("upload", 30),
-        el("span", {}, el("strong", {}, "Drop a result anywhere on this page, or choose a file"), "A run-length CSV (image_name, class, rle), a zip of label files, or one label file. It is scored against the labels at once and stays on this machine."))));
+        el("span", {}, el("strong", {}, "Drop a result anywhere on this page, or choose a file"), "A run-length CSV (image_name, class, rle), a folder or zip of label files, or one label file. It is scored against the labels at once and stays on this machine.")),
+      el("p", {}, el("button", { type: "button", onclick: () => this.folder.click() }, "Choose a folder"))));
     if (world.refused) parts.push(el("section", { className: "card full", role: "alert" }, el("h2", {}, `${world.refused.name} was not taken`), problem(world.refused.error)));
     for (const result of world.results) parts.push(this.result(result));
     if (world.results.length > 1) parts.push(this.comparison());
@@ -82,7 +84,8 @@ export class RunsPage {
   }
 
   table(scores) {
-    const usual = ["dice", "iou", "hd95", "surface_dice", "precision", "recall"];
+    const masks = ["dice", "iou", "hd95", "surface_dice", "precision", "recall"];
+    const usual = this.world.instances ? ["ap_50", "ap_75", "f1_50", "object_precision", "object_recall", "pq", "voi_split", "voi_merge", ...masks] : masks;
     const metrics = scores.metrics.filter((m) => usual.includes(m.name)).sort((a, b) => usual.indexOf(a.name) - usual.indexOf(b.name));
     const names = [...new Set(scores.aggregates.map((a) => a.structure))].sort((a, b) => (a === scores.mean ? -1 : b === scores.mean ? 1 : 0));
     const cell = (name, metric) => {

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el, icon, number, problem, put } from "./dom.js";
 import { Hands } from "./hands.js";
-import { inWords, Pane } from "./pane.js";
+import { inWords, Pane, stepOf } from "./pane.js";
 import { rgb } from "./paint.js";
 import { joined, listen, numbers, set, state } from "./state.js";
 
@@ -204,8 +204,20 @@ export class Stage {
     if (pane) this.hands.zoomAt(pane, [pane.canvas.clientWidth / 2, pane.canvas.clientHeight / 2], factor);
   }
 
-  colour() {
-    return this.info.channels.length === 3 && this.info.type === "uint8" && state.channel === 0;
+  colour(info = this.info) {
+    return info.channels.length === 3 && info.type === "uint8" && state.channel === 0;
+  }
+
+  // The picture that the next key press leads to is asked for while this one is looked at.
+  async ahead(row) {
+    if (!row || this.info?.shape[0] !== 1 || this.warmed === row.id) return;
+    this.warmed = row.id;
+    try {
+      const info = await api.json(`/api/cases/${row.index}`), [depth, ...plane] = info.shape, step = stepOf(...plane);
+      if (depth > 1) return;
+      await api.image(row.index, 0, 0, { channel: this.colour(info) ? "all" : state.channel, step });
+      if (info.sources.length) await api.labels(row.index, info.sources[0], 0, 0, { step });
+    } catch { /* told when that case is opened */ }
   }
 
   range() {
@@ -309,8 +321,11 @@ export class Stage {
   click(pane, spot) {
     const voxel = pane.toVoxel(...spot);
     if (!voxel) return;
-    const { ids } = pane.finest(pane.place());
-    if (ids && this.objects()) set({ object: ids.codes[api.cell(ids, ...pane.rest.map((a) => voxel[a]))] || 0 });
+    const { ids } = pane.finest(pane.place()), objects = ids && pane.objects();
+    if (objects) {
+      if (objects.source !== this.objects().source) set({ objects: `${objects.source}.${objects.structure}` });
+      set({ object: ids.codes[api.cell(ids, ...pane.rest.map((a) => voxel[a]))] || 0 });
+    }
     if (this.info.shape[0] > 1) this.jump(voxel);
   }
 
