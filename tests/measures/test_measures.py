@@ -66,7 +66,7 @@ def test_lengths_are_millimetres_where_spacing_is_known():
     size = MEASURES.load("size")(subject({"a": mask}, spacing=(1.0, 0.5, 0.25)))
     assert size.values[0].value == pytest.approx(400 * 0.125) and size.values[0].unit == "mm²"
     unknown = MEASURES.load("size")(subject({"a": mask})).values[0]
-    assert (unknown.value, unknown.unit, unknown.name) == (400, "voxels", "area")
+    assert (unknown.value, unknown.unit, unknown.name) == (400, "pixels", "area")
 
 
 def test_in_three_dimensions():

@@ -85,7 +85,7 @@ def test_page_tells_what_was_counted(tmp_path):
     row = next(row for row in content.exploration.overlaps if (row.first, row.second) == ("a", "b"))
     assert f"{row.voxels:,}" in words
     assert "range of intensities 10 times the usual" in words
-    assert "4 groups" in words and "Every image has 1 × 40 × 60 voxels" in words
+    assert "4 groups" in words and "Every image has 40 × 60 pixels (y × x)" in words
 
 
 def test_sheet_shows_unusual_cases_first_with_outlines_of_every_structure(tmp_path):

@@ -69,12 +69,22 @@ def _options(words: list[str]) -> dict[str, object]:
     return given
 
 
+def _plain(value: float) -> str:
+    """Four digits, and never a power of ten for large areas.
+
+    Example:
+        >>> _plain(24283.0), _plain(0.47301), _plain(184.26), _plain(0.0)
+        ('24,283', '0.473', '184.3', '0')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def _told(found: Measurements, out: Path | None) -> str:
     """The first readings as a table, and everything that should be known about them."""
     widths = [max(len(row.case) for row in found.readings), max(len(row.structure) for row in found.readings)]
     lines = []
     for row in found.readings[:SHOWN]:
-        value = "-" if row.value is None else f"{row.value:.4g}"
+        value = "-" if row.value is None else _plain(row.value)
         head = f"{row.case:{widths[0]}}  {row.structure:{widths[1]}}  {row.quantity:24}"
         lines.append(f"{head} {value:>10} {row.unit:7} {row.note}".rstrip())
     if len(found.readings) > SHOWN:

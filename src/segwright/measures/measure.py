@@ -42,8 +42,10 @@ class Subject:
 
     @cached_property
     def unit(self) -> str:
-        """`mm`, or `voxels` where the spacing is unknown."""
-        return "mm" if step_lengths(self.geometry.shape, self.geometry.spacing)[1] else "voxels"
+        """`mm`; `pixels` of a plane or `voxels` where the spacing is unknown."""
+        if step_lengths(self.geometry.shape, self.geometry.spacing)[1]:
+            return "mm"
+        return "pixels" if self.flat else "voxels"
 
     @property
     def flat(self) -> bool:

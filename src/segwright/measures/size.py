@@ -14,7 +14,7 @@ def size(subject: Subject) -> Taken:
     """Area of each structure in a plane, volume in three dimensions, in mm² or mm³ where spacing is known."""
     known = subject.unit == "mm"
     name = "area" if subject.flat else "volume"
-    unit = ("mm²" if subject.flat else "mm³") if known else "voxels"
+    unit = ("mm²" if subject.flat else "mm³") if known else subject.unit
     one = math.prod(subject.lengths[1:] if subject.flat else subject.lengths)
     values = []
     for structure in subject.names:

@@ -154,14 +154,17 @@ def _grids(found: Exploration) -> tuple[list[SpreadPlot], list[str]]:
     plots, same = [], []
     sizes = {row.shape for row in rows}
     if len(sizes) == 1:
-        same.append(f"Every image has {shape(next(iter(sizes)))} voxels (z × y × x).")
+        only_size, unit = next(iter(sizes))[first:], "voxels" if first == 0 else "pixels"
+        same.append(f"Every image has {shape(only_size)} {unit} ({' × '.join(axes)}).")
     elif rows:
-        plots.append(spread_plot("Voxels along each axis", shapes))
+        plots.append(spread_plot("Voxels along each axis" if first == 0 else "Pixels along each axis", shapes))
     spacings = {tuple(None if s is None else round(s, 4) for s in row.spacing) for row in rows}
     if len(spacings) == 1:
-        only = next(iter(spacings))
+        only = next(iter(spacings))[first:]
         known = any(step is not None for step in only)
-        same.append(f"Spacing is {shape(only)} mm (z × y × x) everywhere." if known else "No image states a spacing.")
+        same.append(
+            f"Spacing is {shape(only)} mm ({' × '.join(axes)}) everywhere." if known else "No image states a spacing."
+        )
     elif any(steps.values()):
         plots.append(spread_plot("Spacing along each axis, mm", steps, unit="mm"))
     return [plot for plot in plots if plot is not None], same
