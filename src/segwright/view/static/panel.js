@@ -7,6 +7,16 @@ import { joined, listen, numbers, set, state } from "./state.js";
 
 const dot = (colour) => el("i", { className: "dot", style: { background: Array.isArray(colour) ? `rgb(${colour.join(" ")})` : colour } });
 
+// Units of volumes and areas, and how many make a mm³ or mm².
+const UNITS = { volume: [["ml", 1e-3], ["mm³", 1], ["µm³", 1e9]], area: [["cm²", 1e-2], ["mm²", 1], ["µm²", 1e6]] };
+
+// The largest unit in which a size is at least a hundredth; pixels where their size is unknown.
+function unitOf(info, size, from = 0) {
+  if (!info.volume) return ["px", 1];
+  const units = UNITS[info.shape[0] > 1 ? "volume" : "area"].slice(from);
+  return units.find(([, factor]) => size * factor >= 0.01) || units[size ? units.length - 1 : 0];
+}
+
 export class Panel {
   constructor(world, stage) {
     Object.assign(this, { world, stage, places: null });
@@ -79,7 +89,8 @@ export class Panel {
     const rows = world.structures.map((structure, i) => {
       const place = known ? known[i] : undefined;
       const value = number_ ? world.value(number_, info.id, structure.name, state.metric) : null;
-      const size = place ? (info.volume && info.shape[0] > 1 ? `${number((place.voxels * info.volume) / 1000, 2)} ml` : info.volume ? `${number((place.voxels * info.volume) / 100, 2)} cm²` : `${number(place.voxels)} px`) : place === null ? "absent" : "";
+      const [unit, factor] = unitOf(info, place ? place.voxels * info.volume : 0);
+      const size = place ? `${number(info.volume ? place.voxels * info.volume * factor : place.voxels, 2)} ${unit}` : place === null ? "absent" : "";
       const box = el("input", { type: "checkbox", checked: !hidden.has(i), onchange: () => { const now = numbers(state.hide); now.has(i) ? now.delete(i) : now.add(i); set({ hide: joined(now) }); } });
       return el("li", { className: place === null ? "absent" : "" },
         el("label", { className: "what" }, box, dot(structure.colour), el("span", { className: "name" }, structure.name)),
@@ -136,9 +147,9 @@ export class Panel {
     if (asked !== state.objects || index !== this.info?.index) return;
     this.table = found.rows;
     const matched = found.rows.some((row) => row.found !== undefined);
-    const unit = this.info.volume ? (this.info.shape[0] > 1 ? "mm³" : "mm²") : "px";
+    const [unit, factor] = unitOf(this.info, found.rows[0]?.size ?? 0, 1);
     this.line = (row) => el("tr", { "data-id": row.id, tabIndex: 0, onclick: () => this.pick(row), onkeydown: (e) => { if (e.key === "Enter") this.pick(row); } },
-      el("td", {}, dot(objectColour(row.id)), row.id), el("td", {}, number(row.size ?? row.voxels, 2)), matched ? el("td", {}, `${Math.round((row.found ?? 0) * 100)} %`) : null);
+      el("td", {}, dot(objectColour(row.id)), row.id), el("td", {}, number(row.size === null ? row.voxels : row.size * factor, 3)), matched ? el("td", {}, `${Math.round((row.found ?? 0) * 100)} %`) : null);
     const rows = found.rows.slice(0, 500).map(this.line);
     put(this.objects, head, el("p", { className: "quiet" }, `${plural(found.total, "object")}${found.total > rows.length ? `, the ${rows.length} largest` : ""}. Click one in the scan or here.`),
       el("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Table of objects" }, el("table", {},

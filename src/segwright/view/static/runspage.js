@@ -59,7 +59,7 @@ export class RunsPage {
     parts.push(el("section", { className: "card full" },
       el("button", { type: "button", className: "drop", onclick: () => this.picker.click() }, icon("upload", 30),
         el("span", {}, el("strong", {}, "Drop a result anywhere on this page, or choose a file"), "A run-length CSV (image_name, class, rle), a folder or zip of label files, or one label file. It is scored against the labels at once and stays on this machine.")),
-      el("p", {}, el("button", { type: "button", onclick: () => this.folder.click() }, "Choose a folder"))));
+      el("p", { style: { "margin-top": "12px" } }, el("button", { type: "button", onclick: () => this.folder.click() }, "Choose a folder"))));
     if (world.refused) parts.push(el("section", { className: "card full", role: "alert" }, el("h2", {}, `${world.refused.name} was not taken`), problem(world.refused.error)));
     for (const result of world.results) parts.push(this.result(result));
     if (world.results.length > 1) parts.push(this.comparison());
