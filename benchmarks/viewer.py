@@ -15,6 +15,7 @@ import datetime
 import json
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -184,6 +185,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "viewer.json")
     parser.add_argument("--only", nargs="+", choices=list(DRAWN), default=list(DRAWN))
     wishes = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was drawn is removed even then
     kept = json.loads(wishes.out.read_text()) if wishes.out.exists() else {}
     for name in wishes.only:
         kept[name] = measure(name) | {"date": datetime.date.today().isoformat()}
