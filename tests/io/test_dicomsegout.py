@@ -213,5 +213,9 @@ def test_a_series_with_missing_slices_is_predicted_with_a_note(tmp_path: Path) -
     classic(tmp_path / "new" / "gap", (2,))
     done = segwright.predict(run.model, tmp_path / "new" / "gap", tmp_path / "out", suffix="dicomseg")
     assert any("1 slice(s) missing between plane" in note for note in done.cases[0].notes)
+    segment = pydicom.dcmread(tmp_path / "out" / done.cases[0].files[0]).SegmentSequence[0]
+    assert (segment.SegmentAlgorithmType, segment.SegmentAlgorithmName) == ("AUTOMATIC", "segwright")
+    drawn = pydicom.dcmread(tmp_path / "scans" / "a" / "seg.dcm").SegmentSequence[0]
+    assert drawn.SegmentAlgorithmType == "MANUAL"
     places = {place for _, place in by_hand(tmp_path / "out" / done.cases[0].files[0])}
     assert places <= {tuple(position(z)) for z in (0, 1, 3, 4, 5)}

@@ -11,7 +11,7 @@ from typing import Any
 import highdicom
 import numpy as np
 import pydicom
-from highdicom import CoordinateSystemNames, PlanePositionSequence
+from highdicom import AlgorithmIdentificationSequence, CoordinateSystemNames, PlanePositionSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
@@ -28,7 +28,14 @@ _MAY_LACK = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "Acce
 _CURE = "Write another format, such as .nii.gz or png."
 
 
-def write(path: Path, masks: Mapping[str, NDArray[Any]], source: Volume, colours: Sequence[str] = ()) -> Path:
+def write(
+    path: Path,
+    masks: Mapping[str, NDArray[Any]],
+    source: Volume,
+    colours: Sequence[str] = (),
+    *,
+    model: str = "",
+) -> Path:
     """Store masks `(z, y, x)` of structures, which may overlap, as binary segments.
 
     Args:
@@ -36,6 +43,7 @@ def write(path: Path, masks: Mapping[str, NDArray[Any]], source: Volume, colours
         masks: Mask of each structure; empty ones are described and have no frame.
         source: The image as it was read from DICOM; its files are read again for their headers.
         colours: `#RRGGBB` of each structure, shown by viewers.
+        model: What identifies the model that drew the masks; empty where people drew them.
 
     Raises:
         WriteError: The source is not DICOM, or its headers do not suffice.
@@ -43,7 +51,7 @@ def write(path: Path, masks: Mapping[str, NDArray[Any]], source: Volume, colours
     images = _images(source)
     stack = np.stack([np.asarray(mask) != 0 for mask in masks.values()], axis=-1).astype(np.uint8)
     shown = [*colours, *[""] * len(masks)]
-    segments = [_segment(i, name, shown[i - 1]) for i, name in enumerate(masks, start=1)]
+    segments = [_segment(i, name, shown[i - 1], model) for i, name in enumerate(masks, start=1)]
     uid = _uid(source, stack)
     with encoding(path, "a DICOM segmentation"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names without '^' and the like, copied from the images as they are
@@ -161,13 +169,17 @@ def _placed(head: Any) -> Any:
     return head
 
 
-def _segment(number: int, name: str, colour: str) -> Any:
+def _segment(number: int, name: str, colour: str, model: str) -> Any:
+    """The description of a segment; readers have to know whether a person or a program drew it."""
+    kind = SegmentAlgorithmTypeValues.AUTOMATIC if model else SegmentAlgorithmTypeValues.MANUAL
+    family = codes.DCM.ArtificialIntelligence
     return SegmentDescription(
         segment_number=number,
         segment_label=name[:64],
         segmented_property_category=codes.SCT.AnatomicalStructure,
         segmented_property_type=codes.SCT.AnatomicalStructure,
-        algorithm_type=SegmentAlgorithmTypeValues.MANUAL,
+        algorithm_type=kind,
+        algorithm_identification=AlgorithmIdentificationSequence("segwright", family, model[:64]) if model else None,
         display_color=CIELabColor.from_rgb(*(int(colour[i : i + 2], 16) for i in (1, 3, 5))) if colour else None,
     )
 

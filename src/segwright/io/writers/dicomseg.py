@@ -24,7 +24,9 @@ class DicomSeg:
     def add(self, item: Prediction) -> tuple[LabelSource, ...]:
         """Store a case."""
         path = self.folder / f"{item.case}.dcm"
-        dicomsegout.write(path, masks_of(item), item.source, self.colours)
+        told = item.provenance  # labels that were converted have none
+        model = f"{told.get('segwright', '')} {told.get('plan', '')}".strip() or "unnamed" if told else ""
+        dicomsegout.write(path, masks_of(item), item.source, self.colours, model=model)
         return (LabelSource(path=path.name),)
 
     def close(self) -> tuple[Path, ...]:
