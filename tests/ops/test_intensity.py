@@ -88,3 +88,29 @@ def test_large_channels_use_a_faithful_sample(monkeypatch: pytest.MonkeyPatch) -
 def test_channel_count_is_checked() -> None:
     with pytest.raises(GeometryError, match="number of channels"):
         normalise(np.zeros((2, 1, 1, 1)), [Normalisation()])
+
+
+def test_local_contrast_is_that_of_the_neighbourhood() -> None:
+    plane = RNG.normal(0, 1, (1, 1, 96, 48)).astype(np.float32)
+    out, _ = normalise(plane, [Normalisation(scheme="local", low_percentile=0, high_percentile=100)])
+    whole = (plane[0, 0] - plane.mean()) / plane.std()
+    size = 2 * round(96 * intensity.NEIGHBOURHOOD) + 1
+    weights = np.convolve(np.ones(size), np.ones(size)) / size**2  # a box twice
+    reach = size - 1
+    y, x = 50, 20  # far from the border
+    patch = whole[y - reach : y + reach + 1, x - reach : x + reach + 1]
+    kernel = np.outer(weights, weights)
+    mean = (kernel * patch).sum()
+    deviation = np.sqrt((kernel * patch**2).sum() - mean**2)
+    assert out[0, 0, y, x] == pytest.approx((whole[y, x] - mean) / (deviation + intensity.LEAST_CONTRAST), abs=1e-3)
+
+
+def test_local_contrast_makes_dark_and_bright_regions_alike() -> None:
+    texture = np.tile(np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((4, 4))), (4, 8))[None, None]
+    film = 4 * texture
+    film[..., 128:] = 20 + texture[..., 128:]
+    out, _ = normalise(film, [Normalisation(scheme="local", low_percentile=0, high_percentile=100)])
+    dark, bright = out[..., 20:100].std(), out[..., 156:236].std()
+    assert bright > 0.5 * dark, "four times fainter at first"
+    flat, _ = normalise(np.ones((1, 1, 16, 16)), [Normalisation(scheme="local")])
+    assert not flat.any()
