@@ -2,11 +2,11 @@
 
     python benchmarks/large_volume.py [--gigabytes 20] [--workers 1 2] [--memory 3G] [--blocks N]
 
-The volume is an OME-Zarr image of uint8 whose chunks are drawn from a seeded pattern when they are written, so it
-costs seconds to make and little space to keep (it repeats, and is removed at the end). A small 3-D U-Net segments it
-once for each number of workers, with the command a person would type; the memory of all its processes is watched.
-`--blocks` stops after so many blocks and extrapolates. With `--kill` the run is disturbed: a worker is killed, then
-the whole run, then the same command goes on; the result must equal that of the unbroken run, byte by byte.
+The volume is an OME-Zarr image of uint8 with one chunk of a seeded pattern, to which all others are links: it costs
+seconds to make and a megabyte to keep, each chunk is decoded on its own, and the disk is read once only. A small 3-D
+U-Net segments it once for each number of workers, with the command a person would type; the memory of all its processes
+is watched. `--blocks` stops after so many blocks and extrapolates. With `--kill` the run is disturbed: a worker is
+killed, then the whole run, then the same command goes on; the result must equal that of the unbroken run, byte by byte.
 
 Prints one table and keeps it in `benchmarks/results/large_volume.json`.
 """
@@ -49,7 +49,7 @@ from segwright.core.plan import (
 from segwright.core.recipe import PartChoice
 from segwright.core.report import Report
 from segwright.export.bundle import write_bundle
-from segwright.io.omezarr import Pyramid, create, write_box
+from segwright.io.omezarr import CHUNK, Pyramid, create, write_box
 from segwright.nets import build
 
 LIMIT_GB = 3.0
@@ -64,15 +64,20 @@ def shape_of(gigabytes: float) -> tuple[int, int, int]:
 
 
 def draw(path: Path, shape: tuple[int, int, int]) -> int:
-    """Write the volume block by block; returns bytes on disk."""
+    """Write the volume: one chunk, and links to it for all others; returns bytes on disk."""
     rng = np.random.default_rng(0)
-    z, y, x = np.meshgrid(*(np.linspace(0, 2 * np.pi, n, endpoint=False) for n in (32, 256, 256)), indexing="ij")
+    z, y, x = np.meshgrid(*(np.linspace(0, 2 * np.pi, n, endpoint=False) for n in CHUNK), indexing="ij")
     waves = sum(np.sin(a * z + b * y + c * x + rng.uniform(0, 6)) for a, b, c in rng.integers(1, 9, (8, 3)))
     block = np.clip(waves * 24 + 128, 0, 255).astype(np.uint8)[None]
     create(path, Pyramid(1, np.dtype(np.uint8), Geometry.from_spacing(shape, (3e-5, 8e-6, 8e-6))))
-    for box in tile(shape, block.shape[1:]):
-        write_box(path, block[(slice(None), *(slice(0, n) for n in box.shape))], box)
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    first, *others = tile(shape, CHUNK)
+    write_box(path, block, first)
+    drawn = path / "0" / "0" / "0" / "0"
+    for box in others:
+        place = path.joinpath("0", *(str(start // edge) for start, edge in zip(box.start, CHUNK, strict=True)))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.link(drawn, place)
+    return sum({file.stat().st_ino: file.stat().st_size for file in path.rglob("*") if file.is_file()}.values())
 
 
 def make_model(folder: Path, width: int) -> Path:
