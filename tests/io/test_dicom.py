@@ -296,3 +296,18 @@ def test_truncated_and_undecodable(tmp_path):
     with pytest.raises(ReadError) as caught:
         io.read(tmp_path).array()
     assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEG2000Lossless", "JPEGLSLossless"])
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_twelve_bits_survive_lossless_compression(tmp_path, syntax, kind):
+    """Of MONOCHROME1 the values are mirrored within the stored bits, compressed or not."""
+    stored = np.random.default_rng(0).integers(0, 1 << 12, (64, 96), dtype=np.uint16)
+    ds = pixels(base("1.2", PhotometricInterpretation=kind), stored)
+    plugin = {"RLELossless": "pydicom", "JPEG2000Lossless": "pylibjpeg", "JPEGLSLossless": "pyjpegls"}[syntax]
+    try:
+        ds.compress(getattr(pydicom.uid, syntax), encoding_plugin=plugin, generate_instance_uid=False)
+    except (RuntimeError, ValueError) as error:
+        pytest.skip(f"no encoder here: {error}")
+    found = io.read(save(ds, tmp_path / "a.dcm")).array()[0, 0]
+    assert np.array_equal(found, stored if kind == "MONOCHROME2" else 4095 - stored)
