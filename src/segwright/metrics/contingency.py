@@ -70,7 +70,8 @@ class Contingency:
             )
         first, second = _whole(reference, "reference").reshape(-1), _whole(prediction, "prediction").reshape(-1)
         if second.dtype.kind == "i" and second.size and second.min() < 0:
-            raise LabelError("Predicted ids are 0 or more.", came=int(second.min()))
+            cure = "Give labels of objects; only references may mark voxels to ignore by negative ids."
+            raise LabelError("Predicted ids are 0 or more.", came=int(second.min()), cure=cure)
         parts = [_runs(first[i : i + BLOCK], second[i : i + BLOCK]) for i in range(0, first.size, BLOCK)]
         return _merged([part.pairs for part in parts], [part.counts for part in parts])
 
