@@ -19,6 +19,7 @@ from segwright.core.case import Dataset
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Volume
 from segwright.io.load import load_image
+from segwright.planning.machine import Machine
 from segwright.restoration.record import RestorationRecord, RestoredStacks, SectionRow
 
 QUICK = {"width": 4, "levels": 2, "batch": 2, "device": "cpu", "augment": "off", "precision": "float32"}
@@ -150,6 +151,18 @@ def test_changed_files_are_looked_at_anew(tmp_path: Path) -> None:
     write_stack(tmp_path / "em", spoiled=False)
     assert mended() == set()
     assert redirected(dataset, place).cases == dataset.cases
+
+
+def test_a_stack_too_large_for_memory_is_left_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from segwright.api.restore_sections import Effort
+    from segwright.api.restored import mend
+    from segwright.io.dataset import open_dataset
+
+    write_stack(tmp_path / "em")
+    dataset, heard = open_dataset(tmp_path / "em"), []
+    monkeypatch.setattr("segwright.api.restored.this_machine", lambda: Machine(cores=1, memory=1000))
+    assert mend(dataset, dataset.cases, tmp_path / "place", Effort(steps=3), listen=heard.append) == {}
+    assert "raw: its sections were not looked at" in heard[0]["text"] and not (tmp_path / "place").exists()
 
 
 def test_what_was_left_is_told_with_its_reason() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen, silent, stage
+from segwright.api.events import Listen, counted, silent, stage
 from segwright.core.errors import DataError, UsageError
 from segwright.core.volume import Volume
 from segwright.io import output_suffix, read, write
@@ -151,18 +151,15 @@ class Stack:
 def _learn(stack: Stack, found: Sequence[Fault], effort: Effort, *, listen: Listen) -> Interpolation:
     from segwright.restoration.learn import clean_triples, learn
 
-    minutes = effort.minutes
     triples = clean_triples(stack.count, [fault.section for fault in found])
     anew = any(fault.kind not in {"dark", "bright"} for fault in found)
-    stage(listen, "restore-learn", seconds=60 * minutes)
+    seconds, steps = (60 * effort.minutes, effort.steps) if anew else (0.0, None)
+    stage(listen, "restore-learn", seconds=None if steps else seconds)
+    show = counted(listen, "restore-learn")
 
     def tell(share: float) -> None:
-        left = 60 * minutes * (1 - share)
-        listen(
-            {"kind": "progress", "name": "restore-learn", "done": round(share * 100), "total": 100, "remaining": left}
-        )
+        show(round(share * 100), 100)
 
-    seconds, steps = (60 * minutes, effort.steps) if anew else (0.0, None)
     return learn(_standard(stack, found), triples, seconds=seconds, seed=effort.seed, tell=tell, steps=steps)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -14,9 +15,11 @@ from segwright.api.events import Listen
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.recipe import Recipe
+from segwright.core.room import in_words
 from segwright.core.seed import derive_seed
 from segwright.io.blocks import whole
 from segwright.io.load import load_image
+from segwright.planning.machine import this_machine
 from segwright.restoration.record import RestorationRecord, RestoredStack, RestoredStacks
 
 if TYPE_CHECKING:
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
 #: Folder of mended stacks in a run, and (hidden, for results are looked for there) among predictions.
 IN_RUN, AMONG_RESULTS = "restored", ".restored"
 #: Share of a fit's time for the training on each stack, the most minutes, and steps where results must be repeatable.
-SHARE, MOST_MINUTES, STEPS = 0.05, 2.0, 300
+SHARE, MOST_MINUTES, STEPS = 0.05, 2.0, 200
+
+#: Copies of a stack that mending holds at once.
+COPIES = 3
 
 Sources = tuple[Source, ...]
 
@@ -124,6 +130,11 @@ def _looked_at(dataset: Dataset, case: Case, place: Path, effort: Effort, listen
     if volume.data.shape[0] != 1 or volume.data.shape[1] < 3:
         return None
     path, mark = dataset.path(case.images[0]), _mark(dataset, case)
+    needed = COPIES * math.prod(volume.data.shape) * volume.data.dtype.itemsize
+    if needed > this_machine().memory:
+        told = f"{path.name}: its sections were not looked at, for that takes {in_words(needed)} of memory."
+        listen({"kind": "note", "text": told})
+        return None
     name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', path.name.split('.')[0])}-{mark[:8]}"
     out = place / name
     if out.exists():  # made by a call that was cut short before it could say so
