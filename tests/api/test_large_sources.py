@@ -30,14 +30,15 @@ _spec = importlib.util.spec_from_file_location("large_plans", Path(__file__).wit
 assert _spec is not None and _spec.loader is not None
 _plans = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_plans)
+plan_of = _plans.plan_of
 
 _SMOOTH = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(8, 64, 60)), (2, 3, 3))
 IMAGE = np.clip(_SMOOTH / _SMOOTH.std() * 40 + 128, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Model:
-    plan = _plans.plan_of()
+def model(tmp_path_factory, plan_of) -> Model:
+    plan = plan_of()
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "w.safetensors"
     save_file(build(plan.net).state_dict(), path)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -364,5 +365,7 @@ async def _knock(address: str) -> None:
     """
     from distributed.comm.core import connect
 
+    parts = urlsplit(address)
+    socket.create_connection((parts.hostname or "", parts.port or 0), timeout=ANSWER).close()  # dask would try again
     comm = await asyncio.wait_for(connect(address, timeout=ANSWER), ANSWER)
     await comm.close()
