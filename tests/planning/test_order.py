@@ -139,6 +139,23 @@ def test_a_row_is_planned_for_by_itself(kind):
     assert "along y" in plan.why["target"]
 
 
+def test_rows_in_radiographs_get_local_contrast():
+    plan = planned(facts())
+    assert {rule.scheme for rule in plan.prepare.normalise} == {"local"} and "row" in plan.why["prepare.normalise"]
+    for other in (planned(facts(), normalise="case"), planned(facts(), ordered=False), planned(facts(in_row=0.5))):
+        assert {rule.scheme for rule in other.prepare.normalise} == {"case"}
+
+
+def test_usual_places_are_part_of_the_plan():
+    assert planned(facts()).row is None, "facts without places"
+    usual = {"axis": 1, "places": [[0.1 * i, 0.02] for i in range(len(NAMES))]}
+    found = facts()
+    assert found.order is not None
+    found = found.model_copy(update={"order": Order.model_validate({**found.order.model_dump(), "usual": usual})})
+    plan = planned(found)
+    assert plan.row is not None and plan.row.axis == 1 and planned(found, ordered=False).row is None
+
+
 def test_it_can_be_switched_off_and_asked_for():
     assert planned(facts(), ordered=False).target == "classes"
     assert planned(facts("overlapping"), ordered=False).target == "regions"

@@ -49,7 +49,7 @@ class Recipe(Document):
         steps: Optimiser steps a fold, instead of a time budget; makes a run exactly repeatable.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         spacing: Target voxel size `(z, y, x)` in mm; `"native"` keeps each scan's own.
-        normalise: `case` standardises each scan, `local` also around each pixel (single planes only).
+        normalise: `case` standardises each scan, `local` also around each pixel of a plane.
         size: Largest working size `(y, x)` in pixels for images without spacing.
         slab: Slices the network sees: 1 (2-D), odd (2.5-D), 0 (3-D).
         patch: Training patch `(z, y, x)` in voxels.

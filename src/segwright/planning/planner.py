@@ -74,7 +74,7 @@ class Planner:
         self._tell_few_steps(net, patch, batch, steps)
         samples = steps * batch
         level = self._level(samples, max(1.0, math.prod(prepared_shape(self.facts, prepare)) / math.prod(patch)))
-        sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples)
+        sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples, level)
         mirror = self._note("augment.mirror", sides)
         train = self._train(net, patch, batch)
         plan = Plan(
@@ -297,7 +297,7 @@ class Planner:
         """Strength of augmentation for a fold that sees so many samples of cases that hold so many patches each."""
         folds = self._folds()
         cases = self.facts.cases * (folds - 1) / folds if folds else self.facts.cases
-        return self._note("augment.steps", training.augmentation(self.recipe, samples, cases * patches))
+        return self._note("augment.steps", training.augmentation(self.recipe, self.facts, samples, cases * patches))
 
     def _augment(self, level: str, net: NetSpec, patch: Triple, samples: float) -> tuple[PartChoice, ...]:
         spoiled, reason = faults(self.recipe, self.facts, level, samples)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segwright.core.box import Box, tile
 from segwright.core.document import Part
-from segwright.core.errors import ReadError, SegwrightError
+from segwright.core.errors import PlanError, ReadError, SegwrightError
 from segwright.core.plan import Normalisation
 from segwright.core.seed import derive
 from segwright.core.volume import Volume
@@ -145,6 +145,9 @@ def _boxes(shape: tuple[int, int, int], seed: int) -> list[Box]:
 
 
 def _measure(values: NDArray[np.float32], rule: Normalisation) -> Intensities:
+    if rule.scheme == "local":
+        cure = "Predict it whole (without --workers), or fit with normalise=case."
+        raise PlanError("Local contrast is not taken block by block.", where="normalise", cure=cure)
     finite = values[np.isfinite(values)]
     lowest, highest = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     seen = {"lowest": lowest, "highest": highest}
