@@ -44,6 +44,15 @@ def test_each_kind_is_named() -> None:
     assert found(planes) == wanted
 
 
+@pytest.mark.parametrize("deviation", [15.0, 40.0])
+def test_noise_is_measured_beneath_the_usual_grain(deviation: float) -> None:
+    planes, rng = stack(24, edge=192), np.random.default_rng(1)
+    noise = rng.normal(0, deviation, planes[3].shape)
+    planes[3] += noise
+    fault = next(one for one in faults(measure(24, lambda z: planes[z])) if one.section == 3)
+    assert fault.noise == pytest.approx(float(np.abs(noise).mean()), rel=0.15)
+
+
 def test_a_shift_is_measured_to_the_pixel() -> None:
     planes = stack()
     planes[5] = np.roll(planes[5], (9, -14), (0, 1))

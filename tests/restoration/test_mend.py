@@ -52,3 +52,15 @@ def test_ends_and_long_gaps_are_left_and_named() -> None:
     assert rows[0] == ("left as it is", None, "no clean section within 3 on one side")
     assert rows[4][1] is not None, "three sections from both sides"
     assert rows[2][1] is None
+
+
+def test_a_noisy_section_stays_where_its_noise_is_the_smaller_harm() -> None:
+    stack, fault = planes(), Fault(4, "noisy", 9, noise=5.0)
+
+    def told(error: float) -> tuple[str, str]:
+        row = next(mend(len(stack), lambda z: stack[z], [fault], lambda a, b: (a + b) / 2, error=error, contrast=10.0))
+        return row.action, row.why
+
+    action, why = told(error=6.0)
+    assert action == "left as it is" and "0.50 of the contrast" in why and "0.60" in why
+    assert told(error=4.0) == ("made anew", "") == told(error=float("nan"))

@@ -194,7 +194,8 @@ def _mend(stack: Stack, found: Sequence[Fault], learnt: Interpolation) -> Iterat
         made = between_sections(learnt.network, (before - mean) / deviation, (after - mean) / deviation)
         return made * deviation + mean
 
-    return mend(stack.count, stack.plane, found, between)
+    error = deviation * (learnt.error if _by_network(learnt) else learnt.error_mean)
+    return mend(stack.count, stack.plane, found, between, error=error, contrast=deviation)
 
 
 def _by_network(learnt: Interpolation) -> bool:

@@ -36,15 +36,26 @@ class Mended:
     why: str = ""
 
 
-def mend(count: int, read: Callable[[int], Plane], faults: Sequence[Fault], between: Between) -> Iterator[Mended]:
+def mend(
+    count: int,
+    read: Callable[[int], Plane],
+    faults: Sequence[Fault],
+    between: Between,
+    *,
+    error: float = float("nan"),
+    contrast: float = 1.0,
+) -> Iterator[Mended]:
     """Mend every fault of a stack of `count` sections.
 
     Missing, noisy and blurred sections are made anew from the nearest clean ones on both sides; dark and bright ones
-    get the mean and contrast of those; shifted ones are moved back, and the edge that comes free is made anew.
+    get the mean and contrast of those; shifted ones are moved back, and the edge that comes free is made anew. Noisy
+    ones stay where the noise is smaller than the error of sections made anew, as it is where sections are thick.
 
     Args:
         read: Section number to grey values `(y, x)`.
         between: Sections before and after to the one between.
+        error: Mean absolute error of sections made anew, in grey values; NaN where it is unknown.
+        contrast: Grey values that noise and error are told in.
     """
     bad = {fault.section for fault in faults}
     for fault in faults:
@@ -53,6 +64,11 @@ def mend(count: int, read: Callable[[int], Plane], faults: Sequence[Fault], betw
         if len(near) < 2:
             missing = f"no clean section within {REACH} on {'either side' if not near else 'one side'}"
             yield Mended(fault, "left as it is", None, near, missing)
+            continue
+        if fault.kind == "noisy" and fault.noise < error:
+            noise, made = fault.noise / contrast, error / contrast
+            why = f"its noise, {noise:.2f} of the contrast, is smaller than the error of sections made anew, {made:.2f}"
+            yield Mended(fault, "left as it is", None, near, why)
             continue
         before, after = (read(z) for z in near)
         if fault.kind in {"dark", "bright"}:
