@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from segwright import io
+from segwright.api.objects import arranged
 from segwright.core.case import Dataset
 from segwright.core.errors import LayoutError, UnknownNameError, UsageError
 from segwright.io.dataset import open_dataset, open_images
@@ -335,9 +336,12 @@ def test_sections_are_one_stack(tmp_path: Path) -> None:
         png(tmp_path / f"mito/p{i:02d}.png", mask(shape=(40, 40)))
         png(tmp_path / f"membranes/p{i:02d}.png", mask(shape=(40, 40), at=10))
     dataset = open_dataset(tmp_path)
-    assert (dataset.layout, len(dataset.cases)) == ("sections", 1)
+    assert (dataset.layout, len(dataset.cases), dataset.modality) == ("sections", 1, "em")
+    assert any("single stack of grey pictures" in note for note in dataset.notes)
     assert load_image(dataset, dataset.cases[0]).geometry.shape == (10, 40, 40)
     assert dataset.labels.names == ("membranes", "mito")
+    stated, blocks = arranged(dataset, Recipe(modality="mr"))
+    assert stated.modality == "mr" and blocks is None, "a recipe may know better"
     loads(dataset)
 
 

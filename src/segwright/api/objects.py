@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 
 def arranged(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Split | None]:
-    """The dataset as a recipe wants it learnt: voxels sized, objects told apart, a single stack cut into blocks.
+    """The dataset as a recipe wants it learnt: kind and voxels stated, objects told apart, a single stack in blocks.
 
     Returns:
         The dataset, and the folds where these follow from the blocks.
     """
+    if recipe.modality:
+        dataset = dataset.model_copy(update={"modality": recipe.modality})
     if recipe.voxel:
         dataset = dataset.model_copy(update={"voxel": recipe.voxel})
     if recipe.instances:

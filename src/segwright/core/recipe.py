@@ -47,6 +47,7 @@ class Recipe(Document):
         folds: Number of folds; 0 trains one member on all cases without validation.
         minutes: Time budget for the whole `fit`.
         steps: Optimiser steps a fold, instead of a time budget; makes a run exactly repeatable.
+        modality: `ct`, `mr`, `xray`, `em` or `other`, where the dataset's is not right.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         spacing: Target voxel size `(z, y, x)` in mm; `"native"` keeps each scan's own.
         normalise: `case` standardises each scan, `local` also around each pixel of a plane.
@@ -100,6 +101,7 @@ class Recipe(Document):
     folds: int = Field(default=5, ge=0, le=50)
     minutes: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=1)
+    modality: Literal["ct", "mr", "xray", "em", "other"] | None = None
     voxel: tuple[float | None, float | None, float | None] | None = None
     spacing: tuple[float | None, float | None, float | None] | Literal["native"] | None = None
     normalise: Literal["case", "local"] | None = None

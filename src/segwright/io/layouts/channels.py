@@ -89,6 +89,8 @@ def _modality(
     word = _word(dataset, channels, cases)
     if word:
         return _WORDS[word], f"the word {word!r} in a channel, file or folder name"
+    if len(cases) == 1 and some and some[0].header.get("format") == "sections" and some[0].data.shape[0] == 1:
+        return "em", "a single stack of grey pictures of sections"
     return _by_values(some)
 
 
