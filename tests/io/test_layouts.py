@@ -17,6 +17,7 @@ from segwright import io
 from segwright.api.objects import arranged
 from segwright.core.case import Dataset
 from segwright.core.errors import LayoutError, UnknownNameError, UsageError
+from segwright.core.recipe import Recipe
 from segwright.io.dataset import open_dataset, open_images
 from segwright.io.layouts import LAYOUTS
 from segwright.io.layouts.groups import guess_groups
