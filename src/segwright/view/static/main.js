@@ -118,11 +118,13 @@ async function start() {
   stage.open();
   addEventListener("hashchange", () => { const next = read(); if (!world.caseOf(next.case)) next.case = state.case; set(next); });
   addEventListener("keydown", (event) => key(event, stage, list, world));
+  let touched = false;  // once somebody has begun to look, the case does not change under their hands
+  for (const kind of ["keydown", "pointerdown", "wheel"]) addEventListener(kind, () => { touched = true; }, { once: true, capture: true });
   dropping(world);
   document.getElementById("help").onclick = () => shortcuts();
   document.getElementById("theme").onclick = () => theme(true);
   await world.refreshScores();
-  if (!asked && ["worst", "best"].includes(state.sort) && list.firstId() !== state.case) list.choose(list.firstId());
+  if (!asked && !touched && ["worst", "best"].includes(state.sort) && list.firstId() !== state.case) list.choose(list.firstId());
   setInterval(() => world.runs.length && document.visibilityState === "visible" && state.page === "cases" && world.results.some((r) => r.kind === "run") && world.refreshScores(), 15000);
 }
 

@@ -70,7 +70,11 @@ export class Stage {
       this.extents = found.structures;
       const largest = found.structures.filter(Boolean).sort((a, b) => b.voxels - a.voxels)[0];
       const scrolled = [state.z, state.y, state.x].some((v) => v !== null);
-      if (largest && !scrolled && info.shape[0] > 1 && info.instant) { this.at = [...largest.at]; this.panes.forEach((pane) => pane.load()); }
+      if (largest && !scrolled && info.shape[0] > 1 && info.instant) {
+        this.at = [...largest.at];
+        await Promise.all(this.panes.map((pane) => pane.load()));
+        if (token !== this.token) return;
+      }
       this.world.located(found.structures);
     } catch { /* the slice itself tells what is wrong */ } finally {
       if (token === this.token) document.body.dataset.located = info.id;
