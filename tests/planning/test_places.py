@@ -8,7 +8,7 @@ import pytest
 from segwright.core.finding import CaseFacts
 from segwright.core.plan import RowPlan
 from segwright.core.seed import derive
-from segwright.ops.identify import PLACE_WEIGHT, identify
+from segwright.ops.identify import PLACE_REACH, PLACE_WEIGHT, identify
 from segwright.planning.places import FLOOR, row_places
 
 NAMES = ("a", "b", "c")
@@ -88,5 +88,14 @@ def test_places_decide_where_looks_do_not(usual: tuple[float, ...], labels: tupl
     row = RowPlan(axis=1, places=tuple((mean, 0.05) for mean in usual))
     found = identify(undecided(), row=row)
     assert tuple(sorted(found.labels)) == labels
-    two_gaps_off = PLACE_WEIGHT * 2 * 0.2**2 / (2 * 0.05**2)
-    assert found.margin > 0.4 * two_gaps_off > identify(undecided()).margin + 1
+    far_off = PLACE_WEIGHT * 2 * PLACE_REACH**2 / 2
+    assert found.margin == pytest.approx(far_off, rel=0.05) and identify(undecided()).margin < 0.1
+
+
+def test_a_scan_of_another_part_of_the_body_is_named_by_its_looks() -> None:
+    scores = undecided()
+    scores[1, :, 35:45], scores[2, :, 35:45] = 0.9, 0.1  # surely a and b, though both lie far below their usual places
+    scores[2, :, 55:65], scores[3, :, 55:65] = 0.9, 0.1
+    row = RowPlan(axis=1, places=((0.05, 0.01), (0.1, 0.01), (0.15, 0.01)))
+    alone, placed = identify(scores), identify(scores, row=row)
+    assert placed.labels == alone.labels and placed.margin == pytest.approx(alone.margin)

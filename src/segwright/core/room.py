@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from segwright.core.errors import WriteError
 
 TITLE = "The disk is full"
 #: What libraries say that pass no error number on: the system's own words, torch's archive writer and NumPy.
-SAID = ("no space left on device", "disk quota exceeded", "pytorchstreamwriter failed writing", "requested and ")
+SAID = re.compile(
+    r"no space left on device|disk quota exceeded|pytorchstreamwriter failed writing|\d+ requested and \d+ written"
+)
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -25,7 +28,7 @@ def is_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return True
-        if any(words in str(error).lower() for words in SAID):
+        if SAID.search(str(error).lower()):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -30,6 +30,8 @@ LEAST_SHARE, LEAST_BACKGROUND = 1e-2, 1e-3
 
 #: What a usual place counts for beside the scores: neighbours are off together, so each says less than if alone.
 PLACE_WEIGHT = 0.5
+#: Deviations beyond which a place says no more: a scan of another part of the body must be named by its looks.
+PLACE_REACH = 3.0
 
 Scores = NDArray[np.float32]
 Numbers = NDArray[np.int32]
@@ -169,7 +171,8 @@ def _costs(scores: Scores, instances: Numbers, sizes: NDArray[np.int64]) -> NDAr
 def _place_costs(found: NDArray[np.float64], row: RowPlan) -> NDArray[np.float64]:
     """`(N, K)` nats of lying that far from the usual place of each label, for centres as shares of the axis."""
     means, deviations = np.array(row.places).T
-    return np.asarray(PLACE_WEIGHT * (found[:, None] - means) ** 2 / (2 * deviations**2))
+    off = np.minimum(np.abs(found[:, None] - means) / deviations, PLACE_REACH)
+    return np.asarray(PLACE_WEIGHT * off**2 / 2)
 
 
 def _centres(instances: Numbers, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
