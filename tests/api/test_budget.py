@@ -19,7 +19,7 @@ class Loose(SimpleNamespace):
 
 
 def plan() -> Loose:
-    return Loose(train=Loose(seconds=None), window=Loose(mirror=(), batch=1), why={})
+    return Loose(train=Loose(seconds=None, members=1), window=Loose(mirror=(), batch=1), why={})
 
 
 @pytest.mark.parametrize("left", [-30.0, 0.0, 0.4])

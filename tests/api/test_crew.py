@@ -46,7 +46,7 @@ def test_two_workers_give_what_one_process_gives(
     alone = segwright.fit(folder, out=tmp_path / "alone", **QUICK)
     both = segwright.fit(folder, out=tmp_path / "both", scheduler=scheduler, listen=told.append, **QUICK)
     for fold in (0, 1):
-        assert both.weights(fold).read_bytes() == alone.weights(fold).read_bytes()
+        assert both.weights(fold)[0].read_bytes() == alone.weights(fold)[0].read_bytes()
     assert both.report.scores == alone.report.scores
     assert both.finished == (0, 1)
     assert {event["fold"] for event in told if event["kind"] == "end"} == {0, 1}
@@ -69,10 +69,10 @@ def test_a_fold_that_fails_is_named_and_the_others_are_kept(
     assert [member.fold for member in run.model.manifest.members] == [0]
     assert any("Fold 1 failed" in event.get("text", "") for event in told)
     (out / "fold-1" / "tensorboard").unlink()
-    before = run.weights(0).read_bytes()
+    before = run.weights(0)[0].read_bytes()
     whole = segwright.fit(folder, out=out, scheduler=scheduler, resume=True, **QUICK)
     assert whole.finished == (0, 1)
-    assert whole.weights(0).read_bytes() == before
+    assert whole.weights(0)[0].read_bytes() == before
 
 
 def test_work_that_nobody_waits_for_any_more_ends(scheduler: str, tmp_path: Path) -> None:

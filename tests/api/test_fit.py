@@ -81,7 +81,7 @@ def test_runs_of_the_same_seed_are_equal(make_folder: Callable[..., Path], tmp_p
         segwright.fit(folder, out=tmp_path / name, folds=2, precision="float32", seed=3, **QUICK) for name in "ab"
     )
     assert first.report.scores == second.report.scores
-    assert first.weights(0).read_bytes() == second.weights(0).read_bytes()
+    assert first.weights(0)[0].read_bytes() == second.weights(0)[0].read_bytes()
 
 
 def test_patients_never_cross_folds(make_folder: Callable[..., Path], tmp_path: Path) -> None:

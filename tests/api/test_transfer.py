@@ -45,7 +45,7 @@ def desk(tmp_path_factory):
 
 
 def weights(run: segwright.Run, fold: int = 0) -> dict[str, torch.Tensor]:
-    return load_file(run.weights(fold))
+    return load_file(run.weights(fold)[0])
 
 
 def test_a_fit_starts_from_another_of_other_structures(desk: Path, tmp_path: Path) -> None:

@@ -192,3 +192,13 @@ def test_operations_by_formula_match_a_count_by_hand() -> None:
     assert cost.forward_flops(spec, (8, 8, 8)) == by_hand
     assert cost.step_flops(spec, (8, 8, 8), 2) == 6 * by_hand
     assert memory.parameter_count(spec) == 27 * (1 * 4 + 4 * 4) + 2 * 2 * 4 + 4 * 3 + 3
+
+
+def test_a_long_budget_is_shared_and_each_network_is_sized_for_its_part() -> None:
+    long, short = make(recipe={"minutes": 600}), make(recipe={"minutes": 10})
+    assert long.train.members > 1 and short.train.members == 1
+    assert long.train.seconds == pytest.approx(600 * 60 * 0.85 / 5 / long.train.members)
+    assert "several" in long.why["train.members"] and "one" in short.why["train.members"]
+    alone = make(recipe={"minutes": 600 / long.train.members, "members": 1})
+    assert long.net.widths == alone.net.widths
+    assert long.augment == alone.augment

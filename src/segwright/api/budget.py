@@ -40,25 +40,28 @@ class Budget:
         return cls(minutes * 60 - (time.perf_counter() - started))
 
     def allot(self, plan: Plan, folds: int, measured: Measurement, cases: Sequence[int], *, at_once: int = 1) -> Plan:
-        """The plan with its seconds a fold: what is left, less prediction of `cases` a fold and the closing work.
+        """The plan with its seconds a network: what is left, less prediction of `cases` a fold and the closing work.
 
         Where folds are trained `at_once`, `folds` counts how often that happens and `cases` the longest of each time.
         """
         if self.seconds is None:
             return plan
-        reserve = sum(cases) * (self._case_seconds(plan, measured) + CASE_OVERHEAD) + CLOSING + SLACK * self.seconds
-        share = max(self.seconds - reserve, 0.3 * self.seconds) / max(folds, 1)
+        networks = plan.train.members
+        case = networks * self._case_seconds(plan, measured) + CASE_OVERHEAD
+        reserve = sum(cases) * case + CLOSING + SLACK * self.seconds
+        share = max(self.seconds - reserve, 0.3 * self.seconds) / max(folds * networks, 1)
         least = max(LEAST_STEPS * measured.step_seconds, 0.1)
         seconds = max(share, least)
         each = "fold(s)" if at_once == 1 else f"round(s) of {at_once} folds at once"
+        each += f" with {networks} networks each" if networks > 1 else ""
         reason = (
             f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting {sum(cases)} "
             f"validation cases and the report, the rest is shared by {folds} {each}"
         )
         if share < least:
             reason = (
-                f"the budget is too short: {self.seconds:.0f} s are left of it, and each of {folds} fold(s) needs "
-                f"{least:.1f} s for {LEAST_STEPS} steps"
+                f"the budget is too short: {self.seconds:.0f} s are left of it, and each of {folds * networks} "
+                f"network(s) needs {least:.1f} s for {LEAST_STEPS} steps"
             )
         train = plan.train.model_copy(update={"seconds": round(seconds, 1)})
         steps = f"{seconds / measured.step_seconds:.0f} steps at {measured.step_seconds:.3f} s"

@@ -121,7 +121,8 @@ class Crew:
         stage(listen, f"Training {len(folds)} fold(s) on {self.at_once(len(folds))} worker(s)")
         if not resume:
             for fold in folds:  # workers go on from checkpoints, because a worker may take over from one that died
-                (run.fold_folder(fold) / "last.ckpt").unlink(missing_ok=True)
+                for member in range(run.plan.train.members):
+                    (run.member_folder(fold, member) / "last.ckpt").unlink(missing_ok=True)
         watch = Watch(run, folds, listen)
         work = partial(_train, str(run.folder.resolve()), device, self.neighbours)
         failed = {}

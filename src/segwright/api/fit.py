@@ -226,8 +226,9 @@ class Fit:
         if self.crew and waiting:
             return self.crew.train(run, waiting, str(self.device), resume=resume, listen=self.listen)
         for fold in waiting:
-            if not run.weights(fold).exists():
-                seconds = run.plan.train.seconds
+            if not run.trained(fold):
+                train = run.plan.train
+                seconds = train.seconds and train.seconds * train.members
                 stage(self.listen, "train", fold=fold, folds=len(run.split.folds), seconds=seconds)
             train_fold(run, fold, self.cases, self.device, resume=resume, listen=self.listen)
         return {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from segwright.api import transfer
 from segwright.api.events import Listen
 from segwright.api.lock import locked
+from segwright.api.members import Members, member_plan
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.run import Run
 
@@ -35,12 +36,19 @@ def train_fold(
         TrainingError: It did not learn, or its loss is no number.
     """
     from segwright.train.fold import FoldData, FoldRun
+    from segwright.train.log import read_events
 
-    if not run.weights(fold).exists():
+    if not run.trained(fold):
         with locked(run.fold_folder(fold)):
             part = run.split.folds[fold]
             data = FoldData([cases[c] for c in part.train], [cases[c] for c in part.validation])
-            job = FoldRun(run.plan, fold, run.fold_folder(fold), device, resume=resume, listen=listen)
-            job.initial = transfer.initial_weights(run, fold)
-            job.run(data)
+            told = Members(run.plan.train.members, listen)
+            for member, weights in enumerate(run.weights(fold)):
+                if weights.exists():
+                    told.passed_over(read_events(weights.parent / "log.jsonl"))
+                    continue
+                plan = member_plan(run.plan, member)
+                job = FoldRun(plan, fold, weights.parent, device, resume=resume, listen=told.hear)
+                job.initial = transfer.initial_weights(run, fold)
+                job.run(data)
     predict_out_of_fold(run, fold, device=str(device), listen=listen)

@@ -22,7 +22,7 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
     if not waiting:
         return
     stage(listen, "validate", fold=fold, cases=len(waiting))
-    model = Model(_plan(run, fold), [run.weights(fold)], device=device)
+    model = Model(_plan(run, fold), run.weights(fold), device=device)
     for case in tracked(waiting, listen, "validate"):
         prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
         with atomic_path(run.scores_file(case)) as partial, partial.open("wb") as file:

@@ -82,7 +82,8 @@ def _commands(run: Run) -> dict[str, str]:
 
 
 def _receipt(run: Run) -> dict[str, Any]:
-    files = {f"weights of fold {fold}": file_hash(run.weights(fold)) for fold in run.finished}
+    weights = {fold: run.weights(fold) for fold in run.finished}
+    files = {f"weights of fold {fold}": ", ".join(map(file_hash, files)) for fold, files in weights.items()}
     return {
         "command": typed_command(),
         "seed": run.plan.seed,

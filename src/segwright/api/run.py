@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segwright.api.members import joined
 from segwright.api.restored import IN_RUN, redirected
 from segwright.core.case import Dataset, Split
 from segwright.core.errors import UsageError
@@ -116,9 +117,18 @@ class Run:
         """Log, checkpoint and weights of a fold."""
         return self.folder / f"fold-{fold}"
 
-    def weights(self, fold: int) -> Path:
-        """Weights of a finished fold."""
-        return self.fold_folder(fold) / "weights.safetensors"
+    def member_folder(self, fold: int, member: int) -> Path:
+        """The same of one of its networks; the first has the fold's own folder."""
+        return self.fold_folder(fold) / f"member-{member}" if member else self.fold_folder(fold)
+
+    def weights(self, fold: int) -> tuple[Path, ...]:
+        """Weights of all networks of a fold, there once it is finished."""
+        count = self.plan.train.members
+        return tuple(self.member_folder(fold, member) / "weights.safetensors" for member in range(count))
+
+    def trained(self, fold: int) -> bool:
+        """Whether all networks of a fold have been trained to their end."""
+        return all(file.exists() for file in self.weights(fold))
 
     def scores_file(self, case: str) -> Path:
         """Out-of-fold structure scores of a case: uint8 `(K, z, y, x)` on its own grid, 255 is 1."""
@@ -127,16 +137,22 @@ class Run:
     @property
     def finished(self) -> tuple[int, ...]:
         """Folds that have been trained to their end."""
-        return tuple(fold for fold in range(len(self.split.folds)) if self.weights(fold).exists())
+        return tuple(fold for fold in range(len(self.split.folds)) if self.trained(fold))
 
     def judged(self, fold: int) -> bool:
         """Whether a fold is finished and its validation cases are predicted."""
         validation = self.split.folds[fold].validation
-        return self.weights(fold).exists() and all(self.scores_file(case).exists() for case in validation)
+        return self.trained(fold) and all(self.scores_file(case).exists() for case in validation)
 
     def log(self) -> dict[int, list[dict[str, Any]]]:
-        """Events of every fold begun."""
+        """Events of every fold begun, those of its networks one after another."""
         from segwright.train.log import read_events
 
-        files = {fold: self.fold_folder(fold) / "log.jsonl" for fold in range(len(self.split.folds))}
-        return {fold: read_events(file) for fold, file in files.items() if file.exists()}
+        files = {fold: self.logs(fold) for fold in range(len(self.split.folds))}
+        members = self.plan.train.members
+        return {fold: joined([read_events(file) for file in some], members) for fold, some in files.items() if some}
+
+    def logs(self, fold: int) -> list[Path]:
+        """Log files of the networks of a fold that were begun."""
+        folders = [self.member_folder(fold, member) for member in range(self.plan.train.members)]
+        return [folder / "log.jsonl" for folder in folders if (folder / "log.jsonl").exists()]

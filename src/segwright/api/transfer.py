@@ -98,7 +98,7 @@ class Source:
             )
         manifest = Manifest.load(folder / Manifest.filename)
         run = Run(folder.parent) if (folder.parent / Split.filename).exists() else None
-        files = {member.fold: folder / member.weights for member in manifest.members}
+        files = {member.fold: folder / member.weights for member in reversed(manifest.members)}  # the first of a fold
         return cls(asked, files, Plan.load(folder / Plan.filename), run)
 
     def adopt(self, recipe: Recipe) -> tuple[Recipe, dict[str, str]]:

@@ -43,18 +43,20 @@ class Watch:
     Attributes:
         run: Their run.
         folds: Which.
-        listen: Told of ends and restarts one by one, and of steps as a mean over the folds.
+        listen: Told of ends and restarts one by one, and of steps as a mean over the folds and their networks.
     """
 
     run: Run
     folds: Iterable[int]
     listen: Listen
     begun: float = field(default_factory=time.perf_counter)
-    last: dict[int, Event] = field(default_factory=dict)
+    last: dict[tuple[int, int], Event] = field(default_factory=dict)
     steps: int = 0
 
     def __post_init__(self) -> None:
-        self.tails = {fold: Tail(self.run.fold_folder(fold) / "log.jsonl") for fold in self.folds}
+        members = range(self.run.plan.train.members)
+        parts = [(fold, member) for fold in self.folds for member in members]
+        self.tails = {part: Tail(self.run.member_folder(*part) / "log.jsonl") for part in parts}
         for tail in self.tails.values():
             for _ in tail.events():
                 pass  # of an earlier call
@@ -62,16 +64,16 @@ class Watch:
     def look(self) -> None:
         """Tell what is new."""
         waited = []
-        for fold, tail in self.tails.items():
+        for part, tail in self.tails.items():
             for event in tail.events():
                 if event["kind"] == "step":
                     self.steps += 1
                     waited.append(event["waited"])
-                    self.last[fold] = {**self.last.get(fold, {}), **event}
+                    self.last[part] = {**self.last.get(part, {}), **event}
                 elif event["kind"] in {"end", "restart"}:
                     self.listen(event)
         if waited:
-            self.listen(self._together(sum(waited) / len(self.tails)))
+            self.listen(self._together(sum(waited) / len({fold for fold, _ in self.tails})))
 
     def _together(self, waited: float) -> dict[str, Any]:
         """All folds as one event of a step."""

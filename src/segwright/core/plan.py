@@ -196,8 +196,9 @@ class TrainPlan(Part):
     """How a member is trained.
 
     Attributes:
-        seconds: Clock budget a fold; the schedule ends at zero when it does. Exactly one of `seconds`, `steps` is set.
-        steps: Step budget a fold.
+        seconds: Clock budget of a member; the schedule ends at zero with it. Exactly one of `seconds`, `steps` is set.
+        steps: Step budget of a member.
+        members: Networks a fold, trained one after another from starts of their own; their scores are averaged.
         warmup: Share of the budget with a rising learning rate.
         ema: Weight average over this share of all steps; 0 switches it off.
         precision: `auto` is resolved by measurement at the start of a fit.
@@ -212,6 +213,7 @@ class TrainPlan(Part):
     accumulate: int = 1
     seconds: float | None = None
     steps: int | None = None
+    members: int = 1
     loss: PartChoice
     optimiser: PartChoice
     schedule: PartChoice

@@ -46,7 +46,8 @@ class Recipe(Document):
         loss: Row of the losses table.
         folds: Number of folds; 0 trains one member on all cases without validation.
         minutes: Time budget for the whole `fit`.
-        steps: Optimiser steps a fold, instead of a time budget; makes a run exactly repeatable.
+        steps: Optimiser steps of each network, instead of a time budget; makes a run exactly repeatable.
+        members: Networks a fold, trained one after another within its time and averaged.
         modality: `ct`, `mr`, `xray`, `em` or `other`, where the dataset's is not right.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         spacing: Target voxel size `(z, y, x)` in mm; `"native"` keeps each scan's own.
@@ -101,6 +102,7 @@ class Recipe(Document):
     folds: int = Field(default=5, ge=0, le=50)
     minutes: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=1)
+    members: int | None = Field(default=None, ge=1, le=10)
     modality: Literal["ct", "mr", "xray", "em", "other"] | None = None
     voxel: tuple[float | None, float | None, float | None] | None = None
     spacing: tuple[float | None, float | None, float | None] | Literal["native"] | None = None

@@ -17,21 +17,31 @@ from segwright.core.report import Report
 
 
 def write_bundle(
-    folder: Path, *, plan: Plan, weights: Mapping[int, Path], report: Report | None, chain: Document | None, name: str
+    folder: Path,
+    *,
+    plan: Plan,
+    weights: Mapping[int, Sequence[Path]],
+    report: Report | None,
+    chain: Document | None,
+    name: str,
 ) -> Manifest:
     """Gather a model folder; it appears only when whole, and replaces an earlier one.
 
     Args:
         folder: Where the model goes.
         plan: The plan its members were trained by.
-        weights: safetensors file of each trained fold.
+        weights: safetensors files of each trained fold.
         report: Out-of-fold scores for the card.
         chain: Chosen post-processing, if any.
         name: Shown in the card.
     """
     with atomic_path(folder) as partial:
         partial.mkdir(parents=True)
-        members = tuple(_member(fold, path, partial) for fold, path in sorted(weights.items()))
+        members = tuple(
+            _member(fold, path, partial / f"member-{fold}{f'-{at}' if at else ''}.safetensors")
+            for fold, paths in sorted(weights.items())
+            for at, path in enumerate(paths)
+        )
         manifest = Manifest(
             name=name,
             version=segwright.__version__,
@@ -107,10 +117,9 @@ def _ensemble_card(manifest: Manifest, combination: Combination) -> str:
     return "\n".join([*lines, "", "Use: `segwright predict MODEL -i scans/ -o out/`", ""])
 
 
-def _member(fold: int, path: Path, folder: Path) -> Member:
-    name = f"member-{fold}.safetensors"
-    shutil.copyfile(path, folder / name)
-    return Member(fold=fold, weights=name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+def _member(fold: int, path: Path, copy: Path) -> Member:
+    shutil.copyfile(path, copy)
+    return Member(fold=fold, weights=copy.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _scores(report: Report | None) -> dict[str, tuple[float | None, float | None, float | None]]:

@@ -12,6 +12,7 @@ from segwright.core.errors import PlanError
 from segwright.core.plan import AugmentPlan, NetSpec, Plan, PreparePlan, SamplePlan, TrainPlan, Triple, WindowPlan
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning import cost, memory, traced
+from segwright.planning.extent import patches_held, prepared_shape, prepared_steps
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 from segwright.planning.rules import growth, large, network, order, space, training
@@ -60,6 +61,10 @@ class Planner:
     why: dict[str, str] = field(default_factory=dict)
     surround: dict[str, Any] = field(default_factory=dict)
     accumulate: int = 1
+    members: int = 1
+
+    def __post_init__(self) -> None:
+        self.members = self.recipe.members or 1
 
     def plan(self) -> Plan:
         """Decide everything.
@@ -70,10 +75,15 @@ class Planner:
         prepare = self._prepare()
         slab = self._note("net.slab", space.slab(self.recipe, self.facts, self.machine))
         net, patch, batch = self._network(prepare, slab)
+        held = patches_held(self.facts, prepare, patch, self._folds())
+        steps = self._steps(net, patch, batch)
+        self.members = self._note("train.members", training.members(self.recipe, steps, steps * batch, held))
+        if self.members != (self.recipe.members or 1):
+            net, patch, batch = self._network(prepare, slab)  # for a network's share of the time
         steps = self._steps(net, patch, batch)
         self._tell_few_steps(net, patch, batch, steps)
         samples = steps * batch
-        level = self._level(samples, max(1.0, math.prod(prepared_shape(self.facts, prepare)) / math.prod(patch)))
+        level = self._note("augment.steps", training.augmentation(self.recipe, self.facts, samples, held))
         sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples, level)
         mirror = self._note("augment.mirror", sides)
         train = self._train(net, patch, batch)
@@ -250,9 +260,9 @@ class Planner:
         self.why["net.widths"] += f". Only about {steps:.0f} steps fit a fold; for {traced.FEW_STEPS} ask for {cure}"
 
     def _seconds(self) -> float:
-        """Training seconds a fold."""
+        """Training seconds a network."""
         minutes = self.recipe.minutes or (MINUTES_GPU if self.machine.has_gpu else MINUTES_CPU)
-        return minutes * 60 * TRAINING_SHARE / max(self.folds_trained, 1)
+        return minutes * 60 * TRAINING_SHARE / max(self.folds_trained, 1) / self.members
 
     def _steps(self, spec: NetSpec, patch: Triple, batch: int) -> float:
         if self.recipe.steps:
@@ -282,6 +292,7 @@ class Planner:
             accumulate=self.accumulate,
             seconds=seconds,
             steps=self.recipe.steps,
+            members=self.members,
             loss=self._note("train.loss", training.loss(self.recipe, self.facts, self.target[1], net.slab)),
             optimiser=choice,
             schedule=self.recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01}),
@@ -292,12 +303,6 @@ class Planner:
             precision=self.recipe.precision,
             compile=self.recipe.compile,
         )
-
-    def _level(self, samples: float, patches: float) -> str:
-        """Strength of augmentation for a fold that sees so many samples of cases that hold so many patches each."""
-        folds = self._folds()
-        cases = self.facts.cases * (folds - 1) / folds if folds else self.facts.cases
-        return self._note("augment.steps", training.augmentation(self.recipe, self.facts, samples, cases * patches))
 
     def _augment(self, level: str, net: NetSpec, patch: Triple, samples: float) -> tuple[PartChoice, ...]:
         spoiled, reason = faults(self.recipe, self.facts, level, samples)
@@ -373,22 +378,3 @@ class Planner:
         budget = 0.9 * (self.machine.gpu_memory or self.machine.memory)
         cure = traced.narrower(net, lambda one: self._step_bytes(one, patch, batch) <= budget)
         return f"{usual} It would fit with {cure}."
-
-
-def prepared_shape(facts: Fingerprint, prepare: PreparePlan) -> tuple[float, float, float]:
-    """Large (95th percentile) shape after preparation."""
-    z, y, x = facts.shape_large
-    if prepare.fit is not None:
-        return 1.0, float(prepare.fit[0]), float(prepare.fit[1])
-    if prepare.spacing is None:
-        return z, y, x
-    pairs = zip((z, y, x), facts.spacing, prepare.spacing, strict=True)
-    a, b, c = (n * old / new if old and new else n for n, old, new in pairs)
-    return a, b, c
-
-
-def prepared_steps(facts: Fingerprint, prepare: PreparePlan) -> tuple[float, float, float]:
-    """Voxel edges after preparation relative to the finest; 1 where unknown."""
-    chosen = prepare.spacing or (None, None, None)
-    mm = [new or old or 1.0 for new, old in zip(chosen, facts.spacing, strict=True)]
-    return mm[0] / min(mm), mm[1] / min(mm), mm[2] / min(mm)

@@ -34,7 +34,7 @@ def _logs(run: Run) -> dict[int, list[dict[str, Any]]]:
 def _fold(run: Run, fold: int, events: list[dict[str, Any]]) -> dict[str, Any]:
     steps = [event for event in events if event.get("kind") == "step"]
     ended = any(event.get("kind") == "end" for event in events)
-    age = time.time() - (run.fold_folder(fold) / "log.jsonl").stat().st_mtime
+    age = time.time() - max(file.stat().st_mtime for file in run.logs(fold))
     last = steps[-1] if steps else {}
     pseudo = [event for event in steps if event.get("pseudo_dice")]
     names = list(dict.fromkeys(name for event in pseudo for name in event["pseudo_dice"]))

@@ -17,11 +17,26 @@ MANY_PASSES, MANY_PATCHES = 60, 2_000
 #: The same for radiographs, which are few, whole and differ more in pose and exposure. On 40 spine films seen 50 times,
 #: medium with mirroring gave Dice 0.736 where light without gave 0.721.
 MANY_PASSES_XRAY, MANY_PATCHES_XRAY = 20, 500
+#: Times each voxel is seen, and steps, that a network gets at least before a fold's time goes to several; and how many
+#: at most. On 160 MRI, 26 passes gave Dice 0.8866, 54 passes 0.8890, and the mean of these two networks 0.8899.
+MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = 30, 2_500, 4
 #: Losses whose activation follows the target, and those that have one of their own; tests hold both against the table.
 OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
 FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy": "sigmoid", "dice_bce": "sigmoid"}
 #: Losses for one target only.
 OWN = {"chain": "ordered=true"}
+
+
+def members(recipe: Recipe, steps: float, samples: float, patches: float) -> tuple[int, str]:
+    """Networks a fold: as many as its time can train to the point where more time no longer pays."""
+    if recipe.members is not None:
+        return recipe.members, "asked for in the recipe"
+    if recipe.steps is not None:
+        return 1, "a run of counted steps trains one network a fold"
+    passes = samples / max(patches, 1.0)
+    count = int(max(1, min(MEMBERS_MOST, passes // MEMBER_PASSES, steps // MEMBER_STEPS)))
+    seen = f"about {steps:.0f} steps would show each voxel {passes:.0f} times to one network"
+    return count, f"{seen}; " + ("the mean of several gains more" if count > 1 else "one uses the time best")
 
 
 def batch(recipe: Recipe, machine: Machine, patch_voxels: int) -> tuple[int, str]:
