@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from segwright.core.errors import RecipeError
 from segwright.core.plan import Triple
-from segwright.nets.dims import fit, linear_mode, operator
+from segwright.nets.dims import fit, operator
+from segwright.nets.resize import resize
 
 LEAK = 0.01
 
@@ -127,7 +128,7 @@ class Shrink(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`(B, C, ...)` to the same at lengths divided by `step`, rounded up."""
         size = [-(-length // s) for length, s in zip(x.shape[2:], self.step, strict=True)]
-        return F.interpolate(x, size=size, mode=linear_mode(len(size)), align_corners=False)
+        return resize(x, size)
 
 
 class Up(nn.Module):
@@ -144,7 +145,7 @@ class Up(nn.Module):
     ) -> None:
         super().__init__()
         self.add = add
-        self.mode = linear_mode(style.dims) if mode == "linear" else mode
+        self.mode = mode
         step = fit(stride, style.dims)
         if mode == "transpose":
             self.project: nn.Module = operator("transpose", style.dims)(inputs, outputs, step, step)
@@ -156,8 +157,8 @@ class Up(nn.Module):
         x = self.project(x)
         if self.mode == "nearest":
             x = F.interpolate(x, size=skip.shape[2:], mode="nearest")
-        elif self.mode != "transpose":
-            x = F.interpolate(x, size=skip.shape[2:], mode=self.mode, align_corners=False)
+        elif self.mode == "linear":
+            x = resize(x, skip.shape[2:])
         return x.add_(skip) if self.add else torch.cat((x, skip), dim=1)
 
 

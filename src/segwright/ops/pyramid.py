@@ -20,16 +20,22 @@ def shrink_labels(labels: NDArray[Any], factor: Sequence[int]) -> NDArray[Any]:
         [[[[5, 7]]]]
     """
     votes = _shares(labels, factor)
-    if len(votes) == 1:
-        return votes[0].copy()
-    best, most = votes[0].copy(), np.zeros(votes[0].shape, np.uint8)
-    for value in votes:
-        count = np.zeros(value.shape, np.uint8)
-        for other in votes:
-            count += value == other
-        better = count > most
-        best[better], most[better] = value[better], count[better]
+    best = votes[0].copy()
+    for plane, z in itertools.product(*map(range, best.shape[:2])):  # one slice stays within the processor's cache
+        _elect([np.ascontiguousarray(one[plane, z]) for one in votes], best[plane, z])
     return best
+
+
+def _elect(votes: Sequence[NDArray[Any]], best: NDArray[Any]) -> None:
+    """Put the commonest value of each voxel into `best`, which holds the first vote."""
+    counts = [np.zeros(best.shape, np.uint8) for _ in votes]
+    for one, other in itertools.combinations(range(len(votes)), 2):
+        same = votes[one] == votes[other]
+        counts[one] += same
+        counts[other] += same
+    for value, count in zip(votes[1:], counts[1:], strict=True):
+        np.copyto(best, value, where=count > counts[0])
+        np.maximum(counts[0], count, out=counts[0])
 
 
 def shrink_scores(scores: NDArray[Any], factor: Sequence[int]) -> NDArray[Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -10,10 +13,10 @@ from segwright.core.box import Box, tile
 from segwright.core.geometry import Geometry
 from segwright.core.plan import Normalisation, PreparePlan, WindowPlan
 from segwright.core.volume import Volume
-from segwright.prediction.large.box import predict_box, reach
+from segwright.prediction.large.box import predict_box, predict_boxes, reach, touching
 from segwright.prediction.large.scan import LazyScan
 from segwright.prediction.large.survey import survey
-from segwright.prediction.window import predict_slabs
+from segwright.prediction.window import axis_covers, predict_slabs
 from segwright.prepare.pipeline import prepare_image
 
 OBLIQUE = np.array([[0.1, 0.0, -1.5, 10.0], [0.2, 1.5, 0.0, -7.0], [3.0, 0.0, 0.1, 4.0], [0.0, 0.0, 0.0, 1.0]])
@@ -136,3 +139,45 @@ def test_statistics_are_the_same_whoever_asks_and_survive_bad_places():
     assert found.channels[0].low < found.channels[0].mean < found.channels[0].high
     broken = np.array([np.nan, np.inf, -np.inf, 100.0], np.float32)
     assert found.channels[0].apply(broken) == 3 and np.isfinite(broken).all()
+
+
+@pytest.mark.parametrize(("shape", "size", "overlap", "context", "divisor"), CASES)
+def test_a_row_of_boxes_equals_single_ones_reads_once_and_predicts_each_window_once(
+    shape, size, overlap, context, divisor
+):
+    image = np.random.default_rng(0).normal(size=(1, *shape)).astype(np.float32)
+    forward, window, net = network(context), WindowPlan(size=size, overlap=overlap, batch=2), ((context, 0, 0), divisor)
+    reads = np.zeros(shape, int)
+    windows = []
+
+    def read(part: Box) -> np.ndarray:
+        reads[part.slices] += 1
+        return image[(slice(None), *part.slices)]
+
+    def counted(batch: torch.Tensor) -> torch.Tensor:
+        windows.append(len(batch))
+        return forward(batch)
+
+    ends = [0, min(3, shape[0] - 1), shape[0]] if shape[0] > 1 else [0, 1]
+    row = [Box((a, 2, 3), (b, shape[1] - 1, shape[2])) for a, b in pairwise(ends)]
+    found = list(predict_boxes(read, shape, counted, row, window=window, net=net))
+    assert reads.max() == 1
+    cover = axis_covers(shape, window, divisor)
+    whole = Box(row[0].start, row[-1].stop)
+    spans = zip(cover, whole.start, whole.stop, strict=True)
+    assert sum(windows) == math.prod(len(touching(c, a, b)) for c, a, b in spans)
+    for box, scores in zip(row, found, strict=True):
+        again = predict_box(
+            lambda part: image[(slice(None), *part.slices)], shape, forward, box, window=window, net=net
+        )
+        assert scores.shape == again.shape and np.allclose(scores, again, atol=1e-6)
+
+
+def test_boxes_of_a_row_may_share_slices():
+    image = np.random.default_rng(0).normal(size=(1, 12, 9, 9)).astype(np.float32)
+    window, net = WindowPlan(size=(4, 8, 8), overlap=0.5), ((0, 0, 0), (2, 4, 4))
+    read = lambda part: image[(slice(None), *part.slices)]  # noqa: E731
+    row = [Box((0, 0, 0), (5, 9, 9)), Box((4, 0, 0), (8, 9, 9)), Box((7, 0, 0), (12, 9, 9))]
+    whole = predict_box(read, (12, 9, 9), network(), Box.whole((12, 9, 9)), window=window, net=net)
+    for box, scores in zip(row, predict_boxes(read, (12, 9, 9), network(), row, window=window, net=net), strict=True):
+        assert np.allclose(scores, whole[(slice(None), *box.slices)], atol=1e-6)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segwright.core.box import Box
+from segwright.core.box import Box, tile
 from segwright.core.geometry import Geometry, Triple
 from segwright.core.volume import Volume
 from segwright.io.load import load_image
@@ -74,6 +74,12 @@ class Bench:
     def blocks(self, shape: Triple | None = None) -> Blocks:
         """The blocks of the scan, or of a smaller level of a result."""
         return Blocks(shape or self.job.shape, self.job.block)
+
+    def pieces(self, index: int) -> list[Box]:
+        """A block in pieces of a chunk's depth along the axis in which windows pass over it."""
+        box, deep = self.blocks().box(index), self.scan.deep
+        size = [self.job.chunk[axis] if axis == deep else n for axis, n in enumerate(box.shape)]
+        return [piece.shift(box.start) for piece in tile(box.shape, size)]
 
     @property
     def has_labels(self) -> bool:

@@ -66,7 +66,13 @@ class Blocks:
 
 
 def block_size(
-    shape: Triple, chunk: Triple, margin: Triple, *, cost: Callable[[Triple], float], memory: float
+    shape: Triple,
+    chunk: Triple,
+    margin: Triple,
+    *,
+    cost: Callable[[Triple], float],
+    memory: float,
+    largest: int = LARGEST,
 ) -> Triple:
     """The block, a multiple of the chunk, that wastes least on its surroundings within a memory.
 
@@ -76,6 +82,7 @@ def block_size(
         margin: Voxels around a block that are read and computed with it, both sides together.
         cost: Bytes at the peak of a block of some size.
         memory: Bytes a worker may use.
+        largest: Voxels a block may have, if that is more than a chunk's.
 
     Raises:
         OutOfMemoryError: Not even one chunk fits.
@@ -100,7 +107,7 @@ def block_size(
             larger = list(size)
             larger[axis] = min(2 * size[axis], whole[axis])
             wanted = (larger[0], larger[1], larger[2])
-            if cost(wanted) <= memory and math.prod(wanted) <= LARGEST:
+            if cost(wanted) <= memory and math.prod(wanted) <= largest:
                 size = larger
                 break
         else:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import DataError
 from segwright.core.geometry import Triple
@@ -18,7 +16,8 @@ from segwright.io.load import load_image
 from segwright.io.omezarr import CHUNK, level_factors
 from segwright.planning.machine import this_machine, usable_cores
 from segwright.planning.memory import prediction_bytes, scan_bytes
-from segwright.prediction.large.grid import block_size
+from segwright.prediction.large.box import DEEP
+from segwright.prediction.large.grid import LARGEST, block_size
 from segwright.prediction.large.job import Job
 from segwright.prediction.large.scan import LazyScan
 from segwright.prediction.large.survey import Survey, survey
@@ -31,6 +30,9 @@ BASE = 600 * 2**20
 
 #: Share of the memory that is free now which is used where nobody says how much.
 SHARE = 0.6
+
+#: Blocks for each worker at least, so that all of them are busy nearly to the end.
+BLOCKS_EACH = 8
 
 #: Formats of which a box can be read without decoding the whole file.
 SLICED = frozenset({"zarr", "n5", "hdf5", "sections", "npy", "tiff"})
@@ -164,7 +166,8 @@ def _block(model: Model, volume: Volume, seen: Survey, wish: Wish, decoder: dict
     scan = LazyScan(volume, model.plan.prepare, seen)
     cost = _Cost(model, scan, bool(wish.instances or decoder))
     margin = tuple(2 * m for m in cost.margin)
-    return (z, y, x), block_size(shape, (z, y, x), margin, cost=cost, memory=memory)  # type: ignore[arg-type]
+    largest = min(LARGEST, math.prod(shape) // (BLOCKS_EACH * workers))
+    return (z, y, x), block_size(shape, (z, y, x), margin, cost=cost, memory=memory, largest=largest)  # type: ignore[arg-type]
 
 
 class _Cost:
@@ -182,6 +185,8 @@ class _Cost:
         window = [w + 2 * c for w, c in zip(plan.window.size, plan.net.context, strict=True)]
         if scan.turned is not None:
             window = [window[scan.turned.order.index(axis)] for axis in range(3)]
+        self.deep, self.window = scan.deep, max(1, round(window[scan.deep] / self.ratio[scan.deep]))
+        self.chunk = CHUNK[scan.deep]
         self.margin = [max(1, round(w / r)) if n > w else 0
                        for w, r, n in zip(window, self.ratio, scan.volume.geometry.shape, strict=True)]  # fmt: skip
         self.forward = prediction_bytes(
@@ -190,11 +195,15 @@ class _Cost:
         self.instances = instances
 
     def __call__(self, size: Triple) -> float:
-        voxels = float(np.prod(size))
-        prepared = voxels * float(np.prod(self.ratio))
-        around = np.prod([(s + 2 * m) for s, m in zip(size, self.margin, strict=True)])
-        read = around * self.channels * (self.raw + 4)
-        image = around * float(np.prod(self.ratio)) * self.channels * 4 * (2 if self.resampled else 1)
-        scores = prepared * self.outputs * 4 + voxels * self.outputs * (5 if self.resampled else 1) + 6 * voxels
-        objects = voxels * (self.outputs * 6 + 32) if self.instances else 0.0
-        return max(read + image + scores + self.forward, objects)
+        around = [s + 2 * m for s, m in zip(size, self.margin, strict=True)]
+        depth = min(around[self.deep], DEEP)
+        planes = min(around[self.deep], self.window + DEEP)
+        plane = math.prod(around) / around[self.deep] * self.channels
+        read = plane * depth * (self.raw + 5 + (4 * math.prod(self.ratio) if self.resampled else 0))
+        image = plane * planes * math.prod(self.ratio) * 4
+        chunk = min(size[self.deep], self.chunk)
+        voxels = math.prod(size) / size[self.deep]
+        sums = voxels * min(size[self.deep], self.window + 2 * chunk) * math.prod(self.ratio) * self.outputs * 4
+        piece = voxels * chunk * (self.outputs * (5 if self.resampled else 1) + 6)
+        objects = math.prod(size) * (self.outputs * 6 + 32) if self.instances else 0.0
+        return max(read + image + sums + piece + self.forward, objects)

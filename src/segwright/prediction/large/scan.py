@@ -40,6 +40,11 @@ class LazyScan:
         """The turn from its own axes to the plan's."""
         return turn_for(self.volume.geometry, self.plan.orientation)
 
+    @property
+    def deep(self) -> int:
+        """The axis of its own grid that becomes the first of the turned one."""
+        return self.turned.order[0] if self.turned else 0
+
     @cached_property
     def grid(self) -> Geometry:
         """The turned grid."""

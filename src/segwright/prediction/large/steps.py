@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from segwright.core.box import Box, tile
 from segwright.core.errors import SegwrightError
 from segwright.core.geometry import Triple
 from segwright.core.room import is_full
@@ -16,7 +17,7 @@ from segwright.io.omezarr import read_level, write_box
 from segwright.io.protocol import reason
 from segwright.ops.pyramid import shrink_labels, shrink_scores
 from segwright.prediction.large.bench import Bench, opened
-from segwright.prediction.large.box import predict_box
+from segwright.prediction.large.box import predict_boxes
 from segwright.prediction.large.objects import find_objects, number_objects
 
 
@@ -52,33 +53,39 @@ def _action(step: str) -> Callable[[Bench, int], dict[str, Any]]:
 
 
 def predict(bench: Bench, index: int) -> dict[str, Any]:
-    """Scores and labels of a block."""
+    """Scores and labels of a block, stored piece by piece as windows pass."""
     plan, scan = bench.job.plan, bench.scan
-    box = bench.blocks().box(index)
-    turned = scan.to_turned(box)
-    net = (plan.net.context, plan.net.divisor)
-    inner = scan.needed(turned)
+    pieces = sorted(map(scan.to_turned, bench.pieces(index)), key=lambda piece: piece.start)
     repaired: list[int] = []
-    read = partial(scan.read, repaired=repaired)
-    scores = predict_box(read, scan.shape, bench.model.forward, inner, window=plan.window, net=net)
-    scores = scan.restore(scores, turned)
-    if bench.keeps_scores:
-        write_box(bench.store("scores"), bench.stored_scores(scores), box)
-    if bench.has_labels:
-        write_box(bench.store("labels"), bench.stored_labels(bench.labels_of(scores)), box)
+    rows = predict_boxes(
+        partial(scan.read, repaired=repaired),
+        scan.shape,
+        bench.model.forward,
+        [scan.needed(piece) for piece in pieces],
+        window=plan.window,
+        net=(plan.net.context, plan.net.divisor),
+    )
+    for piece, found in zip(pieces, rows, strict=True):
+        scores, box = scan.restore(found, piece), scan.to_source(piece)
+        if bench.keeps_scores:
+            write_box(bench.store("scores"), bench.stored_scores(scores), box)
+        if bench.has_labels:
+            write_box(bench.store("labels"), bench.stored_labels(bench.labels_of(scores)), box)
     return {"repaired": sum(repaired)} if any(repaired) else {}
 
 
 def shrink(bench: Bench, name: str, level: int, index: int) -> dict[str, Any]:
-    """A block of a smaller level of a result, from the level before."""
+    """A block of a smaller level of a result, from the level before, a chunk's depth at a time."""
     pyramid = bench.pyramid(name)
-    box = bench.blocks(pyramid.shape(level)).box(index)
+    whole = bench.blocks(pyramid.shape(level)).box(index)
     factor: Triple = tuple(b // a for a, b in zip(*pyramid.levels[level - 1 : level + 1], strict=True))  # type: ignore[assignment]
-    source = type(box)(
-        tuple(a * f for a, f in zip(box.start, factor, strict=True)),
-        tuple(b * f for b, f in zip(box.stop, factor, strict=True)),
-    ).clip(pyramid.shape(level - 1))
-    finer = read_level(bench.store(name), source, level - 1)
-    smaller = (shrink_scores if name == "scores" else shrink_labels)(finer, factor)
-    write_box(bench.store(name), smaller, box, level)
+    for part in tile(whole.shape, (pyramid.chunk[0], *whole.shape[1:])):
+        box = part.shift(whole.start)
+        source = Box(
+            tuple(a * f for a, f in zip(box.start, factor, strict=True)),
+            tuple(b * f for b, f in zip(box.stop, factor, strict=True)),
+        ).clip(pyramid.shape(level - 1))
+        finer = read_level(bench.store(name), source, level - 1)
+        smaller = (shrink_scores if name == "scores" else shrink_labels)(finer, factor)
+        write_box(bench.store(name), smaller, box, level)
     return {}
