@@ -17,12 +17,14 @@ from segwright import io
 from segwright.api.objects import arranged
 from segwright.core.case import Dataset
 from segwright.core.errors import LayoutError, UnknownNameError, UsageError
+from segwright.core.geometry import Geometry
 from segwright.core.recipe import Recipe
+from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset, open_images
-from segwright.io.layouts import LAYOUTS
+from segwright.io.layouts import LAYOUTS, content
 from segwright.io.layouts.groups import guess_groups
 from segwright.io.layouts.names import match
-from segwright.io.layouts.scan import numbered
+from segwright.io.layouts.scan import Item, numbered
 from segwright.io.layouts.values import space_of
 from segwright.io.load import load_image, load_label
 
@@ -306,6 +308,20 @@ def test_folder_a_patient_with_visits_groups_by_patient(tmp_path: Path) -> None:
     dataset = open_dataset(tmp_path)
     assert len(dataset.cases) == 12
     assert {case.group for case in dataset.cases} == {f"p{i}" for i in range(6)}
+
+
+@pytest.mark.parametrize(("masks", "label", "opened"), [("mmmm", True, 3), ("iiii", False, 2), ("imim", False, 3)])
+def test_no_more_files_are_opened_than_tell_labels_from_images(tmp_path, monkeypatch, masks, label, opened) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (1, 16, 16)).astype(np.uint8)
+    looked: list[Path] = []
+    looks = content.is_label
+    monkeypatch.setattr(content, "is_label", lambda path: [looked.append(path), looks(path)][1])
+    items = []
+    for i, kind in enumerate(masks):
+        array = picture if kind == "i" else np.where(picture > 99, 7, 2).astype(np.uint8)
+        io.write(Volume.of(array, Geometry.from_spacing(array.shape)), tmp_path / f"{i}.png")
+        items.append(Item(tmp_path / f"{i}.png", str(i)))
+    assert content.mostly_labels(items, 4) is label and len(looked) == opened
 
 
 def test_label_is_told_by_its_content_where_no_name_tells(tmp_path: Path) -> None:

@@ -24,11 +24,20 @@ def looks_like_label(array: NDArray[Any]) -> bool:
     whole = array[0, :: max(1, array.shape[1] // 16)]
     if whole.dtype.kind == "f" and not np.array_equal(whole, np.round(np.nan_to_num(whole))):
         return False
+    if _two_values(whole):
+        return True
     distinct = len(np.unique(whole))
     inside = whole != 0
     if distinct <= 2 or distinct > 4096 or not inside.any():
         return distinct <= 2
     return bool((_repeats(whole, 1) & _repeats(whole, 2))[inside].mean() > 0.8)
+
+
+def _two_values(whole: NDArray[Any]) -> bool:
+    """Whether there are two values at most, seen without sorting or hashing any, as most masks are asked this."""
+    if whole.size == 0 or whole.dtype.kind not in "iub":
+        return False
+    return bool(((whole == whole.min()) | (whole == whole.max())).all())
 
 
 def _repeats(whole: NDArray[Any], axis: int) -> NDArray[np.bool_]:
@@ -62,6 +71,12 @@ def sample_paths(paths: Sequence[Path], count: int) -> list[Path]:
 
 
 def mostly_labels(items: Sequence[Item], count: int = 3) -> bool:
-    """Whether a sample of items looks like labels."""
-    votes = [is_label(item.path) for item in sample(items, count)]
-    return bool(votes) and sum(vote is True for vote in votes) * 2 > len(votes)
+    """Whether more than half of a sample of items look like labels; no file is opened that cannot change the answer."""
+    chosen = sample(items, count)
+    yes = no = 0
+    for item in chosen:
+        if 2 * yes > len(chosen) or 2 * no >= len(chosen):
+            break
+        looks = is_label(item.path) is True
+        yes, no = yes + looks, no + (not looks)
+    return 2 * yes > len(chosen)
