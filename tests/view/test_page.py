@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 import time
@@ -309,10 +310,10 @@ def test_a_folder_is_packed_and_scored_and_what_is_too_large_is_not_sent(browser
         assert "3 cases" in page.locator(".result").inner_text()
 
         def small(route):
-            told = route.fetch().json()
-            route.fulfill(json={**told, "upload_limit": 5})
+            text = re.sub(r'"upload_limit":\d+', '"upload_limit":5', route.fetch().text())
+            route.fulfill(body=text, content_type="text/html")
 
-        page.route("**/api/state", small)
+        page.route(re.compile(r"/(#.*)?$"), small)
         page.reload()
         page.locator(".drop").wait_for()
         sent: list[str] = []
@@ -347,6 +348,33 @@ def test_labels_of_large_pictures_are_fine_where_they_are_magnified(browser, wid
             return 0.4 < coloured / size < 0.6
 
         until(half, "every second column in colour")
+
+
+def test_a_slice_comes_as_the_screen_shows_it_and_then_in_full(browser, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (1, 1800, 1800)).astype(np.uint8)
+    for name in ("a", "b"):
+        io.write(Volume.of(picture, Geometry.from_spacing(picture.shape)), tmp_path / "images" / f"{name}.png")
+        mask = np.where(picture > 250, 255, 0).astype(np.uint8)
+        io.write(Volume.of(mask, Geometry.from_spacing(picture.shape)), tmp_path / "masks" / "dots" / f"{name}.png")
+    with serving(make_viewer(tmp_path)) as url, window(browser, url) as page:
+
+        def asked() -> list[str]:
+            return page.evaluate(
+                "performance.getEntriesByType('resource').map((e) => e.name.split('/api/')[1]).filter(Boolean)"
+            )
+
+        opened(page)
+        until(lambda: {"cases/0/image/0/0", "cases/0/labels/0/0/0"} <= set(asked()), "the slice in full")
+        found = asked()
+        assert found.index("cases/0/image/0/0?step=2") < found.index("cases/0/image/0/0")
+        assert "state" not in found  # the page came with it
+        until(lambda: "cases/1/labels/0/0/0?step=2" in asked(), "the next case is asked for beforehand")
+        until(lambda: {"cases/0/thumb.png", "cases/1/thumb.png"} <= set(asked()), "pictures of all cases")
+        page.evaluate("performance.clearResourceTimings()")
+        page.keyboard.press("ArrowDown")
+        until(lambda: page.locator("body").get_attribute("data-painted") == "b", "the next case")
+        until(lambda: "cases/1/image/0/0" in asked(), "the next case in full")
+        assert not {"cases/1", "cases/1/image/0/0?step=2"} & set(asked())
 
 
 def test_the_data_page_leads_to_cases(browser, volume_site):

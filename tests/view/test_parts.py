@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from segwright import io
 from segwright.core.box import Box
-from segwright.core.case import Case, Dataset, Source
-from segwright.core.errors import ReadError, UsageError
+from segwright.core.case import Case, Dataset, LabelSource, Source
+from segwright.core.errors import LabelError, ReadError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.volume import LazyArray, Volume
+from segwright.io.load import load_label
 from segwright.io.omezarr import Pyramid, create, write_box
 from segwright.ops.pyramid import shrink_scores
 from segwright.view.bricks import Bricks
@@ -29,6 +31,7 @@ from segwright.view.objects import find_objects, numbered_objects
 from segwright.view.picture import png
 from segwright.view.planes import as_levels, reduced
 from segwright.view.pool import Pool
+from segwright.view.reading import in_turn, read_codes
 from segwright.view.scan import Scan
 from segwright.view.uploads import TooLargeError, receive, safe_name, unpacked
 
@@ -76,6 +79,74 @@ def test_places_name_the_largest_section():
     first, second = places(code_labels(labels, space_of(2, "exclusive")), 2)
     assert first == {"voxels": 10, "box": [[1, 3], [1, 4], [2, 5]], "at": [2, 2, 3]}
     assert second is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 999), st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6)),
+    st.sampled_from(["exclusive", "overlapping"]), st.sampled_from([1, 7, 1 << 22]),
+)  # fmt: skip
+def test_places_are_those_of_the_masks(seed, count, shape, kind, slab):
+    rng, space = np.random.default_rng(seed), space_of(count, kind)
+    if kind == "exclusive":
+        labels = rng.integers(-1, count + 1, (1, *shape)).astype(np.int16)
+    else:
+        labels = rng.integers(-1, 2, (count, *shape)).astype(np.int8)
+    coded = code_labels(labels, space)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("segwright.view.coded.SLAB_VOXELS", slab)
+        found = places(coded, count)
+    for index, place in enumerate(found):
+        mask = space.mask(labels, index)
+        if not mask.any():
+            assert place is None
+            continue
+        sums = [mask.sum(axis=tuple(a for a in range(3) if a != axis)) for axis in range(3)]
+        assert place["voxels"] == mask.sum() and place["at"] == [int(line.argmax()) for line in sums]
+        assert place["box"] == [[np.flatnonzero(line)[0], np.flatnonzero(line)[-1] + 1] for line in sums]
+
+
+def test_masks_read_one_by_one_are_the_label(tmp_path):
+    """Overlapping masks in files of their own, one structure in two files; and all of them planes of one file."""
+    rng, shape = np.random.default_rng(0), (2, 30, 40)
+    grid, space = Geometry.from_spacing(shape), space_of(3, "overlapping")
+    masks = rng.random((4, *shape)) < 0.3
+    for i, mask in enumerate(masks):
+        io.write(Volume.of(mask.astype(np.uint8), grid), tmp_path / f"m{i}.nii.gz")
+    io.write(Volume.of(masks.astype(np.uint8), grid), tmp_path / "all.nii.gz")
+    names = ("s2", "s0", "s1", "s0")
+    apart = [LabelSource(path=f"m{i}.nii.gz", structure=name) for i, name in enumerate(names)]
+    planes = [LabelSource(path="all.nii.gz", structure=name, plane=i) for i, name in enumerate(names)]
+    for sources in (apart, planes):
+        case = Case(id="a", images=(Source(path="m0.nii.gz"),), label=tuple(sources), group="a")
+        dataset = Dataset(root=str(tmp_path), layout="t", channels=("x",), labels=space, cases=(case,))
+        coded, whole = read_codes(dataset, case, grid), load_label(dataset, case, grid)
+        for index in range(3):
+            np.testing.assert_array_equal(coded.mask(index), whole[index] == 1)
+        assert len(set(coded.members)) == len(coded.members) == 8
+    wrong = case.model_copy(update={"label": (LabelSource(path="m0.nii.gz", structure="tail"),) * 2})
+    with pytest.raises(LabelError, match="lacks"):
+        read_codes(dataset, wrong, grid)
+
+
+def test_results_come_in_turn_and_few_wait():
+    running, most, lock = 0, 0, threading.Lock()
+
+    def call(number):
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        return number
+
+    taken = []
+    for number in in_turn(((lambda n=n: call(n)) for n in range(20)), 2):
+        taken.append(number)
+        with lock:
+            running -= 1
+    assert taken == list(range(20)) and most <= 4
+    with pytest.raises(ZeroDivisionError):
+        list(in_turn([lambda: 1, lambda: 1 // 0, lambda: 2], 2))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, bool])

@@ -125,6 +125,26 @@ def test_thumbnails_and_the_page_itself(page):
         assert answer.status_code == 200 and "default-src 'self'" in answer.headers["content-security-policy"]
 
 
+def test_the_page_comes_with_what_it_would_ask_for_first(xrays, copied):
+    desk = Desk(open_subject(xrays))
+    desk.subject.title = "</script><b>"
+    page = ask(desk)
+
+    def told() -> dict:
+        text = page.get("/").text
+        assert text.count("</script>") == 2 and text.count("modulepreload") > 10
+        return json.loads(text.split('id="told">')[1].split("</script>")[0])
+
+    assert told() == {"state": page.get("/api/state").json(), "first": None}
+    desk.warm()
+    assert told()["first"] == page.get("/api/cases/0").json()
+    assert desk.pool.has(("codes", desk.cases[1].id, 0))  # and the case that the next key press leads to
+    damaged = Desk(open_subject(copied))
+    (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
+    damaged.warm()
+    assert '"first":null' in ask(damaged).get("/").text  # the page asks, and is told what is wrong
+
+
 def test_the_data_are_measured_in_the_background(page):
     for _ in range(200):
         told = page.get("/api/data").json()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,7 +146,10 @@ def mapped(raw: NDArray[Any], space: LabelSpace, counts: Mapping[int, int], *, w
     meanings = space.from_values(values.reshape(1, 1, -1), where=where)[:, 0, 0]
     table = np.zeros((space.planes, int(values[-1] - values[0]) + 1), dtype=space.dtype)
     table[:, values - values[0]] = meanings
-    return np.take(table, raw if values[0] == 0 else raw.astype(np.int64) - values[0], axis=1)
+    out = np.empty((space.planes, *raw.shape), dtype=space.dtype)
+    for z, plane in enumerate(raw):  # plane by plane: as indices, voxels take eight bytes each
+        np.take(table, plane.astype(np.int64) - values[0], axis=1, out=out[:, z], mode="clip")
+    return out
 
 
 class _Arrays:
@@ -181,9 +184,20 @@ class _Arrays:
         return self._last[1], self._last[2]
 
 
-def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
-    """Masks of single structures put together; several masks of one structure are united."""
-    out = np.zeros((space.planes, *arrays.like.shape), dtype=space.dtype)
+def load_masks(dataset: Dataset, case: Case, like: Geometry) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """The masks `(z, y, x)` of a case one by one, each with the index of its structure, in the order of the sources.
+
+    For labels whose every source is the mask of one structure, as raster files; together they may be far larger than
+    what is made of them.
+
+    Raises:
+        LabelError: A source names no structure of the label space.
+        GeometryError: A mask's grid is not the image's.
+    """
+    return _masks(dataset.labels, case, _Arrays(dataset, like, part_of=None if case.sections is None else case))
+
+
+def _masks(space: LabelSpace, case: Case, arrays: _Arrays) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     index_of = {name: index for index, name in enumerate(space.names)}
     for source in case.label:
         if source.structure not in index_of:
@@ -194,10 +208,15 @@ def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
                 where=source.path,
                 cure="Add it under labels.structures in dataset.yaml, or remove the source.",
             )
-        index = index_of[source.structure]
-        mask = binary(arrays.raw(source))
+        yield index_of[source.structure], binary(arrays.raw(source))
+
+
+def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
+    """Masks of single structures put together; several masks of one structure are united."""
+    out = np.zeros((space.planes, *arrays.like.shape), dtype=space.dtype)
+    for source, (index, mask) in zip(case.label, _masks(space, case, arrays), strict=True):
         if not space.exclusive:
-            out[index] |= mask.astype(np.int8)
+            out[index] |= mask.view(np.int8)
             continue
         shared = int(np.count_nonzero(mask & (out[0] != 0) & (out[0] != index + 1)))
         if shared:

@@ -24,6 +24,7 @@ from segwright.view.bricks import Bricks
 from segwright.view.coded import Coded, code_labels
 from segwright.view.objects import Objects, find_objects, numbered_objects
 from segwright.view.pool import Pool
+from segwright.view.reading import read_codes
 from segwright.view.results import Result, open_result, why
 from segwright.view.scan import AT_ONCE_BYTES, WHOLE_BYTES, Scan
 from segwright.view.scoring import Scored, Scorer
@@ -63,6 +64,7 @@ class Desk:
         self.scores: dict[int, Scored] = {}
         self.explored: Explored | None = None
         self.exploring: dict[str, Any] = {}
+        self.warmed = False
         self._lock = threading.Lock()
         self._next = 1
         self._preparing: set[int] = set()
@@ -82,19 +84,25 @@ class Desk:
         return Scan(self.dataset, self.cases[index], self.pool)
 
     def warm(self) -> None:
-        """Read what the page will show first, while the browser is still opening: the middle of the first case."""
-        if not self.cases:
+        """Read what the page will show first, while the browser is still opening: the first case, then the next."""
+        for index in range(min(len(self.cases), 2)):
+            try:
+                self._read(index)
+            except Exception:  # the page tells what is wrong when it asks
+                return
+
+    def _read(self, index: int) -> None:
+        """The middle of a case; of one that is read at once, its labels as well."""
+        scan = self.scan(index)
+        if index and scan.nbytes > AT_ONCE_BYTES:
             return
-        try:
-            scan = self.scan(0)
-            shape = scan.volume.geometry.shape
-            step = 1 << max(0, math.ceil(math.log2(max(shape[1:]) / PAGE_PIXELS)))
-            if scan.percentiles:
-                scan.plane(0, shape[0] // 2, channel=0, step=step)
-            if self.cases[0].label and scan.nbytes <= AT_ONCE_BYTES:
-                self.codes(0, REFERENCE)
-        except Exception:  # the page tells what is wrong when it asks
-            return
+        shape = scan.volume.geometry.shape
+        step = 1 << max(0, math.ceil(math.log2(max(shape[1:]) / PAGE_PIXELS)))
+        if scan.percentiles:
+            scan.plane(0, shape[0] // 2, channel=0, step=step)
+        self.warmed = True
+        if self.cases[index].label and scan.nbytes <= AT_ONCE_BYTES:
+            self.codes(index, REFERENCE)
 
     def add(self, result: Result) -> int:
         """Take a result in and start scoring it; returns its number."""
@@ -147,6 +155,8 @@ class Desk:
 
     def _codes(self, index: int, source: int) -> Coded:
         geometry = self.scan(index).volume.geometry
+        if source == REFERENCE:
+            return read_codes(self.dataset, self.cases[index], geometry)
         return code_labels(self.labels(index, source, geometry), self.space)
 
     def labels(self, index: int, source: int, like: Any) -> NDArray[Any]:

@@ -7,7 +7,6 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from functools import cached_property, partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from segwright.view.coded import Coded, pack_runs
 from segwright.view.desk import Desk
 from segwright.view.directions import views
 from segwright.view.guard import Guard, said
+from segwright.view.page import filled, page_files
 from segwright.view.picture import thumbnail
 from segwright.view.planes import as_levels
 from segwright.view.results import open_result, why
@@ -33,18 +33,10 @@ from segwright.view.scan import AT_ONCE_BYTES, Region
 from segwright.view.uploads import LIMIT_BYTES, TooLargeError, receive, safe_name, too_large, unpacked
 from segwright.view.wire import refusal, slice_response, tagged
 
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 #: A case of more bytes gets no thumbnail: reading it would take the disk from the slice being looked at.
 THUMB_BYTES = 1_500_000_000
 
 Answer = Callable[[Request], Response]
-
-
-def page_files() -> dict[str, tuple[bytes, str]]:
-    """The page's files by name, read once; nothing else can be asked for."""
-    folder = files("segwright.view").joinpath("static")
-    found = [entry for entry in folder.iterdir() if Path(entry.name).suffix in _TYPES]
-    return {entry.name: (entry.read_bytes(), _TYPES[Path(entry.name).suffix]) for entry in found}
 
 
 def build_app(desk: Desk, *, token: str = "", upload_limit: int = LIMIT_BYTES) -> Starlette:
@@ -125,12 +117,20 @@ class Routes:
         return folder
 
     def page(self, request: Request) -> Response:
-        """The page itself."""
+        """The page itself, with the state and, once it is read, the first case: what it would ask for next."""
         content, kind = self.files["index.html"]
-        return tagged(request, content, kind)
+        scripts = sorted(name for name in self.files if name.endswith(".js"))
+        return tagged(request, filled(content, scripts, {"state": self._state(), "first": self._first()}), kind)
 
-    def static(self, request: Request) -> Response:
-        """A script or style of the page."""
+    def _first(self) -> dict[str, Any] | None:
+        """The first case, if it is read already; whatever is wrong with it is told when the page asks."""
+        try:
+            return describe.case(self.desk, 0) if self.desk.warmed else None
+        except (SegwrightError, OSError):
+            return None
+
+    async def static(self, request: Request) -> Response:
+        """A script or style of the page; from memory, so that no thread is needed."""
         name = request.path_params["name"]
         if name not in self.files:
             raise HTTPException(404)
@@ -139,10 +139,13 @@ class Routes:
 
     def state(self, request: Request) -> Response:
         """Everything open."""
+        return JSONResponse(self._state())
+
+    def _state(self) -> dict[str, Any]:
         told = {**describe.state(self.desk), "upload_limit": self.limit}
         for row in told["results"]:
             row["dropped"] = row["number"] in self._dropped
-        return JSONResponse(told)
+        return told
 
     def data(self, request: Request) -> Response:
         """The dataset in numbers."""

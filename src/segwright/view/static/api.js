@@ -29,6 +29,15 @@ export async function json(url, options) {
   return (await ask(url, options)).json();
 }
 
+// What the page came with: the state, and the first case if the server had read it; told once, as both grow old.
+let came = JSON.parse(document.getElementById("told")?.textContent || "{}");
+
+export function told(name) {
+  const found = came[name];
+  came = { ...came, [name]: null };
+  return found || null;
+}
+
 export function send(name, file) {
   return json(`/api/results?name=${encodeURIComponent(name)}`, { method: "POST", body: file, headers: { "x-segwright": "1" } });
 }
@@ -67,8 +76,14 @@ export function forget(match) {
   }
 }
 
+// Slices under way; pictures of the list wait for them.
+let busy = 0;
+export const idle = () => busy === 0;
+
 async function slice(url) {
-  const buffer = await (await ask(url)).arrayBuffer();
+  busy += 1;
+  let buffer;
+  try { buffer = await (await ask(url)).arrayBuffer(); } finally { busy -= 1; }
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   return { header, buffer, start: 4 + length };

@@ -1,5 +1,6 @@
 // The list of cases: pictures, scores, findings; sorted, filtered, walked through with the keys.
 
+import { idle } from "./api.js";
 import { el, icon, number, plural, put } from "./dom.js";
 import { listen, set, state } from "./state.js";
 
@@ -7,6 +8,7 @@ export class CaseList {
   constructor(world) {
     this.world = world;
     this.rows = new Map();
+    this.queue = [];
     this.count = el("p", { className: "count" });
     this.list = el("ul", { className: "rows", role: "listbox", tabIndex: 0, "aria-label": "Cases" });
     this.controls = el("div", { className: "controls" });
@@ -21,15 +23,34 @@ export class CaseList {
 
   choose(id) { set({ case: id, z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null, low: null, high: null, object: 0 }); }
 
-  // Pictures come once the first slice is painted, so that they never delay it.
+  // Pictures come once the first slice is painted, one after the other as their rows are seen: browsers ask a server
+  // for six things at once, and a picture reads its whole case, so more of them would hold up slices.
   pictures() {
-    this.pictured = true;
-    for (const node of this.rows.values()) this.picture(node);
+    this.pictured = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        if (!isIntersecting) continue;
+        this.pictured.unobserve(target);
+        this.queue.push(target.querySelector("img"));
+      }
+      this.nextPicture();
+    }, { root: this.list, rootMargin: "200px" });
+    for (const node of this.rows.values()) this.pictured.observe(node);
   }
 
-  picture(node) {
-    const image = node.querySelector("img");
-    if (!image.src) { image.loading = "lazy"; image.src = image.dataset.src; }
+  nextPicture() {
+    if (this.asking || !this.queue.length) return;
+    this.asking = true;
+    const go = () => {
+      if (!idle()) { setTimeout(go, 100); return; }
+      const image = this.queue.shift();
+      image.onload = image.onerror = (event) => {
+        image.style.visibility = event.type === "error" ? "hidden" : "";
+        this.asking = false;
+        this.nextPicture();
+      };
+      image.src = image.dataset.src;
+    };
+    go();
   }
 
   visible() {
@@ -85,11 +106,11 @@ export class CaseList {
     let node = this.rows.get(row.id);
     if (!node) {
       node = el("li", { role: "option", id: `case-${row.index}`, "data-id": row.id, className: "row" },
-        el("img", { alt: "", width: 48, height: 48, "data-src": `/api/cases/${row.index}/thumb.png`, onerror: (event) => { event.target.style.visibility = "hidden"; } }),
+        el("img", { alt: "", width: 48, height: 48, "data-src": `/api/cases/${row.index}/thumb.png` }),
         el("div", { className: "who" }, el("strong", {}, row.id), el("span", { className: "meta" })),
         el("div", { className: "mark" }));
       this.rows.set(row.id, node);
-      if (this.pictured) this.picture(node);
+      this.pictured?.observe(node);
     }
     const meta = [row.group !== row.id ? row.group : null, row.fold !== null ? `fold ${row.fold}` : null, row.labelled ? null : "no labels"].filter(Boolean).join(" · ");
     node.querySelector(".meta").textContent = meta;

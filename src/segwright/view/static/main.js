@@ -55,6 +55,7 @@ class World {
   }
 
   async refreshScores() {
+    if (!this.results.length && !this.scores.size) return;
     await Promise.all(this.results.map(async (result) => {
       const known = this.scores.get(result.number);
       if (known && known.done && known.scored === known.total) return;
@@ -82,7 +83,7 @@ async function start() {
   document.getElementById("help").append(icon("help"));
   document.getElementById("theme").append(icon("theme"));
   let told;
-  try { told = await api.json("/api/state"); } catch (error) { put(main, problem(error)); return; }
+  try { told = api.told("state") || await api.json("/api/state"); } catch (error) { put(main, problem(error)); return; }
   const world = new World(told);
   document.getElementById("title").textContent = told.title;
   document.title = `${told.title} – segwright`;

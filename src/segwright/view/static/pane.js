@@ -6,12 +6,29 @@ import { css, fillTable, outlinePaths, paintDifference, paintFill, paintImage, p
 import { state } from "./state.js";
 
 const BASE = 2048;
+// Milliseconds after which a slice is taken as being looked at, not passed by.
+const STAYS = 400;
 
 // Full pixels a side that become one, so that a slice is no larger than a screen shows.
 export function stepOf(rows, columns) {
   let step = 1;
   while (Math.max(rows, columns) / step > BASE) step *= 2;
   return step;
+}
+
+// CSS pixels a mm (or pixel) where the whole slice fits.
+function fitOf({ transposed, row_size, column_size }, { rows, columns }, width, height) {
+  const [down, across] = transposed ? [columns, rows] : [rows, columns];
+  return Math.min(width / (across * column_size), height / (down * row_size)) * 0.985;
+}
+
+// As `stepOf`, or more where the screen has fewer pixels than that: what is seen first, before the slice in full.
+export function quickStep(view, extent, { clientWidth, clientHeight }, zoom) {
+  const finest = stepOf(extent.rows, extent.columns);
+  if (!clientWidth || !clientHeight) return finest;
+  const scale = fitOf(view, extent, clientWidth, clientHeight) * zoom * (window.devicePixelRatio || 1);
+  const pixel = Math.max(view.column_size, view.row_size) * scale;
+  return Math.max(finest, pixel < 1 ? 2 ** Math.floor(Math.log2(1 / pixel)) : 1);
 }
 
 export class Pane {
@@ -29,6 +46,7 @@ export class Pane {
   }
 
   remove() {
+    clearTimeout(this.refining);
     this.observer.disconnect();
     this.node.remove();
     this.gone = true;
@@ -49,8 +67,7 @@ export class Pane {
   place() {
     const { view } = this, { rows, columns } = this.extent;
     const width = this.canvas.clientWidth, height = this.canvas.clientHeight;
-    const down = view.transposed ? columns : rows, across = view.transposed ? rows : columns;
-    const fit = Math.min(width / (across * view.column_size), (height) / (down * view.row_size)) * 0.985;
+    const fit = fitOf(view, { rows, columns }, width, height);
     const scale = Math.max(fit * state.zoom, 1e-6);
     const sx = view.column_size * scale * (view.flip_columns ? -1 : 1), sy = view.row_size * scale * (view.flip_rows ? -1 : 1);
     const matrix = view.transposed ? [0, sy, sx, 0] : [sx, 0, 0, sy];
@@ -87,6 +104,8 @@ export class Pane {
     return stepOf(rows, columns);
   }
 
+  get quick() { return quickStep(this.view, this.extent, this.canvas, state.zoom); }
+
   // Sources needed for what lies over the image.
   sources() {
     const wanted = this.layers();
@@ -101,9 +120,10 @@ export class Pane {
     return layer ? { source: layer.source, structure: listed.structure } : null;
   }
 
-  // Fetch what the slice needs; the former slice stays until the new one is whole.
-  async load() {
-    const info = this.stage.info, { axis, at } = this, token = ++this.pending, step = this.step;
+  // Fetch what the slice needs; the former slice stays until the new one is whole. What stays is then fetched in full.
+  async load(step = this.quick) {
+    const info = this.stage.info, { axis, at } = this, token = ++this.pending;
+    clearTimeout(this.refining);
     const objects = this.objects();
     const wanted = this.sources().filter((s) => info.sources.includes(s));
     const channel = this.stage.colour() ? "all" : state.channel;
@@ -112,19 +132,22 @@ export class Pane {
     const jobs = [guarded(api.image(info.index, axis, at, { channel, step }))];
     for (const source of wanted) jobs.push(guarded(api.labels(info.index, source, axis, at, { step })));
     const over = objects ? guarded(api.ids(info.index, objects.source, objects.structure, axis, at, { step })) : Promise.resolve(null);
+    let whole = false;
+    const all = Promise.all([over, ...jobs]).then((parts) => { whole = true; return parts; });
     if (!this.slices.image || info.large) {
       const image = await jobs[0];
+      await Promise.race([all, new Promise((done) => setTimeout(done))]);  // all is there: painted once, not twice
       if (token !== this.pending || this.gone) return;
-      if (image) { this.slices = { image, labels: new Map(), at }; this.draw(); this.stage.seen(); }
+      if (image && !whole) { this.slices = { image, labels: new Map(), at }; this.draw(); this.stage.seen(); }
     }
-    const [image, ...labels] = await Promise.all(jobs);
-    const ids = await over;
+    const [ids, image, ...labels] = await all;
     if (token !== this.pending || this.gone) return;
     this.error = failed[0] || null;
     this.slices = { image, labels: new Map(wanted.map((source, i) => [source, labels[i]]).filter(([, s]) => s)), ids, at };
     this.detail = this.wanted = null;
     this.draw();
     this.stage.loaded(this);
+    if (step > this.step) this.refining = setTimeout(() => !this.gone && this.load(this.step), STAYS);
     this.ahead();
   }
 
@@ -134,12 +157,12 @@ export class Pane {
     if (length < 2) return;
     const way = this.at >= (this.before ?? this.at) ? 1 : -1;
     this.before = this.at;
-    const channel = this.stage.colour() ? "all" : state.channel;
+    const channel = this.stage.colour() ? "all" : state.channel, step = this.quick;
     for (const offset of [way, 2 * way, -way]) {
       const next = this.at + offset;
       if (next < 0 || next >= length) continue;
-      api.image(info.index, this.axis, next, { channel, step: this.step }).catch(() => {});
-      for (const source of this.sources()) if (info.sources.includes(source)) api.labels(info.index, source, this.axis, next, { step: this.step }).catch(() => {});
+      api.image(info.index, this.axis, next, { channel, step }).catch(() => {});
+      for (const source of this.sources()) if (info.sources.includes(source)) api.labels(info.index, source, this.axis, next, { step }).catch(() => {});
     }
   }
 

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { el, icon, number, problem, put } from "./dom.js";
 import { Hands } from "./hands.js";
-import { inWords, Pane, stepOf } from "./pane.js";
+import { inWords, Pane, quickStep } from "./pane.js";
 import { rgb } from "./paint.js";
 import { joined, listen, numbers, set, state } from "./state.js";
 
@@ -21,6 +21,9 @@ export class Stage {
     this.toolbar = el("div", { className: "tools", role: "toolbar", "aria-label": "View" });
     this.node = el("section", { className: "stage", id: "stage", "aria-label": "Scan" }, this.toolbar, this.grid, this.veil, this.readout);
     this.colours = world.structures.map((s) => rgb(s.colour));
+    const first = api.told("first");
+    this.known = new Map(first ? [[first.index, first]] : []);
+    world.onChange((what) => what === "state" && this.known.clear());
     listen(["case"], () => this.open());
     listen(["z", "y", "x"], () => this.moved());
     listen(["plane", "mode"], () => this.arrange());
@@ -38,7 +41,8 @@ export class Stage {
     this.rulers = [];
     this.message(null);
     try {
-      const info = await api.json(`/api/cases/${row.index}`);
+      const info = this.known.get(row.index) || await api.json(`/api/cases/${row.index}`);
+      this.known.delete(row.index);  // once only: what is asked for again may have changed
       if (token !== this.token) return;
       this.info = info;
       this.extents = null;
@@ -92,10 +96,11 @@ export class Stage {
   }
 
   // Sources that are switched on, labels first.
-  shown() {
-    if (!this.info) return [];
+  shown() { return this.info ? this.wanted(this.info) : []; }
+
+  wanted(info) {
     const off = numbers(state.off);
-    return this.info.sources.filter((source) => !off.has(source));
+    return info.sources.filter((source) => !off.has(source));
   }
 
   // The result that is compared with the labels.
@@ -214,13 +219,16 @@ export class Stage {
 
   // The picture that the next key press leads to is asked for while this one is looked at.
   async ahead(row) {
-    if (!row || this.info?.shape[0] !== 1 || this.warmed === row.id) return;
+    const [pane] = this.panes;
+    if (!row || !pane || this.info?.shape[0] !== 1 || this.warmed === row.id) return;
     this.warmed = row.id;
     try {
-      const info = await api.json(`/api/cases/${row.index}`), [depth, ...plane] = info.shape, step = stepOf(...plane);
+      const info = await api.json(`/api/cases/${row.index}`), [depth, rows, columns] = info.shape;
+      const step = quickStep(info.views[0], { rows, columns }, pane.canvas, 1);
+      this.known.set(row.index, info);
       if (depth > 1) return;
-      await api.image(row.index, 0, 0, { channel: this.colour(info) ? "all" : state.channel, step });
-      if (info.sources.length) await api.labels(row.index, info.sources[0], 0, 0, { step });
+      await Promise.all([api.image(row.index, 0, 0, { channel: this.colour(info) ? "all" : state.channel, step }),
+        ...this.wanted(info).map((source) => api.labels(row.index, source, 0, 0, { step }))]);
     } catch { /* told when that case is opened */ }
   }
 
