@@ -57,9 +57,10 @@ def test_nuclei_are_told_apart_after_a_short_fit(tmp_path):
 def test_every_target_goes_through_a_fit(tmp_path, target):
     folder = write_dataset("nuclei", tmp_path, cases=8, seed=1) / "scans"
     run = segwright.fit(
-        folder, out=tmp_path / "run", instances=True, target=target, folds=2, only=[0], steps=2, **QUICK
+        folder, out=tmp_path / "run", instances=True, target=target, folds=2, only=[0], steps=2, keep="best", **QUICK
     )
     assert run.plan.target == target
+    assert run.model.weights[0].read_bytes() == (run.fold_folder(0) / "best.safetensors").read_bytes()
     assert run.report.aggregate("all objects", "pq") is not None
     told, page = Calibration.load(run.calibration_file), run.page.read_text()
     if target == "distance":

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from segwright.core.errors import TrainingError
+from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice
 from segwright.sample.case import SampleCase
@@ -44,6 +45,31 @@ def test_a_fold_learns_and_leaves_its_files(plan: Plan, cases: list[SampleCase],
     assert [event["step"] for event in steps] == list(range(1, 41))
     assert steps[-1]["loss"] < steps[0]["loss"]
     assert steps[-1]["lr"] < 1e-3 < max(event["lr"] for event in steps)
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_the_plan_says_which_weights_are_kept(
+    plan: Plan, cases: list[SampleCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str
+) -> None:
+    values = iter([0.5, 0.9, *[0.3] * 50])
+    monkeypatch.setattr(fold_module.PseudoDice, "score", lambda self, net: {"ball": next(values)})
+    end = run(with_train(plan, keep=keep), tmp_path, cases)
+    steps = [event for event in read_events(tmp_path / "log.jsonl") if event.get("pseudo_dice")]
+    assert end["kept"] == keep and end["best_step"] == steps[1]["step"] < steps[-1]["step"]
+    final, best = (load_file(tmp_path / f"{name}.safetensors") for name in ("weights", "best"))
+    assert all(torch.equal(tensor, final[name]) for name, tensor in best.items()) == (keep == "best")
+
+
+def test_objects_choose_the_best_weights_where_they_are_learnt(
+    plan: Plan, cases: list[SampleCase], tmp_path: Path
+) -> None:
+    space = LabelSpace(structures=[{"name": "ball"}], kind="instances")
+    loss = PartChoice(name="weighted_bce")
+    plan = with_train(plan, loss=loss).model_copy(update={"labels": space, "target": "boundary"})
+    end = run(plan, tmp_path, cases)
+    checks = [event for event in read_events(tmp_path / "log.jsonl") if "pseudo_ap" in event]
+    assert len(checks) > 10 and all(0 <= event["pseudo_ap"] <= 1 for event in checks)
+    assert end["best_pseudo_ap"] == max(event["pseudo_ap"] for event in checks) and "best_pseudo_dice" not in end
 
 
 class StoppedError(Exception):

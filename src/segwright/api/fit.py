@@ -21,6 +21,7 @@ from segwright.api.prepared import prepare_cases
 from segwright.api.restored import IN_RUN, for_run, reason, redirected
 from segwright.api.room import fit_bytes, needed_by
 from segwright.api.run import Run
+from segwright.api.together import check_devices
 from segwright.api.verdict import conclude
 from segwright.core.case import Dataset, Split
 from segwright.core.errors import UsageError
@@ -30,6 +31,7 @@ from segwright.core.recipe import Recipe
 from segwright.core.room import free_bytes, in_words, told_when_full
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
+from segwright.planning.machine import Machine
 from segwright.planning.split import check_split, make_split
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def fit(
     listen: Listen = silent,
     workers: int = 0,
     scheduler: str | None = None,
+    devices: int = 1,
     **overrides: Any,
 ) -> Run:
     """Train, validate and bundle a segmenter.
@@ -71,6 +74,7 @@ def fit(
         listen: Called with progress events.
         workers: Processes on this machine that train folds side by side; 0 trains them here, one after the other.
         scheduler: Address of a running dask scheduler, whose workers train folds instead.
+        devices: GPUs of this machine (or processes on a CPU) that train each network together.
         overrides: Recipe fields, e.g. `minutes=20, width=16`.
 
     Returns:
@@ -90,9 +94,10 @@ def fit(
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     with mustered(workers, scheduler) as crew, locked(run.folder):
         where = crew.device(device) if crew else resolve_device(device)
+        check_devices(devices, where, crew=crew is not None)
         known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
         dataset, blocks = arranged(dataset, Recipe.load(run.folder / RECIPE_FILE) if known else chosen)
-        job = Fit(run, dataset, chosen, where, only, listen, blocks, crew)
+        job = Fit(run, dataset, chosen, where, only, listen, blocks, crew, devices)
         with told_when_full(run.folder, lambda: job.room, cure="Then run the same command again."):
             if known:
                 job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
@@ -139,6 +144,7 @@ class Fit:
     listen: Listen
     blocks: Split | None = None
     crew: Crew | None = None
+    devices: int = 1
     started: float = field(default_factory=time.perf_counter)
     cases: dict[str, SampleCase] = field(default_factory=dict)
     room: float | None = None
@@ -161,7 +167,7 @@ class Fit:
         draft = planning.make_plan(
             wishes.model_copy(update={"folds": len(split.folds)}) if self.blocks else wishes,
             facts,
-            machine=crew.machine(self.device) if crew else planning.machine_with_gpu(self.device.type),
+            machine=crew.machine(self.device) if crew else self._machine(),
             folds_trained=math.ceil(len(wanted) / at_once),
             timer=self._timer(at_once) if wishes.width is None and not wishes.steps else None,
         )
@@ -275,6 +281,9 @@ class Fit:
                 cure="Choose with -f.",
             )
         return list(only)
+
+    def _machine(self) -> Machine:
+        return planning.machine_with_gpu(self.device.type).model_copy(update={"devices": self.devices})
 
     def _timer(self, at_once: int) -> Callable[[NetSpec, Triple, int], float]:
         return self.crew.timer(self.device, at_once) if self.crew else planning.step_timer(self.device)

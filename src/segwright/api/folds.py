@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from segwright.api import transfer
 from segwright.api.events import Listen
+from segwright.api.fold_job import fold_data, fold_run
 from segwright.api.lock import locked
-from segwright.api.members import Members, member_plan
+from segwright.api.members import Members
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.run import Run
+from segwright.api.together import train_together
 
 if TYPE_CHECKING:
     import torch
@@ -35,20 +36,24 @@ def train_fold(
         UsageError: Another process trains this fold.
         TrainingError: It did not learn, or its loss is no number.
     """
-    from segwright.train.fold import FoldData, FoldRun
-    from segwright.train.log import read_events
-
     if not run.trained(fold):
         with locked(run.fold_folder(fold)):
-            part = run.split.folds[fold]
-            data = FoldData([cases[c] for c in part.train], [cases[c] for c in part.validation])
-            told = Members(run.plan.train.members, listen)
-            for member, weights in enumerate(run.weights(fold)):
-                if weights.exists():
-                    told.passed_over(read_events(weights.parent / "log.jsonl"))
-                    continue
-                plan = member_plan(run.plan, member)
-                job = FoldRun(plan, fold, weights.parent, device, resume=resume, listen=told.hear)
-                job.initial = transfer.initial_weights(run, fold)
-                job.run(data)
+            _train_members(run, fold, cases, device, resume=resume, listen=listen)
     predict_out_of_fold(run, fold, device=str(device), listen=listen)
+
+
+def _train_members(
+    run: Run, fold: int, cases: Mapping[str, SampleCase], device: torch.device, *, resume: bool, listen: Listen
+) -> None:
+    """Train the networks of a fold that are not finished, one after another."""
+    from segwright.train.log import read_events
+
+    told = Members(run.plan.train.members, listen)
+    for member, weights in enumerate(run.weights(fold)):
+        if weights.exists():
+            told.passed_over(read_events(weights.parent / "log.jsonl"))
+        elif run.plan.train.devices > 1:
+            train_together(run, fold, member, device, resume=resume, listen=told.hear)
+        else:
+            job = fold_run(run, fold, member, device, resume=resume, listen=told.hear)
+            job.run(fold_data(run, fold, cases))

@@ -30,6 +30,9 @@ Only = Annotated[
     list[str] | None,
     typer.Option("-f", "--fold", help="Train these folds only; 'all' trains on all cases.", show_default=False),
 ]
+Devices = Annotated[
+    int, typer.Option("--devices", min=1, help="Train each network on N GPUs together (on a CPU: N processes).")
+]
 InitFrom = Annotated[
     str | None,
     typer.Option(
@@ -53,6 +56,7 @@ def fit(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     workers: Workers = 0,
     scheduler: Scheduler = None,
+    devices: Devices = 1,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,6 +82,7 @@ def fit(
             listen=screen.listen,
             workers=workers,
             scheduler=scheduler,
+            devices=devices,
             **fields,
         )
     text = f"{fold_table(run.report, run.log())}\n\n{score_table(run.report)}\n\n"

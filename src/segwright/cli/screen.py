@@ -168,7 +168,8 @@ def _title(event: dict[str, Any]) -> str:
 
 def _closing(event: dict[str, Any]) -> str:
     text = f"Fold {event['fold']}: {event['step']} steps in {duration(event['elapsed'])}"
-    return text + (f", best pseudo-Dice {event['best_pseudo_dice']:.3f}" if event["best_pseudo_dice"] >= 0 else "")
+    told = {"best_pseudo_dice": "pseudo-Dice", "best_pseudo_ap": "pseudo-AP of objects"}
+    return text + "".join(f", best {name} {event[key]:.3f}" for key, name in told.items() if event.get(key, -1) >= 0)
 
 
 def _peak_gb() -> float:

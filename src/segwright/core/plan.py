@@ -198,9 +198,11 @@ class TrainPlan(Part):
     Attributes:
         seconds: Clock budget of a member; the schedule ends at zero with it. Exactly one of `seconds`, `steps` is set.
         steps: Step budget of a member.
+        devices: That train a network together, each with a batch of its own.
         members: Networks a fold, trained one after another from starts of their own; their scores are averaged.
         warmup: Share of the budget with a rising learning rate.
         ema: Weight average over this share of all steps; 0 switches it off.
+        keep: Whether the average at the end is kept, or that of the best check on patches of validation cases.
         precision: `auto` is resolved by measurement at the start of a fit.
         channels_last: Memory layout; `None` is resolved by measurement.
         float32_layers: Convolutions kept in float32 because their bfloat16 result failed the self-test.
@@ -214,6 +216,7 @@ class TrainPlan(Part):
     seconds: float | None = None
     steps: int | None = None
     members: int = 1
+    devices: int = 1
     loss: PartChoice
     optimiser: PartChoice
     schedule: PartChoice
@@ -222,6 +225,7 @@ class TrainPlan(Part):
     warmup: float = 0.08
     clip: float = 1.0
     ema: float = 0.03
+    keep: Literal["last", "best"] = "last"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     channels_last: bool | None = None
     float32_layers: tuple[str, ...] = ()

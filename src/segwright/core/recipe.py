@@ -72,6 +72,7 @@ class Recipe(Document):
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay.
         ema: Average weights over the last steps.
+        keep: `last` weights (their average at the end), or those that did `best` on patches of the validation cases.
         instances: Tell the objects of a structure apart: `true` for the only structure, or the structure's name.
         target: Row of the targets table: what the network learns, e.g. `boundary`, `affinities`, `distance`, `flow`.
         ordered: Structures are look-alikes in a row (vertebrae), named by their order along it, as their list goes.
@@ -127,6 +128,7 @@ class Recipe(Document):
     lr: float | None = Field(default=None, gt=0)
     weight_decay: float | None = Field(default=None, ge=0)
     ema: bool = True
+    keep: Literal["last", "best"] = "last"
     instances: bool | str | None = None
     target: str | None = None
     ordered: bool | None = None

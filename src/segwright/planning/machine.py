@@ -18,12 +18,14 @@ class Machine(Part):
         memory: Bytes of main memory that are free for us.
         gpu_memory: Bytes of GPU memory, or `None` without a GPU.
         bfloat16: Whether the processor multiplies bfloat16 natively.
+        devices: That are to train a network together.
     """
 
     cores: int
     memory: int
     gpu_memory: int | None = None
     bfloat16: bool = False
+    devices: int = 1
 
     @property
     def has_gpu(self) -> bool:

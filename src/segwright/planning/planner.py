@@ -75,14 +75,15 @@ class Planner:
         prepare = self._prepare()
         slab = self._note("net.slab", space.slab(self.recipe, self.facts, self.machine))
         net, patch, batch = self._network(prepare, slab)
+        devices = self.machine.devices
         held = patches_held(self.facts, prepare, patch, self._folds())
         steps = self._steps(net, patch, batch)
-        self.members = self._note("train.members", training.members(self.recipe, steps, steps * batch, held))
+        self.members = self._note("train.members", training.members(self.recipe, steps, steps * batch * devices, held))
         if self.members != (self.recipe.members or 1):
             net, patch, batch = self._network(prepare, slab)  # for a network's share of the time
         steps = self._steps(net, patch, batch)
         self._tell_few_steps(net, patch, batch, steps)
-        samples = steps * batch
+        samples = steps * batch * devices
         level = self._note("augment.steps", training.augmentation(self.recipe, self.facts, samples, held))
         sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples, level)
         mirror = self._note("augment.mirror", sides)
@@ -293,6 +294,7 @@ class Planner:
             seconds=seconds,
             steps=self.recipe.steps,
             members=self.members,
+            devices=self.machine.devices,
             loss=self._note("train.loss", training.loss(self.recipe, self.facts, self.target[1], net.slab)),
             optimiser=choice,
             schedule=self.recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01}),
@@ -300,6 +302,7 @@ class Planner:
             weight_decay=decay,
             warmup=self._note("train.warmup", training.warmup(self.recipe)),
             ema=0.03 if self.recipe.ema else 0.0,
+            keep=self._note("train.keep", training.keep(self.recipe)),
             precision=self.recipe.precision,
             compile=self.recipe.compile,
         )

@@ -188,11 +188,13 @@ def curve_plots(log: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[CurvePlo
     x_key = "elapsed" if any("elapsed" in event for events in log.values() for event in events) else "step"
     loss = [(f"fold {fold}", fold, *_column(events, x_key, "loss")) for fold, events in log.items()]
     rate = [(f"fold {fold}", fold, *_column(events, x_key, "lr")) for fold, events in log.items()]
+    found = [(f"fold {fold}", fold, *_column(events, x_key, "pseudo_ap")) for fold, events in log.items()]
     norm = [(f"fold {fold}", fold, *_column(events, x_key, "grad_norm")) for fold, events in log.items()]
     restarts = _restarts(log, x_key)
     plots = [
         _curve("Training loss", "loss (faint: raw, line: running mean)", x_key, loss, smooth=True, marks=restarts),
         _curve("Pseudo-Dice on validation patches", "pseudo-Dice", x_key, _pseudo_dice(log, x_key)),
+        _curve("Pseudo-AP of objects on validation patches", "pseudo-AP", x_key, found),
         _curve("Learning rate", "learning rate", x_key, rate),
         _curve("Gradient norm", "gradient norm (running mean)", x_key, norm, smooth=True),
     ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch import nn
 
@@ -23,6 +26,7 @@ from segwright.nets.keep import keep_float32
 from segwright.nets.pretrained import read
 from segwright.nets.transfer import take_over
 from segwright.sample.case import SampleCase
+from segwright.sample.every_nth import EveryNth
 from segwright.sample.patches import Patches
 from segwright.sample.zoom import Zoomed
 from segwright.targets import build_target
@@ -33,7 +37,7 @@ from segwright.train.clock import Clock
 from segwright.train.fabric import make_fabric
 from segwright.train.frozen import Frozen
 from segwright.train.inner import inner
-from segwright.train.log import EventLog
+from segwright.train.log import EventLog, NoLog
 from segwright.train.loop import Parts, Step, train
 from segwright.train.memory import memory_guard
 from segwright.train.pseudo import PseudoDice
@@ -76,6 +80,7 @@ class FoldRun:
         resume: Continue from the last checkpoint if there is one.
         listen: Called with every event (step events are thinned to a few a second).
         initial: Weights to start from, if any.
+        group: Of processes that train together, in each of them; the first logs and saves for all.
     """
 
     plan: Plan
@@ -85,34 +90,52 @@ class FoldRun:
     resume: bool = False
     listen: Callable[[Event], None] = field(default=lambda event: None)
     initial: Path | None = None
+    group: Fabric | None = None
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """What trains: the group of processes this one belongs to, or this one alone."""
+        return self.group or make_fabric(self.device, self.plan.train.precision)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process logs and saves."""
+        return bool(self.fabric.is_global_zero)
 
     def run(self, data: FoldData) -> Event:
         """Train to the end of the budget; returns the closing event.
 
         Files: `log.jsonl`, `last.ckpt` (to resume), `weights.safetensors` (the average at the end), and
-        `best.safetensors` (the average at its best pseudo-Dice).
+        `best.safetensors` (the average at its best pseudo-Dice, or pseudo-AP of objects), which `weights.safetensors`
+        equals if the plan keeps the best.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / "last.ckpt"
-        state, fabric = self._start(attempt=0)
+        state = self._start(attempt=0)
         if self.resume and checkpoint.exists():
             state.restore(checkpoint)
-        log = EventLog(self.folder, resume_step=state.step if self.resume else None)
+        self.fabric.barrier()  # all have read it before the first overwrites it
+        log = EventLog(self.folder, resume_step=state.step if self.resume else None) if self.leads else NoLog()
         try:
             while True:
                 with memory_guard(self.plan):
-                    outcome = self._attempt(state, fabric, data, log)
+                    outcome = self._attempt(state, data, log)
                 if outcome is None:
                     break
                 log.write(outcome)
                 self.listen(outcome)
-                state, fabric = self._start(attempt=outcome["attempt"], spent=state.elapsed)
-                state.save(checkpoint)
+                state = self._start(attempt=outcome["attempt"], spent=state.elapsed)
+                self._save(state)
             return self._finish(state, log)
         finally:
             log.close()
 
-    def _start(self, *, attempt: int, spent: float = 0.0) -> tuple[TrainState, Any]:
+    def _save(self, state: TrainState) -> None:
+        """Write the checkpoint."""
+        if self.leads:
+            state.save(self.folder / "last.ckpt")
+
+    def _start(self, *, attempt: int, spent: float = 0.0) -> TrainState:
         """A fresh member; each attempt has its own initial weights and half the rate of the one before."""
         plan = self.plan
         torch.manual_seed(derive_seed(plan.seed, "weights", self.fold, attempt) % 2**63)
@@ -126,10 +149,8 @@ class FoldRun:
         optimiser = OPTIMISERS.load(choice.name)(net, **settings)
         if plan.train.compile:
             self._compile(net)
-        fabric = make_fabric(self.device, plan.train.precision)
-        net, optimiser = fabric.setup(net, optimiser)
-        state = TrainState(net, optimiser, average, attempt=attempt, lr_scale=0.5**attempt, elapsed=spent)
-        return state, fabric
+        net, optimiser = self.fabric.setup(net, optimiser)
+        return TrainState(net, optimiser, average, attempt=attempt, lr_scale=0.5**attempt, elapsed=spent)
 
     def _initialise(self, net: nn.Module) -> Frozen:
         """Take over the initial weights; says which parameters keep still at first."""
@@ -148,24 +169,28 @@ class FoldRun:
         net.compile()
         self.listen({"kind": "note", "fold": self.fold, "text": "torch.compile is on; parts that fail run eagerly."})
 
-    def _attempt(self, state: TrainState, fabric: Any, data: FoldData, log: EventLog) -> Event | None:
+    def _attempt(self, state: TrainState, data: FoldData, log: EventLog | NoLog) -> Event | None:
         """Train until the budget ends (`None`) or a collapse is seen (the restart event)."""
         plan = self.plan.train
-        clock = Clock(steps=plan.steps, seconds=plan.seconds, spent=state.elapsed)
+        together = self.fabric.world_size > 1
+        shared = self.fabric.broadcast if together else None
+        clock = Clock(steps=plan.steps, seconds=plan.seconds, spent=state.elapsed, shared=shared)
         judge = PseudoDice(self.plan, data.validation or data.train, self.fold, self.device)
         for stretch in timeline(self.plan.sample):
+            clock.tick()
             if clock.progress(state.step) >= stretch.until:
                 continue
             patches = Zoomed(self._patches(data, state, stretch.patch), stretch.zoom)
-            with Ahead(patches, self.device) as source:
-                steps = train(state, self._parts(source), clock, fabric, until=stretch.until)
+            own = EveryNth(patches, self.fabric.global_rank, self.fabric.world_size) if together else patches
+            with Ahead(own, self.device) as source:
+                steps = train(state, self._parts(source), clock, self.fabric, until=stretch.until)
                 restart = self._steps(steps, state, clock, judge, log)
             if restart is not None:
                 return restart
         return None
 
     def _steps(
-        self, steps: Iterator[Step], state: TrainState, clock: Clock, judge: PseudoDice, log: EventLog
+        self, steps: Iterator[Step], state: TrainState, clock: Clock, judge: PseudoDice, log: EventLog | NoLog
     ) -> Event | None:
         """Log, judge and save while stepping."""
         self.frozen.at(clock.progress(state.step))
@@ -175,14 +200,14 @@ class FoldRun:
             event = _step_event(step, self.fold)
             if step.progress >= next_check or clock.done(step.step):
                 next_check = step.progress + 1 / CHECKS
-                event["pseudo_dice"] = judge.score(state.average.net)
+                event |= self.fabric.broadcast(judge.check(state.average.net) if self.leads else None)
                 if self._collapsed(step, event["pseudo_dice"], state):
                     return {"kind": "restart", "fold": self.fold, "step": step.step, "attempt": state.attempt + 1}
-                self._keep_best(state, event["pseudo_dice"])
+                self._keep_best(state, event)
             log.write(event)
             self.listen({**event, "remaining": clock.remaining(step.step)})
             if time.perf_counter() - saved > CHECKPOINT_EVERY:
-                state.save(self.folder / "last.ckpt")
+                self._save(state)
                 saved = time.perf_counter()
         return None
 
@@ -221,26 +246,42 @@ class FoldRun:
         learnt = max(state.best, *pseudo.values()) if pseudo else 1.0
         return early and learnt < COLLAPSE_BELOW and state.attempt < RESTARTS
 
-    def _keep_best(self, state: TrainState, pseudo: dict[str, float]) -> None:
-        mean = sum(pseudo.values()) / len(pseudo) if pseudo else -1.0
-        if mean > state.best:
-            state.best = mean
-            save_weights(state.average.net, self.folder / "best.safetensors")
+    def _keep_best(self, state: TrainState, event: Event) -> None:
+        """Remember the weights if they are the best so far: by objects where these are learnt, else by structures."""
+        dice, objects = event["pseudo_dice"], event.get("pseudo_ap")
+        value = objects if "pseudo_ap" in event else sum(dice.values()) / len(dice) if dice else None
+        if value is not None and value > state.best:
+            state.best = value
+            state.extra["best_step"] = state.step
+            if self.leads:
+                save_weights(state.average.net, self.folder / "best.safetensors")
 
-    def _finish(self, state: TrainState, log: EventLog) -> Event:
-        state.save(self.folder / "last.ckpt")
-        save_weights(state.average.net, self.folder / "weights.safetensors")
+    def _finish(self, state: TrainState, log: EventLog | NoLog) -> Event:
+        self._save(state)
+        if self.leads:
+            self._save_final(state)
         event = {
             "kind": "end",
             "fold": self.fold,
             "step": state.step,
             "elapsed": state.elapsed,
             "restarts": state.attempt,
-            "best_pseudo_dice": state.best,
+            "best_pseudo_ap" if self.plan.labels.instances else "best_pseudo_dice": state.best,
+            "best_step": state.extra.get("best_step"),
+            "kept": self.plan.train.keep,
         }
         log.write(event)
         self.listen(event)
         return event
+
+    def _save_final(self, state: TrainState) -> None:
+        """Write the weights that count: the average at the end, or the best one where the plan asks for it."""
+        best, final = self.folder / "best.safetensors", self.folder / "weights.safetensors"
+        if self.plan.train.keep == "best" and state.best >= 0:
+            with atomic_path(final) as partial:
+                shutil.copyfile(best, partial)
+        else:
+            save_weights(state.average.net, final)
 
 
 def _load(table: Registry, choice: Any) -> Any:

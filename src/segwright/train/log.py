@@ -42,6 +42,16 @@ class EventLog:
             self._board.close()
 
 
+class NoLog:
+    """The same for processes that train beside the one that logs."""
+
+    def write(self, event: dict[str, Any]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Events of a log; a last line cut off by a kill is left out."""
     if not path.exists():

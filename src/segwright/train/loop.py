@@ -78,14 +78,18 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric, *, unti
     """Advance `state` until the clock ends, or shows the progress `until`, and report each step.
 
     Batches, augmentation and step counts depend on `parts.seed`, the attempt and the step only, so a run resumed
-    from a checkpoint repeats what an unbroken run would have done.
+    from a checkpoint repeats what an unbroken run would have done. Processes that train together take the same steps
+    on batches of their own.
 
     Raises:
         TrainingError: The loss stayed infinite or NaN for many steps in a row.
     """
     bad = 0
-    while clock.progress(state.step) < until:
+    while True:
+        clock.tick()
         progress = clock.progress(state.step)
+        if progress >= until:
+            return
         lr = parts.lr * state.lr_scale * parts.schedule(progress, state.step)
         for group in state.optimiser.param_groups:
             group["lr"] = lr
@@ -122,14 +126,14 @@ def _gradients(state: TrainState, parts: Parts, fabric: Fabric, criterion: Bound
         with fabric.no_backward_sync(state.net, enabled=not last):
             loss = criterion(state.net(image), target, weight=weight)
             fabric.backward(loss / parts.accumulate)
-        total += float(loss.detach())
+        total += float(fabric.all_reduce(loss.detach(), reduce_op="mean"))
     return total / parts.accumulate, waited
 
 
 def _batch(state: TrainState, parts: Parts, fabric: Fabric, number: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """One augmented and encoded batch on the device."""
-    number = number * fabric.world_size + fabric.global_rank
     batch = parts.patches.at(number)
+    number = number * fabric.world_size + fabric.global_rank  # every process changes its patches in its own way
     image, label = fabric.to_device((batch.image, batch.label))
     rng = derive(parts.seed, "augment", parts.fold, state.attempt, number)
     with torch.no_grad():

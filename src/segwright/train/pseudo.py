@@ -1,8 +1,9 @@
-"""Pseudo-Dice: a cheap sign of progress on a few fixed patches; never a result."""
+"""Pseudo-Dice (and pseudo-AP of objects): a cheap sign of progress on a few fixed patches; never a result."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.targets import build_target
 from segwright.train.inner import inner
+from segwright.train.pseudo_objects import PseudoObjects
 
 #: Patches looked at; few, because the score only steers the eye and notices a collapse.
 PATCHES = 8
@@ -32,6 +34,7 @@ class PseudoDice:
         self.plan = plan
         self.device = device
         self.target = build_target(plan.target, plan.labels)
+        self.objects: float | None = None
         source = Patches(
             list(cases)[:PATCHES],
             patch=plan.sample.patch,
@@ -44,27 +47,38 @@ class PseudoDice:
         )
         self.batches = [source.at(i) for i in range(-(-PATCHES // source.batch))]
 
+    def check(self, net: nn.Module) -> dict[str, Any]:
+        """What the log gets: `pseudo_dice` as `score` gives it, and where objects are learnt `pseudo_ap` as well."""
+        dice = self.score(net)
+        return {"pseudo_dice": dice} | ({"pseudo_ap": self.objects} if self.plan.labels.instances else {})
+
     @torch.inference_mode()
     def score(self, net: nn.Module) -> dict[str, float]:
         """Dice of each structure pooled over the patches; structures absent from all of them are left out."""
         net.eval()
+        found = PseudoObjects(self.plan) if self.plan.labels.instances else None
         overlap: Tensor | float = 0.0
         total: Tensor | float = 0.0
         for batch in self.batches:
-            hits, sizes = self._count(net, batch.image.to(self.device), batch.label.to(self.device))
+            hits, sizes = self._count(net, batch.image.to(self.device), batch.label.to(self.device), found)
             overlap, total = overlap + hits, total + sizes
+        self.objects = None if found is None else found.score()
         names = self.plan.labels.names
         pairs = zip(names, torch.as_tensor(overlap).tolist(), torch.as_tensor(total).tolist(), strict=True)
         return {name: 2 * hit / size for name, hit, size in pairs if size > 0}
 
-    def _count(self, net: nn.Module, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """Twice-counted overlap and summed sizes per structure."""
+    def _count(
+        self, net: nn.Module, image: Tensor, label: Tensor, found: PseudoObjects | None
+    ) -> tuple[Tensor, Tensor]:
+        """Twice-counted overlap and summed sizes per structure; objects are handed to `found`."""
         reference, weight = self.target.encode(inner(label, self.plan.net.context))
         bfloat16 = self.plan.train.precision == "bfloat16"
         with torch.autocast(image.device.type, torch.bfloat16, enabled=bfloat16):
             logits = net(image)
-        if self.plan.labels.instances:
-            return self._count_any(logits, inner(label, self.plan.net.context))
+        if found is not None:
+            scores, ids = self.target.activate(logits), inner(label, self.plan.net.context)
+            found.add(scores, ids)
+            return self._count_any(scores, ids)
         predicted = self._harden(logits)
         if weight is not None:
             predicted, reference = predicted * weight, reference * weight
@@ -73,11 +87,11 @@ class PseudoDice:
         predicted, reference = predicted[:, first:], reference[:, first:]
         return (predicted * reference).sum(axes), (predicted + reference).sum(axes)
 
-    def _count_any(self, logits: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for what lies in any object; telling objects apart needs more than a patch."""
+    def _count_any(self, scores: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for what lies in any object."""
         counted = (ids >= 0).float()
-        scores = torch.stack([self.target.structure_scores(one) for one in self.target.activate(logits)])
-        predicted, reference = (scores > 0.5).float() * counted, (ids > 0).float()
+        any_object = torch.stack([self.target.structure_scores(one) for one in scores])
+        predicted, reference = (any_object > 0.5).float() * counted, (ids > 0).float()
         return (predicted * reference).sum()[None], (predicted + reference).sum()[None]
 
     def _harden(self, logits: Tensor) -> Tensor:

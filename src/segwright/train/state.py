@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from torch import nn
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import ModelError
 from segwright.train.average import WeightAverage
+
+#: What reading a file raises that is cut off, overwritten, or of another network.
+_DAMAGED = (RuntimeError, LookupError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError)
 
 
 @dataclass
@@ -71,10 +75,10 @@ class TrainState:
             self.optimiser.load_state_dict(payload["optimiser"])
             for name, value in payload["counters"].items():
                 setattr(self, name, value)
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except _DAMAGED as error:
             raise ModelError(
                 "The checkpoint cannot be resumed from.",
-                came=str(error).splitlines()[0],
+                came=(str(error).splitlines() or [type(error).__name__])[0],
                 where=path,
                 cure="Delete this file to train the fold from its start, or run without --resume.",
             ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import PartChoice, Recipe
@@ -119,6 +121,18 @@ def _parts(choice: PartChoice) -> list[PartChoice]:
     """A loss and those inside it."""
     inside = [choice.params[key] for key in ("before", "after") if choice.name == "switch" and key in choice.params]
     return [choice, *(PartChoice.model_validate(PartChoice.parse(each)) for each in inside)]
+
+
+def keep(recipe: Recipe) -> tuple[Literal["last", "best"], str]:
+    """Whether the weights at the end are kept, or those of the best check on the way."""
+    if recipe.keep == "last":
+        return "last", "the end of the schedule owes nothing to the validation cases, so their scores are honest"
+    if recipe.folds == 0:
+        return "best", "asked for in the recipe; without validation cases it is the best on training patches"
+    return "best", (
+        "asked for in the recipe: 20 checks on 8 patches of the validation cases choose the weights, "
+        "so scores of these cases are slightly too good"
+    )
 
 
 def foreground(recipe: Recipe, facts: Fingerprint) -> tuple[float, str]:
