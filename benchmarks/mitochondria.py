@@ -1,7 +1,7 @@
 """Instances in one stack of electron microscopy: networks at equal time, judged in blocks of sections.
 
-    python benchmarks/mitochondria.py DATA [key=value ...] [--minutes 40] [--nets unet res-unet-r] [--structure mitochondria]
-        [--folds 3] [--only 0] [--out FOLDER] [--keep]
+    python benchmarks/mitochondria.py DATA [key=value ...] [--minutes 40] [--nets unet res-unet-r]
+        [--structure mitochondria] [--folds 3] [--only 0] [--out FOLDER] [--keep]
 
 DATA is a folder of sections (`raw/`, `mitochondria/`), which state no voxel size: name it with `voxel=[z,y,x]` in mm.
 Each network is one fit of its own under the same budget and the same blocks. Prints a table and keeps it as JSON.
