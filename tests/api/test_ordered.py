@@ -47,7 +47,8 @@ def test_from_folder_to_named_prediction(columns, tmp_path):
     assert kept == [f"p{number}.json" for number in range(6)]
     scores = np.load(run.scores_file("p0"))
     assert scores.shape == (4, 1, 64, 32)
-    assert "one label of the row" in run.page.read_text()
+    page = run.page.read_text()
+    assert 'class="reliability"' in page and "under the wrong name counts as wrong" in page
     out = tmp_path / "out"
     done = segwright.predict(run.model_folder, columns / "images", out)
     told = json.loads((out / "predictions.json").read_text())["cases"][0]["provenance"]["ordered"]

@@ -128,11 +128,12 @@ def test_terminal_text_fits_80_columns_and_says_what_it_leaves_out(tmp_path, nam
 
 
 def test_axes_hold_every_value_and_wide_ones_are_logarithmic():
-    for values in ([1, 2, 3], [0.001, 5.0], [3, 4000], [5, 5], [0, 70000], [-3, 8]):
+    for values in ([1, 2, 3], [0.001, 5.0], [3, 4000], [5, 5], [0, 70000], [-3, 8], [333_000, 1_060_000]):
         plot = spread_plot("t", {"a": [(str(i), float(v)) for i, v in enumerate(values)]})
         assert all(0 <= dot.x <= 100 for dot in plot.strips[0].dots)
         assert all(-0.01 <= tick.at <= 100.01 for tick in plot.ticks) and len(plot.ticks) >= 2
         assert bool(plot.note) == (min(values) > 0 and max(values) > 30 * min(values))
+        assert all("e+" not in tick.label and len(tick.label) < 8 for tick in plot.ticks)
     assert spread_plot("t", {"a": []}) is None
 
 

@@ -381,6 +381,10 @@ def test_the_data_page_leads_to_cases(browser, volume_site):
     with window(browser, f"{volume_site}#page=data") as page:
         page.locator(".chart .point").first.wait_for()
         assert page.get_by_role("heading", name="Findings").is_visible()
+        marks = page.evaluate("""() => [...document.querySelectorAll('.chart')].map((chart) =>
+          [...chart.querySelectorAll('g > line.axis + text:not(.name)')].map((t) =>
+            [t.getAttribute('text-anchor'), t.textContent].join(' ')))""")
+        assert any(marks) and all(len(set(listed)) == len(listed) for listed in marks)  # no mark says what another says
         page.locator(".chart .point").nth(2).click(force=True)
         opened(page)
         until(lambda: "page=" not in address(page) and "case=" in address(page), "the address of the case")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,6 +212,30 @@ def test_a_missing_file_is_told_and_the_server_lives_on(copied):
     assert "no such file" in page.get("/api/cases/2/labels/0/0/0").json()["error"]["what"]
     assert page.get("/api/cases/2/thumb.png").status_code == 200
     assert page.get("/api/cases/0").status_code == 200
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_told(xrays, tmp_path):
+    folder = Path(shutil.copytree(xrays, tmp_path / "scans"))
+    desk = Desk(open_subject(folder), pool_bytes=1)  # nothing is kept: each slice is read again
+    page = ask(desk)
+    assert page.get("/api/cases/0").status_code == page.get("/api/cases/0/image/0/0").status_code == 200
+    for path in (desk.dataset.path(desk.cases[0].images[0]), desk.dataset.path(desk.cases[0].label[0])):
+        path.unlink()
+    for what in ("image", "labels/0"):
+        answer = page.get(f"/api/cases/0/{what}/0/0")
+        assert answer.status_code == 422 and "fault" not in answer.text and answer.json()["error"]["what"]
+    assert page.get("/").status_code == page.get("/api/cases/1/image/0/0").status_code == 200
+
+
+def test_a_table_of_unknown_classes_or_of_another_size_is_told(xrays):
+    page = ask(Desk(open_subject(xrays)))
+    told = page.get("/api/state").json()
+    name, structure = told["cases"][0]["id"], told["structures"][0]["name"]
+    strange = drop(page, "a.csv", f"image_name,class,rle\n{name}.png,tail,1 5\n".encode())
+    assert strange.status_code == 422 and "tail" in json.dumps(strange.json())
+    beyond = drop(page, "b.csv", f"image_name,class,rle\n{name}.png,{structure},999999999 5\n".encode())
+    failed = scored(page, beyond.json()["number"])["failed"]
+    assert name in failed and page.get("/api/cases/0/image/0/0").status_code == 200
 
 
 def test_a_truncated_volume_is_told(copied):

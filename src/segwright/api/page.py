@@ -40,7 +40,10 @@ def calibrate(run: Run, cases: Sequence[JudgedCase]) -> Calibration:
 
 _NO_CHANCE = "The network tells how deep inside its object a voxel lies, not how likely it belongs to one."
 _OBJECTS = "Judged is whether a voxel belongs to any object; object scores above tell how well objects are kept apart."
-_SETTLED = "Scores are those after each instance got one label of the row, so labels and outlines are judged together."
+_SETTLED = (
+    "Scores are those after each instance got one label of the row, so labels and outlines are judged together: an "
+    "instance under the wrong name counts as wrong, however good its outline."
+)
 
 
 def content(run: Run, report: Report, chosen: Postprocess, worst: Iterable[WorstCase]) -> RunContent:

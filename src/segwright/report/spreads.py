@@ -57,7 +57,7 @@ def _axis(low: float, high: float) -> tuple[Callable[[float], float], list[Tick]
     def place(value: float) -> float:
         return round(100 * (value - first) / (last - first), 2)
 
-    return place, [Tick(place(tick), f"{tick:g}") for tick in ticks]
+    return place, [Tick(place(tick), _short(tick)) for tick in ticks]
 
 
 def _log_axis(low: float, high: float) -> tuple[Callable[[float], float], list[Tick]]:

@@ -13,6 +13,14 @@ function ticks(low, high, count = 5) {
   return found;
 }
 
+// As many digits as tell neighbouring marks apart.
+function marked(marks) {
+  const step = marks.length > 1 ? Math.abs(marks[1] - marks[0]) : 0;
+  let digits = 0;
+  while (step && digits < 6 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6 * step * 10 ** digits) digits += 1;
+  return marks.map((v) => [v, Math.abs(v) >= 1000 || !step ? number(v) : v.toFixed(digits)]);
+}
+
 function scale(low, high, from, to) {
   const span = high > low ? high - low : 1;
   return (v) => from + ((v - low) / span) * (to - from);
@@ -30,14 +38,14 @@ function frame(height, label, ...children) {
 
 function bottom(x, low, high, y, label) {
   return [
-    ticks(low, high).map((v) => svg("g", {}, svg("line", { x1: x(v), x2: x(v), y1: y, y2: y + 4, class: "axis" }), svg("text", { x: x(v), y: y + 16, "text-anchor": "middle" }, number(v, 2)))),
+    marked(ticks(low, high)).map(([v, text]) => svg("g", {}, svg("line", { x1: x(v), x2: x(v), y1: y, y2: y + 4, class: "axis" }), svg("text", { x: x(v), y: y + 16, "text-anchor": "middle" }, text))),
     svg("text", { x: W, y: y + 31, "text-anchor": "end" }, label),
   ];
 }
 
 function side(y, low, high, x0, label) {
   return [
-    ticks(low, high).map((v) => svg("g", {}, svg("line", { x1: x0, x2: W, y1: y(v), y2: y(v), class: "axis" }), svg("text", { x: x0 - 6, y: y(v) + 4, "text-anchor": "end" }, number(v, 3)))),
+    marked(ticks(low, high)).map(([v, text]) => svg("g", {}, svg("line", { x1: x0, x2: W, y1: y(v), y2: y(v), class: "axis" }), svg("text", { x: x0 - 6, y: y(v) + 4, "text-anchor": "end" }, text))),
     svg("text", { x: 0, y: 11 }, label),
   ];
 }
@@ -51,7 +59,8 @@ function point(x, y, { colour, title, go, r = 4 }) {
 export function strips(rows, { label, go, unit = "" }) {
   const every = rows.flatMap((row) => row.points.map((p) => p.value));
   if (!every.length) return el("p", { className: "quiet" }, "Nothing to show.");
-  const [low, high] = padded(every), line = rows.length > 14 ? 22 : 28, left = 150;
+  const [low, high] = padded(every), line = rows.length > 14 ? 22 : 28;
+  const left = Math.min(150, 24 + 7 * Math.max(...rows.map((row) => row.name.length)));
   const x = scale(Math.max(low, Math.min(...every) >= 0 ? 0 : low), high, left, W - 8);
   const from = Math.max(low, Math.min(...every) >= 0 ? 0 : low);
   const height = rows.length * line + 40;
@@ -83,7 +92,8 @@ export function lines(series, { x: xs, y: ys, log = false, low = null, high = nu
   const x1 = Math.max(...all.map((p) => p[0])), [p0, p1] = padded(all.map((p) => p[1]));
   const y0 = low ?? p0, y1 = high ?? p1, height = 230, x = scale(0, x1, 54, W - 8), y = scale(y0, y1, height - 40, 20);
   const decades = [-6, -5, -4, -3, -2, -1, 0, 1, 2, 3].flatMap((p) => [1, 2, 5].map((m) => Math.log10(m) + p)).filter((v) => v >= y0 && v <= y1);
-  const marks = (log && decades.length > 1 ? decades : ticks(y0, y1, 4)).map((v) => svg("g", {}, svg("line", { x1: 54, x2: W, y1: y(v), y2: y(v), class: "axis" }), svg("text", { x: 48, y: y(v) + 4, "text-anchor": "end" }, log ? number(10 ** v, 2) : number(v, 2))));
+  const known = log ? (decades.length > 1 ? decades : ticks(y0, y1, 4)).map((v) => [v, number(10 ** v, 2)]) : marked(ticks(y0, y1, 4));
+  const marks = known.map(([v, text]) => svg("g", {}, svg("line", { x1: 54, x2: W, y1: y(v), y2: y(v), class: "axis" }), svg("text", { x: 48, y: y(v) + 4, "text-anchor": "end" }, text)));
   return el("div", {}, frame(height, `${ys} by ${xs}`, marks, svg("text", { x: 0, y: 11 }, ys), bottom(x, 0, x1, height - 38, xs),
     series.map((s) => svg("path", { class: "line", stroke: s.colour, "stroke-dasharray": s.dash || null, d: s.points.map(([a, b], i) => `${i ? "L" : "M"}${x(a).toFixed(1)} ${y(f(b)).toFixed(1)}`).join("") }, svg("title", {}, s.name)))),
     el("p", { className: "keys" }, series.map((s) => el("span", {}, el("i", { className: "dot", style: { background: s.colour } }), s.name))));
