@@ -26,6 +26,9 @@ from segwright.planning.machine import usable_cores
 AHEAD = 4
 #: Seconds until a scheduler must have answered, and between looks at the cluster while nothing is finished.
 ANSWER, LOOK = 20.0, 2.0
+#: What processes on this machine find in their environment beside this one's. Dask would have them give memory back to
+#: the system at once (MALLOC_TRIM_THRESHOLD_), so that each tensor is a new page fault: half of a small network's time.
+ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 #: Seconds to wait for the first worker of a scheduler, and for others once all have gone.
 FIRST_WORKER, NEXT_WORKER = 60.0, 120.0
 
@@ -267,10 +270,12 @@ def hired(workers: int = 0, scheduler: str | None = None) -> Iterator[Serial | C
 @contextmanager
 def _started(workers: int) -> Iterator[Any]:
     """Processes on this machine, which end with the block of code."""
+    import dask
     from distributed import Client, LocalCluster
 
     local = {"threads_per_worker": 1, "processes": True, "memory_limit": 0, "dashboard_address": None}
     with (
+        dask.config.set({"distributed.nanny.pre-spawn-environ": ENVIRONMENT}),
         LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **local) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
