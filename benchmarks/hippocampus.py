@@ -18,6 +18,7 @@ from pathlib import Path
 
 from segwright.api.receipt import describe_machine
 from segwright.api.run import Run
+from segwright.planning.machine import usable_cores
 
 
 def fit(data: Path, out: Path, minutes: float, overrides: list[str]) -> dict[str, object]:
@@ -42,6 +43,8 @@ def fit(data: Path, out: Path, minutes: float, overrides: list[str]) -> dict[str
         "seconds": seconds,
         "steps": steps,
         "widths": run.plan.net.widths,
+        "members": run.plan.train.members,
+        "cores": usable_cores(),
         "train_seconds": run.plan.train.seconds,
         "dice": {name: [row.mean, row.low, row.high] for name, row in rows.items()},
         "cases": mean.cases,
