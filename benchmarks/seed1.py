@@ -3,34 +3,25 @@
     python benchmarks/seed1.py [--minutes 10] [--fold 0] [--entry unet] [key=value ...]
 
 Reads `lung-lobes` and `hippocampus` from the data folder. The systems train as their sources say, for far longer times;
-the `-here` rows are the same networks trained like the plain U-Net, to tell the network from its training.
+the `-short` rows are the same networks trained like the plain U-Net, to tell the network from its training.
 """
 
 from __future__ import annotations
 
-from systems import Entry, arguments, compete, interval, keep, row
+from systems import SHORT, Entry, arguments, compete, interval, keep, row
 
 from segwright.io.dataset import open_dataset
 
-#: How the plain U-Net is trained.
-HERE = {
-    "loss": "dice_ce",
-    "optimiser": "adamw",
-    "lr": 0.002,
-    "weight_decay": 0.01,
-    "schedule": "cosine",
-    "warmup": 0.08,
-}
 SETS = {
     "lung-lobes": [
         Entry("unet", "default", {"folds": 4}),
         Entry("pdv-net", "lung-lobes", {"folds": 4}),
-        Entry("pdv-net-here", "lung-lobes", {"folds": 4, **HERE}),
+        Entry("pdv-net-short", "lung-lobes", {"folds": 4, **SHORT}),
     ],
     "hippocampus": [
         Entry("unet", "default"),
         Entry("vnet", "vnet-prostate", {"width": 8, "levels": 4, "lr": 0.01}),
-        Entry("vnet-here", "vnet-prostate", {"width": 8, "levels": 4, **HERE}),
+        Entry("vnet-short", "vnet-prostate", {"width": 8, "levels": 4, **SHORT}),
     ],
 }
 
