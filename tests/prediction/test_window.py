@@ -209,8 +209,8 @@ def test_half_precision_scores_and_gradients_pass() -> None:
     np.testing.assert_allclose(np.concatenate([s[2] for s in slabs], axis=1), image, rtol=1e-2)
 
 
-def test_uniform_windows_count_alike_and_gaussian_ones_do_not() -> None:
-    """Slabs of three slices, all labelled: inner slices average three votes."""
+def test_slices_of_slabs_count_alike_and_pixels_of_tiles_do_not() -> None:
+    """Slabs of three slices, all labelled: inner slices average three votes; side by side, tiles fade over."""
     calls: list[float] = []
 
     def forward(windows: Tensor) -> Tensor:
@@ -218,9 +218,13 @@ def test_uniform_windows_count_alike_and_gaussian_ones_do_not() -> None:
         return torch.full_like(windows, calls[-1])
 
     image = np.zeros((1, 6, 4, 4), dtype=np.float32)
-    uniform = gather(image, forward, window=WindowPlan(size=(3, 4, 4), overlap=0.67, blend="uniform"))
+    alike = gather(image, forward, window=WindowPlan(size=(3, 4, 4), overlap=0.67, blend="slices"))
     assert len(calls) == 4
-    np.testing.assert_allclose(uniform[0, :, 0, 0], [0, 0.5, 1, 2, 2.5, 3], atol=1e-6)
+    np.testing.assert_allclose(alike[0, :, 0, 0], [0, 0.5, 1, 2, 2.5, 3], atol=1e-6)
     calls.clear()
     peaked = gather(image, forward, window=WindowPlan(size=(3, 4, 4), overlap=0.67))
-    assert abs(peaked[0, 1, 0, 0] - 0.0) < 0.1 < abs(uniform[0, 1, 0, 0])
+    assert abs(peaked[0, 1, 0, 0] - 0.0) < 0.1 < abs(alike[0, 1, 0, 0])
+    calls.clear()
+    tiles = gather(image[:, :3], forward, window=WindowPlan(size=(3, 4, 2), overlap=0.5, blend="slices"))
+    plain = gather(image[:, :3], forward, window=WindowPlan(size=(3, 4, 2), overlap=0.5))
+    np.testing.assert_allclose(tiles + len(calls) / 2, plain, atol=1e-5)

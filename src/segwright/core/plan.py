@@ -250,14 +250,15 @@ class RowPlan(Part):
 class WindowPlan(Part):
     """How a prepared scan is predicted: window `(z, y, x)`, overlap share, mirrored axes, windows a batch.
 
-    `blend` weighs the voxels of a window: most in its middle (`gaussian`), or all alike (`uniform`).
+    `blend` weighs the voxels of a window: most in its middle (`gaussian`), or all of its slices alike and most in the
+    middle of each (`slices`, for slabs of a few slices that overlap).
     """
 
     size: Triple
     overlap: float = 0.5
     mirror: tuple[int, ...] = ()
     batch: int = 1
-    blend: Literal["gaussian", "uniform"] = "gaussian"
+    blend: Literal["gaussian", "slices"] = "gaussian"
 
 
 class Plan(Document):

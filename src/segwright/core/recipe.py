@@ -86,7 +86,7 @@ class Recipe(Document):
         compile: Use `torch.compile`, with a fall back that says so.
         checkpointing: Recompute activations to save memory.
         overlap: Share by which prediction windows overlap.
-        blend: `gaussian` or `uniform` weights where they do.
+        blend: `gaussian` weights where they do, or `slices`: alike across slices, Gaussian within them.
         init_from: Model, run or weights file from which every weight that fits is taken over.
         freeze: Share of the budget during which an encoder that was taken over does not move.
         restore_sections: Mend spoiled sections of each stack before learning, and before predicting.
@@ -142,7 +142,7 @@ class Recipe(Document):
     compile: bool = False
     checkpointing: bool = False
     overlap: float | None = Field(default=None, ge=0, lt=1)
-    blend: Literal["gaussian", "uniform"] | None = None
+    blend: Literal["gaussian", "slices"] | None = None
     init_from: str | None = None
     freeze: float = Field(default=0.0, ge=0, lt=1)
     restore_sections: bool = False

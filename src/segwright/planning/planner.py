@@ -326,9 +326,9 @@ class Planner:
         overlap = self.recipe.overlap if self.recipe.overlap is not None else 0.5
         blend = self.recipe.blend or "gaussian"
         self.why["window.overlap"] = (
-            "half a window, blended with Gaussian weights, leaves no seams"
+            "windows that overlap, blended with Gaussian weights, leave no seams"
             if blend == "gaussian"
-            else "windows that overlap count alike, as asked for in the recipe"
+            else "slices of windows that overlap count alike, as asked for in the recipe"
         )
         extent = prepared_shape(self.facts, prepare)
         size = self._note("window.size", network.window(patch, extent, net.divisor))

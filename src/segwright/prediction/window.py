@@ -46,11 +46,11 @@ class AxisCover:
     total: NDArray[np.float32]
 
     @classmethod
-    def of(cls, length: int, size: int, divisor: int, overlap: float, *, blend: str = "gaussian") -> AxisCover:
+    def of(cls, length: int, size: int, divisor: int, overlap: float, *, alike: bool = False) -> AxisCover:
         """Cover `length` voxels by windows of `size`, which is rounded up to a multiple of `divisor`.
 
         A shorter axis is padded evenly up to a multiple of `divisor`, and to two of them if the window has room:
-        normalisation over a single coarse voxel would erase it.
+        normalisation over a single coarse voxel would erase it. Its voxels count `alike`, or most in the middle.
         """
         size = -(-size // divisor) * divisor
         if length <= size:
@@ -58,13 +58,15 @@ class AxisCover:
             ones = np.ones(size, dtype=np.float32)
             return cls(length, (size - length) // 2, size, (0,), ones, ones)
         starts = window_starts(length, size, overlap)
-        profile = importance_profile(size) if blend == "gaussian" else np.ones(size, dtype=np.float32)
+        profile = np.ones(size, dtype=np.float32) if alike else importance_profile(size)
         return cls(length, 0, size, starts, profile, total_weight(profile, starts, length))
 
 
 def axis_covers(shape: Sequence[int], window: WindowPlan, divisor: Sequence[int]) -> list[AxisCover]:
     """How a plan's windows cover a scan of `shape` `(z, y, x)`, axis by axis."""
-    return [AxisCover.of(shape[a], window.size[a], divisor[a], window.overlap, blend=window.blend) for a in range(3)]
+    alike = (window.blend == "slices", False, False)
+    axes = zip(shape, window.size, divisor, alike, strict=True)
+    return [AxisCover.of(length, size, step, window.overlap, alike=same) for length, size, step, same in axes]
 
 
 def predict_slabs(

@@ -17,8 +17,8 @@ class Clock:
 
     Example:
         >>> clock = Clock(steps=4)
-        >>> clock.progress(1), clock.done(4)
-        (0.25, True)
+        >>> clock.progress(1), clock.progress(4)
+        (0.25, 1.0)
     """
 
     steps: int | None = None
@@ -52,7 +52,3 @@ class Clock:
         """Seconds until the end, from the pace so far."""
         progress = self.progress(step)
         return self.elapsed * (1 - progress) / progress if progress > 0 else float("nan")
-
-    def done(self, step: int) -> bool:
-        """Whether the budget is spent."""
-        return self.progress(step) >= 1.0

@@ -198,7 +198,7 @@ class FoldRun:
         for step in steps:
             self.frozen.at(step.progress)
             event = _step_event(step, self.fold)
-            if step.progress >= next_check or clock.done(step.step):
+            if step.progress >= min(next_check, 1.0):
                 next_check = step.progress + 1 / CHECKS
                 event |= self.fabric.broadcast(judge.check(state.average.net) if self.leads else None)
                 if self._collapsed(step, event["pseudo_dice"], state):

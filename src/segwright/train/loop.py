@@ -85,11 +85,9 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric, *, unti
         TrainingError: The loss stayed infinite or NaN for many steps in a row.
     """
     bad = 0
-    while True:
-        clock.tick()
-        progress = clock.progress(state.step)
-        if progress >= until:
-            return
+    clock.tick()
+    progress = clock.progress(state.step)
+    while progress < until:
         lr = parts.lr * state.lr_scale * parts.schedule(progress, state.step)
         for group in state.optimiser.param_groups:
             group["lr"] = lr
@@ -102,7 +100,8 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric, *, unti
         state.step += 1
         if healthy:
             state.average.update(_bare(state.net), state.step, clock.planned_steps(state.step))
-        state.elapsed = clock.elapsed
+        clock.tick()
+        state.elapsed, progress = clock.elapsed, clock.progress(state.step)
         bad = 0 if healthy else bad + 1
         if bad >= PATIENCE:
             raise TrainingError(
@@ -110,7 +109,7 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric, *, unti
                 came=f"step {state.step}, learning rate {lr:.2g}",
                 cure="Lower the rate (lr=...) or use precision=float32.",
             )
-        yield Step(state.step, clock.progress(state.step), state.elapsed, loss, lr, norm, waited, not healthy)
+        yield Step(state.step, progress, state.elapsed, loss, lr, norm, waited, not healthy)
 
 
 def _gradients(state: TrainState, parts: Parts, fabric: Fabric, criterion: BoundLoss) -> tuple[float, float]:
