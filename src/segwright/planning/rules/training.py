@@ -20,8 +20,8 @@ MANY_PASSES, MANY_PATCHES = 60, 2_000
 #: medium with mirroring gave Dice 0.736 where light without gave 0.721.
 MANY_PASSES_XRAY, MANY_PATCHES_XRAY = 20, 500
 #: Times each voxel is seen, and steps, that a network gets at least before a fold's time goes to several; and how many
-#: at most. On 160 MRI seen 40 times by each of two networks, their mean was 0.0012 of Dice (0.0004 to 0.0021) above that
-#: of each; more passes of one network had gained nothing.
+#: at most. On 160 MRI seen 40 times by each of two networks, their mean was 0.0012 of Dice (0.0004 to 0.0021) above
+#: that of each; more passes of one network had gained nothing.
 MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = 30, 2_500, 4
 #: Losses whose activation follows the target, and those that have one of their own; tests hold both against the table.
 OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
