@@ -20,7 +20,7 @@ def page_files() -> dict[str, tuple[bytes, str]]:
 
 
 def filled(html: bytes, scripts: list[str], told: dict[str, Any]) -> bytes:
-    """The page with all scripts named in its head, so that they are fetched side by side, and data it starts from.
+    r"""The page with all scripts named in its head, so that they are fetched side by side, and data it starts from.
 
     Args:
         html: The page as it lies in the package.
