@@ -61,6 +61,17 @@ def test_a_budget_in_seconds_ends_all_processes_at_the_same_step(
     assert end["kind"] == "end" and end["step"] >= 1
 
 
+def test_a_run_that_goes_on_with_other_devices_than_asked_for_says_so(
+    make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, heard = make_folder("exclusive", 2), []
+    segwright.fit(folder, out=tmp_path / "run", only=[0], **LIKE)
+    wishes = {"only": [0], "resume": True, "device": "cpu", "devices": 2}
+    run = segwright.fit(folder, out=tmp_path / "run", listen=heard.append, **wishes)
+    assert run.plan.train.devices == 1
+    assert any("planned for 1 device(s)" in event["text"] for event in heard if event["kind"] == "note")
+
+
 @pytest.mark.parametrize(
     ("count", "device", "crew", "told"),
     [

@@ -200,6 +200,9 @@ class Fit:
             self.run = run = Run(run.folder)
         check_split(run.split)
         self._wanted(run.split)
+        planned = run.plan.train.devices
+        if self.devices not in {1, planned}:
+            self._note(f"The run was planned for {planned} device(s) and goes on with as many, not {self.devices}.")
         self._mend(Recipe.load(run.folder / RECIPE_FILE))
         self._prepare(run.plan)
 
