@@ -9,7 +9,8 @@ once for each number of workers, with the command a person would type; the memor
 Beside each run stands what its network alone would need: the windows a block touches at the speed of the bare network
 in one process. `--blocks` stops the runs after so many blocks (0: to the end) and extrapolates. With `--kill` a volume
 of so many gigabytes is predicted twice, once disturbed: a worker is killed, then the whole run, then the same command
-goes on; the results must be equal, byte by byte.
+goes on; the results must be equal, byte by byte. With `--workers` and no number after it only this is done, by two
+workers, and what was measured before is kept beside it.
 
 Prints one table and keeps it in `benchmarks/results/large_volume.json`.
 """
@@ -316,7 +317,7 @@ def told(seen: Watched, workers: int, shape: tuple[int, ...], network: float) ->
 
 def disturbed(folder: Path, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Kill a worker, then the run; go on; compare with an unbroken run of as many workers."""
-    workers, shape = max(options.workers), shape_of(options.kill)
+    workers, shape = max(options.workers, default=2), shape_of(options.kill)
     draw(folder / "small" / "em.zarr", shape)
     runs = [folder / name for name in ("unbroken", "killed")]
     words = [command(model, folder / "small" / "em.zarr", out, workers, options.memory) for out in runs]
@@ -327,6 +328,11 @@ def disturbed(folder: Path, model: Path, options: argparse.Namespace) -> dict[st
     codes = [whole.code, again.code]
     return {
         "shape": shape,
+        "gigabytes": round(math.prod(shape) / 2**30, 2),
+        "workers": workers,
+        "peak_gb": [round(one.peak / 2**30, 2) for one in (whole, seen, again)],
+        "seconds_unbroken": round(whole.seconds),
+        "seconds_to_go_on": round(again.seconds),
         "blocks": seen.total,
         "done_when_killed": done,
         "exit_codes": codes,
@@ -338,7 +344,7 @@ def main() -> None:
     """Run, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=20.0)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--memory", default="2.8G", help="for all processes together")
     parser.add_argument("--width", type=int, default=4, help="channels of the finest level")
     parser.add_argument("--blocks", type=int, nargs="+", default=[], help="for each run, blocks to stop after; 0: none")
@@ -349,14 +355,18 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     folder = Path(tempfile.mkdtemp(dir=options.folder))
+    target = Path(__file__).parent / "results" / "large_volume.json"
     try:
-        result = measure(folder, options)
+        if options.workers:
+            result = measure(folder, options)
+        else:
+            killed = disturbed(folder, make_model(folder, options.width), options)
+            result = {**json.loads(target.read_text("utf-8")), "killed": killed}
     finally:
         for child in psutil.Process().children(recursive=True):
             child.kill()
         shutil.rmtree(folder, ignore_errors=True)
     print(json.dumps(result, indent=1))
-    target = Path(__file__).parent / "results" / "large_volume.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
