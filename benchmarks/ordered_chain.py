@@ -1,7 +1,7 @@
 """Look-alike structures in a row, out of fold by patient: named by their order, and as independent sigmoids.
 
-Two fits of the same folds and budget: the defaults, which recognise the row (target `chain`), and `ordered=false`, in
-which every structure is a channel of its own, as in the course project this stands for.
+Two fits of the same folds and budget: the defaults, which recognise the row (target `chain`), and `target=regions`, in
+which every structure is a sigmoid of its own, as in the course project this stands for.
 
     python benchmarks/ordered_chain.py DATA [--minutes 20] [--folds 3] [--only 0] [--steps N] [--set size=[256,96]]
 
@@ -33,7 +33,7 @@ from segwright.ops.components import component_sizes, label_components
 from segwright.planning.recipe_book import parse_overrides
 
 RESULTS = Path(__file__).parent / "results" / "ordered_chain.json"
-VARIANTS: dict[str, dict[str, Any]] = {"ordered": {}, "independent sigmoids": {"ordered": False}}
+VARIANTS: dict[str, dict[str, Any]] = {"ordered": {}, "independent sigmoids": {"target": "regions"}}
 #: Components smaller than this share of the median reference structure of a case are specks, not vertebrae.
 LEAST = 0.15
 DRAWS = 2000

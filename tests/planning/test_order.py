@@ -112,7 +112,7 @@ def test_centres_and_shares_of_labels():
     assert np.allclose(middle, (99.5, 39.5, 139.5), atol=2)
 
 
-def facts(kind="exclusive", *, in_row=1.0, axis=1) -> Fingerprint:
+def facts(kind="exclusive", *, in_row=1.0, axis=1, shared=0.0) -> Fingerprint:
     labels = LabelSpace.model_validate({"structures": [{"name": name} for name in NAMES], "kind": kind})
     return Fingerprint.model_validate(
         {
@@ -121,7 +121,8 @@ def facts(kind="exclusive", *, in_row=1.0, axis=1) -> Fingerprint:
             "shape_median": (1.0, 500.0, 200.0), "shape_large": (1.0, 600.0, 220.0), "zero_share": 0.0,
             "content_share": 1.0, "foreground": ((1.0, 1.0, 0.0, 2.0),), "presence": dict.fromkeys(NAMES, 40),
             "share": dict.fromkeys(NAMES, 0.02),
-            "order": {"cases": 40, "in_row": in_row, "same_way": 1.0, "size_ratio": 1.2, "shared": 0.0, "axis": axis},
+            "order": {"cases": 40, "in_row": in_row, "same_way": 1.0, "size_ratio": 1.2, "shared": shared,
+                      "axis": axis},
         }
     )  # fmt: skip
 
@@ -158,13 +159,27 @@ def test_usual_places_are_part_of_the_plan():
 
 def test_it_can_be_switched_off_and_asked_for():
     assert planned(facts(), ordered=False).target == "classes"
-    assert planned(facts("overlapping"), ordered=False).target == "regions"
+    assert planned(facts("overlapping"), target="regions").target == "regions"
     assert planned(facts(in_row=0.5)).target == "classes"
     assert "50 %" in planned(facts(in_row=0.5)).why["target"]
     assert planned(facts(in_row=0.5), ordered=True).target == "chain"
     single = facts().model_copy(update={"labels": LabelSpace(structures=[{"name": "L1"}])})
     with pytest.raises(PlanError, match="no structures to order"):
         planned(single, ordered=True)
+
+
+def test_structures_that_hardly_overlap_are_told_apart_inside_their_body():
+    plan = planned(facts("overlapping", in_row=0.5))
+    assert (plan.target, plan.train.loss.name, plan.net.out_channels) == ("shares", "shares", len(NAMES) + 1)
+    assert "drawn outlines that touch" in plan.why["target"] and "names" in plan.why["train.loss"]
+    lying = facts("overlapping", in_row=0.5, shared=0.3)
+    assert planned(lying).target == "regions" and planned(lying, target="shares").target == "shares"
+    assert planned(facts("overlapping", in_row=0.5), loss="dice_bce").target == "regions"
+    assert planned(facts(in_row=0.5), target="shares").train.loss.name == "shares"
+    with pytest.raises(PlanError, match="Leave the loss open"):
+        planned(facts("overlapping"), target="shares", loss="dice_bce")
+    with pytest.raises(PlanError, match="does not suit"):
+        planned(facts(), target="regions")
 
 
 @pytest.mark.parametrize(("axis", "kept"), [(1, (2,)), (2, (1,))])

@@ -17,7 +17,7 @@ from segwright.targets.regions import RegionsTarget
 
 #: Instance targets have a contract of their own.
 ROWS = [name for name in TARGETS if name not in {"boundary", "boundary_seed", "affinities", "distance", "flow"}]
-KIND = {"classes": "exclusive", "regions": "overlapping", "chain": "exclusive"}
+KIND = {"classes": "exclusive", "regions": "overlapping", "chain": "exclusive", "shares": "exclusive"}
 
 
 def space(kind: str, count: int = 3) -> LabelSpace:

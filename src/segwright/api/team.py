@@ -23,7 +23,7 @@ from segwright.core.plan import Plan
 from segwright.postprocess.blend import Scores, votes_of
 
 #: Targets whose scores are one plane a structure, which can be averaged.
-MIXABLE = ("classes", "regions")
+MIXABLE = ("classes", "regions", "shares")
 
 
 @dataclass

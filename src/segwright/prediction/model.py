@@ -153,8 +153,9 @@ class Model:
         target = build_target(self.plan.target, self.plan.labels)
         want = keep_scores or self.plan.labels.instances or (self.chain is not None and self.chain.needs_scores)
         settle = getattr(target, "settle", None)
+        keep = _all_scores if self.plan.labels.instances else target.structure_scores
         result: Streamed = segment_volume(
-            volume, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep_scores=want
+            volume, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep=keep if want else None
         )
         labels = self._finish(result, volume.geometry)
         provenance = {
@@ -192,6 +193,11 @@ class Model:
                 "Expected one scan.", came=f"{len(dataset.cases)} cases", where=image, cure="Use segwright.predict."
             )
         return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores)
+
+
+def _all_scores(scores: NDArray[Any]) -> NDArray[Any]:
+    """Every channel: objects are decoded from more than one score a structure."""
+    return scores
 
 
 def usual_chain(target: Any) -> Chain:

@@ -16,7 +16,7 @@ from segwright.ops.distance import step_lengths
 from segwright.prediction.tta import Forward
 from segwright.prediction.window import Slab, predict_slabs
 from segwright.prepare.pipeline import Prepared, prepare_image
-from segwright.prepare.restore import Decode, ScoreRestorer
+from segwright.prepare.restore import Decode, Keep, ScoreRestorer
 
 #: Scores `(C, z, y, x)` of a whole scan and the lengths of its voxels, to scores and what was decided on the way.
 Lengths = tuple[float, float, float]
@@ -47,7 +47,7 @@ def segment_volume(
     plan: Plan,
     decode: Decode,
     settle: Settle | None = None,
-    keep_scores: bool = False,
+    keep: Keep | None = None,
 ) -> Streamed:
     """Segment a scan of any size on its own grid.
 
@@ -58,10 +58,10 @@ def segment_volume(
         decode: Scores `(K, dz, y, x)` to canonical labels `(P, dz, y, x)`.
         settle: Applied to the scores of the whole prepared scan before they are restored, where a target needs to
             see all of it at once; without it, scores of the whole scan never exist.
-        keep_scores: Also return structure scores.
+        keep: Which scores to return as well, `target.structure_scores` or all; none by default.
     """
     prepared = prepare_image(volume, plan.prepare)
-    return segment_prepared(prepared, forward, plan=plan, decode=decode, settle=settle, keep_scores=keep_scores)
+    return segment_prepared(prepared, forward, plan=plan, decode=decode, settle=settle, keep=keep)
 
 
 def segment_prepared(
@@ -71,10 +71,10 @@ def segment_prepared(
     plan: Plan,
     decode: Decode,
     settle: Settle | None = None,
-    keep_scores: bool = False,
+    keep: Keep | None = None,
 ) -> Streamed:
     """`segment_volume` for a scan that is prepared already, for example one from the cache."""
-    restorer = ScoreRestorer(prepared.trail, plan.labels, decode, keep_scores=keep_scores)
+    restorer = ScoreRestorer(prepared.trail, plan.labels, decode, keep=keep)
     told: dict[str, Any] = {}
     with torch.inference_mode():
         slabs: Iterable[Slab] = predict_slabs(

@@ -15,6 +15,7 @@ from segwright.ops.resample import axis_taps, resample_labels, resample_slab
 from segwright.prepare.pipeline import unresampled
 
 Decode = Callable[[NDArray[np.float32]], NDArray[Any]]
+Keep = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 #: Score values a restored slab may hold at once (64 MB); a single slice may exceed it.
 SLAB_VALUES = 16_000_000
@@ -48,8 +49,8 @@ class ScoreRestorer:
         trail: Way from the scan to the prepared grid.
         space: Meaning of the labels.
         decode: Scores `(K, dz, y, x)` to canonical labels `(P, dz, y, x)`.
-        keep_scores: Also keep the scores of the structures as uint8 (255 is 1) on the scan's grid: the last
-            `len(space.structures)` channels, so that a leading background channel is left out; of instances all.
+        keep: What of the scores to keep beside the labels, as uint8 (255 is 1) on the scan's grid: those of the
+            structures, or all that objects are decoded from; nothing by default.
 
     Example:
         >>> from segwright.core.geometry import Geometry
@@ -61,9 +62,8 @@ class ScoreRestorer:
         [0, 1]
     """
 
-    def __init__(self, trail: Trail, space: LabelSpace, decode: Decode, *, keep_scores: bool = False) -> None:
+    def __init__(self, trail: Trail, space: LabelSpace, decode: Decode, *, keep: Keep | None = None) -> None:
         self._decode = decode
-        self._kept = None if space.instances else len(space.structures)
         self._length = trail.target.shape[0]
         self._labels = np.zeros((space.planes, *trail.source.shape), dtype=space.dtype)
         self._view = unresampled(self._labels, trail)
@@ -72,7 +72,7 @@ class ScoreRestorer:
         if not any(isinstance(step, Resampled) for step, _ in trail.steps):
             _same_shape(self._shape, self._prepared)
         self.scores: NDArray[np.uint8] | None = None
-        self._keep_scores = keep_scores
+        self._keep = keep
         self._trail = trail
         self._taps = axis_taps(self._length, self._shape[0], order=0 if self._length == self._shape[0] else 1)
         self._block: NDArray[np.float32] | None = None
@@ -105,8 +105,8 @@ class ScoreRestorer:
         part = self._block[:, low - self._first : high - self._first]
         slab = resample_slab(part, self._shape, rows=(start, stop), first=low, length=self._length)
         self._view[:, start:stop] = self._decode(slab)
-        if self._keep_scores:
-            kept = slab[len(slab) - (self._kept or len(slab)) :]
+        if self._keep is not None:
+            kept = self._keep(slab)
             if self.scores is None:
                 self.scores = np.zeros((len(kept), *self._trail.source.shape), dtype=np.uint8)
                 self._score_view = unresampled(self.scores, self._trail)

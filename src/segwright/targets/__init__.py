@@ -18,6 +18,7 @@ TARGETS = Registry(
     {
         "classes": "segwright.targets.classes:ClassesTarget",
         "regions": "segwright.targets.regions:RegionsTarget",
+        "shares": "segwright.targets.shares:SharesTarget",
         "chain": "segwright.targets.chain:ChainTarget",
         "boundary": "segwright.targets.boundary:BoundaryTarget",
         "boundary_seed": "segwright.targets.boundary:SeedBoundaryTarget",

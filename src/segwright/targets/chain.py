@@ -14,8 +14,8 @@ from segwright.core.plan import RowPlan
 from segwright.ops.components import enclosing_box
 from segwright.ops.distance import distance_to
 from segwright.ops.identify import Identified, identify
-from segwright.targets.classes import refuse_outside
 from segwright.targets.protocol import Scores
+from segwright.targets.shares import SharesTarget
 
 #: A core holds the voxels at least this share of the largest distance from a structure's border.
 CORE_DEPTH = 0.5
@@ -43,28 +43,15 @@ class ChainTarget:
     restore_order: Literal["scores", "labels"] = "scores"
 
     def __init__(self, space: LabelSpace) -> None:
+        self._shares = SharesTarget(space)
         self.space = space
         self.channels = len(space.structures) + 2
 
     def encode(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Labels `(B, P, z, y, x)` to cores, background and structures `(B, K + 2, z, y, x)`, and weight."""
-        low, high = (int(bound) for bound in labels.aminmax())
-        refuse_outside(low, high, len(self.space.structures) if self.space.exclusive else 1)
-        masks = self._masks(labels)
-        several = masks.sum(dim=1, keepdim=True)
-        parts = masks / several.clamp_min(1.0)
-        target = torch.cat([self._cores(masks), (several == 0).float(), parts], dim=1)
-        if low >= 0:
-            return target, None
-        weight = (labels >= 0).all(dim=1, keepdim=True).float()
-        return target * weight, weight
-
-    def _masks(self, labels: Tensor) -> Tensor:
-        """One plane of 0 and 1 a structure, float32 `(B, K, z, y, x)`."""
-        if not self.space.exclusive:
-            return (labels > 0).float()
-        numbers = torch.arange(1, self.channels - 1, dtype=labels.dtype, device=labels.device)
-        return (labels == numbers.reshape(1, -1, 1, 1, 1)).float()
+        shares, weight = self._shares.encode(labels)
+        cores = self._cores(self._shares.masks(labels))
+        return torch.cat([cores if weight is None else cores * weight, shares], dim=1), weight
 
     def _cores(self, masks: Tensor) -> Tensor:
         """Voxels deep inside a structure `(B, 1, z, y, x)`."""
@@ -77,8 +64,7 @@ class ChainTarget:
 
     def activate(self, logits: Tensor) -> Tensor:
         """Scores `(B, K + 2, ...)` in float32: of cores, and of background and structures, which add up to 1."""
-        alone = logits[:, :2].float().sigmoid()
-        return torch.cat([alone, (1 - alone[:, 1:]) * logits[:, 2:].float().softmax(dim=1)], dim=1)
+        return torch.cat([logits[:, :1].float().sigmoid(), self._shares.activate(logits[:, 1:])], dim=1)
 
     def structure_scores(self, scores: Scores) -> Scores:
         """All channels but core and background, `(K, ...)`; a view."""
@@ -110,15 +96,8 @@ class ChainTarget:
         }
 
     def decode(self, scores: NDArray[Any]) -> NDArray[Any]:
-        """The structure, or background, with the largest score, as canonical labels; after `settle`, one an instance.
-
-        The lowest wins a tie, background before all.
-        """
-        best = scores[1:].argmax(axis=0)
-        if self.space.exclusive:
-            return best[None].astype(self.space.dtype)
-        numbers = np.arange(1, self.channels - 1).reshape(-1, 1, 1, 1)
-        return (best[None] == numbers).astype(self.space.dtype)
+        """The structure with the largest share of a body, as canonical labels; after `settle`, one an instance."""
+        return self._shares.decode(scores[1:])
 
 
 def _add_core(plane: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:

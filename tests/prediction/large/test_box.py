@@ -109,7 +109,7 @@ def test_scores_return_to_the_scan(prepare, shape, spacing):
     volume = Volume.of(np.random.default_rng(2).normal(size=(1, *shape)), geometry)
     plan = PreparePlan(normalise=(Normalisation(scheme="none"),), **prepare)
     whole = prepare_image(volume, plan)
-    restorer = ScoreRestorer(whole.trail, LabelSpace(structures=[{"name": "a"}]), lambda s: s > 0.25, keep_scores=True)
+    restorer = ScoreRestorer(whole.trail, LabelSpace(structures=[{"name": "a"}]), lambda s: s > 0.25, keep=lambda s: s)
     restorer.feed(0, whole.array.shape[1], whole.array)
     restorer.finish()
     scan = LazyScan(volume, plan, survey(volume, plan.normalise))

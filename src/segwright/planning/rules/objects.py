@@ -15,6 +15,11 @@ LOSS = {
     "distance": "binary_cross_entropy",
     "flow": "binary_cross_entropy",
 }
+#: Targets of structures and the loss each usually takes, by the kind of labels.
+STRUCTURES = {
+    "exclusive": {"classes": "dice_ce", "shares": "shares"},
+    "overlapping": {"regions": "dice_bce", "shares": "shares"},
+}
 #: Their channels beside one a structure.
 BESIDE = {"boundary": 1, "boundary_seed": 1, "affinities": 4, "distance": 1, "flow": 3}
 #: Axes along which their channels have a direction, so that mirrored copies cannot be averaged.
@@ -28,16 +33,16 @@ def target(recipe: Recipe, labels: LabelSpace) -> tuple[tuple[str, str], str]:
         PlanError: The recipe asks for a target that does not suit the labels.
     """
     if not labels.instances:
-        suits = {"exclusive": ("classes", "dice_ce"), "overlapping": ("regions", "dice_bce")}[labels.kind]
-        if recipe.target not in {None, suits[0]}:
+        suits = STRUCTURES[labels.kind]
+        if recipe.target not in suits:
             raise PlanError(
                 f"Target {recipe.target!r} does not suit {labels.kind} structures.",
-                expected=suits[0],
+                expected=" or ".join(suits),
                 came=str(recipe.target),
                 where="target",
                 cure="Leave the target open, or add instances=true to tell objects apart.",
             )
-        return suits, "asked for in the recipe"
+        return (str(recipe.target), suits[str(recipe.target)]), "asked for in the recipe"
     row = recipe.target or "boundary"
     if row not in LOSS:
         raise PlanError(

@@ -9,12 +9,19 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.order import SHARED
 from segwright.planning.rules import objects
 
-#: Rows of the targets and losses tables: of a row of look-alikes, of exclusive and of overlapping structures.
-CHAIN, CLASSES, REGIONS = ("chain", "chain"), ("classes", "dice_ce"), ("regions", "dice_bce")
+#: Rows of the targets and losses tables: of a row of look-alikes, of exclusive and of overlapping structures, and of
+#: many that overlap in drawing only.
+CHAIN, CLASSES, REGIONS, SHARES = (
+    ("chain", "chain"),
+    ("classes", "dice_ce"),
+    ("regions", "dice_bce"),
+    ("shares", "shares"),
+)
 #: Channels of a target beside one a structure: core and background, background, none.
-BESIDE = {"chain": 2, "classes": 1, "regions": 0, **objects.BESIDE}
+BESIDE = {"chain": 2, "classes": 1, "shares": 1, "regions": 0, **objects.BESIDE}
 #: Augmentations that put parts of one case into another, and so a vertebra where none of its order belongs.
 MIXING = {"cutmix"}
 
@@ -32,8 +39,13 @@ def target(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[str, str], str]:
     by_order, why = _ordered(recipe, facts)
     if by_order:
         return CHAIN, why
-    kind = "one structure a voxel" if facts.labels.exclusive else "structures may share voxels"
-    return CLASSES if facts.labels.exclusive else REGIONS, f"{kind}; {why}"
+    if facts.labels.exclusive:
+        return CLASSES, f"one structure a voxel; {why}"
+    order = facts.order
+    if order is not None and order.shared <= SHARED and recipe.loss is None:
+        drawn = f"structures share {order.shared * 100:.1f} % of their voxels, as drawn outlines that touch do"
+        return SHARES, f"{drawn}: whether a voxel is any of them, and which, are learnt apart; {why}"
+    return REGIONS, f"structures may share voxels; {why}"
 
 
 def _ordered(recipe: Recipe, facts: Fingerprint) -> tuple[bool, str]:

@@ -27,7 +27,7 @@ MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = 30, 2_500, 4
 OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
 FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy": "sigmoid", "dice_bce": "sigmoid"}
 #: Losses for one target only.
-OWN = {"chain": "ordered=true"}
+OWN = {"chain": "ordered=true", "shares": "target=shares"}
 
 
 def members(recipe: Recipe, steps: float, samples: float, patches: float) -> tuple[int, str]:
@@ -88,7 +88,7 @@ def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[P
     pooled = bool(slab) or rare
     reason = "Dice with cross-entropy is the most robust compound"
     if default in OWN:
-        reason += ", here of structures and of their cores"
+        reason += ", here of all structures as one, and cross-entropy of their names"
     if pooled:
         reason += "; Dice is pooled over the batch because structures are missing from many patches"
     return PartChoice(name=default, params={"batch": pooled}), reason

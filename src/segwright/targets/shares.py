@@ -1,0 +1,91 @@
+"""Many structures that hardly share voxels: whether a voxel is any of them, and which."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segwright.core.errors import PlanError
+from segwright.core.labels import LabelSpace
+from segwright.targets.classes import refuse_outside
+from segwright.targets.protocol import Scores
+
+
+class SharesTarget:
+    """Codec of exclusive or hardly overlapping labels; see `targets.protocol.Target`.
+
+    Channels: background (sigmoid), and structures (softmax among themselves; their scores are shares of what is not
+    background). A voxel of several structures counts for all of them in parts. Outlines, which are alike for all
+    structures, are so learnt from all of them together, and names only where there is something to name: 32 sigmoids
+    of teeth are each taught by hundreds of times more background than tooth (Dice after 600 steps 0.55, these 0.79).
+
+    Decoding gives every voxel one structure, the one with the largest share, where the body reaches one half; so two
+    drawn outlines that touch lose the seam they share, and organs that truly lie on each other want `regions`.
+
+    Args:
+        space: Structures, exclusive or overlapping.
+
+    Example:
+        >>> target = SharesTarget(LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind="overlapping"))
+        >>> planes = torch.tensor([[0, 1, 1], [0, 0, 1]]).reshape(1, 2, 1, 1, 3)
+        >>> target.encode(planes)[0].flatten(2).tolist()
+        [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.5]]]
+    """
+
+    default_loss = "shares"
+    restore_order: Literal["scores", "labels"] = "scores"
+
+    def __init__(self, space: LabelSpace) -> None:
+        if space.instances:
+            raise PlanError("Target 'shares' names structures, not objects.", came=space.kind, cure="Use 'boundary'.")
+        self.space = space
+        self.channels = len(space.structures) + 1
+
+    def encode(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Labels `(B, P, z, y, x)` to background and shares of structures `(B, K + 1, z, y, x)`, and weight."""
+        low, high = (int(bound) for bound in labels.aminmax())
+        refuse_outside(low, high, len(self.space.structures) if self.space.exclusive else 1)
+        masks = self.masks(labels)
+        several = masks.sum(dim=1, keepdim=True)
+        target = torch.cat([(several == 0).float(), masks / several.clamp_min(1.0)], dim=1)
+        if low >= 0:
+            return target, None
+        weight = (labels >= 0).all(dim=1, keepdim=True).float()
+        return target * weight, weight
+
+    def masks(self, labels: Tensor) -> Tensor:
+        """One plane of 0 and 1 a structure, float32 `(B, K, z, y, x)`."""
+        if not self.space.exclusive:
+            return (labels > 0).float()
+        numbers = torch.arange(1, self.channels, dtype=labels.dtype, device=labels.device)
+        return (labels == numbers.reshape(1, -1, 1, 1, 1)).float()
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Scores `(B, K + 1, ...)` in float32 that add up to 1."""
+        background = logits[:, :1].float().sigmoid()
+        return torch.cat([background, (1 - background) * logits[:, 1:].float().softmax(dim=1)], dim=1)
+
+    def structure_scores(self, scores: Scores) -> Scores:
+        """The body's score where a structure has the largest share, 0 elsewhere, `(K, ...)`: thresholds of one half
+        then mean what decoding means."""
+        background, names = scores[0], scores[1:]
+        best = names.argmax(0)
+        if isinstance(scores, Tensor):
+            numbers = torch.arange(len(names), device=scores.device)
+            return (best[None] == numbers.reshape(-1, *(1,) * best.ndim)) * (1 - background)
+        rows = np.arange(len(names)).reshape(-1, *(1,) * best.ndim)
+        return np.where(best[None] == rows, 1 - background, 0).astype(scores.dtype)
+
+    def decode(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """The structure with the largest share where the body outweighs the background, as canonical labels; the
+        lowest wins a tie, background before all."""
+        unit = 255.0 if scores.dtype == np.uint8 else 1.0
+        number = np.where(scores[0] < unit / 2, scores[1:].argmax(axis=0) + 1, 0)
+        if self.space.exclusive:
+            return number[None].astype(self.space.dtype)
+        planes = np.arange(1, self.channels).reshape(-1, 1, 1, 1)
+        return (number[None] == planes).astype(self.space.dtype)
