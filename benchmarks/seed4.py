@@ -126,11 +126,11 @@ def main() -> None:
             index = [each.lower() for each in run.plan.labels.names].index(name)
             structure = run.plan.labels.names[index]
             found = row(run, (structure,), METRICS)
-            found["cases"] = per_case(run, structure)
+            found["minutes"], found["cases"] = options.minutes, per_case(run, structure)
             found["seam_index"] = seams(run, index, options.out / name / model / "seams.png")
             result[name][model] = found
             show(name, model, found, structure)
-    keep("seed4", {"minutes": options.minutes, "overrides": options.wishes, "rows": result})
+    keep("seed4", {"overrides": options.wishes, "rows": result})
 
 
 def show(name: str, model: str, found: dict[str, Any], structure: str) -> None:
