@@ -20,6 +20,8 @@ from segwright.core.plan import NetSpec
 from segwright.nets import NETS, build
 from segwright.nets.catalogue import CATALOGUE, count_parameters
 from segwright.nets.fuse import fused
+from segwright.nets.start import start_logits
+from segwright.nets.transfer import tensors_along
 
 NORMS = ("instance", "batch", "group")
 #: Fields that make a row small enough for this suite, where neither three levels nor a thin copy of its own do.
@@ -397,3 +399,19 @@ def test_parameter_count_agrees_with_monai():
     up_biases = 6 + 8  # ours has biases in its transposed convolutions, MONAI's has not
     ours = sum(p.numel() for p in build(spec).parameters())
     assert ours - up_biases == sum(p.numel() for p in oracle.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "slab"), [row for row in SLABBED if row[0] != "res-unet-h"]
+)  # two decoders, two heads
+def test_a_fresh_network_starts_at_the_logits_it_is_given(name, slab):
+    spec = fitting(name, slab, "batch")
+    net, logits = made(spec).eval(), (-6.0, -0.5, 1.5)
+    heads = tensors_along(spec, "out_channels")
+    with torch.no_grad():
+        assert start_logits(net, spec, logits)
+        for key, value in net.named_parameters():
+            if key in heads and value.ndim > 1:
+                value.zero_()
+        found = net(image(spec)).flatten(2).mean(-1)
+    assert torch.allclose(found, torch.tensor(logits).expand_as(found), atol=1e-5)

@@ -207,6 +207,7 @@ class TrainPlan(Part):
         channels_last: Memory layout; `None` is resolved by measurement.
         float32_layers: Convolutions kept in float32 because their bfloat16 result failed the self-test.
         threads: CPU threads; `None` leaves torch's default.
+        start: Logit of each channel before the first step; empty for what the network's own start gives.
         init: Trained weights to start from.
         freeze: Share of the budget during which the encoder that was taken over does not move.
     """
@@ -231,6 +232,7 @@ class TrainPlan(Part):
     float32_layers: tuple[str, ...] = ()
     threads: int | None = None
     compile: bool = False
+    start: tuple[float, ...] = ()
     init: InitPlan | None = None
     freeze: float = 0.0
 

@@ -102,7 +102,8 @@ def take_over(net: nn.Module, tensors: Mapping[str, Tensor], plan: Plan, source:
     """
     own = {name: value for name, value in net.state_dict().items() if not name.endswith("num_batches_tracked")}
     slabs = (max(1, plan.net.slab), max(1, (source or plan).net.slab))
-    edges = Edges(_touched(plan.net, "in_channels"), _touched(plan.net, "out_channels"), _rows(plan, source), slabs)
+    first, last = (tensors_along(plan.net, what) for what in ("in_channels", "out_channels"))
+    edges = Edges(first, last, _rows(plan, source), slabs)
     taken = Taken(total=sum(value.numel() for name, value in net.named_parameters()))
     learnt = {name for name, _ in net.named_parameters()}
     with torch.no_grad():
@@ -144,7 +145,7 @@ def _sample(tensors: Mapping[str, Tensor]) -> str:
     return ", ".join(layers[:2])
 
 
-def _touched(spec: NetSpec, what: str) -> dict[str, int]:
+def tensors_along(spec: NetSpec, what: str) -> dict[str, int]:
     """Tensors whose shape depends on a count of the specification, each with the axis along which it does."""
     spec = untrained(spec)
     with torch.device("meta"):

@@ -305,6 +305,7 @@ class Planner:
             keep=self._note("train.keep", training.keep(self.recipe)),
             precision=self.recipe.precision,
             compile=self.recipe.compile,
+            start=self._note("train.start", training.start(self.recipe, self.target[0], self.facts)),
         )
 
     def _augment(self, level: str, net: NetSpec, patch: Triple, samples: float) -> tuple[PartChoice, ...]:

@@ -24,6 +24,7 @@ from segwright.losses import bind_loss
 from segwright.nets import build
 from segwright.nets.keep import keep_float32
 from segwright.nets.pretrained import read
+from segwright.nets.start import start_logits
 from segwright.nets.transfer import take_over
 from segwright.sample.case import SampleCase
 from segwright.sample.every_nth import EveryNth
@@ -140,6 +141,8 @@ class FoldRun:
         plan = self.plan
         torch.manual_seed(derive_seed(plan.seed, "weights", self.fold, attempt) % 2**63)
         net = build(plan.net)
+        if plan.train.start:
+            start_logits(net, plan.net, plan.train.start)
         self.frozen = self._initialise(net)
         keep_float32(net, plan.train.float32_layers)
         net = net.channels_last(bool(plan.train.channels_last)).to(self.device)
