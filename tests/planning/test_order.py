@@ -168,18 +168,19 @@ def test_it_can_be_switched_off_and_asked_for():
         planned(single, ordered=True)
 
 
-def test_structures_that_hardly_overlap_are_told_apart_inside_their_body():
+def test_structures_that_overlap_in_drawing_only_are_learnt_against_each_other():
     plan = planned(facts("overlapping", in_row=0.5))
-    assert (plan.target, plan.train.loss.name, plan.net.out_channels) == ("shares", "shares", len(NAMES) + 1)
-    assert "drawn outlines that touch" in plan.why["target"] and "names" in plan.why["train.loss"]
+    assert (plan.target, plan.train.loss.name, plan.net.out_channels) == ("shares", "dice_ce", len(NAMES) + 1)
+    assert "drawn outlines that touch" in plan.why["target"]
     lying = facts("overlapping", in_row=0.5, shared=0.3)
     assert planned(lying).target == "regions" and planned(lying, target="shares").target == "shares"
     assert planned(facts("overlapping", in_row=0.5), loss="dice_bce").target == "regions"
-    assert planned(facts(in_row=0.5), target="shares").train.loss.name == "shares"
-    with pytest.raises(PlanError, match="Leave the loss open"):
+    asked = planned(facts("overlapping"), target="shares", loss="tversky")
+    assert asked.train.loss.params["activation"] == "softmax"
+    with pytest.raises(PlanError, match="read off a softmax"):
         planned(facts("overlapping"), target="shares", loss="dice_bce")
     with pytest.raises(PlanError, match="does not suit"):
-        planned(facts(), target="regions")
+        planned(facts(), target="shares")
 
 
 @pytest.mark.parametrize(("axis", "kept"), [(1, (2,)), (2, (1,))])

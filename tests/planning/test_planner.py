@@ -202,3 +202,17 @@ def test_a_long_budget_is_shared_and_each_network_is_sized_for_its_part() -> Non
     alone = make(recipe={"minutes": 600 / long.train.members, "members": 1})
     assert long.net.widths == alone.net.widths
     assert long.augment == alone.augment
+
+
+def test_logits_start_at_the_shares_of_structures() -> None:
+    exclusive = make(presence={"front": 200, "back": 100}, share={"front": 0.03, "back": 0.04})
+    assert exclusive.train.start == pytest.approx([math.log(p) for p in (0.95, 0.03, 0.02)], abs=1e-3)
+    overlapping = {"labels": LabelSpace(structures=[{"name": "front"}, {"name": "back"}], kind="overlapping")}
+    sigmoid = make(**overlapping, share={"front": 0.25, "back": 1e-6})
+    assert sigmoid.train.start == pytest.approx([math.log(0.25 / 0.75), math.log(0.001 / 0.999)], abs=1e-3)
+    full = make(share={"front": 0.7, "back": 0.6})
+    assert full.train.start == pytest.approx([math.log(0.1), math.log(0.5), math.log(0.5)], abs=1e-3)
+    assert (
+        make(recipe={"loss": "dice"}).train.start == ()
+        and "asked for" in make(recipe={"loss": "dice"}).why["train.start"]
+    )

@@ -93,6 +93,9 @@ def facts_of(phantom: str, cases: list[SampleCase]) -> Fingerprint:
     names = drawn.space.names
     spacing = drawn.geometry.spacing
     channels = len(drawn.image)
+    shares = {
+        name: float(np.mean([drawn.space.mask(c.label, i).mean() for c in cases])) for i, name in enumerate(names)
+    }
     return Fingerprint.model_validate({
         "cases": len(cases), "groups": len(cases), "channels": tuple(map(str, range(channels))),
         "modality": {"xray": "xray", "mri": "mr", "ct": "ct", "em": "em"}[phantom.rpartition("-")[2]],
@@ -100,7 +103,7 @@ def facts_of(phantom: str, cases: list[SampleCase]) -> Fingerprint:
         "spacing": spacing, "fine_spacing": spacing, "spacing_spread": 0.0, "shape_median": shape,
         "shape_large": shape, "zero_share": 0.0, "content_share": 1.0,
         "foreground": tuple((100.0, 20.0, 60.0, 150.0) for _ in range(channels)),
-        "presence": {name: len(cases) for name in names}, "share": dict.fromkeys(names, 0.02),
+        "presence": {name: len(cases) for name in names}, "share": shares,
     })  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Structures told apart inside their common body: parts of voxels, decoding, and the loss against PyTorch's own."""
+"""Structures that overlap in drawing only: parts of voxels, decoding, and the loss against PyTorch's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from segwright.core.errors import PlanError
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.recipe import PartChoice
 from segwright.losses import bind_loss
-from segwright.losses.combine import dice_bce
 from segwright.postprocess.decode import decode
 from segwright.targets import build_target
 
@@ -62,27 +61,16 @@ def test_ignored_voxels_weigh_nothing_and_change_no_loss():
     logits = torch.randn(1, 5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     other = logits.clone()
     other[..., :2, :] = 50
-    loss = bind_loss(PartChoice(name="shares"))
+    loss = bind_loss(PartChoice(name="dice_ce"))
     assert loss(logits, target, weight=weight).item() == pytest.approx(loss(other, target, weight=weight).item())
 
 
-def test_the_loss_is_that_of_the_body_and_cross_entropy_inside_it():
+def test_its_loss_takes_parts_as_torch_takes_probabilities():
     planes = torch.from_numpy(np.stack([drawn(seed, 4, (1, 9, 10)) for seed in (2, 3)]))
     target, _ = build_target("shares", space()).encode(planes)
     logits = torch.randn(2, 5, 1, 9, 10, generator=torch.Generator().manual_seed(5))
-    inside = target[:, 0] == 0
-    soft = target[:, 1:].movedim(1, -1)[inside]
-    names = torch.nn.functional.cross_entropy(logits[:, 1:].movedim(1, -1)[inside], soft)
-    body = dice_bce(-logits[:, :1], 1 - target[:, :1], batch=True)
-    loss = bind_loss(PartChoice(name="shares", params={"batch": True, "name_weight": 0.7}))
-    assert loss(logits, target).item() == pytest.approx((body + 0.7 * names).item(), rel=1e-5)
-
-
-def test_an_empty_patch_has_a_finite_loss_and_gradient():
-    target, _ = build_target("shares", space()).encode(torch.zeros(1, 4, 1, 4, 4, dtype=torch.int8))
-    logits = torch.zeros(1, 5, 1, 4, 4, requires_grad=True)
-    bind_loss(PartChoice(name="shares"))(logits, target).backward()
-    assert logits.grad is not None and logits.grad.isfinite().all() and not logits.grad[:, 1:].any()
+    entropy = bind_loss(PartChoice(name="dice_ce", params={"dice_weight": 0.0}))(logits, target)
+    assert entropy.item() == pytest.approx(torch.nn.functional.cross_entropy(logits, target).item(), rel=1e-5)
 
 
 def test_objects_are_refused():

@@ -29,7 +29,6 @@ LOSSES = Registry(
         "weighted_bce": "segwright.losses.weighted:weighted_bce",
         "lrdehl": "segwright.losses.mined:lrdehl",
         "switch": "segwright.losses.switch:Switch",
-        "shares": "segwright.losses.shares:shares",
         "chain": "segwright.losses.chain:chain",
     },
 )

@@ -64,7 +64,8 @@ class ChainTarget:
 
     def activate(self, logits: Tensor) -> Tensor:
         """Scores `(B, K + 2, ...)` in float32: of cores, and of background and structures, which add up to 1."""
-        return torch.cat([logits[:, :1].float().sigmoid(), self._shares.activate(logits[:, 1:])], dim=1)
+        alone = logits[:, :2].float().sigmoid()
+        return torch.cat([alone, (1 - alone[:, 1:]) * logits[:, 2:].float().softmax(dim=1)], dim=1)
 
     def structure_scores(self, scores: Scores) -> Scores:
         """All channels but core and background, `(K, ...)`; a view."""

@@ -17,8 +17,8 @@ LOSS = {
 }
 #: Targets of structures and the loss each usually takes, by the kind of labels.
 STRUCTURES = {
-    "exclusive": {"classes": "dice_ce", "shares": "shares"},
-    "overlapping": {"regions": "dice_bce", "shares": "shares"},
+    "exclusive": {"classes": "dice_ce"},
+    "overlapping": {"regions": "dice_bce", "shares": "dice_ce"},
 }
 #: Their channels beside one a structure.
 BESIDE = {"boundary": 1, "boundary_seed": 1, "affinities": 4, "distance": 1, "flow": 3}

@@ -18,7 +18,7 @@ CHAIN, CLASSES, REGIONS, SHARES = (
     ("chain", "chain"),
     ("classes", "dice_ce"),
     ("regions", "dice_bce"),
-    ("shares", "shares"),
+    ("shares", "dice_ce"),
 )
 #: Channels of a target beside one a structure: core and background, background, none.
 BESIDE = {"chain": 2, "classes": 1, "shares": 1, "regions": 0, **objects.BESIDE}
@@ -44,7 +44,7 @@ def target(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[str, str], str]:
     order = facts.order
     if order is not None and order.shared <= SHARED and recipe.loss is None:
         drawn = f"structures share {order.shared * 100:.1f} % of their voxels, as drawn outlines that touch do"
-        return SHARES, f"{drawn}: whether a voxel is any of them, and which, are learnt apart; {why}"
+        return SHARES, f"{drawn}, so they are learnt against each other; {why}"
     return REGIONS, f"structures may share voxels; {why}"
 
 

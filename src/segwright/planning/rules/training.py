@@ -31,7 +31,7 @@ STARTS, RAREST_START = frozenset({"classes", "regions", "shares"}), 1e-3
 OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
 FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy": "sigmoid", "dice_bce": "sigmoid"}
 #: Losses for one target only.
-OWN = {"chain": "ordered=true", "shares": "target=shares"}
+OWN = {"chain": "ordered=true"}
 
 
 def members(recipe: Recipe, steps: float, samples: float, patches: float) -> tuple[int, str]:
@@ -81,6 +81,8 @@ def start(recipe: Recipe, target: str, facts: Fingerprint) -> tuple[tuple[float,
         return (), "a loss asked for may need even scores to start from, as Dice alone does"
     if target not in STARTS:
         return (), f"target {target!r} finds its level in a few steps"
+    if not facts.share.keys() >= set(facts.labels.names):
+        return (), "shares of structures are not known"
     shares = [facts.share[name] * facts.presence[name] / facts.cases for name in facts.labels.names]
     scores = [min(max(share, RAREST_START), 0.5) for share in shares]
     told = "each structure's share of a scan, so that the first steps need not teach how rare it is"
@@ -104,7 +106,7 @@ def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[P
     """
     if recipe.loss is not None:
         _refuse_strange(recipe.loss, default)
-        return _fitting(recipe.loss, facts.labels), "asked for in the recipe"
+        return _fitting(recipe.loss, FIXED.get(default, "sigmoid")), "asked for in the recipe"
     if facts.labels.instances:
         params = {"activation": "sigmoid"} if default in OPEN else {}
         return PartChoice(name=default, params=params), "the usual loss of the target"
@@ -112,7 +114,7 @@ def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[P
     pooled = bool(slab) or rare
     reason = "Dice with cross-entropy is the most robust compound"
     if default in OWN:
-        reason += ", here of all structures as one, and cross-entropy of their names"
+        reason += ", here of structures and of their cores"
     if pooled:
         reason += "; Dice is pooled over the batch because structures are missing from many patches"
     return PartChoice(name=default, params={"batch": pooled}), reason
@@ -126,14 +128,13 @@ def _refuse_strange(choice: PartChoice, default: str) -> None:
         raise PlanError(what, expected=default, came=choice.name, where="loss", cure=cure)
 
 
-def _fitting(choice: PartChoice, labels: LabelSpace) -> PartChoice:
+def _fitting(choice: PartChoice, activation: str) -> PartChoice:
     """The loss with its activation set as the target's; a loss for the other kind of structures is refused."""
-    activation = "softmax" if labels.kind == "exclusive" else "sigmoid"
     for part in _parts(choice):
         asked = part.params.get("activation", FIXED.get(part.name, activation))
         if asked != activation:
             raise PlanError(
-                f"Loss {part.name!r} trains a {asked}, but {labels.kind} structures are read off a {activation}.",
+                f"Loss {part.name!r} trains a {asked}, but the target's scores are read off a {activation}.",
                 where="loss",
                 cure=f"Use loss={'dice_ce' if activation == 'softmax' else 'dice_bce'}, or leave the loss open.",
             )
