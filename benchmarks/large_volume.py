@@ -360,8 +360,8 @@ def main() -> None:
         if options.workers:
             result = measure(folder, options)
         else:
-            killed = disturbed(folder, make_model(folder, options.width), options)
-            result = {**json.loads(target.read_text("utf-8")), "killed": killed}
+            earlier = json.loads(target.read_text("utf-8")) if target.exists() else {}
+            result = earlier | {"killed": disturbed(folder, make_model(folder, options.width), options)}
     finally:
         for child in psutil.Process().children(recursive=True):
             child.kill()

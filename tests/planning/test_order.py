@@ -18,7 +18,7 @@ from segwright.io.dataset import open_dataset
 from segwright.planning.check import inspect
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine
-from segwright.planning.order import Order, centres, order_of, shared_voxels
+from segwright.planning.order import Order, centres, covered_shares, order_of, shared_voxels
 from segwright.planning.rules import order
 
 NAMES = tuple(f"L{i}" for i in range(1, 6))
@@ -112,7 +112,7 @@ def test_centres_and_shares_of_labels():
     assert np.allclose(middle, (99.5, 39.5, 139.5), atol=2)
 
 
-def facts(kind="exclusive", *, in_row=1.0, axis=1, shared=0.0) -> Fingerprint:
+def facts(kind="exclusive", *, in_row=1.0, axis=1, shared=0.0, covered=0.1) -> Fingerprint:
     labels = LabelSpace.model_validate({"structures": [{"name": name} for name in NAMES], "kind": kind})
     return Fingerprint.model_validate(
         {
@@ -122,7 +122,7 @@ def facts(kind="exclusive", *, in_row=1.0, axis=1, shared=0.0) -> Fingerprint:
             "content_share": 1.0, "foreground": ((1.0, 1.0, 0.0, 2.0),), "presence": dict.fromkeys(NAMES, 40),
             "share": dict.fromkeys(NAMES, 0.02),
             "order": {"cases": 40, "in_row": in_row, "same_way": 1.0, "size_ratio": 1.2, "shared": shared,
-                      "axis": axis},
+                      "covered": covered, "axis": axis},
         }
     )  # fmt: skip
 
@@ -174,6 +174,8 @@ def test_structures_that_overlap_in_drawing_only_are_learnt_against_each_other()
     assert "drawn outlines that touch" in plan.why["target"]
     lying = facts("overlapping", in_row=0.5, shared=0.3)
     assert planned(lying).target == "regions" and planned(lying, target="shares").target == "shares"
+    inside = facts("overlapping", in_row=0.5, shared=0.005, covered=1.0)
+    assert planned(inside).target == "regions", "a small tumour in its organ"
     assert planned(facts("overlapping", in_row=0.5), loss="dice_bce").target == "regions"
     asked = planned(facts("overlapping"), target="shares", loss="tversky")
     assert asked.train.loss.params["activation"] == "softmax"
@@ -228,3 +230,20 @@ def test_real_folders(shared_data, folder, is_row):
     dataset = dataset.model_copy(update={"cases": dataset.cases[:12]})
     seen = fingerprint(dataset, inspect(dataset)).order
     assert seen is not None and (seen.doubt == "") == is_row
+
+
+def test_a_small_tumour_in_its_organ_is_no_slip_of_the_pen():
+    space = LabelSpace(structures=[{"name": name} for name in "abcd"], kind="overlapping")
+    label = np.zeros((4, 1, 40, 100), np.int8)
+    for index in range(3):
+        label[index, 0, 4:36, 5 + 30 * index : 30 + 30 * index] = 1
+    label[3, 0, 20:22, 10:13] = 1
+    assert shared_voxels(label) < 0.01
+    shares = covered_shares(label, space)
+    assert shares["d"] == 1.0 and shares["b"] == 0.0 and shares["a"] == pytest.approx(6 / 800)
+    places = {name: (0.0, 20.0, 15.0 + 30 * i) for i, name in enumerate("abcd")}
+    one = case(list(places.values())).model_copy(update={"centres": places, "shared": 0.003, "covered": shares})
+    found = order_of([one], "abcd", [AS_IS])
+    assert found.covered == 1.0 and not found.drawn_only
+    apart = one.model_copy(update={"covered": dict.fromkeys("abcd", 0.05)})
+    assert order_of([apart], "abcd", [AS_IS]).drawn_only

@@ -43,6 +43,7 @@ class CaseFacts(Part):
         foreground: For each channel: mean, std, 0.5 and 99.5 percentile over labelled voxels; empty without any.
         centres: Mean voxel index of each structure present.
         shared: Share of labelled voxels that belong to several structures.
+        covered: For each structure present, the share of its voxels that belong to others as well.
         pieces: Connected pieces of each structure present, crumbs left out; of instances none are counted.
         label_values: Raw value counts of a value map, as found on disk.
         digest: Hash of the image's bytes, for finding duplicates.
@@ -63,6 +64,7 @@ class CaseFacts(Part):
     foreground: tuple[tuple[float, float, float, float], ...] = ()
     centres: dict[str, tuple[float, float, float]] = Field(default_factory=dict)
     shared: float = 0.0
+    covered: dict[str, float] = Field(default_factory=dict)
     pieces: dict[str, int] = Field(default_factory=dict)
     label_values: dict[int, int] = Field(default_factory=dict)
     digest: str = ""

@@ -16,7 +16,7 @@ from segwright.core.finding import CaseFacts, Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 from segwright.io.load import load_image, read_label
-from segwright.planning.order import centres, shared_voxels
+from segwright.planning.order import centres, covered_shares, shared_voxels
 from segwright.planning.pieces import piece_counts
 
 #: Order statistics of larger images are taken over a regular subset of at least this many voxels.
@@ -152,6 +152,7 @@ def _facts(case: Case, volume: Volume, array: NDArray[Any], label: NDArray[Any] 
         foreground=() if label is None else _foreground(array, label),
         centres={} if label is None else centres(label, space),
         shared=0.0 if label is None else shared_voxels(label),
+        covered={} if label is None else covered_shares(label, space),
         pieces={} if label is None else piece_counts(label, space),
         digest=_digest(array),
     )

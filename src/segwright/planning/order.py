@@ -23,8 +23,9 @@ LEAST, ALIKE = 4, 2.5
 LONGEST, TURN = 3.0, 0.2
 #: all running the same way (length of the mean direction), in this share of cases.
 SAME_WAY, NEARLY_ALL = 0.8, 0.9
-#: Share of labelled voxels that may belong to several structures: drawn outlines touch, organs truly overlap.
-SHARED = 0.02
+#: Share of labelled voxels, and of any structure's, that may belong to several structures: drawn outlines touch, organs
+#: truly overlap, and a small tumour lies in its organ altogether.
+SHARED, COVERED = 0.02, 0.2
 
 Centre = tuple[float, float, float]
 
@@ -38,6 +39,7 @@ class Order(Part):
         same_way: Length of the mean direction from first to last, 1 if all rows run the same way.
         size_ratio: Largest ratio between the median sizes of two neighbours.
         shared: Median share of labelled voxels in several structures.
+        covered: Largest median share of a structure's voxels that belong to others as well; 1 where not measured.
         axis: Axis (0 z, 1 y, 2 x of the common orientation) along which the rows run.
         usual, why_usual: Places where structures usually lie, `None` if they lie anywhere, and why.
     """
@@ -47,9 +49,15 @@ class Order(Part):
     same_way: float
     size_ratio: float
     shared: float
+    covered: float = 1.0
     axis: int
     usual: RowPlan | None = None
     why_usual: str = ""
+
+    @property
+    def drawn_only(self) -> bool:
+        """Whether structures overlap in drawing only, and none lies on or in another."""
+        return self.shared <= SHARED and self.covered <= COVERED
 
     @property
     def doubt(self) -> str:
@@ -98,6 +106,22 @@ def shared_voxels(label: NDArray[Any]) -> float:
     return int(np.count_nonzero(count > 1)) / labelled if labelled else 0.0
 
 
+def covered_shares(label: NDArray[Any], space: LabelSpace) -> dict[str, float]:
+    """For each structure present, the share of its voxels that belong to others as well.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "liver"}, {"name": "tumour"}], kind="overlapping")
+        >>> covered_shares(np.array([[[[1, 1, 1, 1]]], [[[0, 0, 0, 1]]]]), space)
+        {'liver': 0.25, 'tumour': 1.0}
+    """
+    if space.kind != "overlapping":
+        return {}
+    several = (label > 0).sum(axis=0, dtype=np.int16) > 1
+    masks = {name: space.mask(label, index) for index, name in enumerate(space.names)}
+    sizes = {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+    return {name: int(np.count_nonzero(masks[name] & several)) / size for name, size in sizes.items() if size}
+
+
 def order_of(facts: Sequence[CaseFacts], names: Sequence[str], orientation: Sequence[Turn]) -> Order | None:
     """Whether structures form a row, in the order of `names`; `None` if no case has enough of them.
 
@@ -122,10 +146,17 @@ def order_of(facts: Sequence[CaseFacts], names: Sequence[str], orientation: Sequ
         same_way=float(np.linalg.norm(np.mean(ways, axis=0))),
         size_ratio=_size_ratio(facts, names),
         shared=float(np.median([fact.shared for fact, _ in rows])),
+        covered=_covered(facts, names),
         axis=axis,
         usual=usual,
         why_usual=why_usual,
     )
+
+
+def _covered(facts: Sequence[CaseFacts], names: Sequence[str]) -> float:
+    """Largest median over cases of a structure's share that belongs to others as well."""
+    shares = [[fact.covered[name] for fact in facts if name in fact.covered] for name in names]
+    return max((float(np.median(found)) for found in shares if found), default=1.0)
 
 
 def _turned(points: NDArray[np.float64], fact: CaseFacts, turn: Turn) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.labels import LabelSpace
-from segwright.ops.components import component_sizes, connected_ids
+from segwright.ops.components import connected_ids
 
 #: Pieces smaller than this share of a structure's largest are crumbs and not counted.
 CRUMB = 0.05
@@ -26,20 +26,20 @@ def piece_counts(label: NDArray[Any], space: LabelSpace) -> dict[str, int]:
     """
     if space.instances:
         return {}
-    planes = label if not space.exclusive else label[:1]
     found = {}
-    for index, plane in enumerate(planes):
-        for number, sizes in _sizes(np.maximum(plane, 0)).items():
+    for index, plane in enumerate(label):
+        for number, sizes in _sizes(plane if plane.min(initial=0) >= 0 else np.maximum(plane, 0)).items():
             name = space.names[number - 1 if space.exclusive else index]
             found[name] = int(np.count_nonzero(sizes >= CRUMB * sizes.max()))
     return {name: found[name] for name in space.names if name in found}
 
 
 def _sizes(plane: NDArray[Any]) -> dict[int, NDArray[np.int64]]:
-    """Voxels of every piece of each value but 0 of a plane `(z, y, x)`."""
+    """Voxels of every piece of each value but 0 of a plane `(z, y, x)`; slice by slice, as indices are 64 bits wide."""
     pieces = connected_ids(plane)
     count = int(pieces.max(initial=0))
-    sizes = component_sizes(pieces, count)
-    values = np.zeros(count + 1, np.int64)
-    values[pieces] = plane
-    return {int(value): sizes[values[1:] == value] for value in np.unique(values[1:])}
+    sizes, values = np.zeros((2, count + 1), np.int64)
+    for part, labels in zip(pieces, plane, strict=True):
+        sizes += np.bincount(part.ravel(), minlength=count + 1)
+        values[part] = labels
+    return {int(value): sizes[1:][values[1:] == value] for value in np.unique(values[1:])}

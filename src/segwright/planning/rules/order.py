@@ -9,7 +9,6 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
-from segwright.planning.order import SHARED
 from segwright.planning.rules import objects
 
 #: Rows of the targets and losses tables: of a row of look-alikes, of exclusive and of overlapping structures, and of
@@ -42,8 +41,11 @@ def target(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[str, str], str]:
     if facts.labels.exclusive:
         return CLASSES, f"one structure a voxel; {why}"
     order = facts.order
-    if order is not None and order.shared <= SHARED and recipe.loss is None:
-        drawn = f"structures share {order.shared * 100:.1f} % of their voxels, as drawn outlines that touch do"
+    if order is not None and order.drawn_only and recipe.loss is None:
+        drawn = (
+            f"structures share {order.shared * 100:.1f} % of their voxels, none more than {order.covered * 100:.0f} % "
+            "of its own, as drawn outlines that touch do"
+        )
         return SHARES, f"{drawn}, so they are learnt against each other; {why}"
     return REGIONS, f"structures may share voxels; {why}"
 
