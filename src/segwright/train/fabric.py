@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
+import torch.distributed
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
@@ -41,6 +42,9 @@ def launch(
 
 def _enter(group: Group, work: Callable[[Group], None]) -> None:
     work(group)
+    # Fabric takes leave of NCCL only: a process that still had a Gloo connection when its neighbour went was aborted.
+    group.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def _fabric(
