@@ -52,6 +52,6 @@ def test_from_folder_to_named_prediction(columns, tmp_path):
     out = tmp_path / "out"
     done = segwright.predict(run.model_folder, columns / "images", out)
     told = json.loads((out / "predictions.json").read_text())["cases"][0]["provenance"]["ordered"]
-    assert set(told) == {"found", "missing", "rejected", "cost", "margin"}
+    assert set(told) == {"found", "missing", "faint", "rejected", "cost", "margin"}
     assert len(done.cases) == 6 and run.report is not None
     assert segwright.predict(run.model_folder, columns / "images", tmp_path / "vote", combine="vote").cases

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from segwright.core.plan import RowPlan
 from segwright.ops.flood import flood
 from segwright.ops.identify import identify
 
@@ -123,6 +124,34 @@ def test_in_three_dimensions_with_long_voxels():
     found = identify(scores, None, lengths=(4.0, 1.0, 1.0))
     assert found.labels == (1, 2, 3, 4)
     assert np.array_equal(found.scores > 0.5, scores[1:] > 0.5)
+
+
+def faint_end():
+    """Three boxes in a row, the last of which is seen faintly, and their scores."""
+    centres = [(20 + 25 * i, 30) for i in range(3)]
+    scores, core = chain(centres, [1, 2, 3], blur=1.0)
+    scores[1:, :, 60:] *= 0.3
+    core[:, 60:] *= 0.3
+    scores[0] = 1 - scores[1:].sum(0)
+    return centres, scores, core
+
+
+def test_a_faint_one_counts_if_scans_nearly_always_show_it():
+    centres, scores, core = faint_end()
+    often = RowPlan(axis=1, shown=(0.98, 0.98, 0.98, 0.5))
+    found = identify(scores, core, row=often)
+    assert [at(found, *centre) for centre in centres] == [1, 2, 3]
+    assert found.labels == (1, 2, 3) and found.faint == (3,)
+    size, whole = (int(np.count_nonzero(found.scores[k] > 0.5)) for k in (2, 0))
+    assert size == pytest.approx(whole, rel=0.1), "in full, not only where it is seen best"
+
+
+def test_a_faint_one_is_left_out_if_scans_often_miss_it():
+    centres, scores, core = faint_end()
+    for row in (None, RowPlan(axis=1), RowPlan(axis=1, shown=(0.98, 0.98, 0.5, 0.5))):
+        found = identify(scores, core, row=row)
+        assert [at(found, *centre) for centre in centres] == [1, 2, 0]
+        assert found.faint == ()
 
 
 def test_nothing_there():

@@ -11,10 +11,10 @@ from segwright.core.seed import derive
 from segwright.ops.sequence import best_labelling, labelling_cost
 
 
-def every_labelling(costs, positions):
+def every_labelling(costs, positions, absent=None):
     """Cost of all labellings, cheapest first."""
     found = [
-        (labelling_cost(labels, costs, positions), labels)
+        (labelling_cost(labels, costs, positions, absent), labels)
         for labels in product(range(costs.shape[1]), repeat=len(costs))
     ]
     return sorted(found)
@@ -31,6 +31,26 @@ def test_equals_exhaustive_search(seed):
     assert found.cost == pytest.approx(best[0])
     assert labelling_cost(found.labels, costs, positions) == pytest.approx(best[0])
     assert found.margin == pytest.approx(second[0] - best[0])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_equals_exhaustive_search_where_leaving_a_label_out_costs(seed):
+    rng = derive(seed, "absent")
+    count, names = int(rng.integers(1, 6)), int(rng.integers(1, 5))
+    costs = -np.log(rng.dirichlet(np.full(names + 1, 0.4), size=count) + 1e-3)
+    positions = np.cumsum(rng.choice([0.3, 1.0, 1.1, 2.0], size=count))
+    absent = rng.choice([0.0, 1.0, 4.0], size=names)
+    best, second = every_labelling(costs, positions, absent)[:2]
+    found = best_labelling(costs, positions, absent)
+    assert found.cost == pytest.approx(best[0])
+    assert labelling_cost(found.labels, costs, positions, absent) == pytest.approx(best[0])
+    assert found.margin == pytest.approx(second[0] - best[0])
+
+
+def test_a_doubtful_thing_counts_if_it_completes_the_row():
+    costs = -np.log(np.array([[0.01, 0.98, 0.01], [0.8, 0.05, 0.15]]))
+    assert best_labelling(costs).labels == (1, 0)
+    assert best_labelling(costs, absent=np.array([4.0, 4.0])).labels == (1, 2)
 
 
 def test_weak_evidence_in_the_middle_is_settled_by_the_neighbours():

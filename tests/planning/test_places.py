@@ -1,4 +1,4 @@
-"""Usual places of structures in a row: measured by hand, and refused where they say nothing."""
+"""What scans say of a row: places measured by hand, and refused where they say nothing; shares counted by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from segwright.core.finding import CaseFacts
 from segwright.core.plan import RowPlan
 from segwright.core.seed import derive
 from segwright.ops.identify import PLACE_REACH, PLACE_WEIGHT, identify
-from segwright.planning.places import FLOOR, row_places
+from segwright.planning.places import FLOOR, row_facts
 
 NAMES = ("a", "b", "c")
 AS_IS = ((0, 1, 2), (False, False, False))
@@ -44,33 +44,37 @@ def films(spread: float, count: int = 40) -> list[CaseFacts]:
 
 
 def test_places_are_shares_of_each_scan() -> None:
-    row, why = row_places(films(0.08), NAMES, 1, [AS_IS] * 40)
-    assert row is not None and row.axis == 1 and "counts beside" in why
+    row, why = row_facts(films(0.08), NAMES, 1, [AS_IS] * 40)
+    assert row.axis == 1 and "counts beside" in why
     np.testing.assert_allclose([mean for mean, _ in row.places], [0.2, 0.4, 0.6], atol=0.04)
     np.testing.assert_allclose([deviation for _, deviation in row.places], 0.08, atol=0.02)
 
 
 def test_places_hardly_moving_keep_some_doubt() -> None:
-    row, _ = row_places(films(0.001), NAMES, 1, [AS_IS] * 40)
-    assert row is not None
+    row, _ = row_facts(films(0.001), NAMES, 1, [AS_IS] * 40)
     np.testing.assert_allclose([deviation for _, deviation in row.places], FLOOR * 0.2, rtol=1e-3)
 
 
 def test_scans_stored_the_other_way_round_agree() -> None:
-    straight, _ = row_places(films(0.05), NAMES, 1, [AS_IS] * 40)
-    turned, _ = row_places(films(0.05), NAMES, 1, [FLIPPED] * 40)
-    assert straight is not None and turned is not None
+    straight, _ = row_facts(films(0.05), NAMES, 1, [AS_IS] * 40)
+    turned, _ = row_facts(films(0.05), NAMES, 1, [FLIPPED] * 40)
+    assert len(straight.places) == len(turned.places) == 3
     for (mean, one), (other, two) in zip(straight.places, turned.places, strict=True):
         assert mean == pytest.approx(1 - other, abs=1e-4) and one == pytest.approx(two, abs=1e-4)
 
 
 def test_what_says_nothing_is_left_out() -> None:
-    assert row_places(films(0.3), NAMES, 1, [AS_IS] * 40)[0] is None
-    few, why = row_places(films(0.05, 9), NAMES, 1, [AS_IS] * 9)
-    assert few is None and "9" in why
+    assert not row_facts(films(0.3), NAMES, 1, [AS_IS] * 40)[0].places
+    few, why = row_facts(films(0.05, 9), NAMES, 1, [AS_IS] * 9)
+    assert not few.places and "9" in why
     absent = [film({"a": 0.2, "b": 0.4})] * 20
-    assert row_places(absent, NAMES, 1, [AS_IS] * 20)[0] is None
-    assert row_places([], NAMES, 1, [])[0] is None
+    assert not row_facts(absent, NAMES, 1, [AS_IS] * 20)[0].places
+    assert not row_facts([], NAMES, 1, [])[0].places
+
+
+def test_scans_are_counted_that_show_a_structure() -> None:
+    scans = [film({"a": 0.2, "b": 0.4, "c": 0.6})] * 3 + [film({"a": 0.2, "b": 0.4})] * 5 + [film({})]
+    assert row_facts(scans, NAMES, 1, [AS_IS] * 9)[0].shown == (0.9, 0.9, 0.4)
 
 
 def undecided() -> np.ndarray:
@@ -98,4 +102,5 @@ def test_a_scan_of_another_part_of_the_body_is_named_by_its_looks() -> None:
     scores[2, :, 55:65], scores[3, :, 55:65] = 0.9, 0.1
     row = RowPlan(axis=1, places=((0.05, 0.01), (0.1, 0.01), (0.15, 0.01)))
     alone, placed = identify(scores), identify(scores, row=row)
-    assert placed.labels == alone.labels and placed.margin == pytest.approx(alone.margin)
+    assert placed.labels == alone.labels
+    assert placed.margin > 3, "the next best is now to call one of them no structure"

@@ -11,7 +11,7 @@ from segwright.api.run import Run
 from segwright.core.atomic import atomic_path
 from segwright.core.plan import Plan
 from segwright.planning.fingerprint import turn
-from segwright.planning.places import row_places
+from segwright.planning.places import row_facts
 
 
 def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> None:
@@ -33,12 +33,12 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
 
 
 def _plan(run: Run, fold: int) -> Plan:
-    """The run's plan; usual places of structures in it are measured without the cases that they are to help judge."""
+    """The run's plan; what it says of a row is measured without the cases that it is to help judge."""
     plan = run.plan
     if plan.row is None:
         return plan
     learnt = set(run.split.folds[fold].train)
     facts = [fact for fact in run.inspection.facts if fact.case in learnt]
     turns = [turn(fact, plan.prepare.orientation) for fact in facts]
-    row, _ = row_places(facts, plan.labels.names, plan.row.axis, turns)
+    row, _ = row_facts(facts, plan.labels.names, plan.row.axis, turns)
     return plan.model_copy(update={"row": row})

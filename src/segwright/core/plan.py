@@ -238,15 +238,19 @@ class TrainPlan(Part):
 
 
 class RowPlan(Part):
-    """Where the structures of a row usually lie, for scans that show the same part of the body.
+    """What labelled scans say of a row: how many show each structure, and where it usually lies.
 
     Attributes:
-        axis: Of the prepared scan (0 z, 1 y, 2 x).
-        places: Mean and standard deviation of each structure's centre, as shares of the axis.
+        axis: Of the prepared scan (0 z, 1 y, 2 x), along which the row runs.
+        shown: Share of scans that show each structure, strictly between 0 and 1 (Laplace: one more that does, one more
+            that does not); empty where not measured.
+        places: Mean and standard deviation of each structure's centre, as shares of the axis; empty where they lie
+            anywhere.
     """
 
     axis: int
-    places: tuple[tuple[float, float], ...]
+    shown: tuple[float, ...] = ()
+    places: tuple[tuple[float, float], ...] = ()
 
 
 class WindowPlan(Part):

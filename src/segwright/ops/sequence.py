@@ -32,7 +32,7 @@ class Labelling:
     margin: float
 
 
-def best_labelling(costs: Floats, positions: Floats | None = None) -> Labelling:
+def best_labelling(costs: Floats, positions: Floats | None = None, absent: Floats | None = None) -> Labelling:
     """The cheapest labelling and the gap to its runner-up, by dynamic programming (Viterbi 1967).
 
     Any label may come first and any last, things may be none of the structures, labels may be left out. A step from
@@ -42,6 +42,7 @@ def best_labelling(costs: Floats, positions: Floats | None = None) -> Labelling:
     Args:
         costs: `(N, K + 1)` minus log-probability of each label; column 0 is for being none of them.
         positions: `(N,)` places along the row in units of the usual gap, rising; 0, 1, 2 ... by default.
+        absent: `(K,)` nats for a label that no thing gets; none by default.
 
     Example:
         >>> costs = -np.log(np.array([[0.1, 0.8, 0.1], [0.1, 0.5, 0.4]]))
@@ -50,12 +51,15 @@ def best_labelling(costs: Floats, positions: Floats | None = None) -> Labelling:
     """
     count = len(costs)
     places = np.arange(count, dtype=np.float64) if positions is None else np.asarray(positions, np.float64)
-    labels, cost = _cheapest(np.asarray(costs, np.float64), places)
-    others = [_without(costs, places, item, label)[1] for item, label in enumerate(labels)]
+    left_out = np.zeros(costs.shape[1] - 1) if absent is None else np.asarray(absent, np.float64)
+    labels, cost = _cheapest(np.asarray(costs, np.float64), places, left_out)
+    others = [_without(costs, places, left_out, item, label) for item, label in enumerate(labels)]
     return Labelling(labels, cost, min(others, default=np.inf) - cost)
 
 
-def labelling_cost(labels: tuple[int, ...], costs: Floats, positions: Floats | None = None) -> float:
+def labelling_cost(
+    labels: tuple[int, ...], costs: Floats, positions: Floats | None = None, absent: Floats | None = None
+) -> float:
     """Cost in nats of any labelling; infinite if labels fall.
 
     Example:
@@ -64,6 +68,8 @@ def labelling_cost(labels: tuple[int, ...], costs: Floats, positions: Floats | N
     """
     places = np.arange(len(costs), dtype=np.float64) if positions is None else positions
     total = float(sum(costs[item, label] for item, label in enumerate(labels)))
+    if absent is not None:
+        total += float(sum(nats for label, nats in enumerate(absent, 1) if label not in labels))
     named = [item for item, label in enumerate(labels) if label]
     for before, after in pairwise(named):
         step = np.array(labels[after] - labels[before])
@@ -82,29 +88,32 @@ def step_cost(steps: NDArray[np.int64], gaps: Floats) -> Floats:
     return np.where(steps < 0, np.inf, cost)
 
 
-def _without(costs: Floats, places: Floats, item: int, label: int) -> tuple[tuple[int, ...], float]:
-    """The cheapest labelling that gives `item` another label."""
+def _without(costs: Floats, places: Floats, absent: Floats, item: int, label: int) -> float:
+    """Cost of the cheapest labelling that gives `item` another label."""
     other = np.array(costs, np.float64)
     other[item, label] = np.inf
-    return _cheapest(other, places)
+    return _cheapest(other, places, absent)[1]
 
 
-def _cheapest(costs: Floats, places: Floats) -> tuple[tuple[int, ...], float]:
+def _cheapest(costs: Floats, places: Floats, absent: Floats) -> tuple[tuple[int, ...], float]:
     """Labels and cost of the cheapest labelling.
 
     `ends[j, k]` is the least cost of everything so far if thing `j` was the last that got a label, and that was
-    `k + 1`; `empty` is the cost if none got one.
+    `k + 1`; `empty` is the cost if none got one. Labels left out before the last one given are paid for at once, those
+    after it at the end.
     """
     count, names = costs.shape[0], costs.shape[1] - 1
     steps = np.arange(names)[None, :] - np.arange(names)[:, None]
     ends = np.full((count, names), np.inf)
     parents = np.full((count, names), -1, dtype=np.int64)
+    below = np.concatenate([[0.0], np.cumsum(absent)])
+    between = np.maximum(below[None, :-1] - below[1:, None], 0.0)
     empty = 0.0
     for item in range(count):
-        start = np.full(names, empty)
+        start = empty + below[:-1]
         if item:
             gaps = (places[item] - places[:item])[:, None, None]
-            through = (ends[:item, :, None] + step_cost(steps[None], gaps)).reshape(-1, names)
+            through = (ends[:item, :, None] + step_cost(steps[None], gaps) + between).reshape(-1, names)
             chosen = through.argmin(axis=0)
             least = through[chosen, np.arange(names)]
             parents[item] = np.where(least < start, chosen, -1)
@@ -112,7 +121,7 @@ def _cheapest(costs: Floats, places: Floats) -> tuple[tuple[int, ...], float]:
         ends[:item] += costs[item, 0]
         empty += float(costs[item, 0])
         ends[item] = start + costs[item, 1:]
-    return _traced(ends, parents, empty)
+    return _traced(ends + below[-1] - below[1:], parents, empty + below[-1])
 
 
 def _traced(ends: Floats, parents: NDArray[np.int64], empty: float) -> tuple[tuple[int, ...], float]:

@@ -13,7 +13,7 @@ from segwright.core.document import Part
 from segwright.core.finding import CaseFacts
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import RowPlan
-from segwright.planning.places import Turn, row_places
+from segwright.planning.places import Turn, row_facts
 
 #: Centres of larger labels are taken over every n-th voxel of each axis, so that about this many remain.
 ENOUGH = 2_000_000
@@ -41,7 +41,7 @@ class Order(Part):
         shared: Median share of labelled voxels in several structures.
         covered: Largest median share of a structure's voxels that belong to others as well; 1 where not measured.
         axis: Axis (0 z, 1 y, 2 x of the common orientation) along which the rows run.
-        usual, why_usual: Places where structures usually lie, `None` if they lie anywhere, and why.
+        usual, why_usual: How many cases show each structure and where it usually lies, and why; `None` if not measured.
     """
 
     cases: int
@@ -139,7 +139,7 @@ def order_of(facts: Sequence[CaseFacts], names: Sequence[str], orientation: Sequ
         return None
     ways = [_way(points) for _, points in rows]
     axis = int(np.abs(np.mean(ways, axis=0)).argmax())
-    usual, why_usual = row_places(facts, names, axis, orientation)
+    usual, why_usual = row_facts(facts, names, axis, orientation)
     return Order(
         cases=len(rows),
         in_row=sum(_is_row(points) for _, points in rows) / len(rows),

@@ -78,7 +78,9 @@ class Planner:
         devices = self.machine.devices
         held = patches_held(self.facts, prepare, patch, self._folds())
         steps = self._steps(net, patch, batch)
-        self.members = self._note("train.members", training.members(self.recipe, steps, steps * batch * devices, held))
+        samples = steps * batch * devices
+        count = training.members(self.recipe, steps, samples, held, target=self.target[0])
+        self.members = self._note("train.members", count)
         if self.members != (self.recipe.members or 1):
             net, patch, batch = self._network(prepare, slab)  # for a network's share of the time
         steps = self._steps(net, patch, batch)

@@ -79,7 +79,7 @@ class ChainTarget:
         Args:
             scores: Mean of the members' scores.
             lengths: Edges of a voxel.
-            row: Where structures usually lie.
+            row: How many scans show each structure, and where it usually lies.
         """
         found = identify(scores[1:], scores[0], lengths=lengths, row=row)
         background = 1.0 - found.scores.sum(axis=0, keepdims=True)
@@ -91,6 +91,7 @@ class ChainTarget:
         return {
             "found": [names[label - 1] for label in found.labels if label],
             "missing": [name for index, name in enumerate(names, 1) if index not in found.labels],
+            "faint": [names[label - 1] for label in found.faint],
             "rejected": sum(not label for label in found.labels) + found.crumbs,
             "cost": round(found.cost, 3),
             "margin": round(found.margin, 3) if np.isfinite(found.margin) else None,

@@ -75,12 +75,12 @@ def axis(recipe: Recipe, facts: Fingerprint) -> int | None:
 
 
 def placed(plan: Plan, recipe: Recipe, facts: Fingerprint) -> Plan:
-    """The plan of a row with the usual places of its structures, where they have any."""
+    """The plan of a row with what labelled scans say of it."""
     if facts.order is None or not _ordered(recipe, facts)[0]:
         return plan
     row, why = facts.order.usual, facts.order.why_usual
-    if plan.prepare.crop:
-        row, why = None, "scans are cut to their content, which moves places"
+    if row is not None and plan.prepare.crop:
+        row, why = row.model_copy(update={"places": ()}), "scans are cut to their content, which moves places"
     return plan.model_copy(update={"row": row, "why": {**plan.why, "row": why}})
 
 

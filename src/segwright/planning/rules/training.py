@@ -24,6 +24,9 @@ MANY_PASSES_XRAY, MANY_PATCHES_XRAY = 20, 500
 #: at most. On 160 MRI seen 40 times by each of two networks, their mean was 0.0012 of Dice (0.0004 to 0.0021) above
 #: that of each; more passes of one network had gained nothing.
 MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = 30, 2_500, 4
+#: The same for look-alikes in a row, whose names are soon known by heart and guessed ever more surely. On 60 spine films
+#: the mean of five networks of 400 steps named 80 % of the vertebrae of two folds rightly, each alone 67 to 77 %.
+ROW_MEMBER_STEPS, ROW_MEMBERS_MOST = 400, 5
 #: Targets whose scores start at the structures' shares; and the least score to start with, as patches show rare
 #: structures more often than scans do.
 STARTS, RAREST_START = frozenset({"classes", "regions", "shares"}), 1e-3
@@ -34,16 +37,19 @@ FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy
 OWN = {"chain": "ordered=true"}
 
 
-def members(recipe: Recipe, steps: float, samples: float, patches: float) -> tuple[int, str]:
+def members(recipe: Recipe, steps: float, samples: float, patches: float, *, target: str) -> tuple[int, str]:
     """Networks a fold: as many as its time can train to the point where more time no longer pays."""
     if recipe.members is not None:
         return recipe.members, "asked for in the recipe"
     if recipe.steps is not None:
         return 1, "a run of counted steps trains one network a fold"
     passes = samples / max(patches, 1.0)
-    count = int(max(1, min(MEMBERS_MOST, passes // MEMBER_PASSES, steps // MEMBER_STEPS)))
+    row = target == order.CHAIN[0]
+    most, enough = (ROW_MEMBERS_MOST, ROW_MEMBER_STEPS) if row else (MEMBERS_MOST, MEMBER_STEPS)
+    count = int(max(1, min(most, passes // MEMBER_PASSES, steps // enough)))
     seen = f"about {steps:.0f} steps would show each voxel {passes:.0f} times to one network"
-    return count, f"{seen}; " + ("the mean of several gains more" if count > 1 else "one uses the time best")
+    several = "several agree on names that one would learn by heart" if row else "the mean of several gains more"
+    return count, f"{seen}; " + (several if count > 1 else "one uses the time best")
 
 
 def batch(recipe: Recipe, machine: Machine, patch_voxels: int) -> tuple[int, str]:

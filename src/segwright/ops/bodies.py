@@ -1,0 +1,147 @@
+"""Which things make up a row: parts its body at their cores, and finds those that are only faintly seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.ops.components import component_sizes, label_components, largest_component
+from segwright.ops.flood import flood
+from segwright.ops.morphology import dilate
+
+#: Score from which a voxel is body, or core of a body.
+BODY, CORE = 0.5, 0.5
+#: The same for things that are only faintly seen, and their least size as a share of the median.
+FAINT_BODY, FAINT_CORE, FAINT_SIZE = 0.15, 0.1, 0.25
+#: A faint thing reaches as far as its score is this share of its peak, which this quantile of its scores stands for.
+FAINT_REACH, PEAK = 0.5, 0.9
+#: Voxels around a sure instance that belong to its edge and not to a faint one.
+RIM = 1.5
+#: Instances smaller than this share of the median are crumbs.
+CRUMB = 0.15
+#: A part is several instances that were not kept apart if it is larger than `PIECES` usual ones and holds at least this
+#: share of a usual one under each of two names or more; as usual counts the median number of voxels under a name.
+MIXED = 0.25
+#: Two instances of one label are pieces of one thing if together they are at most this many times the median.
+PIECES = 1.6
+
+Scores = NDArray[np.float32]
+Numbers = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """Instances of a body.
+
+    Attributes:
+        numbers: `(z, y, x)`, from 1, 0 where none is; faint ones come last.
+        sizes: Voxels of each.
+        peaks: The score that counts as full for each: 1 for sure ones, that of their middle for faint ones.
+        crumbs: Pieces that were too small to be instances.
+    """
+
+    numbers: Numbers
+    sizes: NDArray[np.int64]
+    peaks: NDArray[np.float64]
+    crumbs: int
+
+
+def part_bodies(body: Scores, core: Scores | None, names: NDArray[np.int64]) -> Bodies:
+    """Instances that flood from their cores, and beside them those that are there only faintly.
+
+    A network that cannot decide where a row ends shows the last thing as a faint one; whether it counts is for the
+    row to say.
+
+    Args:
+        body: `(z, y, x)` score of being any thing of the row.
+        core: `(z, y, x)` score of lying deep inside one; without it, touching things stay one.
+        names: `(z, y, x)` index of the best name, which parts what cores do not.
+
+    Example:
+        >>> body = np.array([[[1, 1, 0, 0, 0.3, 0.3]]], np.float32)
+        >>> found = part_bodies(body, None, np.zeros(body.shape, np.int64))
+        >>> found.numbers.tolist(), found.peaks.round(1).tolist()
+        ([[[1, 1, 0, 0, 2, 2]]], [1.0, 0.3])
+    """
+    numbers, sizes, crumbs = _sure(body, core, names)
+    peaks = [1.0] * len(sizes)
+    found = list(sizes)
+    for region in _faint_regions(numbers, body, core) if len(sizes) else ():
+        peak = float(np.quantile(body[region], PEAK))
+        region = largest_component(region & (body > FAINT_REACH * peak), 6)
+        size = int(np.count_nonzero(region))
+        if size >= FAINT_SIZE * np.median(sizes):
+            found.append(size)
+            peaks.append(peak)
+            numbers[region] = len(found)
+    return Bodies(numbers, np.array(found, np.int64), np.array(peaks), crumbs)
+
+
+def _sure(body: Scores, core: Scores | None, names: NDArray[np.int64]) -> tuple[Numbers, NDArray[np.int64], int]:
+    """Instances numbered from 1, their sizes in voxels, and how many crumbs were left out."""
+    mask = body > BODY
+    parts, count = _flooded(mask, -body if core is None else -core, core, CORE)
+    parts, count = _unmixed(parts, count, names, body)
+    sizes = component_sizes(parts, count)
+    usual = np.median(np.sort(sizes)[-_most(sizes) :]) if count else 0.0
+    large = sizes >= CRUMB * usual
+    table = np.concatenate([[0], np.where(large, np.cumsum(large), 0)])
+    return table[parts].astype(np.int32), sizes[large], int((~large).sum())
+
+
+def _faint_regions(numbers: Numbers, body: Scores, core: Scores | None) -> list[NDArray[np.bool_]]:
+    """Where body is seen faintly and no sure instance is near, parted at faint cores."""
+    mask = (body > FAINT_BODY) & ~dilate(numbers > 0, RIM)
+    parts, count = _flooded(mask, -body, core, FAINT_CORE)
+    return [parts == number for number in range(1, count + 1)]
+
+
+def _flooded(mask: NDArray[np.bool_], height: Scores, core: Scores | None, least: float) -> tuple[Numbers, int]:
+    """Components of a mask, each parted at the cores inside it, numbered from 1, and their number."""
+    parts, count = label_components(mask, connectivity=6)
+    if core is None:
+        return parts.astype(np.int32), count
+    seeds, found = label_components(mask & (core > least), connectivity=26)
+    seedless = np.ones(count + 1, bool)
+    seedless[np.unique(parts[seeds > 0])] = False
+    seedless[0] = False
+    markers = np.where(seeds > 0, seeds.astype(np.int64), 0)
+    markers = np.where(seedless[parts], parts.astype(np.int64) + found, markers)
+    return _renumbered(flood(markers, height, mask))
+
+
+def _unmixed(parts: Numbers, count: int, names: NDArray[np.int64], body: Scores) -> tuple[Numbers, int]:
+    """Parts of several names, which the network has not kept apart, are cut where its names change."""
+    if not count:
+        return parts, 0
+    inside = parts > 0
+    kinds = int(names.max()) + 1
+    pairs = parts[inside].astype(np.int64) * kinds + names[inside]
+    table = np.bincount(pairs, minlength=(count + 1) * kinds).reshape(count + 1, kinds)[1:]
+    totals = table.sum(axis=0)
+    usual = float(np.median(totals[totals >= CRUMB * totals.max()]))
+    held = table >= MIXED * usual
+    several = (held.sum(axis=1) > 1) & (table.sum(axis=1) > PIECES * usual)
+    if not several.any():
+        return parts, count
+    markers = np.where(np.concatenate([[False], several])[parts], 0, parts).astype(np.int64)
+    following = count
+    for number in np.flatnonzero(several):
+        for name in np.flatnonzero(held[number]):
+            following += 1
+            markers[largest_component((parts == number + 1) & (names == name), 6)] = following
+    return _renumbered(flood(markers, -body, parts > 0))
+
+
+def _most(sizes: NDArray[np.int64]) -> int:
+    """How many instances are not mere crumbs, so that a hundred specks do not make the median a speck."""
+    return max(1, int((sizes >= CRUMB * sizes.max()).sum()))
+
+
+def _renumbered(numbers: Numbers) -> tuple[Numbers, int]:
+    """The same parts numbered 1, 2, 3 ... without gaps."""
+    present, inverse = np.unique(numbers, return_inverse=True)
+    first = 0 if present[0] == 0 else 1
+    return (inverse.reshape(numbers.shape) + first).astype(np.int32), len(present) - 1 + first
