@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import segwright
 from segwright import io
 from segwright.core.errors import IntegrityError, UsageError
+from segwright.core.volume import Volume
 
 QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu"}
 
@@ -47,6 +49,20 @@ def test_a_fit_learns_an_easy_task(make_folder: Callable[..., Path], tmp_path: P
     assert mean.low <= mean.mean <= mean.high
     again = segwright.evaluate(run.dataset, predictions_of(run, tmp_path / "own"))
     assert again.aggregate("mean", "dice").cases == 8
+
+
+def test_exchanged_names_in_one_label_are_told(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_folder("exclusive", 2, cases=8)
+    spoiled = folder / "masks" / "case05.png"
+    label = io.read(spoiled)
+    exchanged = np.array([0, 2, 1], np.uint8)[label.array()[0]]
+    spoiled.unlink()
+    io.write(Volume.of(exchanged, label.geometry), spoiled)
+    run = segwright.fit(folder, out=tmp_path / "run", folds=2, steps=60, width=8, levels=3, device="cpu", augment="off")
+    told = [(finding.where, finding.code) for finding in run.report.findings]
+    assert told == [("case05", "names-doubtful")]
+    what = run.report.findings[0].what
+    assert "exchanged" in what and what in html.unescape(run.page.read_text())
 
 
 def predictions_of(run: segwright.Run, out: Path) -> Path:

@@ -7,11 +7,18 @@ from typing import Any
 import pytest
 
 from segwright.core.recipe import Recipe
-from segwright.planning.rules.training import MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST, members
+from segwright.planning.rules.training import (
+    MEMBER_PASSES,
+    MEMBER_STEPS,
+    MEMBERS_MOST,
+    ROW_MEMBER_STEPS,
+    ROW_MEMBERS_MOST,
+    members,
+)
 
 
-def count(time: float, passes: float, **wishes: Any) -> int:
-    return members(Recipe.from_data(wishes), time, 1000.0 * passes, 1000.0)[0]
+def count(time: float, passes: float, target: str = "classes", **wishes: Any) -> int:
+    return members(Recipe.from_data(wishes), time, 1000.0 * passes, 1000.0, target=target)[0]
 
 
 @pytest.mark.parametrize(
@@ -33,3 +40,10 @@ def test_wishes_come_first_and_counted_steps_are_for_one_network() -> None:
     assert count(1e6, 1e6, members=1) == 1
     assert count(1e6, 1e6, steps=10**6) == 1
     assert count(1e6, 1e6, steps=10**6, members=2) == 2
+
+
+def test_rows_of_look_alikes_share_their_time_sooner() -> None:
+    assert count(3 * ROW_MEMBER_STEPS, 10 * MEMBER_PASSES, "chain") == 3
+    assert count(3 * ROW_MEMBER_STEPS, 10 * MEMBER_PASSES) == 1
+    assert count(3 * ROW_MEMBER_STEPS, 1.5 * MEMBER_PASSES, "chain") == 1
+    assert count(1e6, 1e6, "chain") == ROW_MEMBERS_MOST

@@ -84,7 +84,8 @@ def test_page_is_well_formed_offline_and_complete(make_run, options):
         assert link.startswith(("#", "data:image/")), link
         assert not link.startswith("#") or link[1:] in page.ids, f"{link} leads nowhere"
     headings = re.findall(r"<h2>(.*?)</h2>", text)
-    wanted = ["Scores", "Distribution over cases", "Worst cases", "Failures and missing values", "All cases"]
+    wanted = ["Scores", "Distribution over cases", "Worst cases", "Labels worth a second look"]
+    wanted += ["Failures and missing values", "All cases"]
     wanted += ["Calibration", "Learning curves", "Data", "Findings", "Plan", "Post-processing", "How to predict"]
     assert [h for h in headings if h != "Comparison"] == [*wanted, "Receipt"]
     assert "nan" not in re.sub(r"base64,[^\"]*", "", text.split("</style>")[1].split("<script>")[0]).lower()

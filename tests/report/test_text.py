@@ -9,7 +9,7 @@ import pytest
 from segwright.core.finding import Finding
 from segwright.core.report import Aggregate, Report, Score
 from segwright.report.tables import plan_sections
-from segwright.report.text import findings_table, plan_table, score_table
+from segwright.report.text import doubts_line, findings_table, plan_table, score_table
 from segwright.report.wording import columns_of
 
 
@@ -35,6 +35,15 @@ def test_no_line_is_wider_than_80_columns(make_run, name):
     for line in [*score_table(run.report, metrics).splitlines(), *plan_table(run.plan).splitlines()]:
         assert width(line) <= 80, line
     assert len(set(score_table(run.report, metrics).splitlines())) >= 4
+
+
+def test_doubtful_labels_are_counted_by_case():
+    found = [Finding(level="warning", code="unseen", what="Gone.", where=f"case {i // 2}") for i in range(10)]
+    report = Report(scores=(), aggregates=(), findings=tuple(found))
+    lines = doubts_line(report).splitlines()
+    told = "Look 5 cases whose label is worth a second look: case 0, case 1, case 2 and 2 more"
+    assert " ".join(" ".join(lines).split()) == told and all(width(line) <= 80 for line in lines)
+    assert doubts_line(Report(scores=(), aggregates=())) == ""
 
 
 def test_score_table_without_scores():

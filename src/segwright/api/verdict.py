@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +16,11 @@ from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.page import calibrate, content, title_of
 from segwright.api.run import Run
 from segwright.core.errors import UsageError
+from segwright.core.finding import Finding
 from segwright.core.report import Report
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.score import LabelPair, evaluate_pairs
+from segwright.evaluation.second_look import Judged, doubts
 from segwright.export.bundle import write_bundle
 from segwright.io.load import load_image
 from segwright.metrics.table import score_case
@@ -50,6 +53,7 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
     chosen = _search(run, cases, listen)
     stage(listen, "report")
     report = _score(run, cases, chosen.chain)
+    report = report.model_copy(update={"findings": tuple(second_looks(run, cases, chosen.chain, report))})
     report.save(run.report_file)
     weights = {fold: run.weights(fold) for fold in run.finished}
     chain = chosen.chain if chosen.chain != Chain() else None
@@ -97,6 +101,21 @@ def _pairs(cases: list[JudgedCase], chain: Chain) -> Iterator[LabelPair]:
         yield LabelPair(
             case.case, case.group, case.geometry.spacing, case.reference(), predicted(case, chain), case.fold
         )
+
+
+def second_looks(run: Run, cases: list[JudgedCase], chain: Chain, report: Report) -> Iterator[Finding]:
+    """Labels that are worth a second look, case by case."""
+    space, facts = run.plan.labels, run.inspection.facts
+    shares = {
+        name: [fact.volumes[name] / math.prod(fact.shape) for fact in facts if fact.volumes.get(name)]
+        for name in space.names
+    }
+    usual = {name: float(np.median(found)) for name, found in shares.items() if found}
+    rows = {row.structure: row.median for row in report.aggregates if row.metric == "dice"}
+    known = {name: median for name, median in rows.items() if median is not None}
+    for case in cases:
+        judged = Judged(case.case, case.reference(), predicted(case, chain), case.scores())
+        yield from doubts(judged, space, usual=usual, known=known)
 
 
 def predicted(case: JudgedCase, chain: Chain) -> NDArray[Any]:

@@ -64,7 +64,7 @@ def fit(
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
-    from segwright.report.text import fold_table, score_table
+    from segwright.report.text import doubts_line, fold_table, score_table
 
     folder, words = data_folder(data, data_flag, overrides)
     everything = only == ["all"]
@@ -85,15 +85,16 @@ def fit(
             devices=devices,
             **fields,
         )
-    text = f"{fold_table(run.report, run.log())}\n\n{score_table(run.report)}\n\n"
+    report = run.report
+    text = f"{fold_table(report, run.log())}\n\n{score_table(report)}\n\n{doubts_line(report)}"
     text += f"Report   {run.page}\nModel    {run.model_folder}\n"
     text += f"Predict  segwright predict {run.model_folder} -i new/ -o out/"
-    report = run.report
     document = {
         "run": str(run.folder),
         "model": str(run.model_folder),
         "report": str(run.page),
         "aggregates": [row.model_dump(mode="json") for row in report.aggregates],
         "notes": list(report.notes),
+        "findings": [finding.model_dump(mode="json") for finding in report.findings],
     }
     emit(document, text, as_json=as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from segwright.core.document import Document, Part
+from segwright.core.finding import Finding
 
 
 class Score(Part):
@@ -41,13 +42,17 @@ class Aggregate(Part):
 
 
 class Report(Document):
-    """Scores and aggregates, with notes on how empty masks were treated."""
+    """Scores and aggregates, with notes on how empty masks were treated.
+
+    `findings` names labels worth a second look, because a network that had not seen the case contradicts them plainly.
+    """
 
     filename: ClassVar[str] = "report.json"
     title: str = ""
     scores: tuple[Score, ...]
     aggregates: tuple[Aggregate, ...]
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def aggregate(self, structure: str, metric: str) -> Aggregate | None:
         """The aggregate of that structure and metric, if any."""

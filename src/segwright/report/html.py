@@ -128,6 +128,7 @@ def _context(content: RunContent) -> dict[str, Any]:
         "data": tables.data_table(content.inspection.facts, labels.names, _validated_in(content)),
         "rule": content.split.rule,
         "findings": tables.finding_groups(content.inspection.findings),
+        "doubts": content.report.findings,
         "plan": tables.plan_sections(content.plan),
         "choice": None if content.postprocess is None else tables.choice(content.postprocess),
         "commands": content.commands,

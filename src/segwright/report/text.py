@@ -55,6 +55,16 @@ def fold_table(report: Report, log: Mapping[int, Sequence[Mapping[str, Any]]]) -
     return "\n".join(aligned([["fold", "cases", "Dice", "steps", "training"], *rows])) if rows else ""
 
 
+def doubts_line(report: Report) -> str:
+    """How many labels are worth a second look, and the first of them; empty without any."""
+    cases = list(dict.fromkeys(finding.where for finding in report.findings))
+    if not cases:
+        return ""
+    more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
+    told = f"{len(cases)} cases whose label is worth a second look: {', '.join(cases[:3])}{more}"
+    return "\n".join(wrapped(f"Look     {told}", hang=9)) + "\n"
+
+
 def findings_table(findings: Iterable[Finding]) -> str:
     """Errors first; findings of one kind are told once, with the places where they occur and the cure."""
     lines: list[str] = []

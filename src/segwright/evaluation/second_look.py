@@ -1,0 +1,179 @@
+"""Labels worth a second look: where a network that never saw a case is sure of something that its label denies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from segwright.core.finding import Finding
+from segwright.core.labels import LabelSpace
+from segwright.ops.components import component_sizes, label_components
+
+#: Names are doubted where other names fit better by this much mean Dice, and well enough at all.
+GAIN, FIT = 0.25, 0.5
+#: Dice from which one structure counts as another's.
+SAME = 0.5
+#: An object counts from this share of a structure's usual size, and if no more than this share of it lies on another.
+LEAST, TOUCHING = 0.5, 0.05
+#: Mean score from which the network is sure that something is there, and below which that nothing is.
+SURE, NOTHING = 0.9, 0.03
+#: A structure is known well enough to say that a labelled one is not there from this median Dice.
+KNOWN = 0.7
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """A case with what was predicted for it by a network that had not seen it.
+
+    Attributes:
+        case: Its id.
+        reference, prediction: Canonical labels `(P, z, y, x)`.
+        scores: Of the structures `(K, z, y, x)`, uint8, 255 is 1.
+    """
+
+    case: str
+    reference: NDArray[Any]
+    prediction: NDArray[Any]
+    scores: NDArray[np.uint8]
+
+
+def doubts(
+    judged: Judged, space: LabelSpace, *, usual: Mapping[str, float], known: Mapping[str, float]
+) -> list[Finding]:
+    """What is doubtful about the label of a case; most often nothing.
+
+    Names that fit better in another order (a row that is counted from the wrong end or one too far, left and right
+    exchanged), objects that are plain to see and not labelled, and labelled ones of which nothing is seen. Each is a
+    reason to look, never to change a label unseen: the network may be what is wrong. Objects numbered as instances are
+    not judged. After the screening of labels by largest false component and best permutation that groups with a few
+    hundred hand radiographs found their label faults by.
+
+    Args:
+        judged: The case.
+        space: Meaning of the labels.
+        usual: Share of a scan that each structure fills where it is present.
+        known: Median Dice of each structure over cases.
+    """
+    if space.instances:
+        return []
+    named = _names(judged, space)
+    return [named] if named else [*_unlabelled(judged, space, usual), *_unseen(judged, space, usual, known)]
+
+
+def overlap_dice(
+    space: LabelSpace, reference: NDArray[Any], prediction: NDArray[Any]
+) -> tuple[NDArray[np.float64], Counts]:
+    """Dice of every structure of a reference (rows) with every one of a prediction, and the reference's voxels of each.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])
+        >>> labels = np.array([[[[1, 1, 2, 2]]]])
+        >>> overlap_dice(space, labels, 3 - labels)[0].tolist()
+        [[0.0, 1.0], [1.0, 0.0]]
+    """
+    count = len(space.names)
+    predicted = [space.mask(prediction, index) for index in range(count)]
+    sizes = np.array([np.count_nonzero(mask) for mask in predicted])
+    common, own = np.zeros((count, count), np.int64), np.zeros(count, np.int64)
+    for index in range(count):
+        mask = space.mask(reference, index)
+        own[index] = np.count_nonzero(mask)
+        if own[index]:
+            common[index] = [np.count_nonzero(other[mask]) for other in predicted]
+    return 2 * common / np.maximum(own[:, None] + sizes[None, :], 1), own
+
+
+def _names(judged: Judged, space: LabelSpace) -> Finding | None:
+    """Whether the label's outlines fit the prediction under other names."""
+    dice, own = overlap_dice(space, judged.reference, judged.prediction)
+    rows, columns = linear_sum_assignment(-dice)
+    there = own[rows] > 0
+    if not there.any():
+        return None
+    rows, columns = rows[there], columns[there]
+    best, plain = float(dice[rows, columns].mean()), float(dice[rows, rows].mean())
+    moved = [(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if r != c and dice[r, c] >= SAME]
+    if best < FIT or best - plain < GAIN or not moved:
+        return None
+    what = f"{_told(moved, space)} (mean Dice {best:.2f} instead of {plain:.2f})."
+    cure = "Look which is right; a wrong name in the label teaches the network to confuse them."
+    return Finding(level="warning", code="names-doubtful", what=what, where=judged.case, cure=cure)
+
+
+def _told(moved: list[tuple[int, int]], space: LabelSpace) -> str:
+    """Other names in words."""
+    names = space.names
+    steps = {other - own for own, other in moved}
+    own, other = moved[0]
+    if len(moved) > 2 and len(steps) == 1:
+        step = steps.pop()
+        far, way = ("one" if abs(step) == 1 else str(abs(step))), ("on" if step > 0 else "back")
+        return f"Names seem moved by {far}: all fit if {names[own]!r} is called {names[other]!r}, and so {way}"
+    if (other, own) in moved and len(moved) == 2:
+        return f"{names[own]!r} and {names[other]!r} seem exchanged"
+    return f"Names fit better otherwise: {_some([f'{names[a]!r} as {names[b]!r}' for a, b in moved])}"
+
+
+def _unlabelled(judged: Judged, space: LabelSpace, usual: Mapping[str, float]) -> Iterator[Finding]:
+    """Predicted objects of which the network is sure, and that the label knows nothing of."""
+    labelled = (judged.reference != 0).any(axis=0)
+    seen = []
+    for index, name in enumerate(space.names):
+        for size, where in _apart(space.mask(judged.prediction, index), labelled, usual.get(name, 0.0)):
+            score = float(judged.scores[index][where].mean()) / 255
+            if score >= SURE:
+                seen.append(f"{name!r} (score {score:.2f}, {size} voxels at {_place(where)})")
+    if seen:
+        what = f"Plain to see and not labelled: {_some(seen)}."
+        yield Finding(level="warning", code="unlabelled", what=what, where=judged.case, cure=_LOOK)
+
+
+def _unseen(
+    judged: Judged, space: LabelSpace, usual: Mapping[str, float], known: Mapping[str, float]
+) -> Iterator[Finding]:
+    """Labelled objects of a structure that is found well elsewhere, and of which nothing at all is seen here."""
+    found = (judged.prediction != 0).any(axis=0)
+    unseen = []
+    for index, name in enumerate(space.names):
+        if known.get(name, 0.0) < KNOWN:
+            continue
+        for size, where in _apart(space.mask(judged.reference, index), found, usual.get(name, 0.0)):
+            if float(judged.scores[:, where].max(axis=0).mean()) / 255 <= NOTHING:
+                unseen.append(f"{name!r} ({size} voxels at {_place(where)})")
+    if unseen:
+        what = f"Labelled where nothing is seen: {_some(unseen)}."
+        yield Finding(level="warning", code="unseen", what=what, where=judged.case, cure=_LOOK)
+
+
+def _some(told: list[str]) -> str:
+    """The first three, and how many more."""
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    return ", ".join(told[:3]) + more
+
+
+_LOOK = "Look whether the label or the network is right."
+
+
+def _apart(mask: NDArray[np.bool_], other: NDArray[np.bool_], usual: float) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Components of a mask of half the usual size or more that hardly touch another mask, with their sizes."""
+    least = max(LEAST * usual * mask.size, 1.0)
+    if np.count_nonzero(mask & ~other) < least:
+        return
+    numbers, count = label_components(mask)
+    sizes = component_sizes(numbers, count)
+    touched = np.bincount(numbers[other & mask].ravel(), minlength=count + 1)[1:]
+    for number in np.flatnonzero((sizes >= least) & (touched <= TOUCHING * sizes)):
+        yield int(sizes[number]), numbers == number + 1
+
+
+def _place(where: NDArray[np.bool_]) -> str:
+    """The middle of an object as voxel indices `z, y, x`; `y, x` of a single plane."""
+    middle = [round(float(axis.mean())) for axis in np.nonzero(where)]
+    return ", ".join(map(str, middle if where.shape[0] > 1 else middle[1:]))
