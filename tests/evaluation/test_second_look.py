@@ -71,6 +71,16 @@ def test_a_plain_object_without_a_label_and_a_label_without_an_object() -> None:
     assert what.endswith("'L4' (100 voxels at 70, 50) and 1 more."), "one line a case"
 
 
+def test_an_organ_that_lies_on_another_may_be_missing() -> None:
+    planes = np.zeros((3, 1, 60, 200), np.int8)
+    planes[0, :, 10:50, 10:110], planes[1, :, 10:50, 120:190], planes[2, :, 30:50, 70:130] = 1, 1, 1
+    without = planes * np.array([1, 1, 0], np.int8).reshape(3, 1, 1, 1)
+    ((code, what),) = found(SIDES, without, planes)
+    assert code == "unlabelled" and "'heart'" in what
+    ((code, what),) = found(SIDES, planes, without)
+    assert code == "unseen" and "'heart'" in what
+
+
 def test_what_the_network_is_not_sure_of_is_no_reason() -> None:
     assert found(ROW, row(1, 2, 3, 0, 5), row(1, 2, 3, 4, 5), score=0.8) == []
     unsure = scored(ROW, row(1, 2, 3, 0, 5))

@@ -123,9 +123,9 @@ def _told(moved: list[tuple[int, int]], space: LabelSpace) -> str:
 
 def _unlabelled(judged: Judged, space: LabelSpace, usual: Mapping[str, float]) -> Iterator[Finding]:
     """Predicted objects of which the network is sure, and that the label knows nothing of."""
-    labelled = (judged.reference != 0).any(axis=0)
     seen = []
     for index, name in enumerate(space.names):
+        labelled = _rivals(judged.reference, index, space)
         for size, where in _apart(space.mask(judged.prediction, index), labelled, usual.get(name, 0.0)):
             score = float(judged.scores[index][where].mean()) / 255
             if score >= SURE:
@@ -139,17 +139,23 @@ def _unseen(
     judged: Judged, space: LabelSpace, usual: Mapping[str, float], known: Mapping[str, float]
 ) -> Iterator[Finding]:
     """Labelled objects of a structure that is found well elsewhere, and of which nothing at all is seen here."""
-    found = (judged.prediction != 0).any(axis=0)
     unseen = []
     for index, name in enumerate(space.names):
         if known.get(name, 0.0) < KNOWN:
             continue
+        found = _rivals(judged.prediction, index, space)
+        scores = judged.scores if space.exclusive else judged.scores[index : index + 1]
         for size, where in _apart(space.mask(judged.reference, index), found, usual.get(name, 0.0)):
-            if float(judged.scores[:, where].max(axis=0).mean()) / 255 <= NOTHING:
+            if float(scores[:, where].max(axis=0).mean()) / 255 <= NOTHING:
                 unseen.append(f"{name!r} ({size} voxels at {_place(where)})")
     if unseen:
         what = f"Labelled where nothing is seen: {_some(unseen)}."
         yield Finding(level="warning", code="unseen", what=what, where=judged.case, cure=_LOOK)
+
+
+def _rivals(labels: NDArray[Any], index: int, space: LabelSpace) -> NDArray[np.bool_]:
+    """What would explain structure `index` away: any structure, or where structures may lie on each other that one."""
+    return (labels != 0).any(axis=0) if space.exclusive else space.mask(labels, index)
 
 
 def _some(told: list[str]) -> str:
