@@ -147,6 +147,16 @@ def test_rows_in_radiographs_get_local_contrast():
         assert {rule.scheme for rule in other.prepare.normalise} == {"case"}
 
 
+def test_rows_in_films_are_seen_smaller_on_a_cpu():
+    film = facts().model_copy(update={"shape_median": (1.0, 1200.0, 450.0), "share": dict.fromkeys(NAMES, 0.01)})
+    row, alone = planned(film).prepare.fit, planned(film, ordered=False).prepare.fit
+    assert row is not None and row[0] * row[1] * 0.01 == pytest.approx(250, rel=0.15)
+    assert alone is not None and alone[0] * alone[1] == pytest.approx(320 * 320, rel=0.15)
+    assert planned(film, size=(512, 192)).prepare.fit == (512, 192)
+    tiny = film.model_copy(update={"share": dict.fromkeys(NAMES, 0.001)})
+    assert planned(tiny).prepare.fit == alone, "no larger than others"
+
+
 def test_usual_places_are_part_of_the_plan():
     assert planned(facts()).row is None, "facts without places"
     usual = {"axis": 1, "places": [[0.1 * i, 0.02] for i in range(len(NAMES))]}
