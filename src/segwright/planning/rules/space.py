@@ -15,9 +15,10 @@ Spacing = tuple[float | None, float | None, float | None]
 
 #: Pixels of a whole image that a step can afford (RECIPES: 256-384 px on a CPU, 1024 px on a GPU).
 PIXELS_CPU, PIXELS_GPU = 320 * 320, 1024 * 1024
-#: Pixels that the smallest of a row of look-alikes needs on a CPU, where steps count for more than detail. Vertebrae of 60
-#: spine films, after 400 steps of each of three networks: Dice 0.606 and 78 % named rightly at 256 x 96 pixels, 0.545 and
-#: 74 % at 384 x 144; even in films that were named rightly outlines were better (0.80 and 0.78).
+#: Pixels that the smallest of a row of look-alikes needs on a CPU, where steps count for more than detail.
+#: Vertebrae of 60 spine films, after 400 steps of each of three networks: Dice 0.606 and 78 % named rightly at 256
+#: x 96 pixels, 0.545 and 74 % at 384 x 144; even in films that were named rightly outlines were better (0.80 and
+#: 0.78).
 ROW_PIXELS = 250
 #: Slices this much thicker than the in-plane spacing are taken as separate images with neighbours.
 THICK = 6.0
