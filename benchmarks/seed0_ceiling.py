@@ -3,7 +3,7 @@
     python benchmarks/seed0_ceiling.py RUN
 
 RUN is a finished run on `spine-masks`, e.g. of `benchmarks/seed0.py`. Every out-of-fold prediction is made wider or
-narrower, and higher or lower, in all combinations, at 384 rows; that which fits its reference best is kept. Nobody could
+narrower, and higher or lower, in all combinations, at 384 rows; what fits its reference best is kept. Nobody could
 know these two numbers of a film, which are its reader's manner of drawing, so what they gain is out of reach.
 """
 
