@@ -13,6 +13,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from segwright import io
+from segwright.core.finding import Finding
+from segwright.core.report import Report
 from segwright.core.volume import Volume
 from segwright.evaluation.folders import evaluate_folders
 from segwright.io.dataset import open_dataset
@@ -382,3 +384,13 @@ def test_a_port_that_is_taken_is_told(xrays):
     with pytest.raises(UsageError, match="cannot listen"):
         make_viewer(xrays, port=first.sockets[0].getsockname()[1])
     first.sockets[0].close()
+
+
+def test_labels_that_a_report_doubts_are_marked_at_their_case(volumes, shifted):
+    desk = Desk(open_subject(volumes), [shifted])
+    (number,) = desk.results
+    case = desk.cases[0].id
+    doubt = Finding(level="warning", code="unlabelled", what="Plain to see and not labelled.", where=case)
+    desk.scores[number].report = Report(scores=(), aggregates=(), findings=(doubt,))
+    told = {row["id"]: row["findings"] for row in ask(desk).get("/api/state").json()["cases"]}
+    assert told[case] == [{"level": "warning", "what": "Plain to see and not labelled."}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 import segwright
@@ -80,10 +81,11 @@ def _row(
 
 
 def findings_of(desk: Desk) -> dict[str, list[Finding]]:
-    """Warnings and errors by case."""
+    """Warnings and errors by case, those of inspection and those that the reports of runs have of labels."""
     inspection = desk.explored.inspection if desk.explored else desk.subject.inspection
+    reports = [scored.report for scored in desk.scores.values() if scored.report is not None]
     found: dict[str, list[Finding]] = {}
-    for finding in inspection.findings if inspection else ():
+    for finding in chain(inspection.findings if inspection else (), *(report.findings for report in reports)):
         if finding.level != "note":
             found.setdefault(finding.where, []).append(finding)
     return found
