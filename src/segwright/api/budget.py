@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
+from segwright.ops.window import window_starts
+from segwright.planning.extent import prepared_shape
+from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.planner import MINUTES_CPU, MINUTES_GPU
 
 if TYPE_CHECKING:
@@ -26,6 +29,27 @@ LEAST_STEPS = 10
 
 
 @dataclass(frozen=True)
+class Work:
+    """What has to be predicted after training.
+
+    Attributes:
+        cases: Validation cases of each fold.
+        windows: That cover one of them.
+    """
+
+    cases: tuple[int, ...]
+    windows: int
+
+    @classmethod
+    def of(cls, plan: Plan, facts: Fingerprint, cases: Sequence[int]) -> Work:
+        """The work that a plan leaves for so many cases a fold, by the size of large ones."""
+        window = plan.window
+        lengths = zip(prepared_shape(facts, plan.prepare), window.size, strict=True)
+        counts = [len(window_starts(round(length), size, window.overlap)) for length, size in lengths]
+        return cls(tuple(cases), math.prod(counts))
+
+
+@dataclass(frozen=True)
 class Budget:
     """Seconds left for training and everything after it; `None` where the run counts steps."""
 
@@ -39,23 +63,23 @@ class Budget:
         minutes = recipe.minutes or (MINUTES_CPU if device.type == "cpu" else MINUTES_GPU)
         return cls(minutes * 60 - (time.perf_counter() - started))
 
-    def allot(self, plan: Plan, folds: int, measured: Measurement, cases: Sequence[int], *, at_once: int = 1) -> Plan:
-        """The plan with its seconds a network: what is left, less prediction of `cases` a fold and the closing work.
+    def allot(self, plan: Plan, measured: Measurement, work: Work, *, at_once: int = 1) -> Plan:
+        """The plan with its seconds a network: what is left, less prediction of validation cases and the closing work.
 
-        Where folds are trained `at_once`, `folds` counts how often that happens and `cases` the longest of each time.
+        Where folds are trained `at_once`, the work lists the longest of each time.
         """
         if self.seconds is None:
             return plan
-        networks = plan.train.members
-        case = networks * self._case_seconds(plan, measured) + CASE_OVERHEAD
-        reserve = sum(cases) * case + CLOSING + SLACK * self.seconds
+        networks, folds, cases = plan.train.members, len(work.cases), sum(work.cases)
+        case = networks * _case_seconds(plan, measured, work.windows) + CASE_OVERHEAD
+        reserve = cases * case + CLOSING + SLACK * self.seconds
         share = max(self.seconds - reserve, 0.3 * self.seconds) / max(folds * networks, 1)
         least = max(LEAST_STEPS * measured.step_seconds, 0.1)
         seconds = max(share, least)
         each = "fold(s)" if at_once == 1 else f"round(s) of {at_once} folds at once"
         each += f" with {networks} networks each" if networks > 1 else ""
         reason = (
-            f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting {sum(cases)} "
+            f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting {cases} "
             f"validation cases and the report, the rest is shared by {folds} {each}"
         )
         if share < least:
@@ -69,6 +93,11 @@ class Budget:
             update={"train": train, "why": {**plan.why, "train.seconds": f"{reason}: about {steps}"}}
         )
 
-    def _case_seconds(self, plan: Plan, measured: Measurement) -> float:
-        """Network time of a validation case: mirrored copies of about two windows."""
-        return 2 * measured.forward_seconds * 2 ** len(plan.window.mirror) * math.sqrt(plan.window.batch)
+
+def _case_seconds(plan: Plan, measured: Measurement, windows: int) -> float:
+    """Network time of a validation case: mirrored copies of its windows, and of one more for what goes on around them.
+
+    What was measured is the forward pass of a patch; larger windows take longer in proportion.
+    """
+    window = measured.forward_seconds * math.prod(plan.window.size) / math.prod(plan.sample.patch)
+    return (1 + windows) * window * 2 ** len(plan.window.mirror)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segwright.api import planning, transfer
-from segwright.api.budget import Budget
+from segwright.api.budget import Budget, Work
 from segwright.api.crew import Crew, mustered, refuse_failed
 from segwright.api.events import Listen, silent, stage
 from segwright.api.explore import Explored, explore
@@ -181,7 +181,7 @@ class Fit:
         self._prepare(plan)
         budget = Budget.of(self.recipe, self.started, self.device)
         cases = sorted((len(split.folds[fold].validation) for fold in wanted), reverse=True)[::at_once]
-        plan = budget.allot(plan, len(cases), measured, cases, at_once=at_once)
+        plan = budget.allot(plan, measured, Work.of(plan, facts, cases), at_once=at_once)
         if "too short" in plan.why.get("train.seconds", ""):
             self._note(f"Warning: {plan.why['train.seconds']}.")
         if plan.restore_sections:
