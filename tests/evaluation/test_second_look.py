@@ -105,12 +105,23 @@ def test_nothing_labelled_and_instances() -> None:
     assert doubts(judged, space, usual={}, known={}) == []
 
 
-def test_dice_of_all_pairs_equals_that_of_masks() -> None:
-    rng = np.random.default_rng(0)
-    reference, prediction = rng.integers(0, 6, (2, 1, 3, 20, 20)).astype(np.int16)
-    table, own = overlap_dice(ROW, reference, prediction)
+@pytest.mark.parametrize("space", [ROW, LabelSpace(structures=ROW.structures, kind="overlapping")])
+def test_dice_of_all_pairs_equals_that_of_masks(space: LabelSpace) -> None:
+    rng, planes = np.random.default_rng(0), 1 if space.exclusive else 5
+    high = 6 if space.exclusive else 2
+    reference, prediction = rng.integers(0, high, (2, planes, 3, 20, 20)).astype(np.int16)
+    table, own = overlap_dice(space, reference, prediction)
     for i in range(5):
         for j in range(5):
-            a, b = ROW.mask(reference, i), ROW.mask(prediction, j)
+            a, b = space.mask(reference, i), space.mask(prediction, j)
             assert table[i, j] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
-    assert own.tolist() == [int((reference == k + 1).sum()) for k in range(5)]
+    assert own.tolist() == [int(space.mask(reference, k).sum()) for k in range(5)]
+
+
+@pytest.mark.parametrize("space", [ROW, SIDES])
+def test_what_lies_where_the_label_counts_for_nothing_is_not_doubted(space: LabelSpace) -> None:
+    count = len(space.names) if space.kind == "overlapping" else 1
+    reference, prediction = np.zeros((2, count, 1, 120, 100), np.int16)
+    prediction[0, 0, 20:40, 20:40] = 1
+    reference[:, 0, 10:50, 10:50] = -1
+    assert found(space, reference, prediction) == []

@@ -78,16 +78,27 @@ def overlap_dice(
         >>> overlap_dice(space, labels, 3 - labels)[0].tolist()
         [[0.0, 1.0], [1.0, 0.0]]
     """
-    count = len(space.names)
-    predicted = [space.mask(prediction, index) for index in range(count)]
-    sizes = np.array([np.count_nonzero(mask) for mask in predicted])
+    common, own, sizes = (_exclusive if space.exclusive else _overlapping)(len(space.names), reference, prediction)
+    return 2 * common / np.maximum(own[:, None] + sizes[None, :], 1), own
+
+
+def _exclusive(count: int, reference: NDArray[Any], prediction: NDArray[Any]) -> tuple[Counts, Counts, Counts]:
+    """Common voxels of every pair of structures, and the voxels of each in the reference and in the prediction."""
+    labelled = reference[0] > 0
+    pairs = reference[0][labelled].astype(np.int64) * (count + 1) + np.maximum(prediction[0][labelled], 0)
+    table = np.bincount(pairs, minlength=(count + 1) ** 2).reshape(count + 1, count + 1)[1:]
+    sizes = np.bincount(prediction[0][prediction[0] > 0], minlength=count + 1)[1:]
+    return table[:, 1:], table.sum(axis=1), sizes
+
+
+def _overlapping(count: int, reference: NDArray[Any], prediction: NDArray[Any]) -> tuple[Counts, Counts, Counts]:
+    """The same for structures in planes of their own."""
+    planes = prediction.reshape(count, -1)
     common, own = np.zeros((count, count), np.int64), np.zeros(count, np.int64)
     for index in range(count):
-        mask = space.mask(reference, index)
-        own[index] = np.count_nonzero(mask)
-        if own[index]:
-            common[index] = [np.count_nonzero(other[mask]) for other in predicted]
-    return 2 * common / np.maximum(own[:, None] + sizes[None, :], 1), own
+        voxels = np.flatnonzero(reference[index] == 1)
+        own[index], common[index] = len(voxels), (planes[:, voxels] == 1).sum(axis=1)
+    return common, own, np.array([np.count_nonzero(plane == 1) for plane in planes])
 
 
 def _names(judged: Judged, space: LabelSpace) -> Finding | None:
@@ -154,8 +165,10 @@ def _unseen(
 
 
 def _rivals(labels: NDArray[Any], index: int, space: LabelSpace) -> NDArray[np.bool_]:
-    """What would explain structure `index` away: any structure, or where structures may lie on each other that one."""
-    return (labels != 0).any(axis=0) if space.exclusive else space.mask(labels, index)
+    """What explains structure `index` away: any structure, or where they may lie on each other that one; and voxels
+    that count for nothing."""
+    found: NDArray[np.bool_] = labels[0 if space.exclusive else index] != 0
+    return found
 
 
 def _some(told: list[str]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.ops.components import component_sizes, label_components, largest_component
+from segwright.ops.components import component_sizes, label_components, largest_component, number_boxes
 from segwright.ops.flood import flood
 from segwright.ops.morphology import dilate
 
@@ -66,16 +67,11 @@ def part_bodies(body: Scores, core: Scores | None, names: NDArray[np.int64]) -> 
         ([[[1, 1, 0, 0, 2, 2]]], [1.0, 0.3])
     """
     numbers, sizes, crumbs = _sure(body, core, names)
-    peaks = [1.0] * len(sizes)
-    found = list(sizes)
-    for region in _faint_regions(numbers, body, core) if len(sizes) else ():
-        peak = float(np.quantile(body[region], PEAK))
-        region = largest_component(region & (body > FAINT_REACH * peak), 6)
-        size = int(np.count_nonzero(region))
-        if size >= FAINT_SIZE * np.median(sizes):
-            found.append(size)
-            peaks.append(peak)
-            numbers[region] = len(found)
+    found, peaks = list(sizes), [1.0] * len(sizes)
+    for where, inside, peak in _faint(numbers, body, core, FAINT_SIZE * float(np.median(sizes))) if found else ():
+        found.append(int(np.count_nonzero(inside)))
+        peaks.append(peak)
+        numbers[where][inside] = len(found)
     return Bodies(numbers, np.array(found, np.int64), np.array(peaks), crumbs)
 
 
@@ -91,11 +87,21 @@ def _sure(body: Scores, core: Scores | None, names: NDArray[np.int64]) -> tuple[
     return table[parts].astype(np.int32), sizes[large], int((~large).sum())
 
 
-def _faint_regions(numbers: Numbers, body: Scores, core: Scores | None) -> list[NDArray[np.bool_]]:
-    """Where body is seen faintly and no sure instance is near, parted at faint cores."""
+def _faint(
+    numbers: Numbers, body: Scores, core: Scores | None, least: float
+) -> Iterator[tuple[tuple[slice, ...], NDArray[np.bool_], float]]:
+    """Things that are seen faintly and no sure instance is near, parted at faint cores: box, mask in it and peak."""
     mask = (body > FAINT_BODY) & ~dilate(numbers > 0, RIM)
     parts, count = _flooded(mask, -body, core, FAINT_CORE)
-    return [parts == number for number in range(1, count + 1)]
+    large = component_sizes(parts, count) >= least
+    for number, box in enumerate(number_boxes(parts, count), start=1):
+        if box is None or not large[number - 1]:
+            continue
+        inside, score = parts[box.slices] == number, body[box.slices]
+        peak = float(np.quantile(score[inside], PEAK))
+        inside = largest_component(inside & (score > FAINT_REACH * peak), 6)
+        if np.count_nonzero(inside) >= least:
+            yield box.slices, inside, peak
 
 
 def _flooded(mask: NDArray[np.bool_], height: Scores, core: Scores | None, least: float) -> tuple[Numbers, int]:
