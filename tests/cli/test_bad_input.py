@@ -246,7 +246,9 @@ def test_a_dataset_folder_is_a_reference(run: Path, tmp_path: Path) -> None:
 
 def test_two_fits_in_one_folder_and_an_interrupt(run: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "segwright", "fit", str(run.parent / "scans"), "-o", "new", "steps=100000"]
+    heard = signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell in the background hands down that it is ignored
     slow = subprocess.Popen([*command, "width=4", "levels=2", "-q"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, heard)
     try:
         until = time.monotonic() + 60
         while not (tmp_path / "new" / "plan.json").exists() and time.monotonic() < until:
