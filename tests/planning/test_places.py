@@ -8,7 +8,7 @@ import pytest
 from segwright.core.finding import CaseFacts
 from segwright.core.plan import RowPlan
 from segwright.core.seed import derive
-from segwright.ops.identify import PLACE_REACH, PLACE_WEIGHT, identify
+from segwright.ops.identify import LEAST_BACKGROUND, PLACE_REACH, PLACE_WEIGHT, identify
 from segwright.planning.places import FLOOR, row_facts
 
 NAMES = ("a", "b", "c")
@@ -103,4 +103,5 @@ def test_a_scan_of_another_part_of_the_body_is_named_by_its_looks() -> None:
     row = RowPlan(axis=1, places=((0.05, 0.01), (0.1, 0.01), (0.15, 0.01)))
     alone, placed = identify(scores), identify(scores, row=row)
     assert placed.labels == alone.labels
-    assert placed.margin > 3, "the next best is now to call one of them no structure"
+    named, none = -np.log(0.9) + PLACE_WEIGHT * PLACE_REACH**2 / 2, -np.log(LEAST_BACKGROUND)
+    assert placed.margin == pytest.approx(none - named), "the next best is to call one of them no structure"
