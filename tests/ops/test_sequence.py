@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from segwright.core.seed import derive
-from segwright.ops.sequence import best_labelling, labelling_cost
+from segwright.ops.bodies import CRUMB, PIECES
+from segwright.ops.sequence import MOST_A_LABEL, best_labelling, labelling_cost
 
 
 def every_labelling(costs, positions, absent=None):
@@ -84,3 +85,39 @@ def test_thirty_labels_of_forty_things():
     costs[np.arange(28), truth] = 1.0
     places = (truth - truth[0]).astype(float)
     assert best_labelling(costs, places).labels == tuple(truth.tolist())
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_runner_up_is_what_forbidding_each_label_given_leads_to(seed):
+    rng = derive(seed, "runner-up")
+    count, names = int(rng.integers(8, 25)), int(rng.integers(2, 8))
+    costs = -np.log(rng.dirichlet(np.full(names + 1, 0.4), size=count) + 1e-3)
+    positions = np.cumsum(rng.choice([0.3, 1.0, 1.1, 2.0], size=count))
+    absent = rng.choice([0.0, 1.0, 4.0], size=names)
+    found = best_labelling(costs, positions, absent)
+    others = []
+    for item, label in enumerate(found.labels):
+        other = costs.copy()
+        other[item, label] = np.inf if label else 1e6  # a thing that must get a label: being none is hopeless
+        others.append(best_labelling(other, positions, absent).cost)
+    assert labelling_cost(found.labels, costs, positions, absent) == pytest.approx(found.cost)
+    assert found.margin == pytest.approx(min(others) - found.cost)
+
+
+def test_of_a_crowd_only_those_that_gain_by_a_label_take_part():
+    rng = derive(0, "crowd")
+    names = 3
+    crowd = np.concatenate([rng.uniform(0.0, 0.1, (500, 1)), rng.uniform(6.0, 9.0, (500, names))], axis=1)
+    things = np.array([[6.0, 0.1, 6.0, 6.0], [6.0, 6.0, 0.1, 6.0], [6.0, 6.0, 6.0, 0.1]])
+    where = np.array([100, 250, 400])
+    costs = np.insert(crowd, where, things, axis=0)
+    labels = np.array(best_labelling(costs, np.arange(503) / 150).labels)
+    assert labels[where + np.arange(3)].tolist() == [1, 2, 3] and np.count_nonzero(labels) == 3
+    assert best_labelling(costs).cost == pytest.approx(labelling_cost(best_labelling(costs).labels, costs))
+
+
+def test_as_many_things_as_there_may_be_pieces_all_take_part():
+    assert MOST_A_LABEL >= PIECES / CRUMB
+    costs = np.tile([3.0, 0.1], (MOST_A_LABEL + 1, 1))
+    assert sum(best_labelling(costs[1:], np.zeros(MOST_A_LABEL) + np.arange(MOST_A_LABEL) / 100).labels) == MOST_A_LABEL
+    assert sum(best_labelling(costs, np.arange(MOST_A_LABEL + 1) / 100).labels) == MOST_A_LABEL

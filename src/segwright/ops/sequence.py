@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 STEP_COST = 8.0
 #: Nats for giving two neighbours the same label, on top of what their distance costs.
 REPEAT_COST = 1.0
+#: Things a label that take part; of more, those that gain least by a label are none of the structures from the start.
+#: Pieces of one thing are at most so many: larger than `bodies.CRUMB`, and together below `bodies.PIECES`.
+MOST_A_LABEL = 11
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +36,10 @@ class Labelling:
 
 
 def best_labelling(costs: Floats, positions: Floats | None = None, absent: Floats | None = None) -> Labelling:
-    """The cheapest labelling and the gap to its runner-up, by dynamic programming (Viterbi 1967).
+    """The cheapest labelling and the gap to its runner-up, by one pass forward (Viterbi 1967) and one back.
+
+    The pass back tells for each thing and label the cheapest labelling that has this label there, so that all
+    runners-up are known at once. Takes time with the square of things, and of labels.
 
     Any label may come first and any last, things may be none of the structures, labels may be left out. A step from
     label `k` to `m` between things `r` gaps apart costs `STEP_COST * max(0, |m - k - r| - 1/2)`, so the next label is
@@ -49,12 +55,17 @@ def best_labelling(costs: Floats, positions: Floats | None = None, absent: Float
         >>> best_labelling(costs).labels
         (1, 2)
     """
-    count = len(costs)
+    table = np.asarray(costs, np.float64)
+    count, names = table.shape[0], table.shape[1] - 1
     places = np.arange(count, dtype=np.float64) if positions is None else np.asarray(positions, np.float64)
-    left_out = np.zeros(costs.shape[1] - 1) if absent is None else np.asarray(absent, np.float64)
-    labels, cost = _cheapest(np.asarray(costs, np.float64), places, left_out)
-    others = [_without(costs, places, left_out, item, label) for item, label in enumerate(labels)]
-    return Labelling(labels, cost, min(others, default=np.inf) - cost)
+    left_out = np.zeros(names) if absent is None else np.asarray(absent, np.float64)
+    extra = table[:, 1:] - table[:, :1]  # what a label costs beyond being none
+    taking = _taking_part(extra)
+    row = _Row.of(extra[taking], places[taking], left_out)
+    labels = np.zeros(count, np.int64)
+    labels[taking], least = row.cheapest()
+    margin = row.runner_up(labels[taking]) - least if len(taking) else np.inf
+    return Labelling(tuple(labels.tolist()), least + float(table[:, 0].sum()), margin)
 
 
 def labelling_cost(
@@ -88,52 +99,92 @@ def step_cost(steps: NDArray[np.int64], gaps: Floats) -> Floats:
     return np.where(steps < 0, np.inf, cost)
 
 
-def _without(costs: Floats, places: Floats, absent: Floats, item: int, label: int) -> float:
-    """Cost of the cheapest labelling that gives `item` another label."""
-    other = np.array(costs, np.float64)
-    other[item, label] = np.inf
-    return _cheapest(other, places, absent)[1]
+def _taking_part(extra: Floats) -> NDArray[np.int64]:
+    """Things that may get a label, in order: all, or those that gain most by one."""
+    most = MOST_A_LABEL * extra.shape[1]
+    if len(extra) <= most:
+        return np.arange(len(extra))
+    return np.sort(np.argsort(extra.min(axis=1), kind="stable")[:most])
 
 
-def _cheapest(costs: Floats, places: Floats, absent: Floats) -> tuple[tuple[int, ...], float]:
-    """Labels and cost of the cheapest labelling.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Labellings as paths from start to end over the things that get a label; labels passed over are paid for.
 
-    `ends[j, k]` is the least cost of everything so far if thing `j` was the last that got a label, and that was
-    `k + 1`; `empty` is the cost if none got one. Labels left out before the last one given are paid for at once, those
-    after it at the end.
+    Attributes:
+        extra: `(N, K)` cost of each label beyond that of being none.
+        places: `(N,)` along the row.
+        before, after: `(K,)` cost of labels left out before the first and after the last that is given.
+        between: `(K, K)` the same on a step from one to the next.
+        nobody: Cost of the path over no thing.
+        ahead: `(N, K)` cheapest way from the start to a thing with a label, both included.
+        parents: `(N, K)` thing and label before that, as `thing * K + label`; -1 where the way starts.
     """
-    count, names = costs.shape[0], costs.shape[1] - 1
-    steps = np.arange(names)[None, :] - np.arange(names)[:, None]
-    ends = np.full((count, names), np.inf)
-    parents = np.full((count, names), -1, dtype=np.int64)
-    below = np.concatenate([[0.0], np.cumsum(absent)])
-    between = np.maximum(below[None, :-1] - below[1:, None], 0.0)
-    empty = 0.0
-    for item in range(count):
-        start = empty + below[:-1]
-        if item:
-            gaps = (places[item] - places[:item])[:, None, None]
-            through = (ends[:item, :, None] + step_cost(steps[None], gaps) + between).reshape(-1, names)
-            chosen = through.argmin(axis=0)
-            least = through[chosen, np.arange(names)]
-            parents[item] = np.where(least < start, chosen, -1)
-            start = np.minimum(start, least)
-        ends[:item] += costs[item, 0]
-        empty += float(costs[item, 0])
-        ends[item] = start + costs[item, 1:]
-    return _traced(ends + below[-1] - below[1:], parents, empty + below[-1])
 
+    extra: Floats
+    places: Floats
+    before: Floats
+    after: Floats
+    between: Floats
+    nobody: float
+    ahead: Floats
+    parents: NDArray[np.int64]
 
-def _traced(ends: Floats, parents: NDArray[np.int64], empty: float) -> tuple[tuple[int, ...], float]:
-    """Walk back from the cheapest end."""
-    labels = [0] * len(ends)
-    if not ends.size or ends.min() >= empty:
-        return tuple(labels), empty
-    now = int(ends.argmin())
-    cost = float(ends.flat[now])
-    names = ends.shape[1]
-    while now >= 0:
-        item, name = divmod(now, names)
-        labels[item] = name + 1
-        now = int(parents[item, name])
-    return tuple(labels), cost
+    @classmethod
+    def of(cls, extra: Floats, places: Floats, absent: Floats) -> _Row:
+        """A row with its pass forward done."""
+        below = np.concatenate([[0.0], np.cumsum(absent)])
+        between = np.maximum(below[None, :-1] - below[1:, None], 0.0)
+        ahead, parents = np.full_like(extra, np.inf), np.full(extra.shape, -1, dtype=np.int64)
+        row = cls(extra, places, below[:-1], below[-1] - below[1:], between, float(below[-1]), ahead, parents)
+        for item in range(len(extra)):
+            start = row.before
+            if item:
+                through = (ahead[:item, :, None] + row._steps(item)).reshape(-1, extra.shape[1])
+                chosen = through.argmin(axis=0)
+                least = through[chosen, np.arange(extra.shape[1])]
+                parents[item] = np.where(least < start, chosen, -1)
+                start = np.minimum(start, least)
+            ahead[item] = start + extra[item]
+        return row
+
+    def cheapest(self) -> tuple[NDArray[np.int64], float]:
+        """Labels of the cheapest path, and its cost."""
+        count, names = self.extra.shape
+        labels, ends = np.zeros(count, np.int64), self.ahead + self.after
+        if not ends.size or ends.min() >= self.nobody:
+            return labels, self.nobody
+        now = int(ends.argmin())
+        cost = float(ends.flat[now])
+        while now >= 0:
+            item, name = divmod(now, names)
+            labels[item] = name + 1
+            now = int(self.parents[item, name])
+        return labels, cost
+
+    def runner_up(self, labels: NDArray[np.int64]) -> float:
+        """Cost of the cheapest path that gives at least one thing another label."""
+        count = len(labels)
+        onward = np.repeat(self.after[None], count, axis=0)  # cheapest way from a thing with a label to the end
+        past = np.full((count + 2, count + 2), np.inf)  # cheapest path with a step from one thing, or end, to another
+        past[0, -1] = self.nobody
+        for item in reversed(range(count)):
+            rest = self.extra[item] + onward[item]
+            past[item + 1, -1] = (self.ahead[item] + self.after).min()
+            past[0, item + 1] = (self.before + rest).min()
+            if item:
+                through = (self._steps(item) + rest).min(axis=2)
+                past[1 : item + 1, item + 1] = (self.ahead[:item] + through).min(axis=1)
+                onward[:item] = np.minimum(onward[:item], through)
+        past = np.minimum.accumulate(past, axis=0)
+        past = np.minimum.accumulate(past[:, ::-1], axis=1)[:, ::-1]
+        things = np.arange(count)
+        least = np.concatenate([past[things, things + 2][:, None], self.ahead + onward], axis=1)
+        least[things, labels] = np.inf
+        return float(least.min())
+
+    def _steps(self, item: int) -> Floats:
+        """`(item, K, K)` cost of a step from each earlier thing and label to each label of this one."""
+        names = np.arange(self.extra.shape[1])
+        gaps = (self.places[item] - self.places[:item])[:, None, None]
+        return step_cost((names[None, :] - names[:, None])[None], gaps) + self.between
