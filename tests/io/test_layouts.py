@@ -25,7 +25,6 @@ from segwright.io.layouts import LAYOUTS, content
 from segwright.io.layouts.groups import guess_groups
 from segwright.io.layouts.names import match
 from segwright.io.layouts.scan import Item, numbered
-from segwright.io.layouts.values import space_of
 from segwright.io.load import load_image, load_label
 
 Find = Callable[[str], Path]
@@ -466,26 +465,6 @@ def test_each_layout_keeps_the_contract(name: str, tmp_path: Path) -> None:
 
 
 class TestValues:
-    def test_zero_one_and_zero_255_are_one_structure(self) -> None:
-        space, _ = space_of({"a": {0: 5, 255: 1}, "b": {0: 5, 1: 1}})
-        assert space.names == ("foreground",)
-        assert space.from_values(np.array([[[0, 1, 255]]])).tolist() == [[[[0, 1, 1]]]]
-
-    def test_any_integers_become_structures(self) -> None:
-        space, _ = space_of({"a": {0: 5, 63: 1, 126: 1}, "b": {0: 3, 252: 4}})
-        assert [s.values for s in space.structures] == [(63,), (126,), (252,)]
-
-    def test_255_on_top_of_structures_is_ignored_and_told(self) -> None:
-        space, notes = space_of({"a": {0: 5, 1: 1, 2: 1, 255: 1}})
-        assert (space.ignore, len(space.structures)) == (255, 2)
-        assert "255" in notes[0]
-
-    def test_object_numbers_are_not_structures(self) -> None:
-        counts = {str(i): dict.fromkeys(range(30 + i), 10) for i in range(4)}
-        space, notes = space_of(counts)
-        assert not space.structures
-        assert "objects" in notes[0]
-
     def test_lossy_masks_are_repaired_and_told(self, tmp_path: Path) -> None:
         for i in range(3):
             png(tmp_path / f"images/c{i}.png", picture(i, (64, 64)))
@@ -494,7 +473,7 @@ class TestValues:
             Image.fromarray(big).save(tmp_path / f"masks/c{i}.jpg", quality=80)
         dataset = open_dataset(tmp_path)
         assert dataset.labels.names == ("foreground",)
-        assert any("128" in note for note in dataset.notes)
+        assert any("smeared" in note for note in dataset.notes)
         loads(dataset)
 
 

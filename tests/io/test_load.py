@@ -239,12 +239,14 @@ class TestMasks:
             one_plane(np.arange(5).reshape(5, 1, 1, 1), where="a")
 
     def test_soft_masks(self) -> None:
-        edge = np.array([0] * 90 + [2, 5, 100, 200] + [250] * 20 + [255] * 90, np.uint8)
+        edge = np.zeros((1, 20, 30), np.uint8)
+        edge[0, :, 15:] = 255
+        edge[0, :, 12:16] = [2, 5, 100, 200]
         assert is_soft(edge)
-        assert int(binary(edge).sum()) == 111
-        assert not is_soft(np.arange(256, dtype=np.uint8))
-        assert not is_soft(np.array([0, 1, 2], np.uint8))
-        assert int(binary(np.array([0, 1, 2], np.uint8)).sum()) == 2
+        assert int(binary(edge).sum()) == 15 * 20
+        assert not is_soft(np.arange(256, dtype=np.uint8).reshape(1, 16, 16))
+        assert not is_soft(np.array([[[0, 1, 2]]], np.uint8))
+        assert int(binary(np.array([[[0, 1, 2]]], np.uint8)).sum()) == 2
 
     @given(st.lists(st.integers(-5, 70000), max_size=30))
     @settings(max_examples=40, deadline=None)

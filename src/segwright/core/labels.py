@@ -56,6 +56,9 @@ class LabelSpace(Part):
             structure: every value in a label file is an object, or, where the structure has values, the connected
             components of these values are).
         ignore: Value in label files for voxels that count nowhere.
+        background: Values in label files, beside 0, that mean no structure.
+        smeared: Label files were compressed, blurred or resized: values between the known ones are expected, and each
+            voxel takes the level of the flat area beside it.
         regions: Named unions of structures that are scored as well.
 
     Example:
@@ -67,6 +70,8 @@ class LabelSpace(Part):
     structures: tuple[Structure, ...] = ()
     kind: Literal["exclusive", "overlapping", "instances"] = "exclusive"
     ignore: int | None = None
+    background: tuple[int, ...] = ()
+    smeared: bool = False
     regions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -158,7 +163,7 @@ class LabelSpace(Part):
         return self.structures[index].values or ((index + 1,) if self.exclusive else ())
 
     def _refuse_unknown(self, present: NDArray[Any], where: str | None) -> None:
-        known = {0, *([self.ignore] if self.ignore is not None else [])}
+        known = {0, *self.background, *([self.ignore] if self.ignore is not None else [])}
         known.update(value for i in range(len(self.structures)) for value in self._values(i))
         unknown = [value for value in present.tolist() if value not in known]
         if unknown:

@@ -120,9 +120,7 @@ def infer_space(wanted: Mapping[str, Parts], found: Mapping[str, Parts], notes: 
         notes.append(f"Structures are the subfolders of the reference: {', '.join(names)}.")
         return LabelSpace(structures=tuple(Structure(name=name) for name in names), kind="overlapping")
     some = list(_readable(wanted, _LOOKED_AT))
-    objects = (
-        object_space([value_counts(raw) for raw in some]) if all(looks_like_label(a[None]) for a in some) else None
-    )
+    objects = object_space(some) if all(looks_like_label(a[None]) for a in some) else None
     if objects is not None:
         notes.append("Values of the references number objects, so objects are scored and not values.")
         return objects

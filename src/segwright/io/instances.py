@@ -14,6 +14,8 @@ from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.io.masks import is_soft, one_plane
+from segwright.io.meaning.decide import decide
+from segwright.io.meaning.facts import facts_of
 
 #: Labels read to learn whether their values number objects.
 _LOOKED_AT = 5
@@ -62,20 +64,18 @@ def predicted(raw: NDArray[Any], space: LabelSpace, *, where: str) -> NDArray[np
     return space.from_values(raw, where=where)
 
 
-def object_space(tables: Sequence[dict[int, int]]) -> LabelSpace | None:
-    """A label space of nameless objects, if values of some labels can only be numbers of objects.
+def object_space(labels: Sequence[NDArray[Any]]) -> LabelSpace | None:
+    """A label space of nameless objects, if values of some labels `(z, y, x)` can only be numbers of objects.
 
     Example:
-        >>> object_space([{0: 9, **dict.fromkeys(range(1, n), 4)} for n in (25, 31, 40)]).kind
+        >>> ids = np.repeat(np.arange(1, 201), 9).reshape(1, -1, 9)
+        >>> object_space([ids]).kind
         'instances'
-        >>> object_space([{0: 9, 1: 4}])
+        >>> object_space([ids % 2])
     """
-    from segwright.io.layouts.values import space_of
-
-    found, _ = space_of({str(index): table for index, table in enumerate(tables)})
-    if found.structures or not any(value for table in tables for value in table):
-        return None
-    return LabelSpace(structures=(Structure(name="object"),), kind="instances")
+    meaning = decide({str(index): facts_of(raw) for index, raw in enumerate(labels)})
+    objects = LabelSpace(structures=(Structure(name="object"),), kind="instances")
+    return objects if meaning.kind == "objects" else None
 
 
 def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from segwright.core.errors import LabelError
 from segwright.core.labels import LabelSpace
 from segwright.core.tally import tally
-
-#: 8-bit values this close to 0 or 255 are taken as meant to be 0 or 255.
-_NEAR = 40
-#: A soft mask may have this share of in-between pixels, which lie along edges.
-_EDGES = 0.1
+from segwright.io.meaning.decide import decide
+from segwright.io.meaning.facts import facts_of
+from segwright.io.meaning.levels import UNEXPLAINED, snap
 
 
 def value_counts(array: NDArray[Any]) -> dict[int, int]:
@@ -61,6 +59,17 @@ def one_plane(array: NDArray[Any], *, where: str) -> NDArray[Any]:
     )
 
 
+def is_coloured(array: NDArray[Any]) -> bool:
+    """Whether `one_plane` packs the planes of a label `(C, z, y, x)` as colours."""
+    planes = array[:3]
+    return len(array) in (3, 4) and array.dtype == np.uint8 and not all((planes[0] == p).all() for p in planes[1:])
+
+
+def as_colours(raw: NDArray[Any]) -> NDArray[Any]:
+    """Values of a grey file (up to 255) as packed colours; packed ones as they are."""
+    return raw.astype(np.int32) * 0x010101 if raw.dtype == np.uint8 else raw
+
+
 def whole_numbers(array: NDArray[Any], *, where: str) -> NDArray[Any]:
     """Values as integers.
 
@@ -85,48 +94,81 @@ def whole_numbers(array: NDArray[Any], *, where: str) -> NDArray[Any]:
 
 
 def is_soft(raw: NDArray[Any]) -> bool:
-    """Whether values are a black-and-white mask with blurred edges or compression noise.
+    """Whether values are a mask with blurred edges or compression noise, and no classes.
 
     Example:
-        >>> is_soft(np.array([0] * 50 + [3, 128, 254] + [255] * 47, dtype=np.uint8))
+        >>> is_soft(np.array([[[0, 0, 0, 0, 128, 255, 255, 255]] * 4], dtype=np.uint8))
         True
+        >>> is_soft(np.array([[[0, 0, 1, 1, 0, 0, 255, 255]] * 4], dtype=np.uint8))
+        False
     """
-    if raw.dtype.kind not in "iu" or raw.size == 0 or raw.max() > 255 or raw.max() < 255 - _NEAR or raw.min() < 0:
-        return False
-    if np.count_nonzero(raw) == np.count_nonzero(raw == 255):
-        return False  # black and white: seen at once, as most masks are
-    counts = tally(raw, 256)
-    between = int(counts[_NEAR + 1 : 255 - _NEAR].sum())
-    return bool(between <= _EDGES * raw.size and between <= counts[255 - _NEAR :].sum() and (counts > 0).sum() > 2)
+    return _half(raw) is not None
+
+
+def _half(raw: NDArray[Any]) -> float | None:
+    """Half the level of a soft mask; `None` of anything else."""
+    if raw.dtype.kind not in "iu" or raw.size == 0 or raw.max() > 255 or raw.min() < 0:
+        return None
+    facts = facts_of(raw)
+    if len(facts.counts) <= 2:
+        return None  # two values: seen at once, as most masks are
+    meaning = decide({"": facts}, lambda _: raw)
+    return max(meaning.values) / 2 if meaning.kind == "mask" and meaning.smeared else None
 
 
 def binary(raw: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a mask of one structure is set: not 0, or above half for a soft mask."""
-    return raw >= 128 if is_soft(raw) else raw != 0
+    half = _half(raw)
+    return np.asarray(raw != 0 if half is None else raw > half)
 
 
 def settle(raw: NDArray[Any], space: LabelSpace, *, where: str) -> NDArray[Any]:
-    """Values of the label space in place of noisy ones, for soft masks of one structure; else the values as they are.
-
-    Only a space that knows nothing but 0 and 255 admits this; anything else would be a guess.
+    """Values of the label space in place of what compression, blur or resizing made of them; else as they are.
 
     Raises:
-        LabelError: The space is black and white, and the values are neither that nor near it.
+        LabelError: The space expects smeared or black and white files, and the values are nothing of that kind.
     """
     values = {value for structure in space.structures for value in structure.values}
-    if len(space.structures) != 1 or 255 not in values:
+    colour = max(values, default=0) > 0xFFFF
+    raw = as_colours(raw) if colour else raw
+    meant = not space.smeared and len(space.structures) == 1 and 255 in values
+    if not (space.smeared or meant) or not _stray(raw, values | _others(space)):
         return raw
-    if not _stray(raw, values):
-        return raw
-    if not is_soft(raw):
+    if space.smeared:
+        return _snapped(raw, sorted({0, *values, *_others(space)}), colour=colour, where=where)
+    half = _half(raw)
+    if half is None:
+        raise _no_mask(raw, values, where)
+    return np.where(raw > half, 255, 0).astype(np.uint8)
+
+
+def _others(space: LabelSpace) -> set[int]:
+    """Known values that are no structure."""
+    return {*space.background, *([space.ignore] if space.ignore is not None else [])}
+
+
+def _snapped(raw: NDArray[Any], levels: list[int], *, colour: bool, where: str) -> NDArray[Any]:
+    found = snap(raw, levels, colour=colour)
+    if found.lone > max(8, UNEXPLAINED * np.count_nonzero(found.values)):
         raise LabelError(
-            "The label is neither black and white nor a map of known values.",
-            expected=f"values {sorted({0, *values})}",
-            came=f"{len(np.unique(raw))} different values",
+            "The label's values are smeared beyond repair.",
+            expected=f"levels {', '.join(f'#{v:06X}' if colour else str(v) for v in levels)}, and values between two "
+            "of them only along borders",
+            came=f"{found.lone} voxels that belong to none of them",
             where=where,
-            cure="Check that the file is a mask and not an image.",
+            cure="Export this label without compression, blur or resizing.",
         )
-    return np.where(raw >= 128, 255, 0).astype(np.uint8)
+    return found.values
+
+
+def _no_mask(raw: NDArray[Any], values: set[int], where: str) -> LabelError:
+    return LabelError(
+        "The label is neither black and white nor a map of known values.",
+        expected=f"values {sorted({0, *values})}",
+        came=f"{len(np.unique(raw))} different values",
+        where=where,
+        cure="Check that the file is a mask and not an image.",
+    )
 
 
 def _stray(raw: NDArray[Any], values: set[int]) -> bool:

@@ -1,0 +1,109 @@
+"""Labels whose file holds a plane for each structure: how many planes, which is background, which share voxels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright import io
+from segwright.core.case import Case, Dataset, LabelSource
+from segwright.core.errors import SegwrightError
+from segwright.core.labels import LabelSpace, Structure
+from segwright.io.layouts.scan import CONTAINERS, suffix_of
+
+#: Labels whose planes are counted to learn what is usual.
+_FEW = 9
+
+
+def usual_planes(dataset: Dataset, some: Sequence[Case]) -> int:
+    """Planes of most of a few labels, so that a broken one decides nothing."""
+    few = list(some)[:: max(1, len(some) // _FEW)][:_FEW]
+    counts = Counter(_planes(dataset, case) for case in few)
+    return max(counts, key=lambda count: (counts[count], count))
+
+
+def _planes(dataset: Dataset, case: Case) -> int:
+    """Planes of a label that holds one structure a plane: `(R, C, K)` beside a flat image, or several channels."""
+    source = case.label[0]
+    path = dataset.path(source)
+    try:
+        label = io.read(path, key=source.key)
+        image = io.read(dataset.path(case.images[0]), key=case.images[0].key) if case.images else None
+    except SegwrightError:
+        return 0
+    count = label.data.shape[0]
+    if count > 4 or (count > 1 and label.dtype != np.uint8):
+        return count
+    flat = image is not None and image.geometry.shape[0] == 1
+    if not flat or image is None or suffix_of(path) not in CONTAINERS | {".npy"} or label.data.shape[1] == 1:
+        return _stacked_masks(label.array()) if count in (2, 3, 4) else 0
+    stored = io.read_planes(path, source.key)
+    return int(stored.data.shape[0]) if stored.geometry.shape == image.geometry.shape else 0
+
+
+def _stacked_masks(array: NDArray[Any]) -> int:
+    """Channels of a label of 0 and 1 (no colours use that range), if planes differ."""
+    binary_planes = array.max() == 1 and array.min() >= 0
+    same = all((array[0] == plane).all() for plane in array[1:])
+    return array.shape[0] if binary_planes and not same else 0
+
+
+def from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:
+    """A plane a structure; a plane that is what the others leave free, in every case, is background and dropped."""
+    background, overlap = set(range(count)), False
+    for case in some:
+        array = _plane_stack(dataset, case.label[0])
+        if array is None or array.shape[0] != count:
+            continue
+        total = array.sum(axis=0)
+        background &= {i for i in range(count) if bool((((total - array[i]) > 0) != array[i]).all())}
+        rest = [i for i in range(count) if i not in background]
+        overlap |= bool((array[rest].sum(axis=0) > 1).any())
+    dropped = max(background) if background and count > 1 else None
+    kept = [i for i in range(count) if i != dropped]
+    names = {plane: f"structure_{rank}" for rank, plane in enumerate(kept, start=1)}
+    odd = {
+        case.id for case in dataset.cases if case.label and _stored_planes(dataset, case.label[0]) not in (count, None)
+    }
+    cases = tuple(case if case.id in odd else _split_planes(case, names) for case in dataset.cases)
+    note = f"The label holds {count} planes; each is a structure"
+    note += f", but plane {dropped + 1} is what the others leave free: background." if dropped is not None else "."
+    note += " Planes share voxels." if overlap else f" No planes share voxels in the {len(some)} cases looked at."
+    structures = tuple(Structure(name=names[plane]) for plane in kept)
+    every = len(some) == sum(bool(case.label) for case in dataset.cases)
+    kind = "exclusive" if not overlap and (every or dropped is not None) else "overlapping"
+    space = LabelSpace.model_validate({"structures": structures, "kind": kind})
+    return dataset.model_copy(update={"cases": cases, "labels": space, "notes": (*dataset.notes, note)})
+
+
+def _plane_stack(dataset: Dataset, source: LabelSource) -> NDArray[np.bool_] | None:
+    path = dataset.path(source)
+    try:
+        volume = io.read(path, key=source.key)
+        volume = io.read_planes(path, source.key) if volume.data.shape[0] == 1 else volume
+        return volume.array() != 0
+    except SegwrightError:
+        return None
+
+
+def _stored_planes(dataset: Dataset, source: LabelSource) -> int | None:
+    """Planes of one label by its header; `None` where it cannot be read as planes, which the check reports."""
+    path = dataset.path(source)
+    try:
+        count = io.read(path, key=source.key).data.shape[0]
+        return int(count if count > 1 else io.read_planes(path, source.key).data.shape[0])
+    except SegwrightError:
+        return None
+
+
+def _split_planes(case: Case, names: Mapping[int, str]) -> Case:
+    """The case with one label source a kept plane."""
+    if not case.label:
+        return case
+    first = case.label[0]
+    sources = [LabelSource(path=first.path, key=first.key, plane=p, structure=name) for p, name in names.items()]
+    return case.model_copy(update={"label": tuple(sources)})

@@ -1,0 +1,215 @@
+"""Facts of one label file that its meaning is decided by: values, their insides, their neighbours, their pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from segwright.core.tally import tally
+
+#: A file of more values than this is described by its values alone; it is no map of a few classes.
+MOST_VALUES = 4096
+#: Of so few values the pieces are not counted: they are classes whatever their pieces.
+_FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFacts:
+    """What one label file holds.
+
+    Attributes:
+        counts: Voxels of each value, background included.
+        solid: Voxels of each value that lie in a 2 x 2 of that value; drawn shapes have them, smeared edges have not.
+        contact: For each value, the share of its border that it shares with values other than 0.
+        flat: Voxels of each value where the 3 x 3 around them is nearly equal; shows the levels of smeared files.
+        single: Share of the values that form one connected piece; `None` where it was not looked at.
+        places: Middle of each value, as shares of the array's axes.
+        frame: Voxels of each value on the outer frame of the planes; background is what fills it.
+        colour: Values are packed colours `0xRRGGBB`.
+        span: Highest value the type can hold, for the usual marks of voxels that count nowhere.
+    """
+
+    counts: Mapping[int, int]
+    solid: Mapping[int, int] = field(default_factory=dict)
+    contact: Mapping[int, float] = field(default_factory=dict)
+    flat: Mapping[int, int] = field(default_factory=dict)
+    single: float | None = None
+    places: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    frame: Mapping[int, int] = field(default_factory=dict)
+    colour: bool = False
+    span: int = 0
+
+    @property
+    def values(self) -> frozenset[int]:
+        """Values other than 0."""
+        return frozenset(self.counts) - {0}
+
+
+def facts_of(raw: NDArray[Any], *, colour: bool = False) -> LabelFacts:
+    """The facts of whole numbers `(z, y, x)`; files of two values, as most masks are, cost one pass.
+
+    Args:
+        raw: Values as stored.
+        colour: They are packed colours.
+
+    Example:
+        >>> facts = facts_of(np.array([[[0, 7, 7], [0, 7, 7]]]))
+        >>> dict(facts.counts), dict(facts.solid)
+        ({0: 2, 7: 4}, {})
+    """
+    span = int(np.iinfo(raw.dtype).max) if raw.dtype.kind in "iu" else 1
+    counts = _two(raw) or _counts(raw)
+    if len(counts) <= 2:
+        return LabelFacts(counts, frame=_frame(raw), colour=colour, span=span)
+    if len(counts) > MOST_VALUES and not colour:
+        return LabelFacts(counts, flat=_flat(raw), span=span)
+    values = np.array(sorted(counts))
+    index = np.searchsorted(values, raw).astype(np.int32)
+    level = _flat_colours(raw) if colour else _flat_mask(raw)
+    flat = tally(index[level], len(values))
+    return LabelFacts(
+        counts=counts,
+        solid=_table(values, tally(index[_solid(index)], len(values))),
+        contact=_contact(index, values),
+        flat=_table(values, flat),
+        single=_single(index, len(values)) if len(values) > _FEW else None,
+        places=_places(index, values) if len(values) > _FEW else {},
+        frame=_frame(raw),
+        colour=colour,
+        span=span,
+    )
+
+
+def _table(values: NDArray[Any], numbers: NDArray[Any]) -> dict[int, int]:
+    return {int(v): int(n) for v, n in zip(values, numbers, strict=True) if n}
+
+
+def _two(raw: NDArray[Any]) -> dict[int, int]:
+    """Counts of an array of two values at most, seen without sorting; empty where there are more."""
+    if raw.size == 0:
+        return {}
+    low, high = raw.min(), raw.max()
+    at_high = int(np.count_nonzero(raw == high))
+    if low == high:
+        return {int(low): at_high}
+    at_low = int(np.count_nonzero(raw == low))
+    return {int(low): at_low, int(high): at_high} if at_low + at_high == raw.size else {}
+
+
+def _counts(raw: NDArray[Any]) -> dict[int, int]:
+    if raw.size == 0:
+        return {}
+    low, high = int(raw.min()), int(raw.max())
+    if high - low < 1 << 20:
+        numbers = tally(raw, high - low + 1, low=low)
+        return {int(i) + low: int(numbers[i]) for i in np.flatnonzero(numbers)}
+    values, found = np.unique(raw, return_counts=True)
+    return {int(v): int(n) for v, n in zip(values, found, strict=True)}
+
+
+def _frame(raw: NDArray[Any]) -> dict[int, int]:
+    """Counts on the first and last row and column of the planes."""
+    if min(raw.shape) < 1:
+        return {}
+    return _counts(np.concatenate([raw[:, [0, -1], :].reshape(-1), raw[:, :, [0, -1]].reshape(-1)]))
+
+
+def _solid(index: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Where a voxel and three neighbours that form a square with it in the plane are equal."""
+    corner = index[:, 1:, 1:]
+    block = (corner == index[:, :-1, 1:]) & (corner == index[:, 1:, :-1]) & (corner == index[:, :-1, :-1])
+    out = np.zeros(index.shape, bool)
+    for rows in (slice(1, None), slice(None, -1)):
+        for columns in (slice(1, None), slice(None, -1)):
+            out[:, rows, columns] |= block
+    return out
+
+
+def _contact(index: NDArray[np.int32], values: NDArray[Any]) -> dict[int, float]:
+    """Of each value, the share of neighbours of another value that are not background."""
+    zero = int(np.searchsorted(values, 0)) if 0 in values else -1
+    every, other = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
+    for axis in (1, 2):
+        moved = np.moveaxis(index, axis, 0)
+        differ = moved[1:] != moved[:-1]
+        left, right = moved[1:][differ], moved[:-1][differ]
+        for own, beside in ((left, right), (right, left)):
+            every += tally(own, len(values))
+            other += tally(own[beside != zero], len(values))
+    return {int(v): float(o / e) for v, o, e in zip(values, other, every, strict=True) if e and v}
+
+
+def _flat_mask(raw: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where the 3 x 3 in the plane spans at most a twentieth of the array's range (but 2 where values are few)."""
+    limit = max(2.0, (float(raw.max()) - float(raw.min())) / 20)
+    size = (1, 3, 3)
+    high = ndimage.maximum_filter(raw, size=size).astype(np.float64)
+    return np.asarray(high - ndimage.minimum_filter(raw, size=size) <= limit)
+
+
+def _flat(raw: NDArray[Any]) -> dict[int, int]:
+    return _counts(raw[_flat_mask(raw)])
+
+
+def planes_of(raw: NDArray[Any]) -> NDArray[np.int16]:
+    """Packed colours as `(3, z, y, x)`."""
+    return np.stack([(raw >> shift) & 255 for shift in (16, 8, 0)]).astype(np.int16)
+
+
+def _flat_colours(raw: NDArray[Any]) -> NDArray[np.bool_]:
+    out = np.ones(raw.shape, bool)
+    for plane in planes_of(raw):
+        size = (1, 3, 3)
+        out &= ndimage.maximum_filter(plane, size=size) - ndimage.minimum_filter(plane, size=size) <= 255 // 20
+    return out
+
+
+def _single(index: NDArray[np.int32], count: int) -> float | None:
+    """Share of values that are one connected piece; none where there are too many voxels to look cheaply."""
+    whole, alone = 0, 0
+    for number, box in enumerate(ndimage.find_objects(index + 1, max_label=count)):
+        if box is None or number == 0:
+            continue
+        _, pieces = ndimage.label(index[box] == number, structure=np.ones((3, 3, 3)))
+        whole, alone = whole + 1, alone + (pieces == 1)
+    return alone / whole if whole else None
+
+
+def _places(index: NDArray[np.int32], values: NDArray[Any]) -> dict[int, tuple[float, ...]]:
+    """Middle of the box of each value, in shares of the axes."""
+    out: dict[int, tuple[float, ...]] = {}
+    for value, box in zip(values, ndimage.find_objects(index + 1, max_label=len(values)), strict=True):
+        if box is not None and value:
+            middles = ((part.start + part.stop) / 2 / length for part, length in zip(box, index.shape, strict=True))
+            out[int(value)] = tuple(middles)
+    return out
+
+
+def in_colours(facts: LabelFacts) -> LabelFacts:
+    """Facts of a grey file, which stands among files of colours, with its values as packed colours.
+
+    Example:
+        >>> dict(in_colours(LabelFacts({0: 5, 255: 1})).counts)
+        {0: 5, 16777215: 1}
+    """
+    if facts.colour:
+        return facts
+
+    def packed(table: Mapping[int, Any]) -> dict[int, Any]:
+        return {value * 0x010101: told for value, told in table.items()}
+
+    return replace(
+        facts,
+        colour=True,
+        counts=packed(facts.counts),
+        solid=packed(facts.solid),
+        contact=packed(facts.contact),
+        flat=packed(facts.flat),
+        places=packed(facts.places),
+        frame=packed(facts.frame),
+    )
