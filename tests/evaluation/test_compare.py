@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import wilcoxon
+from scipy.stats import sem, t, wilcoxon
 
 from segwright.core.errors import DataError
 from segwright.core.report import Report, Score
 from segwright.evaluation.compare import compare
+from segwright.evaluation.interval import mean_interval
 
 
 def report(values: dict[str, float | None], metric: str = "dice", groups: dict[str, str] | None = None) -> Report:
@@ -29,9 +30,9 @@ def test_difference_and_test_are_those_of_numpy_and_scipy() -> None:
     row = compare(report(first), report(second)).row("a", "dice")
     change = np.array([second[c] - first[c] for c in first])
     assert row.mean == pytest.approx(change.mean()) and row.p == pytest.approx(wilcoxon(change).pvalue)
-    half = 1.96 * change.std(ddof=1) / np.sqrt(30)
-    assert row.low == pytest.approx(change.mean() - half, abs=0.002)
-    assert row.high == pytest.approx(change.mean() + half, abs=0.002)
+    expected = mean_interval(change, list(first), bounds=(-1, 1))
+    assert (row.low, row.high) == pytest.approx(expected)
+    assert (row.low, row.high) == pytest.approx(t.interval(0.95, 29, change.mean(), sem(change)), abs=1e-5)
     assert (row.wins, row.losses, row.ties) == ((change > 0).sum(), (change < 0).sum(), 0)
 
 
@@ -42,12 +43,20 @@ def test_better_is_what_the_metric_says(metric: str, values: tuple[float, float]
     assert row.low is None and row.p is None  # one patient has no interval
 
 
-def test_groups_are_resampled_together() -> None:
+def test_groups_count_as_one() -> None:
     first, second = noisy(20)
     groups = {case: f"p{i // 5}" for i, case in enumerate(first)}
     row = compare(report(first, groups=groups), report(second, groups=groups)).row("a", "dice")
     means = [np.mean([second[c] - first[c] for c in first if groups[c] == g]) for g in sorted(set(groups.values()))]
     assert row.groups == 4 and row.p == pytest.approx(wilcoxon(means).pvalue)
+    assert (row.low, row.high) == pytest.approx(t.interval(0.95, 3, np.mean(means), sem(means)), abs=1e-5)
+
+
+def test_a_difference_of_lengths_has_no_range() -> None:
+    values = np.random.default_rng(0).normal(0, 30, 6)
+    first, second = ({str(i): 50 + v for i, v in enumerate(values * sign)} for sign in (-0.5, 0.5))
+    row = compare(report(first, "hd95"), report(second, "hd95")).row("a", "hd95")
+    assert (row.low, row.high) == pytest.approx(t.interval(0.95, 5, values.mean(), sem(values)))
 
 
 def test_undefined_values_are_paired_out_and_counted() -> None:

@@ -38,8 +38,23 @@ def test_report_holds_every_case_structure_region_and_metric() -> None:
 def test_rules_are_written_into_the_report() -> None:
     report = evaluate_pairs([pair("x"), pair("y", spacing=(None, None, None))], SPACE, tolerance=2.5)
     text = "\n".join(report.notes)
-    assert "both empty" in text and "2.5 mm" in text and "95 % bootstrap" in text
+    assert "both empty" in text and "2.5 mm" in text and "95 % t intervals of the mean by group, of 2 groups" in text
     assert "Spacing is unknown for 1 of 2 cases" in text
+    assert "too rare to be among 2 groups" in text
+    assert "All groups agree in dice of a, " in text and "without width promises nothing" in text
+
+
+def test_a_single_group_has_no_interval_and_it_is_told() -> None:
+    report = evaluate_pairs([pair("x", group="p"), pair("y", group="p")], SPACE)
+    assert all(row.low is None and row.high is None for row in report.aggregates)
+    assert any("of one group (patient), so that no mean has an interval" in note for note in report.notes)
+
+
+def test_rare_failures_are_told_of_few_groups_only() -> None:
+    many = evaluate_pairs([pair(str(i)) for i in range(50)], SPACE, metrics=["dice"])
+    assert not any("too rare" in note for note in many.notes)
+    few = evaluate_pairs([pair(str(i)) for i in range(49)], SPACE, metrics=["dice"])
+    assert any("too rare to be among 49 groups" in note for note in few.notes)
 
 
 def test_a_missed_structure_does_not_vanish() -> None:

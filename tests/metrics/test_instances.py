@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from segwright.core.labels import LabelSpace
 from segwright.evaluation.score import LabelPair, evaluate_pairs
@@ -47,15 +48,30 @@ def test_merging_two_objects_costs_what_it_should():
     assert rows["small objects", "ap_75"] is not None and rows["large objects", "ap_75"] is None
 
 
-def test_evaluation_pools_objects_and_gives_intervals():
+def test_evaluation_pools_objects_and_gives_intervals_by_group():
     cells = grid()
-    wrong = np.where(cells % 5 == 0, 0, cells)
-    pairs = [LabelPair(str(i), str(i), reference=cells, prediction=wrong) for i in range(2)]
+    wrong = [np.where(cells % every == 0, 0, cells) for every in (5, 4, 9)]
+    pairs = [LabelPair(str(i), f"p{min(i, 1)}", reference=cells, prediction=one) for i, one in enumerate(wrong)]
     report = evaluate_pairs(pairs, SPACE)
-    case = report.aggregate("cell", "f1_75")
     pool = report.aggregate("all objects", "f1_75")
-    assert case.mean == pytest.approx(pool.mean) == pytest.approx(2 * 29 / (2 * 29 + 7))
-    assert pool.low < pool.mean < pool.high and pool.high - pool.low < 0.2
-    assert report.aggregate("all objects", "ap_75").mean == pytest.approx(case.mean, abs=0.15)
-    assert any("over objects" in note for note in report.notes)
-    assert evaluate_pairs(pairs, SPACE).aggregates == report.aggregates
+    found, missed = np.array([29, 27, 32]), np.array([7, 9, 4])
+    assert pool.mean == pytest.approx(2 * 88 / (2 * 88 + 20)) and (pool.cases, pool.groups) == (3, 2)
+    # by hand: patient p0 is the first case, p1 the others; one degree of freedom but for their unequal shares
+    without = np.array([2 * 59 / (2 * 59 + 13), 2 * 29 / (2 * 29 + 7)])
+    shares = np.array([36, 72]) / 108
+    error = np.sqrt(((1 - shares) * (pool.mean - without) ** 2).sum())
+    c = shares**2 / (1 - shares)
+    freedom = 1 / ((shares**2).sum() - (c**2).sum() + c.sum() ** 2)
+    odds, step = pool.mean / (1 - pool.mean), t.ppf(0.975, freedom) * error / (pool.mean * (1 - pool.mean))
+    assert pool.low == pytest.approx(1 / (1 + np.exp(step) / odds))
+    assert pool.high == pytest.approx(1 / (1 + np.exp(-step) / odds))
+    assert (found + missed == 36).all()
+    assert report.aggregate("all objects", "ap_75").mean == pytest.approx(pool.mean, abs=0.15)
+    assert any("leaving out one group" in note for note in report.notes)
+
+
+def test_objects_of_one_group_have_no_interval():
+    cells = grid()
+    report = evaluate_pairs([LabelPair(str(i), "p", reference=cells, prediction=cells) for i in range(3)], SPACE)
+    assert {(row.low, row.high) for row in report.aggregates} == {(None, None)}
+    assert any("All cases are of one group" in note for note in report.notes)

@@ -18,8 +18,9 @@ from segwright.core.errors import UsageError
 from segwright.core.model import Combination, EnsemblePart, Manifest
 from segwright.core.plan import Plan
 from segwright.core.report import Report
-from segwright.evaluation.aggregate import MEAN, bootstrap_means
-from segwright.evaluation.compare import compare
+from segwright.evaluation.aggregate import MEAN
+from segwright.evaluation.compare import compare, difference_range
+from segwright.evaluation.interval import mean_interval
 from segwright.evaluation.score import LabelPair, evaluate_pairs
 from segwright.export.bundle import write_ensemble
 from segwright.postprocess.blend import Scores, blend, equal_weights
@@ -36,7 +37,7 @@ class PartGain(Part):
     Attributes:
         over: What it is compared with.
         mean: Mean difference of Dice (mean over structures).
-        low, high: 95 % bootstrap interval; `None` for a single patient.
+        low, high: 95 % interval; `None` for a single patient.
     """
 
     over: str
@@ -171,17 +172,10 @@ def _pair(case: BlendedCase, chain: Chain) -> LabelPair:
 
 
 def _gain(over: str, change: NDArray[np.float64], groups: Sequence[str]) -> PartGain:
-    """Mean with its bootstrap interval over patients."""
-    _, index = np.unique(np.array(groups), return_inverse=True)
-    sums, counts = np.bincount(index, change), np.bincount(index).astype(np.float64)
-    low, high = bootstrap_means(sums[:, None], counts[:, None])
-    several = len(sums) > 1
-    return PartGain(
-        over=over,
-        mean=float(change.mean()),
-        low=float(low[0]) if several else None,
-        high=float(high[0]) if several else None,
-    )
+    """Mean with its interval over patients."""
+    low, high = mean_interval(change, groups, bounds=difference_range("dice"))
+    several = len(set(groups)) > 1
+    return PartGain(over=over, mean=float(change.mean()), low=low if several else None, high=high if several else None)
 
 
 def _finished(team: Team, report: Report) -> tuple[PartGain, ...]:

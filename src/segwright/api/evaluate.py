@@ -58,7 +58,7 @@ def evaluate(
         listen: Progress events.
 
     Returns:
-        Scores, aggregates with bootstrap intervals, and notes on missing values.
+        Scores, aggregates with intervals, and notes on missing values.
     """
     if out is not None and Path(out).suffix not in _FORMATS:
         raise UsageError(

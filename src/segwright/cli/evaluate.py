@@ -28,7 +28,7 @@ def evaluate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score predictions against references: per case and structure, in mm, with bootstrap intervals."""
+    """Score predictions against references: per case and structure, in mm, with 95 % intervals."""
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen

@@ -25,7 +25,7 @@ class Aggregate(Part):
 
     Attributes:
         structure: Structure or region; `mean` for the mean over structures of each case.
-        low, high: Bounds of the 95 % bootstrap interval of the mean, resampling groups.
+        low, high: Ends of the 95 % interval of the mean by group; `None` below two groups.
         cases: Values that entered; `missing` were undefined.
     """
 

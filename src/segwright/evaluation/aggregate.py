@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segwright.core.report import Aggregate, Score
-from segwright.core.seed import derive
+from segwright.evaluation.interval import Bounds, mean_bounds
 from segwright.metrics.edges import NOTES
 from segwright.metrics.table import load_metric
 
-RESAMPLES = 2000
 MEAN = "mean"
 
 
-def aggregate(scores: Iterable[Score], *, seed: int = 0, resamples: int = RESAMPLES) -> tuple[Aggregate, ...]:
+def aggregate(scores: Iterable[Score]) -> tuple[Aggregate, ...]:
     """Summarise every structure and metric over cases.
 
-    The interval is the 2.5 to 97.5 % range of the mean when groups (patients) are drawn with replacement, all cases
-    of a group together (percentile bootstrap); fewer than two groups have none. Undefined values enter nothing and
-    are counted.
+    The interval is that of the mean for other groups (patients) of the same kind, all cases of a group together and
+    within the metric's range, see `evaluation/interval.py`; fewer than two groups have none. Undefined values enter
+    nothing and are counted.
 
     Args:
         scores: Rows of a report.
-        seed: Of the resampling; the same rows and seed give the same interval.
-        resamples: How often groups are drawn.
 
     Example:
         >>> rows = [Score(case=c, group=c, structure="a", metric="dice", value=v) for c, v in (("x", 0.8), ("y", 0.9))]
@@ -48,11 +44,17 @@ def aggregate(scores: Iterable[Score], *, seed: int = 0, resamples: int = RESAMP
         values[place].append(row.value)
         sums[groups[row.group], place] += row.value
         counts[groups[row.group], place] += 1
-    low, high = bootstrap_means(sums, counts, seed=seed, resamples=resamples)
+    low, high = mean_bounds(sums, counts, [range_of(metric) for _, metric in keys])
     return tuple(
         _summary(key, values[i], (float(low[i]), float(high[i])), int((counts[:, i] > 0).sum()), missing[i])
         for i, key in enumerate(keys)
     )
+
+
+def range_of(metric: str) -> Bounds:
+    """Least and greatest value of a metric."""
+    found = load_metric(metric)
+    return found.low, found.high
 
 
 def _summary(
@@ -72,33 +74,6 @@ def _summary(
         groups=groups,
         missing=missing,
     )
-
-
-def bootstrap_means(
-    sums: NDArray[np.float64], counts: NDArray[np.float64], *, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds of the 95 % bootstrap interval of the mean for many columns at once.
-
-    Args:
-        sums: `(groups, columns)`: sum of the values of each group.
-        counts: `(groups, columns)`: how many values that is.
-        seed: Of the resampling.
-        resamples: Number of draws.
-
-    Returns:
-        Lower and upper bounds, one a column; NaN for a column without values.
-    """
-    size, columns = sums.shape
-    if not size or not columns:
-        return np.full(columns, np.nan), np.full(columns, np.nan)
-    draws = derive(seed, "bootstrap").multinomial(size, np.full(size, 1 / size), size=resamples).astype(np.float64)
-    number = draws @ counts
-    means = np.divide(draws @ sums, number, out=np.full(number.shape, np.nan), where=number > 0)
-    bounds = np.full((2, columns), np.nan)
-    some = counts.sum(axis=0) > 0
-    if some.any():
-        bounds[:, some] = np.nanpercentile(means[:, some], [2.5, 97.5], axis=0)
-    return bounds[0], bounds[1]
 
 
 def structure_means(scores: Sequence[Score], structures: Sequence[str]) -> list[Score]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from segwright.core.document import Document, Part
 from segwright.core.errors import DataError
 from segwright.core.report import Report, Score
-from segwright.evaluation.aggregate import bootstrap_means
+from segwright.evaluation.aggregate import range_of
+from segwright.evaluation.interval import NO_BOUNDS, Bounds, mean_bounds
 from segwright.metrics.table import load_metric
 
 Key = tuple[str, str]
@@ -22,7 +23,7 @@ class Difference(Part):
 
     Attributes:
         first, second: Means over those cases.
-        mean: Mean difference; `low` and `high` its 95 % bootstrap interval by group, `None` below two groups.
+        mean: Mean difference; `low` and `high` its 95 % interval by group, `None` below two groups.
         p: Wilcoxon signed-rank test (two-sided) on mean differences of groups; 1 where nothing differs.
         wins: Cases where the second run is better, as the metric's direction has it; `losses` where it is worse.
         only_first: Cases defined in the first run only, for example because the second missed the structure.
@@ -59,14 +60,13 @@ class Comparison(Document):
         return next((row for row in self.rows if (row.structure, row.metric) == (structure, metric)), None)
 
 
-def compare(first: Report, second: Report, *, only_common: bool = False, seed: int = 0) -> Comparison:
+def compare(first: Report, second: Report, *, only_common: bool = False) -> Comparison:
     """Compare two reports case by case.
 
     Args:
         first: The run to beat.
         second: The run in question.
         only_common: Compare common cases where the reports differ in cases, instead of refusing.
-        seed: Of the bootstrap.
 
     Raises:
         DataError: The reports have no case in common, other cases (unless `only_common`), or other groups for them.
@@ -78,7 +78,7 @@ def compare(first: Report, second: Report, *, only_common: bool = False, seed: i
     left = sorted({f"{s} {m}" for s, m in set(tables[0]) ^ set(tables[1])})
     if left:
         notes.append(f"In one report only, not compared: {', '.join(left)}.")
-    rows = [_difference(key, tables[0][key], tables[1][key], groups, seed) for key in keys]
+    rows = [_difference(key, tables[0][key], tables[1][key], groups) for key in keys]
     notes.append(f"{len(cases)} cases of {len(set(groups.values()))} groups; p is not corrected for many comparisons.")
     return Comparison(first=first.title, second=second.title, rows=tuple(rows), notes=tuple(notes))
 
@@ -129,15 +129,13 @@ def _table(report: Report, cases: set[str]) -> dict[Key, dict[str, Score]]:
     return table
 
 
-def _difference(
-    key: Key, first: dict[str, Score], second: dict[str, Score], groups: dict[str, str], seed: int
-) -> Difference:
+def _difference(key: Key, first: dict[str, Score], second: dict[str, Score], groups: dict[str, str]) -> Difference:
     pairs = [(case, first[case].value, second[case].value) for case in sorted(first) if case in second]
     known = [(case, a, b) for case, a, b in pairs if a is not None and b is not None]
     ours, theirs = (np.array([row[i] for row in known], dtype=np.float64) for i in (1, 2))
     change = theirs - ours
     sums, counts = _by_group([groups[case] for case, *_ in known], change)
-    low, high = bootstrap_means(sums[:, None], counts[:, None], seed=seed)
+    low, high = mean_bounds(sums[:, None], counts[:, None], [difference_range(key[1])])
     better = _improvement(key[1], ours, theirs)
     several = len(sums) > 1
     return Difference(
@@ -157,6 +155,12 @@ def _difference(
         only_first=sum(a is not None and b is None for _, a, b in pairs),
         only_second=sum(a is None and b is not None for _, a, b in pairs),
     )
+
+
+def difference_range(metric: str) -> Bounds:
+    """Least and greatest difference of two values of a metric; none where it has no range."""
+    low, high = range_of(metric)
+    return NO_BOUNDS if low is None or high is None else (low - high, high - low)
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

@@ -14,7 +14,7 @@ from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.geometry import Spacing
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Aggregate, Report, Score
-from segwright.evaluation.aggregate import MEAN, RESAMPLES, aggregate, structure_means
+from segwright.evaluation.aggregate import MEAN, aggregate, structure_means
 from segwright.evaluation.objects import RULE, pooled
 from segwright.metrics import DEFAULT_METRICS, DEFAULT_OBJECT_METRICS
 from segwright.metrics.contingency import Contingency
@@ -55,8 +55,10 @@ class LabelPair:
     error: str = ""
 
 
-#: Cases named in one sentence.
+#: Cases or scores named in one sentence.
 LISTED = 5
+#: Below so many groups an interval is told to miss rare failures.
+FEW = 50
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,12 @@ class Judge:
         space: Meaning of the labels.
         metrics: Rows of the metrics table.
         tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
-        seed: Of the bootstrap.
         tables: Overlaps of objects of the cases scored so far.
     """
 
     space: LabelSpace
     metrics: tuple[str, ...] = DEFAULT_METRICS
     tolerance: float = 1.0
-    seed: int = 0
     tables: dict[str, Contingency] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -118,25 +118,17 @@ class Judge:
     def report(self, scores: Iterable[Score], *, title: str = "", notes: Sequence[str] = ()) -> Report:
         """The report of rows made by `score`, with aggregates and the rules in words."""
         rows = tuple(scores)
-        return Report(
-            title=title,
-            scores=rows,
-            aggregates=(*aggregate(rows, seed=self.seed), *self._pooled()),
-            notes=(*notes, *self._rules(rows), *tell_missing(rows)),
-        )
+        groups = {row.case: row.group for row in rows}
+        means = (*aggregate(rows), *pooled(self.tables, groups))
+        told = (*notes, *self._rules(), *tell_intervals(means, len(set(groups.values()))), *tell_missing(rows))
+        return Report(title=title, scores=rows, aggregates=means, notes=told)
 
-    def _pooled(self) -> tuple[Aggregate, ...]:
-        """Aggregates over all objects, where labels number objects."""
-        return tuple(pooled(self.tables, seed=self.seed)) if self.tables else ()
-
-    def _rules(self, rows: Sequence[Score]) -> list[str]:
+    def _rules(self) -> list[str]:
         rules = [EMPTY_RULE]
         if self.tables:
             rules.append(RULE)
         if "surface_dice" in self.names:
             rules.append(f"Surface Dice counts border voxels within {self.tolerance:g} mm of the other surface.")
-        groups = len({row.group for row in rows})
-        rules.append(f"Intervals: 95 % bootstrap of the mean, {RESAMPLES} draws of {groups} groups (patients).")
         return rules
 
 
@@ -147,7 +139,6 @@ def evaluate_pairs(
     metrics: Sequence[str] = DEFAULT_METRICS,
     tolerance: float = 1.0,
     title: str = "",
-    seed: int = 0,
 ) -> Report:
     """Score cases one after the other, so that an iterator which loads them holds one pair in memory.
 
@@ -157,12 +148,11 @@ def evaluate_pairs(
         metrics: Rows of the metrics table.
         tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
         title: Of the report.
-        seed: Of the bootstrap.
 
     Raises:
         UsageError: A case id comes twice, or no case at all; an unknown metric.
     """
-    judge = Judge(space, tuple(metrics), tolerance, seed)
+    judge = Judge(space, tuple(metrics), tolerance)
     rows: list[Score] = []
     seen: set[str] = set()
     for pair in pairs:
@@ -173,6 +163,26 @@ def evaluate_pairs(
     if not rows:
         raise UsageError("There is nothing to evaluate.", expected="at least one case and one structure")
     return judge.report(rows, title=title)
+
+
+def tell_intervals(means: Sequence[Aggregate], groups: int) -> list[str]:
+    """Sentences on what intervals hold, and on what they cannot."""
+    if groups < 2:
+        return ["All cases are of one group (patient), so that no mean has an interval."]
+    told = [
+        f"Intervals: 95 % t intervals of the mean by group, of {groups} groups (patients), within each score's range."
+    ]
+    if groups < FEW:
+        told.append(
+            f"A failure that is too rare to be among {groups} groups is in no interval: for such, each is too narrow."
+        )
+    flat = [f"{row.metric} of {row.structure}" for row in means if row.low is not None and row.low == row.high]
+    if flat:
+        more = f" and {len(flat) - LISTED} more" if len(flat) > LISTED else ""
+        told.append(
+            f"All groups agree in {', '.join(flat[:LISTED])}{more}: an interval without width promises nothing."
+        )
+    return told
 
 
 def tell_missing(rows: Sequence[Score]) -> list[str]:

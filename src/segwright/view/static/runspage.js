@@ -97,7 +97,7 @@ export class RunsPage {
     return el("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Scores" }, el("table", {},
       el("thead", {}, el("tr", {}, el("th", {}, "Structure"), metrics.map((m) => el("th", { title: m.better === "lower" ? "lower is better" : "higher is better" }, m.label + (m.unit ? `, ${m.unit}` : ""))))),
       el("tbody", {}, names.map((name) => el("tr", {}, el("td", {}, colour.has(name) ? el("i", { className: "dot", style: { background: colour.get(name), "margin-right": "8px" } }) : null, name === scores.mean ? el("strong", {}, "Mean of structures") : name), metrics.map((m) => cell(name, m)))))),
-      el("p", { className: "quiet" }, "Mean with 95 % interval (bootstrap over patients)."));
+      el("p", { className: "quiet" }, "Mean with 95 % interval over patients."));
   }
 
   comparison() {
