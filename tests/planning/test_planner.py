@@ -90,7 +90,7 @@ def test_small_volumes_are_taken_whole() -> None:
     assert plan.sample.patch == (48, 56, 40)
     assert plan.net.slab == 0
     assert plan.net.strides == ((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
-    assert plan.prepare.spacing is None
+    assert plan.prepare.spacing == (1.0, 1.0, 1.0)
     assert all(w >= p for w, p in zip(plan.window.size, plan.sample.patch, strict=True))
     assert (plan.net.in_channels, plan.net.out_channels, plan.target) == (1, 3, "classes")
 

@@ -13,6 +13,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, Plan, PreparePlan
 from segwright.core.volume import Volume
 from segwright.prediction.stream import segment_volume
+from segwright.prepare.pipeline import prepare_image
 
 KINDS = ("exclusive", "overlapping")
 
@@ -102,3 +103,74 @@ def test_untouched_grid_is_exact(plan_for) -> None:
     )
     np.testing.assert_array_equal(result.labels[0], image)
     assert result.scores is None
+
+
+def seen(box: int):
+    """Scores of a network that knows one scale: bright where all of a neighbourhood of so many voxels is."""
+
+    def forward(batch: torch.Tensor) -> torch.Tensor:
+        edges = (1 if batch.shape[2] == 1 else 3, box, box)
+        part = torch.nn.functional.avg_pool3d(batch, edges, 1, padding=[n // 2 for n in edges], count_include_pad=False)
+        return torch.cat([1 - part, part - 0.45, torch.zeros_like(part)], dim=1)
+
+    return forward
+
+
+TRAINED = {  # by kind of training set: what the plan says, and a scan as they were acquired
+    "isotropic": ({"spacing": (1.5, 1.5, 1.5), "kept": ((1.4, 1.6),) * 3}, (1.5, 1.5, 1.5)),
+    "anisotropic": ({"spacing": (2.4, 1.2, 0.9), "kept": ((2.3, 2.5), (1.1, 1.3), (0.8, 1.0))}, (2.4, 1.2, 0.9)),
+    "thick": ({"spacing": (None, 0.8, 0.8), "kept": ((3.0, 3.8), None, None)}, (3.4, 0.8, 0.8)),
+    "film": ({"spacing": (None, 0.8, 0.8)}, (None, 0.8, 0.8)),
+}
+
+
+def ball(geometry: Geometry) -> Volume:
+    """A ball of 12 mm with a soft surface in the middle of 48 mm."""
+    index = np.indices(geometry.shape) - (np.array(geometry.shape).reshape(3, 1, 1, 1) - 1) / 2
+    mm = index * np.array(geometry.lengths).reshape(3, 1, 1, 1)
+    radius = np.sqrt((mm**2).sum(axis=0))
+    return Volume.of(np.clip((12 - radius) / 4 + 0.5, 0, 1).astype(np.float32), geometry)
+
+
+def size_found(plan: Plan, usual: tuple[float | None, ...], factor: float) -> float:
+    """mm³ (or mm²) that the network finds in a ball scanned with voxels of so many times the usual edges."""
+    spacing = tuple(step and step * factor for step in usual)
+    grid = Geometry.from_spacing([1 if step is None else round(48 / step) for step in spacing], spacing)
+    labels = segment_volume(ball(grid), seen(9), plan=plan, decode=decode("exclusive")).labels
+    assert labels.shape[1:] == grid.shape
+    return float((labels == 1).sum()) * (grid.voxel_volume or 0)
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_a_scan_of_another_voxel_size_is_seen_at_the_scale_of_training(kind: str, plan_for) -> None:
+    prepare, usual = TRAINED[kind]
+    film = kind == "film"
+    window = (1 if film else 8, 32, 32)
+
+    def planned(**scale) -> Plan:
+        return plan_for("exclusive", {"orientation": None if film else "SAR", **scale}, window, slab=int(film))
+
+    right = size_found(planned(**prepare), usual, 1)
+    assert right == size_found(planned(), usual, 1), "nothing changes at the voxel size of training"
+    for factor in (0.5, 2.0):
+        assert size_found(planned(**prepare), usual, factor) == pytest.approx(right, rel=0.2)
+    assert size_found(planned(), usual, 2.0) < 0.7 * right, "without a scale it is wrong"
+
+
+def test_a_scan_of_the_trained_voxel_size_is_not_touched(plan_for) -> None:
+    volume = Volume.of(
+        np.random.default_rng(0).normal(size=(1, 6, 20, 20)), Geometry.from_spacing((6, 20, 20), (3.05, 1.2, 1.61))
+    )
+    scaled = PreparePlan(spacing=(3, 1.2, 1.6), kept=((2.9, 3.1), (1.1, 1.3), (1.5, 1.7)), normalise=(Normalisation(),))
+    before, after = (prepare_image(volume, plan) for plan in (PreparePlan(normalise=(Normalisation(),)), scaled))
+    assert after.trail == before.trail and not after.trail.steps
+    np.testing.assert_array_equal(after.array, before.array)
+
+
+def test_files_without_spacing_are_seen_as_the_recipe_told_in_training() -> None:
+    plan = PreparePlan(voxel=(45.0, 4.0, 4.0), spacing=(45.0, 8.0, 8.0), normalise=(Normalisation(),))
+    told, bare = (Geometry.from_spacing((3, 20, 20), s) for s in ((45.0, 4.0, 4.0), (None, None, None)))
+    array = np.random.default_rng(0).normal(size=(1, 3, 20, 20))
+    first, second = (prepare_image(Volume.of(array, grid), plan) for grid in (told, bare))
+    assert second.array.shape == (1, 3, 10, 10)
+    np.testing.assert_array_equal(first.array, second.array)

@@ -12,6 +12,8 @@ from segwright.core.labels import LabelSpace
 from segwright.core.recipe import PartChoice
 
 Triple = tuple[int, int, int]
+Edges = tuple[float, float]
+Spacing = tuple[float | None, float | None, float | None]
 
 
 class Normalisation(Part):
@@ -40,16 +42,56 @@ class PreparePlan(Part):
     Attributes:
         orientation: Axis codes in `(z, y, x)` order, e.g. `SPR`; `None` keeps the array's own axes (2-D images).
         crop: Cut away the empty (constant zero) border first.
-        spacing: Target mm a voxel; an axis that is `None` keeps its own; `None` as a whole resamples nothing.
+        spacing: Physical scale the network works at, mm a voxel; `None` where none is known or each scan keeps its own.
+        kept: Voxel edges `(low, high)` in mm that an axis keeps as they are, because training kept such too. Others go
+            to `spacing`, or to the nearer end where that is `None`.
+        voxel: mm a voxel of files that state none, as the recipe told.
         fit: Largest `(y, x)` size for images without spacing; larger ones shrink with their aspect kept.
         normalise: One entry a channel.
+
+    Example:
+        >>> plan = PreparePlan(spacing=(None, 1.0, 1.0), kept=((5.0, 8.0), None, None), normalise=())
+        >>> plan.edge(0, 6.0), plan.edge(0, 2.0), plan.edge(1, 0.7), plan.edge(1, None)
+        (6.0, 5.0, 1.0, None)
     """
 
     orientation: str | None = None
     crop: bool = False
-    spacing: tuple[float | None, float | None, float | None] | None = None
+    spacing: Spacing | None = None
+    kept: tuple[Edges | None, Edges | None, Edges | None] | None = None
+    voxel: Spacing | None = None
     fit: tuple[int, int] | None = None
     normalise: tuple[Normalisation, ...]
+
+    def edge(self, axis: int, own: float | None) -> float | None:
+        """mm that a voxel edge of `own` mm becomes along an axis (0 z, 1 y, 2 x); unknown edges stay unknown."""
+        target = self.spacing[axis] if self.spacing else None
+        kept = self.kept[axis] if self.kept else None
+        if own is None or (kept and kept[0] <= own <= kept[1]):
+            return own
+        if target is not None:
+            return target
+        return min(max(own, kept[0]), kept[1]) if kept else own
+
+    def size(self, shape: Triple, spacing: Spacing) -> Triple:
+        """Voxels `(z, y, x)` that a turned grid gets at the physical scale; at least 1 an axis.
+
+        `fit` only concerns planes whose size the spacing did not already decide, and never enlarges.
+
+        Example:
+            >>> PreparePlan(fit=(1024, 512), normalise=()).size((1, 3000, 1000), (None, None, None))
+            (1, 1024, 341)
+        """
+        edges = [self.edge(axis, own) if axis or shape[0] > 1 else own for axis, own in enumerate(spacing)]
+        z, y, x = (
+            n if own is None or new is None else max(1, round(n * own / new))
+            for n, own, new in zip(shape, spacing, edges, strict=True)
+        )
+        scaled = self.spacing is not None and None not in self.spacing[1:] and None not in spacing[1:]
+        if self.fit is not None and not scaled:
+            factor = min(1.0, self.fit[0] / y, self.fit[1] / x)
+            y, x = max(1, round(y * factor)), max(1, round(x * factor))
+        return z, y, x
 
 
 class NetSpec(Part):

@@ -10,20 +10,24 @@ from segwright.planning.fingerprint import Fingerprint
 
 def prepared_shape(facts: Fingerprint, prepare: PreparePlan) -> tuple[float, float, float]:
     """Large (95th percentile) shape after preparation."""
-    z, y, x = facts.shape_large
-    if prepare.fit is not None:
+    if prepare.fit is not None and None in (prepare.spacing or (None, None))[1:]:
         return 1.0, float(prepare.fit[0]), float(prepare.fit[1])
-    if prepare.spacing is None:
-        return z, y, x
-    pairs = zip((z, y, x), facts.spacing, prepare.spacing, strict=True)
-    a, b, c = (n * old / new if old and new else n for n, old, new in pairs)
-    return a, b, c
+    z, y, x = (_length(facts, prepare, axis) for axis in range(3))
+    return z, y, x
+
+
+def _length(facts: Fingerprint, prepare: PreparePlan, axis: int) -> float:
+    """Voxels along an axis: those of the scans, or their extent in voxels of the planned size."""
+    own, voxels = facts.spacing[axis], facts.shape_large[axis]
+    edge = prepare.edge(axis, own)
+    if own is None or edge is None or edge == own:
+        return voxels
+    return (facts.extent_large[axis] or voxels * own) / edge
 
 
 def prepared_steps(facts: Fingerprint, prepare: PreparePlan) -> tuple[float, float, float]:
     """Voxel edges after preparation relative to the finest; 1 where unknown."""
-    chosen = prepare.spacing or (None, None, None)
-    mm = [new or old or 1.0 for new, old in zip(chosen, facts.spacing, strict=True)]
+    mm = [prepare.edge(axis, own) or 1.0 for axis, own in enumerate(facts.spacing)]
     return mm[0] / min(mm), mm[1] / min(mm), mm[2] / min(mm)
 
 

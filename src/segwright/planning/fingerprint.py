@@ -12,6 +12,7 @@ from segwright.core.document import Document
 from segwright.core.errors import PlanError
 from segwright.core.finding import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
+from segwright.core.plan import Edges
 from segwright.planning.order import Order, order_of
 
 _WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
@@ -27,9 +28,13 @@ class Fingerprint(Document):
     Attributes:
         dims: 2 if every case is a single plane, else 3.
         orientation: Common axis codes, slices first; `None` for single planes.
-        spacing: Median mm a voxel; `None` where unknown in any case.
+        spacing: Median mm a voxel over the cases that state it; `None` where fewer than half do. Planes have none in z.
         fine_spacing: 10th percentile of the same.
+        spacing_range: Smallest and largest of the same.
         spacing_spread: Largest relative deviation from the median over cases and axes.
+        unspaced: Cases that state no spacing along an axis where most do.
+        voxel: mm a voxel that a recipe told for files without; counts as stated here.
+        extent_large: 95th percentile of the lengths in mm.
         shape_median, shape_large: Median and 95th percentile of the shapes, in voxels.
         zero_share: Median share of voxels that are exactly zero.
         content_share: Median share of the grid inside the box of non-zero voxels.
@@ -49,7 +54,11 @@ class Fingerprint(Document):
     orientation: str | None
     spacing: tuple[float | None, float | None, float | None]
     fine_spacing: tuple[float | None, float | None, float | None]
+    spacing_range: tuple[Edges | None, Edges | None, Edges | None] = (None, None, None)
     spacing_spread: float
+    unspaced: int = 0
+    voxel: tuple[float | None, float | None, float | None] | None = None
+    extent_large: tuple[float | None, float | None, float | None] = (None, None, None)
     shape_median: Floats
     shape_large: Floats
     zero_share: float
@@ -86,8 +95,8 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
     dims = 2 if all(fact.shape[0] == 1 for fact in facts) else 3
     orientation = _common_orientation(facts) if dims == 3 else None
     shapes = np.array([_turned(fact.shape, fact, orientation) for fact in facts], dtype=float)
-    spacings = np.array([_turned(fact.spacing, fact, orientation) for fact in facts], dtype=float)
-    median = np.median(spacings, axis=0)
+    spacings = _stated([_turned(fact.spacing, fact, orientation) for fact in facts], flat=dims == 2)
+    median = _over(spacings, 50)
     names = dataset.labels.names
     return Fingerprint(
         cases=len(facts),
@@ -98,8 +107,12 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
         dims=dims,
         orientation=orientation,
         spacing=_known(median),
-        fine_spacing=_known(np.percentile(spacings, 10, axis=0)),
+        fine_spacing=_known(_over(spacings, 10)),
+        spacing_range=_ranges(spacings),
         spacing_spread=_spread(spacings, median),
+        unspaced=int((np.isnan(spacings) & ~np.isnan(median)).any(axis=1).sum()),
+        voxel=dataset.voxel,
+        extent_large=_known(_over(spacings * shapes, 95)),
         shape_median=_triple(np.median(shapes, axis=0)),
         shape_large=_triple(np.percentile(shapes, 95, axis=0)),
         zero_share=float(np.median([fact.zero_share for fact in facts])),
@@ -141,8 +154,29 @@ def turn(fact: CaseFacts, orientation: str | None) -> tuple[tuple[int, ...], tup
     return axes, tuple(fact.orientation[axis] != letter for axis, letter in zip(axes, orientation, strict=True))
 
 
+def _stated(rows: list[list[float]], *, flat: bool) -> np.ndarray:
+    """Spacings `(cases, 3)` with NaN where unknown: all along an axis that fewer than half of the cases state."""
+    spacings = np.array(rows, dtype=float)
+    spacings[:, np.isnan(spacings).mean(axis=0) > 0.5] = np.nan
+    if flat:
+        spacings[:, 0] = np.nan
+    return spacings
+
+
+def _over(values: np.ndarray, percent: float) -> np.ndarray:
+    """A percentile along each axis over the cases that have a value; NaN where none has."""
+    return np.array([np.percentile(known, percent) if (known := v[~np.isnan(v)]).size else np.nan for v in values.T])
+
+
+def _ranges(spacings: np.ndarray) -> tuple[Edges | None, Edges | None, Edges | None]:
+    ends = [_known(_over(spacings, percent)) for percent in (0, 100)]
+    z, y, x = (None if low is None or high is None else (low, high) for low, high in zip(*ends, strict=True))
+    return z, y, x
+
+
 def _known(values: np.ndarray) -> tuple[float | None, float | None, float | None]:
-    z, y, x = (None if np.isnan(value) else round(float(value), 6) for value in values)
+    """Seven digits each, for edges may be nanometres; `None` for NaN."""
+    z, y, x = (None if np.isnan(value) else float(f"{value:.7g}") for value in values)
     return z, y, x
 
 
@@ -154,7 +188,7 @@ def _spread(spacings: np.ndarray, median: np.ndarray) -> float:
     known = ~np.isnan(median)
     if not known.any():
         return 0.0
-    return float(np.abs(spacings[:, known] / median[known] - 1).max())
+    return float(np.nanmax(np.abs(spacings[:, known] / median[known] - 1)))
 
 
 def _foreground(facts: list[CaseFacts]) -> tuple[tuple[float, float, float, float], ...]:

@@ -125,10 +125,13 @@ class Planner:
 
     def _prepare(self) -> PreparePlan:
         self.why["prepare.orientation"] = "slices first, growing to the patient's superior, anterior and right"
+        scale = self._note("prepare.spacing", space.scale(self.recipe, self.facts, self.machine))
         return PreparePlan(
             orientation=self.facts.orientation,
             crop=self._note("prepare.crop", space.crop(self.facts)),
-            spacing=self._note("prepare.spacing", space.spacing(self.recipe, self.facts)),
+            spacing=scale.spacing,
+            kept=scale.kept,
+            voxel=self.facts.voxel,
             fit=self._note("prepare.fit", space.fit(self.recipe, self.facts, self.machine)),
             normalise=self._note("prepare.normalise", space.normalise(self.recipe, self.facts)),
         )

@@ -54,11 +54,12 @@ def prepare_image(volume: Volume, plan: PreparePlan) -> Prepared:
         (1, 4, 2, 2)
     """
     steps: list[tuple[SpatialStep, Geometry]] = []
-    array, geometry = volume.array(), volume.geometry
+    array, source = volume.array(), _known(volume.geometry, plan)
+    geometry = source
     turned = turn_for(geometry, plan.orientation)
     if turned:
         steps.append((turned, geometry))
-        array, geometry = turn(array, turned), geometry.permute(turned.order).flip(turned.flips)
+        array, geometry = turn(array, turned), seen_grid(source, plan)
     if plan.crop:
         box = content_box(array)
         if box.shape != geometry.shape:
@@ -69,7 +70,17 @@ def prepare_image(volume: Volume, plan: PreparePlan) -> Prepared:
     if shape != geometry.shape:
         steps.append((Resampled(shape), geometry))
         scaled, geometry = resample(scaled, shape, order=interpolation_orders(geometry)), geometry.resample(shape)
-    return Prepared(scaled, Trail(volume.geometry, geometry, tuple(steps)), repaired)
+    return Prepared(scaled, Trail(source, geometry, tuple(steps)), repaired)
+
+
+def seen_grid(geometry: Geometry, plan: PreparePlan) -> Geometry:
+    """A scan's grid turned as planned, with the voxel edges that the recipe told where the file states none."""
+    turned, geometry = turn_for(geometry, plan.orientation), _known(geometry, plan)
+    return geometry.permute(turned.order).flip(turned.flips) if turned else geometry
+
+
+def _known(geometry: Geometry, plan: PreparePlan) -> Geometry:
+    return geometry.stated(plan.voxel) if plan.voxel else geometry
 
 
 def turn_for(geometry: Geometry, orientation: str | None) -> Turned | None:
@@ -81,26 +92,8 @@ def turn_for(geometry: Geometry, orientation: str | None) -> Turned | None:
 
 
 def target_shape(geometry: Geometry, plan: PreparePlan) -> Triple:
-    """Voxels `(z, y, x)` after resampling a grid as planned; at least 1 an axis.
-
-    `fit` only concerns planes whose size the spacing did not already decide, and never enlarges.
-
-    Example:
-        >>> target_shape(Geometry.from_spacing((1, 3000, 1000)), PreparePlan(fit=(1024, 512), normalise=()))
-        (1, 1024, 341)
-    """
-    wanted = plan.spacing or (None, None, None)
-    pairs = list(zip(geometry.spacing, wanted, strict=True))
-    if geometry.ndim_effective == 2:
-        pairs[0] = (None, None)
-    z, y, x = (
-        n if own is None or new is None else max(1, round(n * own / new))
-        for n, (own, new) in zip(geometry.shape, pairs, strict=True)
-    )
-    if plan.fit is not None and all(own is None or new is None for own, new in pairs[1:]):
-        factor = min(1.0, plan.fit[0] / y, plan.fit[1] / x)
-        y, x = max(1, round(y * factor)), max(1, round(x * factor))
-    return z, y, x
+    """Voxels `(z, y, x)` after resampling a `seen_grid` to the plan's physical scale; at least 1 an axis."""
+    return plan.size(geometry.shape, geometry.spacing)
 
 
 def interpolation_orders(geometry: Geometry) -> Triple:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from segwright.core.errors import PlanError
-from segwright.core.plan import Normalisation
+from segwright.core.plan import Edges, Normalisation
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 from segwright.planning.rules import network, order
 
 Spacing = tuple[float | None, float | None, float | None]
+Kept = tuple[Edges | None, Edges | None, Edges | None]
+
+
+class Scale(NamedTuple):
+    """Voxel edges that scans are brought to, and ranges of edges that are kept; see `PreparePlan`."""
+
+    spacing: Spacing | None = None
+    kept: Kept | None = None
+
 
 #: Pixels of a whole image that a step can afford (RECIPES: 256-384 px on a CPU, 1024 px on a GPU).
 PIXELS_CPU, PIXELS_GPU = 320 * 320, 1024 * 1024
@@ -22,6 +32,8 @@ PIXELS_CPU, PIXELS_GPU = 320 * 320, 1024 * 1024
 ROW_PIXELS = 250
 #: Slices this much thicker than the in-plane spacing are taken as separate images with neighbours.
 THICK = 6.0
+#: Scans whose voxel edges differ by less than this share agree: they keep their voxels.
+AGREE = 0.05
 
 
 def slab(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[int, str]:
@@ -50,28 +62,80 @@ def slab(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[int, str
     return 0, f"volumes with a spacing ratio of {facts.anisotropy:.1f}"
 
 
-def spacing(recipe: Recipe, facts: Fingerprint) -> tuple[Spacing | None, str]:
-    """Common voxel size, or `None` where scans agree or have no spacing."""
+def scale(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[Scale, str]:
+    """The physical scale the network works at; none where spacing is unknown or each scan shall keep its own."""
     if recipe.spacing == "native":
-        return None, "asked for in the recipe"
+        return Scale(), "asked for in the recipe: each scan keeps its voxels, whatever their size"
     if recipe.spacing is not None:
-        return recipe.spacing, "asked for in the recipe"
+        return Scale(recipe.spacing), "asked for in the recipe"
     if all(step is None for step in facts.spacing):
-        return None, "spacing is unknown, so pixels are kept"
-    if facts.dims == 2:
-        return None, "single planes keep their pixels; large ones are shrunk to the working size"
-    if facts.spacing_spread < 0.05:
-        return None, f"all scans agree within {facts.spacing_spread * 100:.1f} %, so nothing is resampled"
+        instead = ", and the working size stands in for a physical scale" if facts.dims == 2 else ""
+        return Scale(), f"spacing is unknown, so pixels are kept{instead}"
+    found, why = _of_planes(recipe, facts, machine) if facts.dims == 2 else _of_volumes(facts)
+    if facts.unspaced:
+        why += f"; {facts.unspaced} of {facts.cases} scans state no spacing and are taken as they lie"
+    return found, why
+
+
+def _of_planes(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[Scale, str]:
+    """Pixels of one size in mm, such that a large film is a working size."""
     _, y, x = facts.spacing
+    if y is None or x is None:
+        return Scale(), "spacing is known along one axis only, so pixels are kept"
+    shrink, why = _shrinkage(recipe, facts, machine)
+    if shrink == 1 and facts.spacing_spread < AGREE:
+        return Scale(facts.spacing, _near(facts.spacing)), _agreed(facts)
+    if shrink == 1:
+        return Scale(facts.spacing), "median of the films; others are brought to it"
+    return Scale(
+        (None, float(f"{y * shrink:.7g}"), float(f"{x * shrink:.7g}"))
+    ), f"{why}; every film gets pixels of this size"
+
+
+def _shrinkage(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[float, str]:
+    """How much coarser than the films' median pixels are to be, and why."""
+    lengths = zip(facts.extent_large[1:], facts.spacing[1:], facts.shape_large[1:], strict=True)
+    height, width = (extent / step if extent and step else length for extent, step, length in lengths)
+    if recipe.size is not None:
+        return max(1.0, height / recipe.size[0], width / recipe.size[1]), "the working size asked for in the recipe"
+    budget, more = _pixels(recipe, facts, machine)
+    why = f"a large film of {height:.0f} x {width:.0f} pixels becomes about {budget / 1e3:.0f} thousand{more}"
+    return max(1.0, math.sqrt(height * width / budget)), why
+
+
+def _of_volumes(facts: Fingerprint) -> tuple[Scale, str]:
+    z, y, x = facts.spacing
+    if facts.spacing_spread < AGREE:
+        return Scale(facts.spacing, _near(facts.spacing)), _agreed(facts)
     if facts.anisotropy > THICK:
-        return (None, y, x), "median in plane; thick slices are kept as they were acquired"
+        seen = facts.spacing_range[0] or (z and (z, z))
+        kept = _around(seen) if seen else None
+        why = "median in plane; thick slices are kept as they were acquired"
+        return Scale((None, y, x), (kept, None, None)), f"{why}, {kept[0]:.3g} to {kept[1]:.3g} mm" if kept else why
     if facts.anisotropy > 3:
-        return (facts.fine_spacing[0], y, x), "median in plane, 10th percentile across the thick slices"
-    return facts.spacing, "median of the scans"
+        return Scale((facts.fine_spacing[0], y, x)), "median in plane, 10th percentile across the thick slices"
+    return Scale(facts.spacing), "median of the scans"
+
+
+def _agreed(facts: Fingerprint) -> str:
+    return (
+        f"all scans agree within {facts.spacing_spread * 100:.1f} %, so they are learnt from as they are; "
+        "a scan of another voxel size is brought to theirs"
+    )
+
+
+def _near(spacing: Spacing) -> Kept:
+    """Voxel edges that count as agreeing with a spacing."""
+    z, y, x = (None if step is None else _around((step, step)) for step in spacing)
+    return z, y, x
+
+
+def _around(seen: Edges) -> Edges:
+    return float(f"{seen[0] * (1 - AGREE):.7g}"), float(f"{seen[1] * (1 + AGREE):.7g}")
 
 
 def fit(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[tuple[int, int] | None, str]:
-    """Working size `(y, x)` for single planes: the median aspect, with as many pixels as a step affords."""
+    """Working size `(y, x)` for planes without spacing: the median aspect, with as many pixels as a step affords."""
     if facts.dims == 3:
         return None, "volumes are resampled by spacing"
     if recipe.size is not None:

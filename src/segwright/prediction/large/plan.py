@@ -22,7 +22,7 @@ from segwright.prediction.large.job import Job
 from segwright.prediction.large.scan import LazyScan
 from segwright.prediction.large.survey import Survey, survey
 from segwright.prediction.model import Model
-from segwright.prepare.pipeline import target_shape
+from segwright.prepare.pipeline import seen_grid, target_shape
 from segwright.targets import TARGETS, build_target
 
 #: Bytes of a worker's interpreter and libraries, before it reads a voxel.
@@ -76,7 +76,7 @@ def too_large(volume: Volume, plan: Plan, budget: float) -> bool:
     if volume.header.get("format") not in SLICED:
         return False
     raw = math.prod(volume.data.shape) * (volume.dtype.itemsize + 4)
-    shape = target_shape(volume.geometry, plan.prepare)
+    shape = target_shape(seen_grid(volume.geometry, plan.prepare), plan.prepare)
     labels = math.prod(volume.geometry.shape) * 2 * plan.labels.planes
     return raw + labels + scan_bytes(plan.net, plan.window.size, shape) + BASE > budget
 

@@ -15,7 +15,7 @@ from segwright.core.trail import Turned
 from segwright.core.volume import Volume
 from segwright.ops.resample import Taps, axis_taps
 from segwright.prediction.large.survey import Survey
-from segwright.prepare.pipeline import interpolation_orders, target_shape, turn, turn_for
+from segwright.prepare.pipeline import interpolation_orders, seen_grid, target_shape, turn, turn_for
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ class LazyScan:
     @cached_property
     def grid(self) -> Geometry:
         """The turned grid."""
-        geometry = self.volume.geometry
-        return geometry.permute(self.turned.order).flip(self.turned.flips) if self.turned else geometry
+        return seen_grid(self.volume.geometry, self.plan)
 
     @cached_property
     def shape(self) -> Triple:
