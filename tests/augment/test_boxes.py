@@ -65,16 +65,23 @@ def test_mirror_touches_allowed_axes_only_and_each_half_of_the_time():
 
 def test_mirror_exchanges_sides_of_exclusive_labels():
     label = torch.tensor([0, 1, 2, 3, -1, 4], dtype=torch.int16).reshape(1, 1, 1, 1, 6)
-    part = Mirror(axes=(1, 2), swap=((0, 1),))
+    part = Mirror(axes=(1, 2), exchange={2: ((0, 1),)})
     _, across = flipped(part, label.float(), label, False, False, True)
     assert across.flatten().tolist() == [4, -1, 3, 1, 2, 0] and across.dtype == torch.int16
     _, along = flipped(part, label.float(), label, False, True, False)
     assert torch.equal(along, label)
 
 
+def test_flips_along_two_axes_exchange_the_pairs_of_both():
+    label = torch.tensor([1, 2, 3], dtype=torch.int16).reshape(1, 1, 1, 1, 3)
+    part = Mirror(axes=(1, 2), exchange={1: ((0, 1),), 2: ((1, 2),)})
+    _, out = flipped(part, label.float(), label, False, True, True)
+    assert out.flatten().tolist() == [2, 1, 3]  # 3 2 1, then 3 1 2, then 2 1 3
+
+
 def test_mirror_exchanges_planes_of_overlapping_labels():
     label = torch.zeros(1, 3, 1, 1, 4, dtype=torch.int8)
     label[0, 0, ..., 0], label[0, 1, ..., 3], label[0, 2, ..., 1] = 1, 1, 1
-    _, out = flipped(Mirror(axes=(2,), swap=((0, 1),)), torch.zeros(1, 1, 1, 1, 4), label, False, False, True)
+    _, out = flipped(Mirror(axes=(2,), exchange={2: ((0, 1),)}), torch.zeros(1, 1, 1, 1, 4), label, False, False, True)
     assert torch.equal(out[0, :2], label[0, :2])
     assert out[0, 2].flatten().tolist() == [0, 0, 1, 0]

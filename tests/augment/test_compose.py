@@ -125,5 +125,5 @@ def test_unknown_rows_and_ill_fitting_batches_are_named():
 def test_lists_from_yaml_are_ranges_too():
     assert build(choice("gamma", power=[0.8, 1.2])).power == (0.8, 1.2)
     assert build(choice("spatial", tilt=None)).tilt is None
-    assert build(choice("mirror", axes=[1, 2], swap=[[0, 1]])).swap == ((0, 1),)
+    assert build(choice("mirror", axes=[1, 2])).axes == (1, 2)
     assert isinstance(np.float64(build(choice("blur", p=1)).p), float)

@@ -17,8 +17,9 @@ from segwright.core.seed import derive
 from segwright.io.dataset import open_dataset
 from segwright.planning.check import inspect
 from segwright.planning.fingerprint import Fingerprint, fingerprint
+from segwright.planning.forms import centres_and_forms
 from segwright.planning.machine import Machine
-from segwright.planning.order import Order, centres, covered_shares, order_of, shared_voxels
+from segwright.planning.order import Order, covered_shares, order_of, shared_voxels
 from segwright.planning.rules import order
 
 NAMES = tuple(f"L{i}" for i in range(1, 6))
@@ -104,11 +105,11 @@ def test_centres_and_shares_of_labels():
     space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind="overlapping")
     label = np.zeros((2, 3, 20, 30), np.int8)
     label[0, :, 2:6, 10:20], label[1, :, 4:8, 10:20] = 1, 1
-    assert centres(label, space) == {"a": (1.0, 3.5, 14.5), "b": (1.0, 5.5, 14.5)}
+    assert centres_and_forms(label, space)[0] == {"a": (1.0, 3.5, 14.5), "b": (1.0, 5.5, 14.5)}
     assert shared_voxels(label) == pytest.approx(2 / 6)
     large = np.zeros((1, 200, 200, 200), np.int16)
     large[0, 50:150, 20:60, 100:180] = 1
-    middle = centres(large, LabelSpace(structures=[{"name": "a"}]))["a"]
+    middle = centres_and_forms(large, LabelSpace(structures=[{"name": "a"}]))[0]["a"]
     assert np.allclose(middle, (99.5, 39.5, 139.5), atol=2)
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
+from segwright.augment.mirror import Mirror
 from segwright.core.errors import ModelError
+from segwright.core.labels import LabelSpace
 from segwright.prediction import COMBINE
 from segwright.prediction.ensemble import mean, member, vote
-from segwright.prediction.tta import mirrored
+from segwright.prediction.tta import channel_order, mirrored
+from segwright.targets.chain import ChainTarget
+from segwright.targets.classes import ClassesTarget
+from segwright.targets.regions import RegionsTarget
+from segwright.targets.shares import SharesTarget
+
+SPACE = LabelSpace.model_validate({"structures": [{"name": name} for name in "abc"]})
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +98,32 @@ def test_half_of_the_members_is_no_majority() -> None:
         for ayes in range(count + 1):
             members = [lambda _, s=0.9 if i < ayes else 0.1: scores(s) for i in range(count)]
             assert bool(vote(members, exclusive=False)(torch.empty(0)) >= 0.5) == (ayes > count / 2)
+
+
+def test_flips_undo_the_names_that_training_exchanged() -> None:
+    """A network that answers as training taught it is averaged to the very labels, whatever the flips exchange."""
+    exchange = {1: ((0, 1),), 2: ((1, 2),)}
+    label = torch.randint(0, 4, (1, 1, 1, 4, 5), dtype=torch.int16)
+    place = torch.arange(20.0).reshape(1, 1, 1, 4, 5)
+
+    def taught(batch: torch.Tensor) -> torch.Tensor:
+        flip = [axis for axis, corner in ((1, (15.0, 19.0)), (2, (4.0, 19.0))) if batch.flatten()[0].item() in corner]
+        values = {"flip": np.array([[False, 1 in flip, 2 in flip]])}
+        _, turned = Mirror(axes=(1, 2), exchange=exchange).change(batch, label, values)
+        return ClassesTarget(SPACE).encode(turned)[0]
+
+    orders = {axis: channel_order(pairs, 4, 3) for axis, pairs in exchange.items()}
+    expected = ClassesTarget(SPACE).encode(label)[0]
+    assert torch.equal(mirrored(taught, (1, 2), orders)(place), expected)
+    assert not torch.equal(mirrored(taught, (1, 2))(place), expected)
+
+
+@pytest.mark.parametrize("target", [ClassesTarget, SharesTarget, ChainTarget, RegionsTarget])
+def test_structures_are_the_last_channels_of_every_target_that_names_them(target: type) -> None:
+    kind = "overlapping" if target is RegionsTarget else "exclusive"
+    one = target(SPACE.model_copy(update={"kind": kind}))
+    labels = torch.tensor([1, 2, 3]).reshape(1, 1, 1, 1, 3)
+    labels = torch.cat([labels == number for number in (1, 2, 3)], dim=1).int() if kind == "overlapping" else labels
+    swapped = labels.flip(1) if kind == "overlapping" else 4 - labels
+    order = channel_order([(0, 2)], one.channels, 3)
+    assert torch.equal(one.encode(labels)[0][:, order], one.encode(swapped)[0])

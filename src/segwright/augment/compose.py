@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.augment import AUGMENTS
-from segwright.augment.mirror import Mirror
+from segwright.augment.mirror import Mirror, Pairs
 from segwright.augment.protocol import Draw, Step
 from segwright.core.errors import GeometryError, RecipeError, UnknownNameError
 from segwright.core.recipe import PartChoice
@@ -28,8 +28,7 @@ class Augmenter:
         steps: Rows of the augments table with parameters.
         mirror: Axes that may be mirrored (0 z, 1 y, 2 x), each with probability one half.
         in_plane_only: Keep every step that could touch z inside the slices.
-        swap: Pairs of structure indices that change places when `swap_axis` is mirrored.
-        swap_axis: The left-right axis.
+        exchange: For an axis, pairs of structure indices that change places when it is mirrored.
         margin: Voxels a side that the batch was read too large; cut off once nothing moves any more.
 
     Raises:
@@ -46,8 +45,7 @@ class Augmenter:
     steps: tuple[PartChoice, ...] = ()
     mirror: tuple[int, ...] = ()
     in_plane_only: bool = False
-    swap: tuple[tuple[int, int], ...] = ()
-    swap_axis: int = 2
+    exchange: Mapping[int, Pairs] = field(default_factory=dict)
     margin: tuple[int, int, int] = (0, 0, 0)
 
     def __post_init__(self) -> None:
@@ -58,7 +56,7 @@ class Augmenter:
         """The steps themselves, mirroring last."""
         parts = [build(choice, in_plane=self.in_plane_only) for choice in self.steps]
         if self.mirror:
-            parts.append(Mirror(axes=self.mirror, swap=self.swap, swap_axis=self.swap_axis))
+            parts.append(Mirror(axes=self.mirror, exchange=self.exchange))
         return tuple(parts)
 
     def draw(

@@ -1,9 +1,9 @@
-"""Reflections along allowed axes, with left and right structures exchanged where that axis carries sides."""
+"""Reflections along allowed axes, which exchange structures that are each other's mirror image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,21 +13,21 @@ from torch import Tensor
 
 from segwright.augment.protocol import Step, Values
 
+Pairs = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mirror(Step):
     """Reverse each allowed axis with probability one half.
 
     Attributes:
-        axes: Axes that may be reversed (0 z, 1 y, 2 x); never one that carries identity or side, unless `swap` says
+        axes: Axes that may be reversed (0 z, 1 y, 2 x); never one that carries identity or side, unless `exchange` says
             which structures change places.
-        swap: Pairs of structure indices that a reflection along `swap_axis` turns into one another.
-        swap_axis: The left-right axis.
+        exchange: For an axis, pairs of structure indices that a reflection along it turns into one another.
     """
 
     axes: tuple[int, ...] = ()
-    swap: tuple[tuple[int, int], ...] = ()
-    swap_axis: int = 2
+    exchange: Mapping[int, Pairs] = field(default_factory=dict)
     moves: ClassVar[bool] = True
 
     def values(self, rng: np.random.Generator, batch: int, shape: Sequence[int]) -> dict[str, NDArray[Any]]:
@@ -36,21 +36,27 @@ class Mirror(Step):
     def change(self, image: Tensor, label: Tensor, values: Values) -> tuple[Tensor, Tensor]:
         image, label = image.clone(), label.clone()
         for sample, flip in enumerate(values["flip"]):
-            axes = [1 + int(axis) for axis in np.flatnonzero(flip)]
+            axes = [int(axis) for axis in np.flatnonzero(flip)]
             if axes:
-                image[sample] = image[sample].flip(axes)
-                turned = label[sample].flip(axes)
-                label[sample] = self._exchange(turned) if flip[self.swap_axis] and self.swap else turned
+                dims = [1 + axis for axis in axes]
+                image[sample] = image[sample].flip(dims)
+                turned = label[sample].flip(dims)
+                for axis in axes:
+                    turned = _exchanged(turned, self.exchange.get(axis, ()))
+                label[sample] = turned
         return image, label
 
-    def _exchange(self, label: Tensor) -> Tensor:
-        """Exchange paired structures of one label `(P, z, y, x)`: planes if overlapping, values if exclusive."""
-        if label.shape[0] > 1:
-            order = list(range(label.shape[0]))
-            for a, b in self.swap:
-                order[a], order[b] = b, a
-            return label[order]
-        out = label.clone()
-        for a, b in self.swap:
-            out = torch.where(label == a + 1, b + 1, torch.where(label == b + 1, a + 1, out))
-        return out.to(label.dtype)
+
+def _exchanged(label: Tensor, pairs: Pairs) -> Tensor:
+    """Exchange paired structures of one label `(P, z, y, x)`: planes if overlapping, values if exclusive."""
+    if not pairs:
+        return label
+    if label.shape[0] > 1:
+        order = list(range(label.shape[0]))
+        for a, b in pairs:
+            order[a], order[b] = b, a
+        return label[order]
+    out = label.clone()
+    for a, b in pairs:
+        out = torch.where(label == a + 1, b + 1, torch.where(label == b + 1, a + 1, out))
+    return out.to(label.dtype)

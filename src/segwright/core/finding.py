@@ -42,6 +42,7 @@ class CaseFacts(Part):
         volumes: Voxels of each structure.
         foreground: For each channel: mean, std, 0.5 and 99.5 percentile over labelled voxels; empty without any.
         centres: Mean voxel index of each structure present.
+        forms: Spread, tilt and skewness of each structure present; see `planning.forms`.
         shared: Share of labelled voxels that belong to several structures.
         covered: For each structure present, the share of its voxels that belong to others as well.
         pieces: Connected pieces of each structure present, crumbs left out; of instances none are counted.
@@ -63,6 +64,7 @@ class CaseFacts(Part):
     volumes: dict[str, int] = Field(default_factory=dict)
     foreground: tuple[tuple[float, float, float, float], ...] = ()
     centres: dict[str, tuple[float, float, float]] = Field(default_factory=dict)
+    forms: dict[str, tuple[float, float, float, float, float, float, float, float, float]] = Field(default_factory=dict)
     shared: float = 0.0
     covered: dict[str, float] = Field(default_factory=dict)
     pieces: dict[str, int] = Field(default_factory=dict)

@@ -313,6 +313,8 @@ class Plan(Document):
     """All decisions of a run.
 
     Attributes:
+        exchange: Pairs of structures (by number) that change places when the axis (0 z, 1 y, 2 x) is flipped, in
+            training and in prediction.
         row: Usual places of structures that are named by their order, where scans are alike enough to have any.
         restore_sections: Spoiled sections of stacks are mended before they are learnt from or predicted.
         why: Reason for each number, keyed by dotted field name.
@@ -331,6 +333,7 @@ class Plan(Document):
     augment: AugmentPlan
     train: TrainPlan
     window: WindowPlan
+    exchange: dict[int, tuple[tuple[int, int], ...]] = Field(default_factory=dict)
     row: RowPlan | None = None
     folds: int
     postprocess: bool = True

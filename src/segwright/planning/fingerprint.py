@@ -14,6 +14,7 @@ from segwright.core.finding import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Edges
 from segwright.planning.order import Order, order_of
+from segwright.planning.sides import Sides, sides_of
 
 _WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
 
@@ -42,6 +43,7 @@ class Fingerprint(Document):
         presence: Cases in which each structure occurs.
         share: Median share of voxels of each structure where it occurs.
         order: How far the structures form a row of look-alikes; `None` if no case has enough of them.
+        sides: Which structures change places when scans are flipped; `None` if there is one structure only.
     """
 
     filename: ClassVar[str] = "fingerprint.json"
@@ -67,6 +69,7 @@ class Fingerprint(Document):
     presence: dict[str, int]
     share: dict[str, float]
     order: Order | None = None
+    sides: Sides | None = None
 
     @property
     def anisotropy(self) -> float:
@@ -98,6 +101,7 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
     spacings = _stated([_turned(fact.spacing, fact, orientation) for fact in facts], flat=dims == 2)
     median = _over(spacings, 50)
     names = dataset.labels.names
+    turns = [turn(fact, orientation) for fact in facts]
     return Fingerprint(
         cases=len(facts),
         groups=len({fact.group for fact in facts}),
@@ -120,7 +124,8 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
         foreground=_foreground(facts),
         presence={name: sum(fact.volumes.get(name, 0) > 0 for fact in facts) for name in names},
         share={name: _share(facts, name) for name in names},
-        order=order_of(facts, names, [turn(fact, orientation) for fact in facts]),
+        order=order_of(facts, names, turns),
+        sides=sides_of(facts, names, turns),
     )
 
 

@@ -16,7 +16,8 @@ from segwright.core.finding import CaseFacts, Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 from segwright.io.load import load_image, read_label
-from segwright.planning.order import centres, covered_shares, shared_voxels
+from segwright.planning.forms import centres_and_forms
+from segwright.planning.order import covered_shares, shared_voxels
 from segwright.planning.pieces import piece_counts
 
 #: Order statistics of larger images are taken over a regular subset of at least this many voxels.
@@ -136,6 +137,7 @@ def _facts(case: Case, volume: Volume, array: NDArray[Any], label: NDArray[Any] 
     some = _thinned(array)
     moments = [_moments(channel) for channel in array]
     filled = (array != 0).any(axis=0)
+    centres, forms = ({}, {}) if label is None else centres_and_forms(label, space)
     return CaseFacts(
         case=case.id,
         group=case.group,
@@ -150,7 +152,8 @@ def _facts(case: Case, volume: Volume, array: NDArray[Any], label: NDArray[Any] 
         content=_content(filled),
         volumes={} if label is None else _volumes(label, space),
         foreground=() if label is None else _foreground(array, label),
-        centres={} if label is None else centres(label, space),
+        centres=centres,
+        forms=forms,
         shared=0.0 if label is None else shared_voxels(label),
         covered={} if label is None else covered_shares(label, space),
         pieces={} if label is None else piece_counts(label, space),

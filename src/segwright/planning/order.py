@@ -15,8 +15,6 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import RowPlan
 from segwright.planning.places import Turn, row_facts
 
-#: Centres of larger labels are taken over every n-th voxel of each axis, so that about this many remain.
-ENOUGH = 2_000_000
 #: What makes a row: this many structures, each at most this many times as large as its neighbour,
 LEAST, ALIKE = 4, 2.5
 #: no step longer than this many times the case's usual one, no turn sharper than this cosine,
@@ -26,8 +24,6 @@ SAME_WAY, NEARLY_ALL = 0.8, 0.9
 #: Share of labelled voxels, and of any structure's, that may belong to several structures: drawn outlines touch, organs
 #: truly overlap, and a small tumour lies in its organ altogether.
 SHARED, COVERED = 0.02, 0.2
-
-Centre = tuple[float, float, float]
 
 
 class Order(Part):
@@ -71,25 +67,6 @@ class Order(Part):
         if self.shared > SHARED:
             return f"structures share {self.shared * 100:.0f} % of their voxels"
         return ""
-
-
-def centres(label: NDArray[Any], space: LabelSpace) -> dict[str, Centre]:
-    """Mean voxel index of each structure present in a canonical label.
-
-    Example:
-        >>> space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])
-        >>> centres(np.array([[[[1, 1, 0, 2]]]]), space)
-        {'a': (0.0, 0.0, 0.5), 'b': (0.0, 0.0, 3.0)}
-    """
-    step = max(1, round((label[0].size / ENOUGH) ** (1 / max(1, sum(n > 1 for n in label.shape[1:])))))
-    thin = label[:, ::step, ::step, ::step]
-    found = {}
-    for index, name in enumerate(space.names):
-        where = np.nonzero(space.mask(thin, index))
-        if len(where[0]):
-            z, y, x = (float(axis.mean()) * step for axis in where)
-            found[name] = (z, y, x)
-    return found
 
 
 def shared_voxels(label: NDArray[Any]) -> float:

@@ -15,7 +15,7 @@ from segwright.planning import cost, memory, traced
 from segwright.planning.extent import patches_held, prepared_shape, prepared_steps
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
-from segwright.planning.rules import growth, large, network, order, space, training
+from segwright.planning.rules import growth, large, network, order, sides, space, training
 from segwright.planning.rules.crops import crops
 from segwright.planning.rules.sections import faults
 
@@ -87,8 +87,9 @@ class Planner:
         self._tell_few_steps(net, patch, batch, steps)
         samples = steps * batch * devices
         level = self._note("augment.steps", training.augmentation(self.recipe, self.facts, samples, held))
-        sides = training.mirror(self.recipe, self.facts, prepare.orientation, samples, level)
-        mirror = self._note("augment.mirror", sides)
+        flips = training.mirror(self.recipe, self.facts, prepare.orientation, samples, level)
+        mirror, exchange = self._note("augment.mirror", flips)
+        self._tell_sides()
         train = self._train(net, patch, batch)
         plan = Plan(
             recipe=self.recipe.name,
@@ -107,6 +108,7 @@ class Planner:
                 crops=crops(self.recipe, self.facts.labels),
             ),
             augment=AugmentPlan(steps=self._augment(level, net, patch, samples), mirror=mirror),
+            exchange=exchange,
             train=train,
             window=self._window(net, patch, prepare, mirror),
             folds=self._folds(),
@@ -122,6 +124,12 @@ class Planner:
         """Keep the reason and return the value."""
         value, self.why[name] = decision
         return value
+
+    def _tell_sides(self) -> None:
+        """Say what was measured of sides, whether or not this run flips anything."""
+        found = sides.measured(self.facts)
+        if found:
+            self.why["exchange"] = found
 
     def _prepare(self) -> PreparePlan:
         self.why["prepare.orientation"] = "slices first, growing to the patient's superior, anterior and right"

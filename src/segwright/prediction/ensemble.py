@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,15 +14,21 @@ from segwright.prediction.tta import Forward, mirrored
 FULL_VOTE = 1 - 1e-6
 
 
-def member(net: Forward, activate: Callable[[Tensor], Tensor], mirror: Sequence[int] = ()) -> Forward:
+def member(
+    net: Forward,
+    activate: Callable[[Tensor], Tensor],
+    mirror: Sequence[int] = (),
+    orders: Mapping[int, Sequence[int]] | None = None,
+) -> Forward:
     """A network as a forward that returns scores: mirrored copies are averaged after activation, in float32.
 
     Args:
         net: `(B, C, z, y, x)` to logits `(B, K, z', y, x)`.
         activate: Logits to scores.
         mirror: Axes (0 z, 1 y, 2 x) of test-time flips.
+        orders: Axes along which channels change places, see `tta.mirrored`.
     """
-    return mirrored(lambda batch: activate(net(batch).float()), mirror)
+    return mirrored(lambda batch: activate(net(batch).float()), mirror, orders)
 
 
 def mean(members: Sequence[Forward], *, exclusive: bool) -> Forward:

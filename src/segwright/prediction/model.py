@@ -32,6 +32,7 @@ from segwright.nets.pretrained import untrained
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
 from segwright.prediction.ensemble import mean, member, vote
 from segwright.prediction.stream import Streamed, segment_volume
+from segwright.prediction.tta import channel_order
 from segwright.targets import build_target
 
 _COMBINE = {"mean": mean, "vote": vote}
@@ -130,8 +131,9 @@ class Model:
         """Windows `(B, C, z, y, x)` to scores, over all members and mirrored copies."""
         target = build_target(self.plan.target, self.plan.labels)
         mirror = self.plan.window.mirror if self.tta else ()
-        members = [member(self._runner(path), target.activate, mirror) for path in self.weights]
-        space = self.plan.labels
+        space, exchange = self.plan.labels, self.plan.exchange
+        orders = {a: channel_order(pairs, target.channels, len(space.structures)) for a, pairs in exchange.items()}
+        members = [member(self._runner(path), target.activate, mirror, orders) for path in self.weights]
         one_channel = space.kind == "exclusive" and not hasattr(target, "settle")  # those have other channels too
         return _COMBINE[self.combine](members, exclusive=one_channel)
 

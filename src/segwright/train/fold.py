@@ -233,7 +233,9 @@ class FoldRun:
         target = build_target(plan.target, plan.labels)
         return Parts(
             patches=source,
-            augment=Augmenter(plan.augment.steps, mirror=plan.augment.mirror, in_plane_only=plan.net.slab != 0),
+            augment=Augmenter(
+                plan.augment.steps, plan.augment.mirror, in_plane_only=plan.net.slab != 0, exchange=plan.exchange
+            ),
             encode=lambda label: target.encode(inner(label, plan.net.context)),
             loss=bind_loss(train_plan.loss, deep_supervision=plan.net.deep_supervision),
             schedule=with_warmup(_load(SCHEDULES, train_plan.schedule), train_plan.warmup),

@@ -6,11 +6,10 @@ from math import log
 from typing import Literal
 
 from segwright.core.errors import PlanError
-from segwright.core.labels import LabelSpace
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
-from segwright.planning.rules import order
+from segwright.planning.rules import order, sides
 
 #: Patches seen below which a run counts as short: it has no time to learn mirrored anatomy.
 SHORT_RUN = 12_000
@@ -180,14 +179,20 @@ def foreground(recipe: Recipe, facts: Fingerprint) -> tuple[float, str]:
 
 def mirror(
     recipe: Recipe, facts: Fingerprint, orientation: str | None, samples: float, level: str
-) -> tuple[tuple[int, ...], str]:
-    """Axes that may be flipped at a strength of augmentation; never the one along which order names structures."""
-    axes, reason = _mirror(recipe, facts, orientation, samples if level != "light" else 0)
-    return order.unmirrored(axes, reason, recipe, facts)
+) -> tuple[tuple[tuple[int, ...], sides.Exchange], str]:
+    """Axes that may be flipped at a strength of augmentation, and the structures that change places with each.
+
+    Never the axis along which order names structures.
+    """
+    sideways = 2 if orientation is None else next(i for i, letter in enumerate(orientation) if letter in "RL")
+    axes, reason = _mirror(recipe, facts, sideways, samples if level != "light" else 0)
+    (axes, exchange), reason = sides.flips(axes, reason, recipe, facts, sideways)
+    axes, reason = order.unmirrored(axes, reason, recipe, facts)
+    return (axes, {axis: pairs for axis, pairs in exchange.items() if axis in axes}), reason
 
 
-def _mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, samples: float) -> tuple[tuple[int, ...], str]:
-    """Left-right where no structure has a side, all axes in microscopy; none in short runs."""
+def _mirror(recipe: Recipe, facts: Fingerprint, sideways: int, samples: float) -> tuple[tuple[int, ...], str]:
+    """Left and right, all axes in microscopy; none in short runs."""
     if recipe.mirror is not None:
         return tuple(sorted({"z": 0, "y": 1, "x": 2}[axis] for axis in recipe.mirror)), "asked for in the recipe"
     if facts.modality == "em":
@@ -196,15 +201,7 @@ def _mirror(recipe: Recipe, facts: Fingerprint, orientation: str | None, samples
     enough = MANY_PATCHES_XRAY if facts.modality == "xray" else SHORT_RUN
     if asked or (recipe.augment is None and samples < enough):
         return (), "a short run has no time to learn anatomy both ways round"
-    return _sideways(facts.labels, orientation)
-
-
-def _sideways(labels: LabelSpace, orientation: str | None) -> tuple[tuple[int, ...], str]:
-    if labels.has_sides:
-        pair = next(i for i in range(len(labels.structures)) if labels.partner(i) is not None)
-        return (), f"mirroring would swap {labels.names[pair]!r} and {labels.names[labels.partner(pair) or 0]!r}"
-    axis = 2 if orientation is None else next(i for i, letter in enumerate(orientation) if letter in "RL")
-    return (axis,), "left and right are alike; other directions carry identity (head to foot, front to back)"
+    return (sideways,), "left and right look alike; other directions carry identity (head to foot, front to back)"
 
 
 def augmentation(recipe: Recipe, facts: Fingerprint, samples: float, patches: float) -> tuple[str, str]:
