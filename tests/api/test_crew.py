@@ -50,7 +50,7 @@ def test_two_workers_give_what_one_process_gives(
     assert both.report.scores == alone.report.scores
     assert both.finished == (0, 1)
     assert {event["fold"] for event in told if event["kind"] == "end"} == {0, 1}
-    assert any(event["kind"] == "stage" and "2 fold(s) on 2 worker(s)" in event["name"] for event in told)
+    assert any(event["kind"] == "stage" and "2 folds on 2 workers" in event["name"] for event in told)
 
 
 @pytest.mark.slow

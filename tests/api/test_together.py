@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_with_other_devices_than_asked_for_says_so(
     wishes = {"only": [0], "resume": True, "device": "cpu", "devices": 2}
     run = segwright.fit(folder, out=tmp_path / "run", listen=heard.append, **wishes)
     assert run.plan.train.devices == 1
-    assert any("planned for 1 device(s)" in event["text"] for event in heard if event["kind"] == "note")
+    assert any("planned for 1 device and" in event["text"] for event in heard if event["kind"] == "note")
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_results_never_replace_scans(run: Path) -> None:
         (["-o", "file"], 1, "Cannot write to this folder"),
         (["-o", "out", "--format", "dcm"], 2, "Labels cannot be written"),
         (["-o", "out", "--combine", "median"], 2, "Unknown combination"),
-        (["-o", "out", "-f", "9"], 1, "Members are missing"),
+        (["-o", "out", "-f", "9"], 2, "The model has no fold 9"),
     ],
 )
 def test_predictions_refused_at_once(run: Path, words: list[str], code: int, said: str) -> None:

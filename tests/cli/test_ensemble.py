@@ -44,7 +44,7 @@ def test_tables_vote(segwright, desk):
     done = segwright("a.csv", "b.csv", "c.csv", "-o", "out.csv", cwd=desk)
     assert done.returncode == 0, done.stderr
     assert (desk / "out.csv").read_text() == HEAD + "x.png,ulna,3 2\nx.png,radius,2 1\ny.png,ulna,\n"
-    assert "b.csv lacks 2 row(s), which count as empty: x.png radius; y.png ulna" in done.stdout
+    assert "b.csv lacks 2 rows, which count as empty: x.png radius; y.png ulna" in done.stdout
 
 
 def test_thresholds_by_class_and_from_a_file(segwright, desk):

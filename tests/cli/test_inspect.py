@@ -25,7 +25,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_numbers_and_page_come_from_one_pass(scans: Path, tmp_path: Path) -> None:
     done = segwright("inspect", scans, "--report", "page.html", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert "Reading every file once" in done.stderr, "progress belongs on standard error, whatever the results are"
     document = json.loads(done.stdout)
     found = document["exploration"]
     assert found["cases"] == 4 and found["size_unit"] == "mm³"
@@ -52,3 +52,9 @@ def test_a_page_that_is_no_page_is_refused_before_reading(scans: Path, tmp_path:
     done = segwright("inspect", scans, "--report", "page.pdf", cwd=tmp_path)
     assert done.returncode == 2 and "page.pdf" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_films_have_a_size_in_pixels(tmp_path: Path) -> None:
+    films = write_dataset("spine-xray", tmp_path, cases=3, seed=1) / "scans"
+    text = " ".join(segwright("inspect", films, "-q", cwd=tmp_path).stdout.split())
+    assert "pixels (height x width)" in text and "1 x" not in text and "voxels (z, y, x)" not in text

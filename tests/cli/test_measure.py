@@ -79,7 +79,7 @@ def test_options_name_structures(tmp_path, monkeypatch, capsys):
         (("--set", "hart=c"), 2, "'heart'"),
         (("--set", "heart"), 2, "name=value"),
         (("-m", "cardiothoracic", "--set", "heart=d"), 2, "structure"),
-        (("-m", "cobb"), 1, "structures="),
+        (("-m", "cobb"), 1, "--set structures=NAME,NAME"),
     ],
 )
 def test_wrong_usage_is_told(tmp_path, monkeypatch, capsys, words, exit_code, said):

@@ -9,6 +9,8 @@ import pty
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def step(number: int, progress: float) -> dict[str, object]:
 
 
 def work(screen: Screen) -> None:
-    screen.listen({"kind": "stage", "name": "train", "fold": 0, "folds": 5, "seconds": 300.0})
+    screen.listen({"kind": "stage", "name": "train", "fold": 0, "turn": 1, "turns": 5, "seconds": 300.0})
     for number in range(1, 41):
         screen.listen(step(number, number / 40))
     screen.listen({"kind": "stage", "name": "predict"})
@@ -44,27 +46,27 @@ def test_a_log_holds_few_lines_and_no_control_characters(monkeypatch: pytest.Mon
     shown = console()
     clock = iter(range(0, 10_000, 3))
     monkeypatch.setattr("segwright.cli.screen.time.monotonic", lambda: float(next(clock)))
-    with Screen(console=shown) as screen:
+    with Screen("Opening the data", console=shown) as screen:
         work(screen)
     text = shown.file.getvalue()
     lines = text.splitlines()
-    assert lines[0] == "Training fold 0 (1 of 5) for 5 min 0 s"
+    assert lines[:2] == ["Opening the data", "Training fold 0 (1 of 5) for 5 min 0 s"]
     assert "loss" in next(line for line in lines if re.match(r" +\d+ %", line))
-    assert 4 <= len(lines) <= 12 and max(map(len, lines)) <= 80
+    assert 5 <= len(lines) <= 12 and max(map(len, lines)) <= 80
     assert "\x1b" not in text and "[odd] case: [/b] is told as it is" in text
 
 
 def test_short_stages_are_one_line_in_a_log() -> None:
     shown = console()
-    with Screen(console=shown) as screen:
+    with Screen("Opening the data", console=shown) as screen:
         work(screen)
-    assert len(shown.file.getvalue().splitlines()) == 3
+    assert len(shown.file.getvalue().splitlines()) == 4
 
 
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_bars_fit_the_terminal_and_tell_time_left_and_rate(width: int) -> None:
     shown = console(width, terminal=True)
-    with Screen(console=shown) as screen:
+    with Screen("Opening the data", console=shown) as screen:
         work(screen)
         tail = screen.progress.tasks[-1].fields["tail"]
         assert tail.startswith("8/8, 3.0 s left" if width >= 80 else "8/8")
@@ -74,10 +76,16 @@ def test_bars_fit_the_terminal_and_tell_time_left_and_rate(width: int) -> None:
     assert max(len(line) for line in re.split(r"[\r\n]", text)) <= width
 
 
-@pytest.mark.parametrize("how", [{"quiet": True}, {"as_json": True}])
-def test_quiet_and_json_show_nothing(how: dict[str, bool]) -> None:
+def test_a_single_fold_is_not_counted_among_others() -> None:
+    shown = console()
+    with Screen("Opening the data", console=shown) as screen:
+        screen.listen({"kind": "stage", "name": "train", "fold": 3, "turn": 1, "turns": 1, "seconds": None})
+    assert shown.file.getvalue().splitlines()[1] == "Training fold 3"
+
+
+def test_quiet_shows_nothing() -> None:
     shown = console(terminal=True)
-    with Screen(console=shown, **how) as screen:
+    with Screen("Opening the data", quiet=True, console=shown) as screen:
         work(screen)
     assert shown.file.getvalue() == ""
 
@@ -98,6 +106,15 @@ def test_every_verb_takes_json_and_quiet() -> None:
     assert not {name: flags for name, flags in lacking.items() if flags}
 
 
+def drained(leader: int) -> Iterator[bytes]:
+    """What a pseudo-terminal is told until its other side is closed."""
+    try:
+        while part := os.read(leader, 1 << 16):
+            yield part
+    except OSError:  # how Linux says that the other side is closed
+        return
+
+
 def test_a_terminal_gets_bars_on_standard_error_only(tmp_path: Path) -> None:
     """Standard error is a real pseudo-terminal, standard output a pipe, as in `segwright plan ... | less`."""
     from segwright.phantoms.write import write_dataset
@@ -105,14 +122,18 @@ def test_a_terminal_gets_bars_on_standard_error_only(tmp_path: Path) -> None:
     scans = write_dataset("spine-xray", tmp_path, cases=4, seed=1) / "scans"
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "segwright", "inspect", str(scans), "-o", str(tmp_path / "d.yaml")]
+    parts: list[bytes] = []
+    reader = threading.Thread(target=lambda: parts.extend(drained(leader)))
+    reader.start()
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=follower, check=False, env={**os.environ, "TERM": "xterm"}
     )
     os.close(follower)
-    told = os.read(leader, 1 << 16).decode()
+    reader.join()
     os.close(leader)
+    told = b"".join(parts).decode()
     assert done.returncode == 0
-    assert "Reading every file once" in told and "━" in told
+    assert "Opening the data" in told and "Reading every file once" in told and "━" in told
     assert b"\x1b" not in done.stdout and b"structure" in done.stdout
 
 

@@ -157,8 +157,8 @@ def test_names_that_differ_are_matched_and_told(tmp_path: Path) -> None:
     assert "'Heart' is 'heart', 'Left-Lung' is 'left_lung'" in told
     assert "does not have, left out: liver" in told
     assert "No prediction names right_lung" in told
-    assert "1 of 3 cases have no prediction: bob_1" in told
-    assert "1 predictions have no reference and were left out: nobody" in told
+    assert "No prediction for 1 of 3 cases: bob_1" in told
+    assert "1 prediction without a reference left out: nobody" in told
     assert report.aggregate("right_lung", "dice").mean == 0 and report.aggregate("right_lung", "dice").missing == 1
 
 

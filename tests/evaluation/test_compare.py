@@ -76,7 +76,7 @@ def test_other_cases_are_refused_unless_allowed() -> None:
     with pytest.raises(DataError, match="no case in common"):
         compare(report({"x": 1.0}), report({"y": 1.0}))
     first, second = report({"x": 1.0, "y": 1.0}), report({"y": 1.0, "z": 1.0})
-    with pytest.raises(DataError, match=r"1 cases only in the first \(x\)"):
+    with pytest.raises(DataError, match=r"1 case only in the first \(x\)"):
         compare(first, second)
     common = compare(first, second, only_common=True)
     assert common.rows[0].cases == 1 and "common" in common.notes[0]

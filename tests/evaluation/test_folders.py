@@ -67,13 +67,13 @@ def test_missing_misplaced_misshaped_and_broken_predictions_are_counted(sides: t
     notes = {s.case: s.note for s in report.scores if s.structure == "63"}
     assert "no prediction" in notes["case0"]
     assert "places in the world" in notes["case1"]
-    assert "shape" in notes["case2"]
+    assert "7 x 10 x 9 voxels" in notes["case2"]
     (sides[1] / "case3.nii").write_bytes(b"not an image")
     (sides[1] / "extra.nii").write_bytes((sides[1] / "case1.nii").read_bytes())
     report = evaluate_folders(*sides, metrics=["dice"])
     assert report.aggregate("mean", "dice").missing == 4
     assert any("4 of 4 cases could not be scored" in note for note in report.notes)
-    assert any("no reference" in note and "extra" in note for note in report.notes)
+    assert any("without a reference" in note and "extra" in note for note in report.notes)
 
 
 def test_black_and_white_masks_need_no_table(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def test_rules_are_written_into_the_report() -> None:
     report = evaluate_pairs([pair("x"), pair("y", spacing=(None, None, None))], SPACE, tolerance=2.5)
     text = "\n".join(report.notes)
     assert "both empty" in text and "2.5 mm" in text and "95 % t intervals of the mean by group, of 2 groups" in text
-    assert "Spacing is unknown for 1 of 2 cases" in text
+    assert "Lengths of 1 of 2 cases are in voxels" in text
+    assert "within 2.5 mm (2.5 voxels where the spacing is unknown)" in text
     assert "too rare to be among 2 groups" in text
     assert "All groups agree in dice of a, " in text and "without width promises nothing" in text
 
@@ -65,7 +66,7 @@ def test_a_missed_structure_does_not_vanish() -> None:
     assert dice.mean == pytest.approx(0.375) and dice.missing == 0
     assert far.cases == 1 and far.missing == 1
     assert found.mean == 0.5
-    assert any("Prediction empty for 1 pairs" in note for note in report.notes)
+    assert any("Prediction empty for 1 pair of" in note for note in report.notes)
     mean = next(s for s in report.scores if (s.case, s.structure, s.metric) == ("x", "mean", "hd95"))
     assert "1 of 2 structures undefined" in mean.note
 
@@ -122,3 +123,28 @@ def test_reasons_are_told_once_with_the_cases_they_struck() -> None:
     note = tell_missing(rows)[0]
     assert note.startswith("8 of 8 cases could not be scored")
     assert note.endswith("c0, c1, c2, c3, c4 and 2 more: no file; c7: another grid.")
+
+
+@pytest.mark.parametrize(
+    ("spacings", "empty", "said", "reach"),
+    [
+        ([None, None], [], "Lengths are in voxels, as no scan with a length states its spacing.", "within 1 voxel of"),
+        ([None, None], [1], "Lengths are in voxels, as no scan with a length states its spacing.", "within 1 voxel of"),
+        (
+            [None, 1.0],
+            [],
+            "Lengths of 1 of 2 cases are in voxels",
+            "within 1 mm (1 voxel where the spacing is unknown)",
+        ),
+        ([1.0, 1.0], [], None, "within 1 mm of"),
+    ],
+)
+def test_units_are_told_of_cases_that_have_lengths(spacings, empty, said, reach) -> None:
+    """Of two films without spacing, one whose prediction is empty has no length: "1 of 2 unknown" would be wrong."""
+    pairs = [
+        pair(f"c{i}", spacing=(step,) * 3, **({"prediction": np.zeros((1, 4, 6, 6), np.int16)} if i in empty else {}))
+        for i, step in enumerate(spacings)
+    ]
+    notes = evaluate_pairs(pairs, SPACE).notes
+    assert any(reach in note for note in notes)
+    assert any(note.startswith(said) for note in notes) if said else not any("in voxels" in note for note in notes)

@@ -85,7 +85,7 @@ def test_odd_ids_are_understood_or_refused(ids, tmp_path):
         io.read(stored(signed, tmp_path / "a.zarr")), io.read(stored(prediction, tmp_path / "b.zarr"))
     )
     assert counted.table.voxels == reference[1:].size
-    assert f"{reference[0].size:,} voxels of the reference are negative" in counted.notes[0]
+    assert f"{reference[0].size:,} voxels of the reference ignored, because negative" in counted.notes[0]
     floats = stored(reference.astype(np.float32), tmp_path / "c.zarr")
     assert count_overlaps(io.read(floats), io.read(floats)).table.voxels == reference.size
     half = io.read(stored(reference.astype(np.float32) + 0.5, tmp_path / "d.zarr"))
@@ -94,4 +94,4 @@ def test_odd_ids_are_understood_or_refused(ids, tmp_path):
     with pytest.raises(GeometryError, match="one shape"):
         evaluate_volumes(tmp_path / "a.zarr", stored(reference[1:], tmp_path / "e.zarr"))
     empty = stored(np.zeros(SHAPE, np.uint8), tmp_path / "f.zarr")
-    assert any("not one object" in note for note in evaluate_volumes(empty, tmp_path / "b.zarr").notes)
+    assert any("no object" in note for note in evaluate_volumes(empty, tmp_path / "b.zarr").notes)

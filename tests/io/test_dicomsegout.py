@@ -212,7 +212,7 @@ def test_a_series_with_missing_slices_is_predicted_with_a_note(tmp_path: Path) -
     run = segwright.fit(tmp_path / "scans", out=tmp_path / "run", **wishes)
     classic(tmp_path / "new" / "gap", (2,))
     done = segwright.predict(run.model, tmp_path / "new" / "gap", tmp_path / "out", suffix="dicomseg")
-    assert any("1 slice(s) missing between plane" in note for note in done.cases[0].notes)
+    assert any("1 slice missing between planes" in note for note in done.cases[0].notes)
     segment = pydicom.dcmread(tmp_path / "out" / done.cases[0].files[0]).SegmentSequence[0]
     assert (segment.SegmentAlgorithmType, segment.SegmentAlgorithmName) == ("AUTOMATIC", "segwright")
     drawn = pydicom.dcmread(tmp_path / "scans" / "a" / "seg.dcm").SegmentSequence[0]

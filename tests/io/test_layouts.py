@@ -353,11 +353,14 @@ def test_sections_are_one_stack(tmp_path: Path) -> None:
         png(tmp_path / f"membranes/p{i:02d}.png", mask(shape=(40, 40), at=10))
     dataset = open_dataset(tmp_path)
     assert (dataset.layout, len(dataset.cases), dataset.modality) == ("sections", 1, "em")
-    assert any("single stack of grey pictures" in note for note in dataset.notes)
+    assert dataset.modality_told == "em, a guess", "nothing says so, and it decides how intensities are treated"
+    (note,) = (note for note in dataset.notes if "single stack of grey pictures" in note)
+    assert "a guess" in note and "modality=NAME" in note
     assert load_image(dataset, dataset.cases[0]).geometry.shape == (10, 40, 40)
     assert dataset.labels.names == ("membranes", "mito")
     stated, blocks = arranged(dataset, Recipe(modality="mr"))
     assert stated.modality == "mr" and blocks is None, "a recipe may know better"
+    assert stated.modality_told == "mr"
     loads(dataset)
 
 

@@ -110,7 +110,7 @@ def test_faults_of_unlabelled_scans_do_not_stop(folder: Path) -> None:
 
 def test_other_shape_and_other_place(folder: Path) -> None:
     save(folder / "masks/c0.nii.gz", label()[:-1])
-    assert "(9, 8, 6)" in only(folder, "grid-mismatch", "error").what
+    assert "9 x 8 x 6 voxels" in only(folder, "grid-mismatch", "error").what
     save(folder / "masks/c0.nii.gz", label(), np.diag([1.0, 1.0, 2.5, 1.0]))
     assert "voxels apart" in only(folder, "grid-mismatch", "error").what
 
@@ -184,7 +184,7 @@ def test_planes_of_different_size_and_mixed_dimensions(tmp_path: Path) -> None:
         grey = np.random.default_rng(i).integers(0, 255, (20 + i, 30), dtype=np.uint8)
         Image.fromarray(grey).save(tmp_path / f"images/c{i}.png")
         Image.fromarray(((grey > 128) * (i + 1 < 3) * 255).astype(np.uint8)).save(tmp_path / f"masks/c{i}.png")
-    assert "(20, 30) to (22, 30)" in only(tmp_path, "sizes", "note").what
+    assert "20-22 x 30 pixels" in only(tmp_path, "sizes", "note").what
     save(tmp_path / "images/v.nii.gz", image(0))
     save(tmp_path / "masks/v.nii.gz", (label() > 0).astype(np.uint8) * 255)
     assert only(tmp_path, "mixed-dimensions", "error").where == "v"

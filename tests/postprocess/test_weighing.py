@@ -101,7 +101,8 @@ def test_one_fold_cannot_confirm_and_equal_can_be_asked_for():
     cases = cases_with([(0.05, 0.05), (0.6, 0.6)], OVERLAPPING, folds=0)
     assert np.allclose(weigh(cases, OVERLAPPING).weights, 0.5)
     asked = weigh(cases_with([(0.05, 0.05), (0.6, 0.6)], OVERLAPPING), OVERLAPPING, search=False)
-    assert np.allclose(asked.weights, 0.5) and asked.rows[0].reason == "equal, as asked"
+    assert np.allclose(asked.weights, 0.5) and asked.rows[0].reason == "equal, as asked: no others were tried"
+    assert "better" not in asked.why and "no others were tried" in asked.why
 
 
 def test_dice_of_reduced_voxels_is_that_of_whole_arrays():

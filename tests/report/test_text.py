@@ -9,7 +9,7 @@ import pytest
 from segwright.core.finding import Finding
 from segwright.core.report import Aggregate, Report, Score
 from segwright.report.tables import plan_sections
-from segwright.report.text import doubts_line, findings_table, plan_table, score_table
+from segwright.report.text import aligned, doubts_line, findings_table, plan_table, score_table
 from segwright.report.wording import columns_of
 
 
@@ -97,3 +97,12 @@ def test_plan_table_tells_every_decision_and_every_reason(make_run):
     assert "dice_ce (squared = yes)" in text and "3.0 GiB" in text
     told = {f"{section.name}.{row.field}" for section in plan_sections(plan) for row in section.rows}
     assert {"train.lr", "net.widths", "window.size", "sample.patch", "general.folds"} <= told
+
+
+def test_long_names_are_never_cut() -> None:
+    """Left and right kidney differ in their first letters only; a name cut in the middle tells nobody which it is."""
+    name = "right_kidney_with_its_adrenal_gland"
+    rows = [["structure", *["a number of cells"] * 3], [name, *["1"] * 3], ["liver", *["2"] * 3]]
+    lines = aligned(rows)
+    assert lines[1] == name and lines[2].strip().split() == ["1"] * 3
+    assert lines[3].startswith("liver") and len(lines) == 4 and max(map(len, [lines[0], *lines[2:]])) <= 80

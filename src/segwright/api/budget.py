@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
+from segwright.core.words import amount
 from segwright.ops.window import window_starts
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
@@ -76,16 +77,16 @@ class Budget:
         share = max(self.seconds - reserve, 0.3 * self.seconds) / max(folds * networks, 1)
         least = max(LEAST_STEPS * measured.step_seconds, 0.1)
         seconds = max(share, least)
-        each = "fold(s)" if at_once == 1 else f"round(s) of {at_once} folds at once"
+        each = amount(folds, "fold" if at_once == 1 else f"round of {at_once} folds at once")
         each += f" with {networks} networks each" if networks > 1 else ""
         reason = (
-            f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting {cases} "
-            f"validation cases and the report, the rest is shared by {folds} {each}"
+            f"{self.seconds:.0f} s are left of the budget; {reserve:.0f} s are kept for predicting "
+            f"{amount(cases, 'validation case')} and the report, the rest is shared by {each}"
         )
         if share < least:
             reason = (
-                f"the budget is too short: {self.seconds:.0f} s are left of it, and each of {folds * networks} "
-                f"network(s) needs {least:.1f} s for {LEAST_STEPS} steps"
+                f"the budget is too short: {self.seconds:.0f} s are left of it, and each of "
+                f"{amount(folds * networks, 'network')} needs {least:.1f} s for {LEAST_STEPS} steps"
             )
         train = plan.train.model_copy(update={"seconds": round(seconds, 1)})
         steps = f"{seconds / measured.step_seconds:.0f} steps at {measured.step_seconds:.3f} s"

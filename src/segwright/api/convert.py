@@ -16,6 +16,7 @@ from segwright.core.errors import DataError, LayoutError, SegwrightError, UsageE
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
 from segwright.core.volume import LazyArray, Volume
+from segwright.core.words import amount
 from segwright.io.dataset import open_dataset, open_labels
 from segwright.io.drawing import geometry_of
 from segwright.io.layouts.scan import stem_of
@@ -193,7 +194,7 @@ def _refuse_failures(result: Conversion, folder: Path) -> None:
     failed = result.failed
     if failed:
         raise DataError(
-            f"{len(failed)} of {len(result.cases)} labels could not be converted.",
+            f"{len(failed)} of {amount(len(result.cases), 'label')} could not be converted.",
             came=f"{failed[0].case}: {failed[0].error}",
             where=folder / Conversion.filename,
             cure="Mend the labels listed there, or choose a form that can hold them.",

@@ -21,6 +21,7 @@ from segwright.api.watch import Watch
 from segwright.core.errors import SegwrightError, TrainingError, UsageError
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.room import told_when_full
+from segwright.core.words import amount
 from segwright.planning.machine import Machine
 from segwright.prediction.large.workers import Cluster, hired, place, share_of_cores, still_wanted
 
@@ -118,7 +119,7 @@ class Crew:
             UsageError: A worker does not see the run's folder.
         """
         self.cluster.refuse_unseen(run.folder)
-        stage(listen, f"Training {len(folds)} fold(s) on {self.at_once(len(folds))} worker(s)")
+        stage(listen, f"Training {amount(len(folds), 'fold')} on {amount(self.at_once(len(folds)), 'worker')}")
         if not resume:
             for fold in folds:  # workers go on from checkpoints, because a worker may take over from one that died
                 for member in range(run.plan.train.members):
@@ -153,7 +154,7 @@ def refuse_failed(run: Run, failed: dict[int, str]) -> None:
         told = "; ".join(f"fold {fold}: {error}" for fold, error in sorted(failed.items()))
         kept = "the run and its model hold the others" if run.finished else "no other is finished"
         raise TrainingError(
-            f"{len(failed)} fold(s) could not be trained; {kept}.",
+            f"{amount(len(failed), 'fold')} could not be trained; {kept}.",
             came=told,
             where=run.folder,
             cure="Mend the cause and run the same command with --resume: only these folds are trained.",

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from segwright.api.evaluate import evaluate
 from segwright.api.events import Listen, silent, stage
-from segwright.api.fit import fit
-from segwright.api.predict import predict
-from segwright.api.run import Run
 from segwright.core.errors import UnknownNameError
-from segwright.core.report import Report
 from segwright.phantoms import PHANTOMS
-from segwright.phantoms.write import write_dataset
+
+if TYPE_CHECKING:
+    from segwright.api.run import Run
+    from segwright.core.report import Report
 
 #: Minutes of a demonstration, cases to learn from and cases held out.
 MINUTES, CASES, HELD_OUT = 1.8, 30, 8
@@ -137,6 +135,8 @@ def draw_data(name: str, out: str | Path, *, seed: int = 0, cases: int | None = 
     """Draw the phantoms of a demonstration: `scans/` to learn from and `held-out/`; returns the folder."""
     show = show_of(name)
     count = cases or show.cases
+    from segwright.phantoms.write import write_dataset
+
     stage(listen, f"Drawing {count + HELD_OUT} phantoms: {show.phantom}")
     return write_dataset(show.phantom, out, cases=count, held_out=HELD_OUT, seed=seed)
 
@@ -162,6 +162,10 @@ def demo(
         listen: Progress events.
         overrides: Recipe fields in place of the demonstration's; `recipe` names another recipe.
     """
+    from segwright.api.evaluate import evaluate
+    from segwright.api.fit import fit
+    from segwright.api.predict import predict
+
     folder, show = Path(out), show_of(name)
     draw_data(name, folder, seed=seed, listen=listen)
     recipe = overrides.pop("recipe", None)

@@ -18,6 +18,7 @@ from segwright.core.errors import UsageError
 from segwright.core.model import Combination, EnsemblePart, Manifest
 from segwright.core.plan import Plan
 from segwright.core.report import Report
+from segwright.core.words import amount
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.compare import compare, difference_range
 from segwright.evaluation.interval import mean_interval
@@ -121,12 +122,12 @@ def ensemble(
     if left and weights == "auto":
         raise left
     if left:
-        notes.append(f"Judged on the {len(cases)} cases that every run predicted out of fold. {left.came}")
+        notes.append(f"Judged on {amount(len(cases), 'case')}, which every run predicted out of fold. {left.came}")
     space = team.space
     if not cases:
         return _write(team, Path(out), equal_weights(len(team.runs), len(space.names)), vote, notes=tuple(notes))
     notes += team.notes()
-    stage(listen, f"Weighing {len(team.runs)} models on {len(cases)} out-of-fold cases")
+    stage(listen, f"Weighing {amount(len(team.runs), 'model')} on {amount(len(cases), 'out-of-fold case')}")
     found = weigh(cases, space, search=weights == "auto")
     blended = [BlendedCase(case, found.weights) for case in cases]
     chosen = Postprocess()

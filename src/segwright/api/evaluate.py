@@ -158,16 +158,17 @@ def _as_dataset(path: Path) -> Dataset | None:
     return dataset if any(case.images for case in dataset.labelled) else None
 
 
-def compare(first: Report | str | Path, second: Report | str | Path) -> Comparison:
+def compare(first: Report | str | Path, second: Report | str | Path, *, only_common: bool = False) -> Comparison:
     """Paired differences of two sets of scores on the same cases, second minus first.
 
     Args:
         first: A report, its JSON file, or the folder of a run.
         second: Likewise.
+        only_common: Compare the cases that both hold, instead of refusing reports of different cases.
     """
     from segwright.evaluation.compare import compare as compare_reports
 
-    return compare_reports(_load(first), _load(second))
+    return compare_reports(_load(first), _load(second), only_common=only_common)
 
 
 def _load(source: Report | str | Path) -> Report:

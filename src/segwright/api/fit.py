@@ -28,7 +28,8 @@ from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
-from segwright.core.room import free_bytes, in_words, told_when_full
+from segwright.core.room import free_bytes, told_when_full
+from segwright.core.words import amount, byte_size
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine
@@ -202,7 +203,7 @@ class Fit:
         self._wanted(run.split)
         planned = run.plan.train.devices
         if self.devices not in {1, planned}:
-            self._note(f"The run was planned for {planned} device(s) and goes on with as many, not {self.devices}.")
+            self._note(f"The run was planned for {amount(planned, 'device')} and keeps to that, not {self.devices}.")
         self._mend(Recipe.load(run.folder / RECIPE_FILE))
         self._prepare(run.plan)
 
@@ -234,11 +235,13 @@ class Fit:
         waiting = [fold for fold in self._wanted(run.split) if not run.judged(fold)]
         if self.crew and waiting:
             return self.crew.train(run, waiting, str(self.device), resume=resume, listen=self.listen)
+        wanted = self._wanted(run.split)
         for fold in waiting:
             if not run.trained(fold):
                 train = run.plan.train
                 seconds = train.seconds and train.seconds * train.members
-                stage(self.listen, "train", fold=fold, folds=len(run.split.folds), seconds=seconds)
+                turn = wanted.index(fold) + 1
+                stage(self.listen, "train", fold=fold, turn=turn, turns=len(wanted), seconds=seconds)
             train_fold(run, fold, self.cases, self.device, resume=resume, listen=self.listen)
         return {}
 
@@ -250,12 +253,14 @@ class Fit:
         self.room, free = needed, free_bytes(self.run.folder)
         if free < needed:
             self._note(
-                f"Warning: the run takes about {in_words(needed)} of disk, and {in_words(free)} are free at "
+                f"Warning: the run takes about {byte_size(needed)} of disk, and {byte_size(free)} are free at "
                 f"{self.run.folder}. Free some space, or choose another folder with -o."
             )
 
     def _tell_findings(self, inspection: Inspection) -> None:
         """Warnings do not stop a fit, but are listed."""
+        if self.dataset.modality_told != self.dataset.modality:
+            self._note(self.dataset.modality_note)
         warnings = [finding for finding in inspection.findings if finding.level == "warning"]
         for finding in warnings[:WARNINGS_SHOWN]:
             self._note(f"Warning: {finding.where + ': ' if finding.where else ''}{finding.what}")
@@ -266,8 +271,9 @@ class Fit:
         folds = min(self.recipe.folds, facts.groups)
         folds = folds if folds > 1 else 0
         if folds != self.recipe.folds:
+            asked, patients = amount(self.recipe.folds, "fold"), amount(facts.groups, "patient")
             instead = f"{folds} folds are made" if folds else "all cases train and none validates: there are no scores"
-            self._note(f"{self.recipe.folds} fold(s) were asked for; with {facts.groups} patient(s) {instead}.")
+            self._note(f"Asked for {asked}; with {patients} {instead}.")
         return folds
 
     def _wanted(self, split: Split) -> list[int]:
@@ -295,7 +301,7 @@ class Fit:
         """Choose precision, layout and norm on this machine, and write them into the plan."""
         from segwright.train.measure import measure
 
-        stage(self.listen, "measure")
+        stage(self.listen, "speed")
         minutes = self.recipe.minutes or 60.0
         free = self.recipe.norm is None and self.device.type == "cpu" and draft.net.norm == "batch"
         free = free and self.recipe.init_from is None  # weights that are taken over belong to their norm
@@ -347,7 +353,7 @@ class Fit:
 
 def _refuse_other_data(run: Run, dataset: Dataset) -> None:
     """The folder may have moved; what it holds and means may not have changed."""
-    here, there = (one.model_dump(exclude={"root", "notes"}) for one in (dataset, run.dataset))
+    here, there = (one.model_dump(exclude={"root", "notes", "modality_rule"}) for one in (dataset, run.dataset))
     other = [name for name in here if here[name] != there[name]]
     if other:
         raise UsageError(

@@ -14,6 +14,7 @@ from segwright.api.lock import locked
 from segwright.core.atomic import atomic_path
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import DataError, SegwrightError, UsageError
+from segwright.core.words import agree, amount, size
 from segwright.io.omezarr import receipt_of, sweep
 
 if TYPE_CHECKING:
@@ -201,18 +202,18 @@ def _carry_out(work: Path, job: Job, wish: Wish, listen: Listen) -> tuple[str, .
         if isinstance(workers, Cluster):
             workers.refuse_unseen(work)
         outcome = carry_out(work, workers, listen)
-    notes = [f"predicted in {outcome.done + outcome.kept} blocks of {' x '.join(map(str, job.block))} voxels"]
+    notes = [f"predicted in {amount(outcome.done + outcome.kept, 'block')} of {size(job.block)}"]
     if outcome.kept:
-        notes.append(f"{outcome.kept} blocks were finished by an earlier run")
+        notes.append(f"{amount(outcome.kept, 'block')} {agree(outcome.kept, 'was', 'were')} finished by an earlier run")
     broken = sum("repaired" in facts for facts in opened(work).record.facts("predict"))
     if broken:
-        notes.append(f"{broken} block(s) held voxels that were NaN or infinite and were replaced")
+        notes.append(f"{amount(broken, 'block')} held voxels that were NaN or infinite and were replaced")
     if job.instances:
         rows = write_table(opened(work), work / "instances.csv")
-        notes.append(f"{rows:,} objects" if rows else "not one object was found")
+        notes.append(amount(rows, "object") if rows else "no object was found")
     if not outcome.complete:
         raise DataError(
-            f"The result is incomplete: {len(outcome.failed)} block(s) failed, the others are done.",
+            f"The result is incomplete: {amount(len(outcome.failed), 'block')} failed, the others are done.",
             came=outcome.reasons,
             where=work,
             cure="Mend the parts named and run the same command again: only these blocks are done anew.",
@@ -243,7 +244,7 @@ def _notes(job: Job) -> tuple[str, ...]:
     if any(rule.scheme == "case" for rule in job.plan.prepare.normalise):
         notes.append(f"{job.survey}, the same for every block")
     if job.survey.unreadable:
-        notes.append(f"while sampling, {len(job.survey.unreadable)} box(es) could not be read")
+        notes.append(f"while sampling, {amount(len(job.survey.unreadable), 'box')} could not be read")
     if job.plan.prepare.crop:
         notes.append("empty borders were not cut away")
     if job.chain is not None and job.chain.steps:

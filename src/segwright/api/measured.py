@@ -18,6 +18,7 @@ from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.finding import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
+from segwright.core.words import amount, listed
 from segwright.evaluation.maskfiles import Parts, find_labels, infer_space, read_labels
 from segwright.io.load import load_image, load_label
 from segwright.measures.measure import Subject
@@ -110,7 +111,7 @@ def _of_folder(path: Path, images: Path | None, space: LabelSpace | None) -> Sou
     scans = find_labels(images) if images is not None else {}
     lost = sorted(set(found) - set(scans)) if images is not None else []
     if lost:
-        notes.append(f"{len(lost)} case(s) have no scan of their name to draw on: {', '.join(lost[:4])}.")
+        notes.append(f"No scan of the same name to draw on for {amount(len(lost), 'case')}: {listed(lost, 4)}.")
 
     def loader(case: str, parts: Parts) -> Callable[[], Measured]:
         def load() -> Measured:

@@ -12,6 +12,7 @@ from segwright.api.events import Listen, counted
 from segwright.core.case import Case, Dataset, Fold, Split
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
+from segwright.core.words import amount
 from segwright.io.blocks import whole
 from segwright.io.instances import as_instances
 from segwright.io.load import load_image
@@ -33,7 +34,7 @@ def arranged(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Split | None]:
         The dataset, and the folds where these follow from the blocks.
     """
     if recipe.modality:
-        dataset = dataset.model_copy(update={"modality": recipe.modality})
+        dataset = dataset.model_copy(update={"modality": recipe.modality, "modality_rule": "asked for in the recipe"})
     if recipe.voxel:
         dataset = dataset.model_copy(update={"voxel": recipe.voxel})
     if recipe.instances:
@@ -62,7 +63,7 @@ def _in_blocks(dataset: Dataset, case: Case, folds: int) -> tuple[Dataset, Split
     gap = blocks[0].gap
     told = (
         f"The only labelled volume, {case.id!r}, has {depth} sections: it is judged in {len(blocks)} blocks of "
-        f"consecutive sections, each by a member that saw neither the block nor the {gap} section(s) beside it."
+        f"consecutive sections, each by a member that saw neither the block nor the {amount(gap, 'section')} beside it."
     )
     split = Split(folds=tuple(made), groups={one.id: one.group for one in cases}, rule=told)
     return dataset.model_copy(update={"cases": (*cases, *others), "notes": (*dataset.notes, told)}), split

@@ -15,6 +15,7 @@ from segwright.core.errors import IntegrityError, UnknownNameError
 from segwright.core.finding import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
+from segwright.core.words import amount
 from segwright.planning.check import inspect as inspect_dataset
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine, this_machine
@@ -51,7 +52,7 @@ def refuse_errors(inspection: Inspection, where: str | Path) -> None:
         told = (f"{finding.where}: {finding.what}" if finding.where else finding.what for finding in errors[:3])
         first = "; ".join(text.rstrip(".") for text in told)
         raise IntegrityError(
-            f"The data have {len(errors)} error(s) that must be mended first.",
+            f"The data have {amount(len(errors), 'error')} that must be mended first.",
             came=first,
             where=where,
             cure=f"{errors[0].cure} 'segwright inspect' lists all of them.",

@@ -19,6 +19,7 @@ from segwright.core.errors import DataError, SegwrightError, UsageError
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
 from segwright.core.room import is_full, told_when_full
+from segwright.core.words import amount
 from segwright.io.dataset import open_images
 from segwright.io.writers import Writer, known_form, open_writer
 from segwright.io.writers.fit import names_of
@@ -175,7 +176,7 @@ def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:
     notes = [str(text) for text in (*header.get("warnings", ()), *header.get("adapted", ()))]
     repaired = prediction.provenance.get("repaired_voxels", 0)
     if repaired:
-        notes.append(f"{repaired} voxels were NaN or infinite and were replaced")
+        notes.append(f"{amount(repaired, 'voxel')} NaN or infinite, replaced by finite values")
     if plan.net.slab == 0 and depth == 1:
         notes.append("the scan is a single plane, but the model learnt from volumes: do not rely on the result")
     if plan.prepare.orientation is None and depth > 1:
@@ -214,7 +215,7 @@ def _refuse_failures(result: Predictions, folder: Path) -> None:
     failed = result.failed
     if failed:
         raise DataError(
-            f"{len(failed)} of {len(result.cases)} scans could not be predicted.",
+            f"{len(failed)} of {amount(len(result.cases), 'scan')} could not be predicted.",
             came=f"{failed[0].case}: {failed[0].error}",
             where=folder / Predictions.filename,
             cure="Mend the scans listed there and run again with --resume.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from segwright.api.events import Listen, stage, tracked
 from segwright.core.case import Case, Dataset
 from segwright.core.plan import Plan
+from segwright.core.words import amount
 from segwright.io.load import load_image, load_label
 from segwright.prepare.cache import Cache, PreparedCase
 from segwright.prepare.pipeline import prepare_image, prepare_label
@@ -29,7 +30,12 @@ def prepare_cases(dataset: Dataset, plan: Plan, folder: Path, *, listen: Listen)
     for case in tracked(dataset.labelled, listen, "prepare"):
         found = _prepared(cache, dataset, case, plan)
         if found.repaired:
-            listen({"kind": "note", "text": f"{case.id}: {found.repaired} voxels were not finite and were repaired."})
+            listen(
+                {
+                    "kind": "note",
+                    "text": f"{case.id}: {amount(found.repaired, 'voxel')} without a finite value repaired.",
+                }
+            )
         spots = dict(enumerate(found.foreground))
         cases[case.id] = SampleCase(found.image, found.label, spots, case.id, found.spacing)
     return cases

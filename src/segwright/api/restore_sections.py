@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from segwright.api.events import Listen, counted, silent, stage
 from segwright.core.errors import DataError, UsageError
 from segwright.core.volume import Volume
+from segwright.core.words import amount
 from segwright.io import output_suffix, read, write
 from segwright.ops.section_faults import Fault, faults
 from segwright.ops.sections import SectionFacts, correlation, measure
@@ -115,7 +116,7 @@ class Stack:
             raise DataError(
                 "This is no stack of grey sections.",
                 expected="one channel and three sections at least",
-                came=f"{channels} channel(s), {count} section(s)",
+                came=f"{amount(channels, 'channel')}, {amount(count, 'section')}",
                 where=path,
                 cure="Point to the folder or volume that holds the whole stack.",
             )

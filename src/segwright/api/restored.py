@@ -15,8 +15,8 @@ from segwright.api.events import Listen
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.recipe import Recipe
-from segwright.core.room import in_words
 from segwright.core.seed import derive_seed
+from segwright.core.words import byte_size
 from segwright.io.blocks import whole
 from segwright.io.load import load_image
 from segwright.planning.machine import this_machine
@@ -132,7 +132,7 @@ def _looked_at(dataset: Dataset, case: Case, place: Path, effort: Effort, listen
     path, mark = dataset.path(case.images[0]), _mark(dataset, case)
     needed = COPIES * math.prod(volume.data.shape) * volume.data.dtype.itemsize
     if needed > this_machine().memory:
-        told = f"{path.name}: its sections were not looked at, for that takes {in_words(needed)} of memory."
+        told = f"{path.name}: its sections were not looked at, for that takes {byte_size(needed)} of memory."
         listen({"kind": "note", "text": told})
         return None
     name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', path.name.split('.')[0])}-{mark[:8]}"

@@ -16,6 +16,7 @@ from segwright.api.events import Listen, silent, stage
 from segwright.core.document import Document, Part
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.core.runs import Runs
+from segwright.core.words import amount
 from segwright.io.rle import Key, RleRow, RleTable, open_rle, writing_rle
 from segwright.ops.runs import parse_rows, sweep, text_rows
 
@@ -116,14 +117,14 @@ def vote_tables(
     opened = _opened(tables, Path(out), columns)
     limits = {name: votes_needed(value, len(opened), whom=f" for {name!r}") for name, value in (classes or {}).items()}
     ballots = _Ballots(opened, votes_needed(threshold, len(opened)), limits)
-    stage(listen, f"Voting over {len(opened)} tables")
+    stage(listen, f"Voting over {amount(len(opened), 'table')}")
     empty = 0
     with writing_rle(out, keys=opened[0].keys, rle=opened[0].rle) as table:
         for key, text in ballots.results():
             table.add(key, text)
             empty += not text
             if table.count % TOLD_EVERY == 0:
-                listen({"kind": "note", "text": f"{table.count} rows"})
+                listen({"kind": "note", "text": amount(table.count, "row")})
         ballots.refuse_unknown_classes()
     first = opened[0]
     return Voted(
@@ -155,7 +156,7 @@ def _opened(tables: Sequence[str | Path], out: Path, columns: Sequence[str] | No
 def _notes(tables: Sequence[RleTable]) -> tuple[str, ...]:
     paths = [table.path.resolve() for table in tables]
     several = {str(path): paths.count(path) for path in paths if paths.count(path) > 1}
-    return tuple(f"{path} was named {count} times and has {count} votes" for path, count in several.items())
+    return tuple(f"{path} was named {count} times and has {amount(count, 'vote')}" for path, count in several.items())
 
 
 @dataclass

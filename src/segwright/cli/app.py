@@ -7,8 +7,11 @@ import sys
 import threading
 import warnings
 from importlib import import_module
+from typing import Any
 
 import typer
+
+from segwright.cli.cures import typed
 
 app = typer.Typer(
     name="segwright",
@@ -122,8 +125,18 @@ def _in_words(error: Exception) -> dict[str, str]:
     }
 
 
+def _verb_given() -> Any:
+    """The verb on the command line, if it is one."""
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    return next((commands[word] for word in sys.argv[1:] if word in commands), None)
+
+
 def _say(told: dict[str, str], head: str = "Error") -> None:
     """An error in words on standard error; as a JSON document on standard output if that was asked for."""
+    told = {
+        name: typed(text, _verb_given()) if name in {"expected", "came", "cure"} else text
+        for name, text in told.items()
+    }
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps({"error": told}) + "\n")
         return

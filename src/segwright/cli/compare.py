@@ -40,6 +40,9 @@ def compare(
     seed: Seed = None,
     device: Device = "auto",
     metric: Annotated[str, typer.Option("--metric", help="Shown when two reports are compared.")] = "dice",
+    only_common: Annotated[
+        bool, typer.Option("--only-common", help="Two reports: compare the cases that both hold, and leave out others.")
+    ] = False,
     workers: Workers = 0,
     scheduler: Scheduler = None,
     as_json: Json = False,
@@ -47,14 +50,14 @@ def compare(
 ) -> None:
     """Compare recipes on the same folds, finished runs, or two reports: differences with intervals, case by case."""
     from segwright.cli.output import emit
-    from segwright.report.comparison import contest_table
 
     if recipe:
-        from segwright.api.contest import contest
         from segwright.cli.screen import Screen
 
-        fields = recipe_fields(words[1:], budget, folds, seed)
-        with Screen(as_json=as_json, quiet=quiet) as screen:
+        with Screen("Opening the data", quiet=quiet) as screen:
+            from segwright.api.contest import contest
+
+            fields = recipe_fields(words[1:], budget, folds, seed)
             found = contest(
                 words[0],
                 recipe,
@@ -66,6 +69,8 @@ def compare(
                 scheduler=scheduler,
                 **fields,
             )
+        from segwright.report.comparison import contest_table
+
         emit(found, f"{contest_table(found)}\n\nPage     {out / 'contest.html'}", as_json=as_json)
     elif all((Path(word) / "plan.json").exists() for word in words) and len(words) > 1:
         from segwright.api.contest import compare_runs
@@ -75,16 +80,19 @@ def compare(
         clear = len(set(names)) == len(words)
         runs = {name if clear else word: Run.open(word) for name, word in zip(names, words, strict=True)}
         found = compare_runs(runs, out)
+        from segwright.report.comparison import contest_table
+
         emit(found, f"{contest_table(found)}\n\nPage     {out / 'contest.html'}", as_json=as_json)
     else:
-        _two_reports(words, metric, as_json)
+        _two_reports(words, metric, only_common, as_json)
 
 
-def _two_reports(words: list[str], metric: str, as_json: bool) -> None:
+def _two_reports(words: list[str], metric: str, only_common: bool, as_json: bool) -> None:
     """Paired differences of two reports."""
     import segwright
     from segwright.cli.output import emit
     from segwright.core.errors import UsageError
+    from segwright.report.text import aligned
 
     if len(words) != 2:
         raise UsageError(
@@ -93,12 +101,12 @@ def _two_reports(words: list[str], metric: str, as_json: bool) -> None:
             came=", ".join(words),
             cure="segwright compare scans/ -r default -r resenc -o comparison",
         )
-    found = segwright.compare(*words)
-    lines = [f"{'structure':24} {'second-first':>12}  {'95 % interval':>20}  {'p':>7}  better/worse"]
+    found = segwright.compare(*words, only_common=only_common)
+    rows = [["structure", "second-first", "95 % interval", "p", "better/worse"]]
     for row in found.rows:
         if row.metric == metric:
             interval = "–" if row.low is None or row.high is None else f"{row.low:+.4f} to {row.high:+.4f}"
             mean = "–" if row.mean is None else f"{row.mean:+.4f}"
             p = "–" if row.p is None else f"{row.p:.4f}"
-            lines.append(f"{row.structure[:24]:24} {mean:>12}  {interval:>20}  {p:>7}  {row.wins}/{row.losses}")
-    emit(found, "\n".join([*lines, "", *found.notes]), as_json=as_json)
+            rows.append([row.structure, mean, interval, p, f"{row.wins}/{row.losses}"])
+    emit(found, "\n".join([*aligned(rows), "", *found.notes]), as_json=as_json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segwright.cli.options import Json, Quiet
+from segwright.core.words import amount
 
 if TYPE_CHECKING:
     from segwright.api.convert import Conversion
@@ -43,7 +44,7 @@ def convert(
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
 
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Finding the labels", quiet=quiet) as screen:
         names = columns.split(",") if columns else None
         done = segwright.convert(labels, out, to=to, images=images, columns=names, listen=screen.listen)
     emit(done, _summary(done), as_json=as_json)
@@ -51,9 +52,9 @@ def convert(
 
 def _summary(done: Conversion) -> str:
     repaired = sum(bool(case.notes) for case in done.cases)
-    lines = [f"{len(done.cases)} label(s) written to {done.out} as {done.form}"]
+    lines = [f"{amount(len(done.cases), 'label')} written to {done.out} as {done.form}"]
     if repaired:
-        lines.append(f"In {repaired} of them something was repaired; conversion.json lists what.")
+        lines.append(f"Repaired: {amount(repaired, 'label')}; conversion.json lists what.")
     if done.dataset:
         lines.append(f"To inspect or learn from them: segwright inspect {done.dataset}")
     return "\n".join(lines)

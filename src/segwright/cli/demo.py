@@ -61,13 +61,15 @@ def demo(
 
 def _show(name: str, folder: Path, wishes: dict[str, Any], *, as_json: bool, quiet: bool) -> dict[str, Any]:
     """One demonstration; returns what `--json` prints of it."""
-    from segwright.api.demo import demo as run_demo
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
+
+    with Screen(f"Demonstration: {name}", quiet=quiet) as screen:
+        from segwright.api.demo import demo as run_demo
+
+        result = run_demo(name, folder, listen=screen.listen, **wishes)
     from segwright.report.text import score_table
 
-    with Screen(as_json=as_json, quiet=quiet) as screen:
-        result = run_demo(name, folder, listen=screen.listen, **wishes)
     text = f"\n{name}: out of fold\n{score_table(result.run.report)}\n\n{name}: held-out phantoms\n"
     text += f"{score_table(result.held_out)}\n\nReport   {result.run.page}\nModel    {result.run.model_folder}\n"
     if not as_json:
@@ -86,7 +88,7 @@ def _draw(names: list[str], out: Path, *, seed: int, as_json: bool, quiet: bool)
     taken = [folder / "scans" for folder in folders.values() if (folder / "scans").exists()]
     if taken:
         raise UsageError("The folder already holds scans.", where=taken[0], cure="Give another folder with -o.")
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Drawing phantoms", quiet=quiet) as screen:
         for name, folder in folders.items():
             draw_data(name, folder, seed=seed, listen=screen.listen)
     text = "\n".join(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segwright.cli.options import Device, Json, Quiet
+from segwright.core.words import amount
 
 if TYPE_CHECKING:
     from segwright.api.ensemble import Ensembled
@@ -60,7 +62,7 @@ def ensemble(
             cure="Predict with the run first, then let the tables vote.",
         )
     _refuse_foreign(tables, {"--threshold": threshold, "--columns": columns}, {"--weights": weights, "--vote": vote})
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Opening the tables" if tables else "Opening the runs", quiet=quiet) as screen:
         if tables:
             from segwright.api.voting import vote_tables
 
@@ -141,14 +143,16 @@ def _from_yaml(path: Path) -> dict[str, str]:
 
 def vote_summary(done: Voted) -> str:
     """What a person should know of a vote."""
-    lines = [f"{done.rows} rows from {len(done.tables)} tables, {done.empty} of them empty: {done.out}"]
+    lines = [
+        f"{amount(done.rows, 'row')} from {amount(len(done.tables), 'table')}, {done.empty} of them empty: {done.out}"
+    ]
     for name, votes in done.more_than.items():
         whom = "pixels" if name == "default" else f"pixels of {name}"
         lines.append(f"  {whom} stay with more than {votes:g} votes")
     for one in done.missing:
         few = "; ".join(" ".join(key) for key in one.rows[:3])
         more = f"; and {len(one.rows) - 3} more" if len(one.rows) > 3 else ""
-        lines.append(f"  missing   {one.table} lacks {len(one.rows)} row(s), which count as empty: {few}{more}")
+        lines.append(f"  missing   {one.table} lacks {amount(len(one.rows), 'row')}, which count as empty: {few}{more}")
     lines += [f"  mended    {text}" for text in done.repaired[:10]]
     if len(done.repaired) > 10:
         lines.append(f"  mended    {len(done.repaired) - 10} more rows; --json lists all")
@@ -162,18 +166,33 @@ def ensemble_summary(made: Ensembled) -> str:
     members = ", ".join(f"{part.name} ({part.members})" for part in parts)
     lines = [f"Ensemble of {len(parts)} runs by {how}: {members}"]
     if made.structures:
-        head = [f"{part.name[:12]:>12}" for part in parts]
-        lines += ["", f"{'Dice out of fold':24} {' '.join(head)} {'equal':>12}   weights"]
-        for row in made.structures:
-            cells = " ".join(f"{value:12.4f}" for value in (*row.alone, row.equal))
-            lines.append(f"{row.structure[:24]:24} {cells}   {' : '.join(f'{w:.2f}' for w in row.weights)}")
-            lines.append(f"{'':24} {row.reason}")
-        lines += ["", f"Weights: {made.why}. {made.cases} cases, before post-processing:"]
+        lines += ["", *_dice_table(made)]
+        lines += ["", f"Weights: {made.why}. {amount(made.cases, 'case')}, before post-processing:"]
         lines += [f"  {_gain_text(row.over, row.mean, row.low, row.high)}" for row in made.gains]
         lines += ["Finished ensemble against finished runs:"]
         lines += [f"  {_gain_text(row.over, row.mean, row.low, row.high)}" for row in made.finished]
     lines += [f"Note: {note}" for note in made.notes]
     return "\n".join([*lines, "", f"Model    {made.out}", f"Predict  segwright predict {made.out} -i new/ -o out/"])
+
+
+def _dice_table(made: Ensembled) -> list[str]:
+    """Dice of each structure by each run, by equal weights, and the weights taken; then why."""
+    from segwright.report.text import aligned, wrapped
+
+    head = ["Dice out of fold", *(part.name for part in made.combination.parts), "equal", "weights"]
+    rows = [
+        [row.structure, *(f"{value:.4f}" for value in (*row.alone, row.equal)), _shares(row.weights)]
+        for row in made.structures
+    ]
+    reasons: dict[str, list[str]] = {}
+    for row in made.structures:
+        reasons.setdefault(row.reason, []).append(row.structure)
+    told = [line for why, names in reasons.items() for line in wrapped(f"{', '.join(names)}: {why}", start=2, hang=4)]
+    return [*aligned([head, *rows]), *told]
+
+
+def _shares(weights: Sequence[float]) -> str:
+    return " : ".join(f"{weight:.2f}" for weight in weights)
 
 
 def _gain_text(over: str, mean: float, low: float | None, high: float | None) -> str:

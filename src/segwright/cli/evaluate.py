@@ -32,10 +32,8 @@ def evaluate(
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
-    from segwright.report.objects import objects_table, of_objects
-    from segwright.report.text import score_table
 
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Pairing the labels", quiet=quiet) as screen:
         report = segwright.evaluate(
             reference,
             prediction,
@@ -44,6 +42,9 @@ def evaluate(
             out=out,
             listen=screen.listen,
         )
+    from segwright.report.objects import objects_table, of_objects
+    from segwright.report.text import score_table
+
     written = f"\n\nReport   {out}" if out is not None else ""
     table = objects_table(report) if of_objects(report) else score_table(report)
     emit(report, table + written, as_json=as_json)

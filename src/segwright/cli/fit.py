@@ -64,14 +64,13 @@ def fit(
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
-    from segwright.report.text import doubts_line, fold_table, score_table
 
-    folder, words = data_folder(data, data_flag, overrides)
     everything = only == ["all"]
-    fields = recipe_fields(words, budget, 0 if everything else folds, seed)
-    if init_from is not None:
-        fields["init_from"] = init_from
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Opening the data", quiet=quiet) as screen:
+        folder, words = data_folder(data, data_flag, overrides)
+        fields = recipe_fields(words, budget, 0 if everything else folds, seed)
+        if init_from is not None:
+            fields["init_from"] = init_from
         run = segwright.fit(
             folder,
             recipe,
@@ -85,6 +84,8 @@ def fit(
             devices=devices,
             **fields,
         )
+    from segwright.report.text import doubts_line, fold_table, score_table
+
     report = run.report
     text = f"{fold_table(report, run.log())}\n\n{score_table(report)}\n\n{doubts_line(report)}"
     text += f"Report   {run.page}\nModel    {run.model_folder}\n"

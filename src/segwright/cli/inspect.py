@@ -31,20 +31,22 @@ def inspect(
 ) -> None:
     """Show how a folder is understood, what is in it, and what is wrong with it; writes an editable dataset.yaml."""
     import segwright
-    from segwright.api.explore import explore, write_page
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
+
+    _refuse_other_page(page)
+    folder, _ = data_folder(data, data_flag, None)
+    with Screen("Opening the data", quiet=quiet) as screen:
+        from segwright.api.explore import explore, write_page
+
+        dataset = segwright.open_dataset(folder, layout=layout)
+        explored = explore(dataset, listen=screen.listen, thumbs=page is not None)
+        if page is not None:
+            write_page(explored, dataset, page, listen=screen.listen)
     from segwright.cli.summary import describe_dataset
     from segwright.report.brief import exploration_text
     from segwright.report.text import findings_table
 
-    _refuse_other_page(page)
-    folder, _ = data_folder(data, data_flag, None)
-    dataset = segwright.open_dataset(folder, layout=layout)
-    with Screen(as_json=as_json, quiet=quiet) as screen:
-        explored = explore(dataset, listen=screen.listen, thumbs=page is not None)
-        if page is not None:
-            write_page(explored, dataset, page, listen=screen.listen)
     found = explored.inspection
     kept = _keep(dataset, out) + (f"\nPage written to {page}." if page is not None else "")
     parts = [describe_dataset(dataset, found), exploration_text(explored.exploration), findings_table(found.findings)]

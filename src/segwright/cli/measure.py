@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from segwright.cli.cures import typed
 from segwright.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ SHOWN = 40
 
 
 def measure(
+    context: typer.Context,
     source: Source,
     measures: Measures = None,
     out: Out = None,
@@ -37,12 +39,13 @@ def measure(
     quiet: Quiet = False,
 ) -> None:
     """Measure structures: Cobb angles, cardiothoracic ratio, area or volume, length and width."""
-    from segwright.api.measure import measure as measure_folder
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
-    from segwright.core.case import Dataset
 
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Finding the masks", quiet=quiet) as screen:
+        from segwright.api.measure import measure as measure_folder
+        from segwright.core.case import Dataset
+
         found = measure_folder(
             source,
             [name for text in measures or () for name in text.split(",")],
@@ -53,7 +56,7 @@ def measure(
             space=Dataset.load(labels).labels if labels is not None else None,
             listen=screen.listen,
         )
-    emit(found, _told(found, out), as_json=as_json)
+    emit(found, _told(found, out, context.command), as_json=as_json)
 
 
 def _options(words: list[str]) -> dict[str, object]:
@@ -79,7 +82,7 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _told(found: Measurements, out: Path | None) -> str:
+def _told(found: Measurements, out: Path | None, verb: Any) -> str:
     """The first readings as a table, and everything that should be known about them."""
     widths = [max(len(row.case) for row in found.readings), max(len(row.structure) for row in found.readings)]
     lines = []
@@ -91,7 +94,7 @@ def _told(found: Measurements, out: Path | None) -> str:
         lines.append(f"... {len(found.readings) - SHOWN} more readings" + ("" if out else "; write all with -o"))
     for finding in found.findings:
         where = f"{finding.where}: " if finding.where else ""
-        lines.append(f"{finding.level.capitalize()}: {where}{finding.what}")
+        lines.append(f"{finding.level.capitalize()}: {where}{typed(finding.what, verb)}")
     if out is not None:
         lines.append(f"Table    {out}")
     if out is not None and found.overlays:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 def emit(document: BaseModel | dict[str, Any] | list[Any], text: str, *, as_json: bool) -> None:
@@ -14,5 +16,5 @@ def emit(document: BaseModel | dict[str, Any] | list[Any], text: str, *, as_json
     if not as_json:
         typer.echo(text)
         return
-    data = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
+    data = document if isinstance(document, (dict, list)) else document.model_dump(mode="json")
     typer.echo(json.dumps(data, indent=1, default=str))

@@ -36,16 +36,18 @@ def plan(
 ) -> None:
     """Show what would be done with a folder, with a reason for every number; trains nothing."""
     import segwright
-    from segwright.api.planning import plan as make
-    from segwright.api.planning import resolve_recipe
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
+
+    with Screen("Opening the data", quiet=quiet) as screen:
+        from segwright.api.planning import plan as make
+        from segwright.api.planning import resolve_recipe
+
+        folder, words = data_folder(data, data_flag, overrides)
+        chosen = resolve_recipe(recipe, recipe_fields(words, budget, folds, seed))
+        made = make(segwright.open_dataset(folder), chosen, listen=screen.listen)
     from segwright.report.text import plan_table
 
-    folder, words = data_folder(data, data_flag, overrides)
-    chosen = resolve_recipe(recipe, recipe_fields(words, budget, folds, seed))
-    with Screen(as_json=as_json, quiet=quiet) as screen:
-        made = make(segwright.open_dataset(folder), chosen, listen=screen.listen)
     if out is not None:
         made.save(out / "plan.json" if not out.suffix else out)
     emit(made, plan_table(made), as_json=as_json)

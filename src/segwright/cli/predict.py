@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from segwright.cli.options import Device, Json, Quiet, fold_numbers, number_of_bytes
+from segwright.core.words import amount
 
 Model = Annotated[Path, typer.Argument(help="Model folder, or the folder of a run.")]
 Images = Annotated[Path, typer.Option("-i", "--images", help="Scan, or folder of scans.")]
@@ -55,7 +56,7 @@ def predict(
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
 
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Loading the model", quiet=quiet) as screen:
         done = segwright.predict(
             model,
             images,
@@ -73,4 +74,4 @@ def predict(
             scores=scores,
             instances=instances,
         )
-    emit(done, f"{len(done.cases)} scan(s) segmented into {out}", as_json=as_json)
+    emit(done, f"{amount(len(done.cases), 'scan')} segmented into {out}", as_json=as_json)

@@ -17,13 +17,16 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Score the finished folds again and write the report and the model of a run."""
-    from segwright.api.lock import locked
-    from segwright.api.run import Run
-    from segwright.api.verdict import conclude
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
+
+    with Screen("Opening the run", quiet=quiet) as screen:
+        from segwright.api.lock import locked
+        from segwright.api.run import Run
+        from segwright.api.verdict import conclude
+
+        with locked(Run.open(run).folder):
+            done = conclude(Run.open(run), listen=screen.listen, device=device)
     from segwright.report.text import score_table
 
-    with Screen(as_json=as_json, quiet=quiet) as screen, locked(Run.open(run).folder):
-        done = conclude(Run.open(run), listen=screen.listen, device=device)
     emit(done.report, f"{score_table(done.report)}\n\nReport   {done.page}", as_json=as_json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segwright.cli.options import Json, Quiet, minutes
+from segwright.core.words import amount
 
 if TYPE_CHECKING:
     from segwright.restoration.record import RestorationRecord, SectionRow
@@ -24,20 +25,24 @@ def restore_sections(
     stack: Stack, out: Out = None, budget: Budget = "2m", seed: Seed = 0, as_json: Json = False, quiet: Quiet = False
 ) -> None:
     """Find noisy, blurred, dark, shifted or missing sections of a stack, and mend those and no others."""
-    from segwright.api.restore_sections import restore_sections as restore
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
 
-    with Screen(as_json=as_json, quiet=quiet) as screen:
+    with Screen("Opening the stack", quiet=quiet) as screen:
+        from segwright.api.restore_sections import restore_sections as restore
+
         record = restore(stack, out, minutes=minutes(budget), seed=seed, listen=screen.listen)
     emit(record, _text(record, out), as_json=as_json)
 
 
 def _text(record: RestorationRecord, out: Path | None) -> str:
     if not record.rows:
-        lines = [f"{record.sections} sections, none spoiled."]
+        lines = [f"{amount(record.sections, 'section')}, none spoiled."]
     else:
-        lines = [f"{len(record.rows)} of {record.sections} sections are spoiled:", ""]
+        lines = [
+            f"Spoiled: {len(record.rows)} of {amount(record.sections, 'section')}",
+            "",
+        ]
         lines += [f"  {'section':>7}  {'fault':8} {'score':>6}  {'likeness':>14}  {'change':>6}  done"]
         lines += [_line(row) for row in record.rows]
         lines += ["", f"Clean neighbours resemble one another by {record.usual_likeness:.2f} (correlation)."]

@@ -12,12 +12,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from segwright.report.wording import duration
+from segwright.core.words import duration
 
 _SAID = {
     "inspect": "Reading every file once",
     "plan": "Planning",
-    "measure": "Measuring this machine",
+    "speed": "Timing this machine",
+    "measure": "Measuring structures",
     "prepare": "Preparing scans",
     "validate": "Predicting validation cases",
     "postprocess": "Trying post-processing",
@@ -37,16 +38,16 @@ _TITLE, _BAR = 28, 14
 
 
 class Screen:
-    """Progress on standard error, results on standard output.
+    """Progress on standard error, results on standard output, whatever form these have.
 
     Args:
-        as_json: Results are one JSON document, progress stays off.
+        first: What is done first; said at once, before libraries are loaded and files are searched.
         quiet: Progress stays off.
         console: Where to show it; standard error by default.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False, console: Console | None = None) -> None:
-        self.quiet = quiet or as_json
+    def __init__(self, first: str, *, quiet: bool = False, console: Console | None = None) -> None:
+        self.first, self.quiet = first, quiet
         self.console = console or Console(stderr=True, highlight=False)
         self.progress: Progress | None = None
         self.task: TaskID | None = None
@@ -64,6 +65,8 @@ class Screen:
             )
             self.progress = Progress(*columns, console=self.console)
             self.progress.start()
+        if not self.quiet:
+            self._stage(self.first, None)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -162,7 +165,8 @@ def fitting(parts: list[str], room: int) -> str:
 
 def _title(event: dict[str, Any]) -> str:
     if event["name"] == "train":
-        return f"Training fold {event['fold']} ({event['fold'] + 1} of {event['folds']})"
+        turn = f" ({event['turn']} of {event['turns']})" if event["turns"] > 1 else ""
+        return f"Training fold {event['fold']}{turn}"
     return _SAID.get(event["name"], event["name"])
 
 

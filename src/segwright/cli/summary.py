@@ -6,6 +6,7 @@ from collections import Counter
 
 from segwright.core.case import Dataset
 from segwright.core.finding import Inspection
+from segwright.core.words import sizes
 from segwright.report.text import wrapped
 
 
@@ -18,12 +19,12 @@ def describe_dataset(dataset: Dataset, inspection: Inspection) -> str:
     rows = [
         ("layout", dataset.layout),
         ("cases", f"{labelled} labelled, {len(dataset.cases) - labelled} without label"),
-        ("channels", f"{', '.join(dataset.channels)} ({dataset.modality})"),
+        ("channels", f"{', '.join(dataset.channels)} ({dataset.modality_told})"),
         ("structures", _structures(dataset)),
         ("patients", f"{len(groups)}, {several} with several cases; {dataset.group_rule}"),
     ]
     if shapes:
-        rows.append(("sizes", f"{_span(shapes)} voxels (z, y, x)"))
+        rows.append(("sizes", sizes(shapes)))
     rows += [("note", note) for note in dataset.notes]
     lines = [line for name, text in rows for line in wrapped(f"{name:<11} {text}", start=2, hang=14)]
     return "\n".join([str(dataset.root), *lines])
@@ -34,9 +35,3 @@ def _structures(dataset: Dataset) -> str:
     shown = [f"{s.name} ({'/'.join(map(str, s.values))})" if s.values else s.name for s in space.structures[:12]]
     more = f" and {len(space.structures) - 12} more" if len(space.structures) > 12 else ""
     return f"{len(space.structures)} {space.kind}: {', '.join(shown)}{more}"
-
-
-def _span(shapes: list[tuple[int, int, int]]) -> str:
-    low = [min(shape[axis] for shape in shapes) for axis in range(3)]
-    high = [max(shape[axis] for shape in shapes) for axis in range(3)]
-    return " x ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(low, high, strict=True))

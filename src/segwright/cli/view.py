@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from segwright.cli.options import Json
+from segwright.core.words import amount
 
 
 def view(
@@ -28,11 +29,14 @@ def view(
 ) -> None:
     """Look at scans, labels and results in the browser; nothing is changed, nothing leaves this machine."""
     from segwright.cli.output import emit
-    from segwright.view.launch import make_viewer
+    from segwright.cli.screen import Screen
 
-    viewer = make_viewer(source, labels=label or (), results=result or (), host=host, port=port)
+    with Screen("Opening the data"):
+        from segwright.view.launch import make_viewer
+
+        viewer = make_viewer(source, labels=label or (), results=result or (), host=host, port=port)
     subject = viewer.desk.subject
     told = {"url": viewer.url, "title": subject.title, "kind": subject.kind, "cases": len(viewer.desk.cases)}
-    text = f"{subject.title}: {len(viewer.desk.cases)} cases at\n\n  {viewer.url}\n\nStop with Ctrl+C."
+    text = f"{subject.title}: {amount(len(viewer.desk.cases), 'case')} at\n\n  {viewer.url}\n\nStop with Ctrl+C."
     emit(told, text, as_json=as_json)
     viewer.run(browser=browser)

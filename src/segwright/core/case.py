@@ -53,6 +53,12 @@ class Case(Part):
     sections: tuple[int, int] | None = None
 
 
+#: What kinds of images are told apart.
+MODALITIES = ("ct", "mr", "xray", "em", "other")
+#: How a rule begins that no file states.
+GUESS = "a guess"
+
+
 class Dataset(Document):
     """Cases plus the meaning of their channels and labels; saved as `dataset.yaml`, which a person may edit.
 
@@ -61,6 +67,7 @@ class Dataset(Document):
         layout: How the folder was understood.
         channels: One name a channel.
         modality: `ct`, `mr`, `xray`, `em` or `other`; decides normalisation.
+        modality_rule: In words, how the modality was found; begins with `a guess` where nothing states it.
         labels: Meaning of label values.
         cases: All cases, labelled or not.
         group_rule: In words, how the group of each case was found.
@@ -76,8 +83,31 @@ class Dataset(Document):
     labels: LabelSpace = LabelSpace()
     cases: tuple[Case, ...]
     group_rule: str = ""
+    modality_rule: str = ""
     notes: tuple[str, ...] = ()
     voxel: tuple[float | None, float | None, float | None] | None = None
+
+    @property
+    def modality_told(self) -> str:
+        """The modality, marked where it is a guess.
+
+        Example:
+            >>> empty = Dataset(root=".", layout="", channels=("grey",), modality="xray", cases=())
+            >>> empty.model_copy(update={"modality_rule": "a guess: flat grey images"}).modality_told
+            'xray, a guess'
+        """
+        return f"{self.modality}, a guess" if self.modality_rule.startswith(GUESS) else self.modality
+
+    @property
+    def modality_note(self) -> str:
+        """Where the modality comes from, and how to correct a guess; empty where the layout states it."""
+        if not self.modality_rule:
+            return ""
+        if self.modality_told == self.modality:
+            return f"Modality {self.modality!r}: {self.modality_rule}."
+        others = ", ".join(name for name in MODALITIES if name != self.modality)
+        cure = f"If it is another ({others}), set 'modality' in dataset.yaml, or give fit modality=NAME."
+        return f"Modality {self.modality!r} is {self.modality_rule}. {cure}"
 
     def path(self, source: Source) -> Path:
         """Absolute path of a source."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segwright.core.errors import WriteError
+from segwright.core.words import byte_size
 
 TITLE = "The disk is full"
 #: What libraries say that pass no error number on: the system's own words, torch's archive writer and NumPy.
@@ -42,16 +43,6 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(place).free
 
 
-def in_words(number: float) -> str:
-    """Bytes as people say them.
-
-    Example:
-        >>> in_words(2.5e9), in_words(3e5)
-        ('2.5 GB', '0.3 MB')
-    """
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
-
-
 @contextmanager
 def told_when_full(folder: Path, needed: Callable[[], float | None], *, cure: str) -> Iterator[None]:
     """Turn a full disk, however a library says it, into one error.
@@ -72,8 +63,8 @@ def told_when_full(folder: Path, needed: Callable[[], float | None], *, cure: st
         whole = needed()
         raise WriteError(
             f"{TITLE}.",
-            expected=None if whole is None else f"room for about {in_words(whole)} in all",
-            came=f"{in_words(free_bytes(folder))} free",
+            expected=None if whole is None else f"room for about {byte_size(whole)} in all",
+            came=f"{byte_size(free_bytes(folder))} free",
             where=folder,
             cure=f"Free some space. {cure}",
         ) from error

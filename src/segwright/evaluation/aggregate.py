@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from segwright.core.report import Aggregate, Score
+from segwright.core.words import amount
 from segwright.evaluation.interval import Bounds, mean_bounds
 from segwright.metrics.edges import NOTES
 from segwright.metrics.table import load_metric
@@ -95,7 +96,7 @@ def _case_mean(rows: Sequence[Score]) -> Score:
     if not known:
         note = undefined[0] if undefined else "no structure present"
     elif undefined:
-        note = f"{len(undefined)} of {len(rows)} structures undefined ({', '.join(sorted(set(undefined)))})"
+        note = f"{len(undefined)} of {amount(len(rows), 'structure')} undefined ({', '.join(sorted(set(undefined)))})"
     else:
         note = ""
     mean = float(np.mean(known)) if known else None

@@ -16,7 +16,8 @@ from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace, Structure
-from segwright.evaluation.naming import listed, same_names
+from segwright.core.words import listed
+from segwright.evaluation.naming import same_names
 from segwright.evaluation.pairing import CaseFinder
 from segwright.io.dataset import open_dataset
 from segwright.io.drawing import geometry_of, is_drawn, read_drawn, to_canonical

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from segwright.core.document import Document, Part
 from segwright.core.errors import DataError
 from segwright.core.report import Report, Score
+from segwright.core.words import agree, amount
 from segwright.evaluation.aggregate import range_of
 from segwright.evaluation.interval import NO_BOUNDS, Bounds, mean_bounds
 from segwright.metrics.table import load_metric
@@ -79,7 +80,8 @@ def compare(first: Report, second: Report, *, only_common: bool = False) -> Comp
     if left:
         notes.append(f"In one report only, not compared: {', '.join(left)}.")
     rows = [_difference(key, tables[0][key], tables[1][key], groups) for key in keys]
-    notes.append(f"{len(cases)} cases of {len(set(groups.values()))} groups; p is not corrected for many comparisons.")
+    whose = f"{amount(len(cases), 'case')} of {amount(len(set(groups.values())), 'group')}"
+    notes.append(f"{whose}; p is not corrected for many comparisons.")
     return Comparison(first=first.title, second=second.title, rows=tuple(rows), notes=tuple(notes))
 
 
@@ -95,12 +97,14 @@ def _common_cases(first: Report, second: Report, only_common: bool) -> tuple[set
         )
     if ours == theirs:
         return common, []
-    text = f"{len(ours - theirs)} cases only in the first ({_few(ours - theirs)}), "
+    text = f"{amount(len(ours - theirs), 'case')} only in the first ({_few(ours - theirs)}), "
     text += f"{len(theirs - ours)} only in the second ({_few(theirs - ours)})"
     if not only_common:
-        cure = f"Evaluate both on the same cases, or allow comparing the {len(common)} common ones (only_common)."
+        cure = f"Evaluate both on the same cases, or compare only the {len(common)} common ones with only_common=True."
         raise DataError("The reports are of different cases.", came=text, cure=cure)
-    return common, [f"Only the {len(common)} common cases are compared: {text}."]
+    return common, [
+        f"Only the {amount(len(common), 'common case')} {agree(len(common), 'is', 'are')} compared: {text}."
+    ]
 
 
 def _few(names: set[str]) -> str:

@@ -18,9 +18,9 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report, Score
 from segwright.core.volume import Volume
+from segwright.core.words import amount, listed
 from segwright.evaluation.answers import Answers, drawn_in, find_answers
 from segwright.evaluation.maskfiles import Parts, find_labels, infer_space, read_labels
-from segwright.evaluation.naming import listed
 from segwright.evaluation.pairing import CaseFinder
 from segwright.evaluation.score import Judge, LabelPair
 from segwright.io.dataset import open_labels
@@ -93,11 +93,11 @@ def match_folders(
     notes = list(matched.notes)
     extra = sorted(set(found) - {job.case for job in matched.jobs})
     if extra:
-        notes.append(f"{len(extra)} predictions have no reference and were left out: {listed(extra)}.")
+        notes.append(f"{amount(len(extra), 'prediction')} without a reference left out: {listed(extra)}.")
     missing = [job.case for job in matched.jobs if not job.predicted]
     _refuse_strangers(matched.jobs, extra, place)
     if missing:
-        notes.append(f"{len(missing)} of {len(matched.jobs)} cases have no prediction: {listed(missing)}.")
+        notes.append(f"No prediction for {len(missing)} of {amount(len(matched.jobs), 'case')}: {listed(missing)}.")
     return replace(matched, notes=notes)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from segwright.core.errors import LabelError
 from segwright.core.labels import LabelSpace
-
-#: Names listed in one sentence.
-LISTED = 8
+from segwright.core.words import listed
 
 
 class Naming(NamedTuple):
@@ -56,13 +54,6 @@ def same_names(predicted: Sequence[str], space: LabelSpace, *, where: str) -> Na
     if idle:
         notes.append(f"No prediction names {listed(idle)}: taken as predicted nowhere.")
     return Naming(names, notes)
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names in one line; of many, some and how many more."""
-    found = list(names)
-    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    return ", ".join(found[:LISTED]) + more
 
 
 def _known(space: LabelSpace) -> dict[str, str]:

@@ -14,6 +14,7 @@ from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.geometry import Spacing
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Aggregate, Report, Score
+from segwright.core.words import agree, amount, listed
 from segwright.evaluation.aggregate import MEAN, aggregate, structure_means
 from segwright.evaluation.objects import RULE, pooled
 from segwright.metrics import DEFAULT_METRICS, DEFAULT_OBJECT_METRICS
@@ -120,15 +121,16 @@ class Judge:
         rows = tuple(scores)
         groups = {row.case: row.group for row in rows}
         means = (*aggregate(rows), *pooled(self.tables, groups))
-        told = (*notes, *self._rules(), *tell_intervals(means, len(set(groups.values()))), *tell_missing(rows))
+        told = (*notes, *self._rules(rows), *tell_intervals(means, len(set(groups.values()))), *tell_missing(rows))
         return Report(title=title, scores=rows, aggregates=means, notes=told)
 
-    def _rules(self) -> list[str]:
+    def _rules(self, rows: Sequence[Score]) -> list[str]:
         rules = [EMPTY_RULE]
         if self.tables:
             rules.append(RULE)
         if "surface_dice" in self.names:
-            rules.append(f"Surface Dice counts border voxels within {self.tolerance:g} mm of the other surface.")
+            reach = _tolerance(rows, self.tolerance)
+            rules.append(f"Surface Dice counts border voxels within {reach} of the other surface.")
         return rules
 
 
@@ -178,10 +180,7 @@ def tell_intervals(means: Sequence[Aggregate], groups: int) -> list[str]:
         )
     flat = [f"{row.metric} of {row.structure}" for row in means if row.low is not None and row.low == row.high]
     if flat:
-        more = f" and {len(flat) - LISTED} more" if len(flat) > LISTED else ""
-        told.append(
-            f"All groups agree in {', '.join(flat[:LISTED])}{more}: an interval without width promises nothing."
-        )
+        told.append(f"All groups agree in {listed(flat, LISTED)}: an interval without width promises nothing.")
     return told
 
 
@@ -191,16 +190,35 @@ def tell_missing(rows: Sequence[Score]) -> list[str]:
     failed = {row.case: row.note.removeprefix(ERROR) for row in rows if row.note.startswith(ERROR)}
     cases = {row.case for row in rows}
     if failed:
-        notes.append(
-            f"{len(failed)} of {len(cases)} cases could not be scored and are in no mean. {_by_reason(failed)}"
-        )
+        whose = f"{len(failed)} of {amount(len(cases), 'case')}"
+        notes.append(f"{whose} could not be scored and are in no mean. {_by_reason(failed)}")
     emptied = {(row.case, row.structure, row.note) for row in rows if row.note in NOTES and row.structure != MEAN}
     for why, count in sorted(Counter(note for *_, note in emptied).items()):
-        notes.append(f"{why.capitalize()} for {count} pairs of case and structure.")
-    unknown = {row.case for row in rows if row.note == VOXEL_NOTE}
-    if unknown:
-        notes.append(f"Spacing is unknown for {len(unknown)} of {len(cases)} cases: their lengths are in voxels.")
+        notes.append(f"{why.capitalize()} for {amount(count, 'pair of case and structure')}.")
+    known, unknown = _by_unit(rows)
+    if unknown and not known:
+        notes.append("Lengths are in voxels, as no scan with a length states its spacing.")
+    elif unknown:
+        whose = f"{len(unknown)} of {amount(len(known | unknown), 'case')}"
+        notes.append(f"Lengths of {whose} are in voxels, as their spacing is unknown; those of the others are in mm.")
     return notes
+
+
+def _by_unit(rows: Sequence[Score]) -> tuple[set[str], set[str]]:
+    """Cases with a length in mm, and cases with one in voxels; a case without any length is in neither."""
+    units = {metric: load_metric(metric).unit for metric in {row.metric for row in rows}}
+    measured = [row for row in rows if row.value is not None and row.structure != MEAN and units[row.metric]]
+    unknown = {row.case for row in measured if row.note == VOXEL_NOTE}
+    return {row.case for row in measured} - unknown, unknown
+
+
+def _tolerance(rows: Sequence[Score], reach: float) -> str:
+    """The tolerance of surface Dice with its unit, which is voxels where the spacing is unknown."""
+    known, unknown = _by_unit(rows)
+    voxels = f"{reach:g} {agree(reach == 1, 'voxel', 'voxels')}"
+    if not unknown:
+        return f"{reach:g} mm"
+    return f"{reach:g} mm ({voxels} where the spacing is unknown)" if known else voxels
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:

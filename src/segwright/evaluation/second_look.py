@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from segwright.core.finding import Finding
 from segwright.core.labels import LabelSpace
+from segwright.core.words import amount
 from segwright.ops.components import component_sizes, label_components
 
 #: Names are doubted where other names fit better by this much mean Dice, and well enough at all.
@@ -140,7 +141,7 @@ def _unlabelled(judged: Judged, space: LabelSpace, usual: Mapping[str, float]) -
         for size, where in _apart(space.mask(judged.prediction, index), labelled, usual.get(name, 0.0)):
             score = float(judged.scores[index][where].mean()) / 255
             if score >= SURE:
-                seen.append(f"{name!r} (score {score:.2f}, {size} voxels at {_place(where)})")
+                seen.append(f"{name!r} (score {score:.2f}, {amount(size, 'voxel')} at {_place(where)})")
     if seen:
         what = f"Plain to see and not labelled: {_some(seen)}."
         yield Finding(level="warning", code="unlabelled", what=what, where=judged.case, cure=_LOOK)
@@ -158,7 +159,7 @@ def _unseen(
         scores = judged.scores if space.exclusive else judged.scores[index : index + 1]
         for size, where in _apart(space.mask(judged.reference, index), found, usual.get(name, 0.0)):
             if float(scores[:, where].max(axis=0).mean()) / 255 <= NOTHING:
-                unseen.append(f"{name!r} ({size} voxels at {_place(where)})")
+                unseen.append(f"{name!r} ({amount(size, 'voxel')} at {_place(where)})")
     if unseen:
         what = f"Labelled where nothing is seen: {_some(unseen)}."
         yield Finding(level="warning", code="unseen", what=what, where=judged.case, cure=_LOOK)

@@ -17,6 +17,7 @@ from segwright.core.errors import GeometryError, LabelError
 from segwright.core.geometry import Geometry
 from segwright.core.report import Report, Score
 from segwright.core.volume import Volume
+from segwright.core.words import amount
 from segwright.evaluation.aggregate import aggregate
 from segwright.metrics import OBJECT_METRICS
 from segwright.metrics.contingency import Contingency
@@ -78,7 +79,7 @@ def count_overlaps(reference: Volume, prediction: Volume, *, told: Callable[[int
     notes: tuple[str, ...] = () if reference.geometry.aligned_with(prediction.geometry, 0.5) else (_GRIDS,)
     ignored = math.prod(one) - table.voxels
     if ignored:
-        notes += (f"{ignored:,} voxels of the reference are negative and were ignored.",)
+        notes += (f"{amount(ignored, 'voxel')} of the reference ignored, because negative.",)
     return Counted(table, reference.geometry, len(boxes), notes)
 
 
@@ -160,14 +161,14 @@ def evaluate_volumes(
         for metric, value in object_values(table).items()
     ]
     notes = [
-        f"{len(table.reference_ids):,} reference and {len(table.prediction_ids):,} predicted objects in "
-        f"{counted.table.voxels:,} voxels, counted in {counted.boxes} boxes.",
+        f"{amount(len(table.reference_ids), 'object')} in the reference, {len(table.prediction_ids):,} predicted, in "
+        f"{amount(counted.table.voxels, 'voxel')}, counted in {amount(counted.boxes, 'box')}.",
         *counted.notes,
     ]
     if smallest:
-        notes.append(f"Reference objects under {smallest} voxels were left out.")
+        notes.append(f"Reference objects under {amount(smallest, 'voxel')} were left out.")
     if not len(table.reference_ids):
-        notes.append("The reference holds not one object.")
+        notes.append("The reference holds no object.")
     rows += _by_value(table, case)
     return Report(title=case, scores=tuple(rows), aggregates=aggregate(rows), notes=tuple(notes))
 

@@ -14,6 +14,7 @@ from segwright.core.document import Document
 from segwright.core.model import Combination, Manifest, Member
 from segwright.core.plan import Plan
 from segwright.core.report import Report
+from segwright.core.words import amount
 
 
 def write_bundle(
@@ -106,7 +107,10 @@ def _ensemble_card(manifest: Manifest, combination: Combination) -> str:
         f"An ensemble of {len(parts)} models, combined by {how}; made {manifest.created} by segwright "
         f"{manifest.version}.",
         "",
-        *(f"- {part.name}: {part.members} member(s), recipe `{part.recipe}`, plan `{part.plan}`" for part in parts),
+        *(
+            f"- {part.name}: {amount(part.members, 'member')}, recipe `{part.recipe}`, plan `{part.plan}`"
+            for part in parts
+        ),
         "- not a medical device; judge it on your own scans before you rely on it",
         "",
         f"| weights | {' | '.join(part.name for part in parts)} |",
@@ -133,7 +137,7 @@ def _card(manifest: Manifest, plan: Plan) -> str:
         "",
         f"Segments {', '.join(plan.labels.names)} in {plan.modality} images with channels {', '.join(plan.channels)}.",
         "",
-        f"- {len(manifest.members)} member(s), made {manifest.created} by segwright {manifest.version}",
+        f"- {amount(len(manifest.members), 'member')}, made {manifest.created} by segwright {manifest.version}",
         f"- recipe `{plan.recipe}`, plan `{plan.content_hash()}`",
         "- scores are out of fold: each case was judged by a member that had not seen its patient",
         "- not a medical device; judge it on your own scans before you rely on it",

@@ -9,6 +9,7 @@ from pathlib import Path
 from segwright import io
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import LayoutError, ReadError, UsageError
+from segwright.core.words import amount
 from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.channels import with_channels
 from segwright.io.layouts.container import roles_of_keys
@@ -113,7 +114,7 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
     if not cases:
         raise LayoutError(
             "No scans were found.",
-            expected=f"files or folders with {len(channels)} channel(s): {', '.join(channels)}",
+            expected=f"files or folders with {amount(len(channels), 'channel')}: {', '.join(channels)}",
             came=_seen(place),
             where=place,
             cure="Give a file, a folder of files, or a folder a patient.",

@@ -16,6 +16,7 @@ from pydicom.pixels.utils import pixel_array
 
 from segwright.core.errors import ReadError
 from segwright.core.volume import Index, LazyArray, Volume
+from segwright.core.words import amount
 from segwright.io.frames import Frame, Stack, stack
 from segwright.io.protocol import Format, decoding, lazy, make_header, reason
 from segwright.io.sniff import sniff
@@ -118,12 +119,12 @@ def _series(folder: Path, key: str | None) -> tuple[Files, list[str]]:
         uid = str(head.get("SeriesInstanceUID", "") or "")
         groups[uid].append((file, head))
         names[uid] = f"{head.get('Modality', '')} {head.get('SeriesDescription', '') or ''}".strip()
-    left = [f"{n} file(s) of the folder are left out: {kind}." for kind, n in sorted(skipped.items())]
+    left = [f"{amount(n, 'file')} of the folder left out: {kind}." for kind, n in sorted(skipped.items())]
     return _one_series(folder, groups, names, key), left
 
 
 def _one_series(folder: Path, groups: dict[str, Files], names: dict[str, str], key: str | None) -> Files:
-    listing = "; ".join(f"{uid} ({len(files)} files, {names[uid]})" for uid, files in groups.items())
+    listing = "; ".join(f"{uid} ({amount(len(files), 'file')}, {names[uid]})" for uid, files in groups.items())
     if key is not None:
         if key not in groups:
             raise ReadError(f"The folder has no series {key}.", came=listing, where=folder, cure="Use one listed.")

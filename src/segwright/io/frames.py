@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
+from segwright.core.words import amount
 
 Vector = NDArray[np.float64]
 _RAS = np.diag([-1.0, -1.0, 1.0])
@@ -97,7 +98,7 @@ def stack(frames: Sequence[Frame], where: Path) -> Stack:
 def _without_copies(frames: Sequence[Frame], notes: _Notes) -> list[Frame]:
     kept = {(frame.uid or str(frame.path), frame.index): frame for frame in reversed(frames)}
     if len(kept) < len(frames):
-        notes.warnings.append(f"{len(frames) - len(kept)} files are copies of another slice and are left out.")
+        notes.warnings.append(f"{amount(len(frames) - len(kept), 'copy')} of other slices left out.")
     return sorted(kept.values(), key=lambda frame: (frame.rank, str(frame.path), frame.index or 0))
 
 
@@ -174,7 +175,7 @@ def _step(frames: Sequence[Frame], notes: _Notes) -> Vector:
         notes.gaps.append((i, missing))
         a, b = frames[i], frames[i + 1]
         notes.warnings.append(
-            f"{missing} slice(s) missing between plane {i + 1} ({a.path.name}) and plane {i + 2} ({b.path.name}): "
+            f"{amount(missing, 'slice')} missing between planes {i + 1} ({a.path.name}) and {i + 2} ({b.path.name}): "
             f"the step there is {heights[i]:.3f} mm instead of {usual:.3f} mm."
         )
     whole = heights[heights <= 1.5 * usual]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import GeometryError
 from segwright.core.geometry import Geometry
+from segwright.core.words import size
 
 #: Grids further apart than this (in voxels) are different grids.
 TOLERANCE = 1e-2
@@ -63,8 +64,8 @@ def _shapes_differ(geometry: Geometry, like: Geometry, where: str) -> GeometryEr
         cure = "Rows and columns seem exchanged: transpose the label and save it again."
     return GeometryError(
         "The label's voxels do not fit the image's.",
-        expected=f"shape {like.shape}",
-        came=f"shape {geometry.shape}",
+        expected=size(like.shape),
+        came=size(geometry.shape),
         where=where,
         cure=cure,
     )

@@ -14,6 +14,7 @@ from segwright.core.errors import GeometryError, LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
+from segwright.core.words import amount, size
 from segwright.io.blocks import block_of, planes_of, whole
 from segwright.io.drawing import is_drawn, read_drawn, refuse_broken, to_canonical
 from segwright.io.grids import onto_grid
@@ -69,7 +70,7 @@ def load_image(dataset: Dataset, case: Case) -> Volume:
     count = joined.data.shape[0]
     if wanted and count != wanted:
         raise ReadError(
-            f"Case {case.id!r} has {count} channels.",
+            f"Case {case.id!r} has {amount(count, 'channel')}.",
             expected=f"{wanted} ({', '.join(dataset.channels)})",
             came=", ".join(source.path for source in case.images),
             where=dataset.path(case.images[0]),
@@ -299,8 +300,8 @@ def _stack(dataset: Dataset, case: Case, volumes: list[Volume]) -> Volume:
         except GeometryError as error:
             raise GeometryError(
                 f"Channels of case {case.id!r} lie on different grids.",
-                expected=f"{first.geometry.shape} as {case.images[0].path}",
-                came=f"{volume.geometry.shape} in {source.path}; {error.came}",
+                expected=f"{size(first.geometry.shape)} as {case.images[0].path}",
+                came=f"{size(volume.geometry.shape)} in {source.path}; {error.came}",
                 where=dataset.path(source),
                 cure="Resample the channels of a case to one grid first, or leave this channel out of dataset.yaml.",
             ) from error

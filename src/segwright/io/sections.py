@@ -13,6 +13,7 @@ from segwright.core.atomic import atomic_path
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
+from segwright.core.words import amount, size
 from segwright.io import image, tiff
 from segwright.io.protocol import Format, decoding, lazy, make_header, same_format
 from segwright.io.sniff import sniff
@@ -40,7 +41,8 @@ def read(path: Path, key: str | None = None) -> Volume:
         _demand_equal(planes, files)
         warnings = _gaps(files)
         if len(files) < len(kinds):
-            warnings.append(f"{len(kinds) - len(files)} file(s) of the folder are not images and are left out.")
+            other = len(kinds) - len(files)
+            warnings.append(f"{amount(other, 'file')} of the folder left out: not images.")
         warnings += [f"{files[0].name}: {text}" for text in planes[0].header["warnings"]]
         first = planes[0]
         shape = (first.data.shape[0], len(planes), *first.geometry.shape[1:])
@@ -65,11 +67,16 @@ def _demand_equal(planes: list[Volume], files: list[Path]) -> None:
         if look != usual or look[0][1] != 1:
             raise ReadError(
                 "A section differs from the others in the folder.",
-                expected=f"shape {(usual[0][0], 1, *usual[0][2:])}, {usual[1]}",
-                came=f"shape {look[0]}, {look[1]}",
+                expected=_look((usual[0][0], 1, *usual[0][2:]), usual[1]),
+                came=_look(*look),
                 where=file,
                 cure="Take it out, or give the images one by one if they are independent.",
             )
+
+
+def _look(shape: tuple[int, ...], kind: str) -> str:
+    """Size, channels and type of a section in words."""
+    return f"{size(shape[1:])}, {amount(shape[0], 'channel')}, {kind}"
 
 
 def _gaps(files: list[Path]) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.errors import UnknownNameError
+from segwright.core.words import agree, amount
 from segwright.measures.measure import Points, Subject
 from segwright.measures.quad import fitted_sides, minimal_quad
 from segwright.ops.column import along
@@ -72,7 +73,7 @@ def find_column(subject: Subject, structures: Sequence[str] = ()) -> Column:
     """
     chosen, notes = _chosen(subject, structures)
     if not chosen:
-        return Column((), missing="no structure is named like vertebrae; name them with structures=")
+        return Column((), missing="no structure is named like vertebrae; name them with structures=NAME,NAME")
     if len(chosen) == 1:
         pieces, more = _pieces(subject.mask(chosen[0])[0], np.array(subject.lengths[1:]))
         named = [("", piece) for piece in pieces]
@@ -145,8 +146,9 @@ def _pieces(mask: Mask, edge: Points) -> tuple[list[Pixels], tuple[str, ...]]:
     least = CRUMB * float(np.median(sizes[sizes >= CRUMB * sizes.max()]))
     pieces = [piece for piece in every if len(piece) >= least]
     notes = []
-    if len(pieces) < len(every):
-        notes.append(f"{len(every) - len(pieces)} piece(s) far smaller than a vertebra were left out")
+    few = len(every) - len(pieces)
+    if few:
+        notes.append(f"{amount(few, 'piece')} far smaller than a vertebra {agree(few, 'was', 'were')} left out")
     several, usual = _several(pieces, edge)
     bodies = [piece for piece, parted in zip(pieces, several, strict=True) if not parted]
     whole = list(bodies)

@@ -11,10 +11,10 @@ import numpy as np
 
 from segwright.core.case import Dataset
 from segwright.core.finding import CaseFacts, Finding, Inspection
+from segwright.core.words import amount, listed, sizes
 from segwright.planning.measure import Level, Look, measure
 
 _T = TypeVar("_T")
-_LISTED = 8
 _SPACING_FACTOR = 3.0
 _SCALE_FACTOR = 50.0
 _ORDER = {"error": 0, "warning": 1, "note": 2}
@@ -83,7 +83,7 @@ def _structures(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Findin
             cure = "Correct its values under labels in dataset.yaml, or remove the structure."
             yield _finding("error", "structure-absent", f"Structure {name!r} is in no case.", "", cure)
         elif count < len(facts) and count < max(3, 0.05 * len(facts)):
-            what = f"Structure {name!r} is in {count} of {len(facts)} cases only."
+            what = f"Structure {name!r} is in {count} of {amount(len(facts), 'case')} only."
             cure = "Expect little of it: add cases that show it, or remove the structure."
             yield _finding("warning", "structure-rare", what, "", cure)
 
@@ -123,13 +123,11 @@ def _geometry(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     if len(planes) == 2:
         rest = [fact.case for fact in facts if (fact.shape[0] == 1) != (_usual([f.shape[0] == 1 for f in facts])[0])]
         cure = "Keep single planes and volumes in datasets of their own."
-        yield _finding("error", "mixed-dimensions", "Single planes and volumes are mixed.", _list(rest), cure)
+        yield _finding("error", "mixed-dimensions", "Single planes and volumes are mixed.", listed(rest), cure)
         return
-    sizes = {fact.shape for fact in facts}
-    if planes == {True} and len(sizes) > 1:
-        low, high = (tuple(int(pick(f.shape[i] for f in facts)) for i in (1, 2)) for pick in (min, max))
+    if planes == {True} and len({fact.shape for fact in facts}) > 1:
         cure = "Nothing: images are cut into patches of one size."
-        yield _finding("note", "sizes", f"Images differ in size, {low} to {high} pixels.", "", cure)
+        yield _finding("note", "sizes", f"Images differ in size: {sizes([fact.shape for fact in facts])}.", "", cure)
     yield from _spacings(facts)
     if planes == {False}:
         yield from _orientations(facts)
@@ -140,7 +138,7 @@ def _spacings(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     unknown = [fact.case for fact in facts if None in fact.spacing[1:]]
     if unknown and len(unknown) < len(facts):
         cure = "Add the spacing to these files, or take them out."
-        yield _finding("warning", "spacing-unknown", "Some scans state no spacing.", _list(unknown), cure)
+        yield _finding("warning", "spacing-unknown", "Some scans state no spacing.", listed(unknown), cure)
     flat = all(fact.shape[0] == 1 for fact in facts)
     known = [fact for fact in facts if None not in (fact.spacing[1:] if flat else fact.spacing)]
     if len(known) < 3:
@@ -153,7 +151,7 @@ def _spacings(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
         steps = ", ".join(f"{step:.3g}" for step in usual)
         what = f"Spacing is up to {ratio.max():.1f} times off the usual ({steps}) mm, counted from finest to coarsest."
         cure = "Check the headers; if they are right, these cases are resampled strongly."
-        yield _finding("warning", "spacing-outlier", what, _list(odd), cure)
+        yield _finding("warning", "spacing-outlier", what, listed(odd), cure)
 
 
 def _orientations(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
@@ -193,7 +191,7 @@ def _label_table(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Finding]:
     meaning = {value: s.name for s in dataset.labels.structures for value in s.values}
     if dataset.labels.ignore is not None:
         meaning[dataset.labels.ignore] = "ignored"
-    rows = [f"{v} = {meaning.get(v, 'background')} ({n} voxels)" for v, n in sorted(totals.items())]
+    rows = [f"{v} = {meaning.get(v, 'background')} ({amount(n, 'voxel')})" for v, n in sorted(totals.items())]
     cure = "Nothing if that is right; else correct 'labels' in dataset.yaml."
     return [_finding("note", "label-table", "Label values: " + ", ".join(rows) + ".", "", cure)]
 
@@ -205,16 +203,10 @@ def _condensed(findings: Sequence[Finding]) -> list[Finding]:
         alike = finding.what if finding.level != "error" else f"{finding.where}: {finding.what}"
         groups.setdefault((finding.level, finding.code, alike, finding.cure), []).append(finding)
     return [
-        alike[0] if len(alike) == 1 else alike[0].model_copy(update={"where": _list([f.where for f in alike])})
+        alike[0] if len(alike) == 1 else alike[0].model_copy(update={"where": listed([f.where for f in alike])})
         for alike in groups.values()
     ]
 
 
 def _usual(values: Sequence[_T]) -> tuple[_T, int]:
     return Counter(values).most_common(1)[0]
-
-
-def _list(names: Sequence[str]) -> str:
-    """Some names and how many more."""
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

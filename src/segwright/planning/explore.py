@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from segwright.core.case import Dataset
 from segwright.core.finding import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
+from segwright.core.words import amount
 from segwright.planning.exploration import (
     CaseView,
     ChannelView,
@@ -238,10 +239,12 @@ def _notes(facts: Sequence[CaseFacts], labelled: Sequence[CaseFacts], seen: Mapp
     blind = [fact.case for fact in labelled if fact.case not in seen]
     if blind:
         what = "intensities inside structures and overlaps were not measured, as they were not read whole"
-        notes.append(f"{len(blind)} of {len(labelled)} labelled cases: {what}.")
+        notes.append(f"{len(blind)} of {amount(len(labelled), 'labelled case')}: {what}.")
     unknown = sum(None in fact.spacing[1:] for fact in labelled)
     if 0 < unknown < len(labelled):
-        notes.append(f"{unknown} of {len(labelled)} labelled cases state no spacing: sizes are counted in voxels.")
+        notes.append(
+            f"No spacing in {unknown} of {amount(len(labelled), 'labelled case')}: sizes are counted in voxels."
+        )
     return tuple(notes)
 
 

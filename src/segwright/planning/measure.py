@@ -15,6 +15,7 @@ from segwright.core.errors import GeometryError, LabelError, ReadError, Segwrigh
 from segwright.core.finding import CaseFacts, Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
+from segwright.core.words import amount
 from segwright.io.load import load_image, read_label
 from segwright.planning.forms import centres_and_forms
 from segwright.planning.order import covered_shares, shared_voxels
@@ -109,7 +110,7 @@ def _image_findings(array: NDArray[Any], dataset: Dataset, case: Case) -> list[F
     found = []
     bad = 0 if array.dtype.kind in "iub" else int(array.size - np.count_nonzero(np.isfinite(array)))
     if bad:
-        what = f"{bad} of {array.size} voxels are NaN or infinite; they are replaced by finite ones."
+        what = f"{bad:,} of {amount(array.size, 'voxel')} NaN or infinite, replaced by finite values."
         cure = "Nothing if they lie outside the body; else export the scan again."
         found.append(Finding(level="warning", code="not-finite", what=what, where=case.id, cure=cure))
     for name, channel in zip(_names(dataset, len(array)), array, strict=True):

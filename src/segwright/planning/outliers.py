@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from segwright.core.finding import CaseFacts
+from segwright.core.words import amount
 
 #: Cases below which nothing is called usual.
 FEWEST = 6
@@ -102,4 +103,4 @@ def _few(found: Mapping[str, list[Oddity]], odd: Mapping[str, str], cases: int) 
     """Add what is odd about some cases, if they are few enough to be odd."""
     if cases >= FEWEST and len(odd) <= (1 - _NEARLY_ALL) * cases:
         for case, words in odd.items():
-            found[case].append((_ODD_LABEL, f"{words}, as in {len(odd)} of {cases} cases"))
+            found[case].append((_ODD_LABEL, f"{words}, as in {len(odd)} of {amount(cases, 'case')}"))

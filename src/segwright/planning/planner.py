@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from segwright.core.errors import PlanError
 from segwright.core.plan import AugmentPlan, NetSpec, Plan, PreparePlan, SamplePlan, TrainPlan, Triple, WindowPlan
 from segwright.core.recipe import PartChoice, Recipe
+from segwright.core.words import amount
 from segwright.planning import cost, memory, traced
 from segwright.planning.extent import patches_held, prepared_shape, prepared_steps
 from segwright.planning.fingerprint import Fingerprint
@@ -299,7 +300,7 @@ class Planner:
             self.why["train.steps"] = "asked for in the recipe; such a run can be repeated exactly"
         else:
             self.why["train.seconds"] = (
-                f"{TRAINING_SHARE * 100:.0f} % of the time budget, shared by {self.folds_trained} fold(s)"
+                f"{TRAINING_SHARE * 100:.0f} % of the time budget, shared by {amount(self.folds_trained, 'fold')}"
             )
         return TrainPlan(
             batch=batch,
@@ -354,7 +355,7 @@ class Planner:
     def _folds(self) -> int:
         folds = min(self.recipe.folds, self.facts.groups)
         folds = folds if folds > 1 else 0
-        short = f"only {self.facts.groups} groups to keep apart"
+        short = f"only {amount(self.facts.groups, 'group')} to keep apart"
         one = "one fold would validate on what it trains on, so all cases train and none validates"
         self.why["folds"] = (
             "asked for in the recipe" if folds == self.recipe.folds else short if self.recipe.folds > 1 else one

@@ -11,6 +11,7 @@ from segwright.core.case import Dataset, Fold, Split
 from segwright.core.errors import IntegrityError, UsageError
 from segwright.core.finding import CaseFacts
 from segwright.core.seed import derive
+from segwright.core.words import amount
 
 
 def make_split(dataset: Dataset, facts: Sequence[CaseFacts], folds: int, seed: int) -> Split:
@@ -37,9 +38,9 @@ def make_split(dataset: Dataset, facts: Sequence[CaseFacts], folds: int, seed: i
     if folds < 2 or folds > count:
         best = min(5, count)
         raise UsageError(
-            f"{count} group(s) cannot be divided into {folds} folds.",
+            f"{amount(count, 'group')} cannot be divided into {folds} folds.",
             expected=f"2 to {count} folds" if count >= 2 else "at least two groups",
-            came=f"{folds} folds for {len(ids)} cases in {count} group(s)",
+            came=f"{folds} folds for {amount(len(ids), 'case')} in {amount(count, 'group')}",
             cure=f"Use folds={best}." if count >= 2 else "Use folds=0 to train on all cases without validation.",
         )
     traits = _traits(ids, {fact.case: fact for fact in facts}, dataset.labels.names)

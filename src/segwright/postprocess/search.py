@@ -13,6 +13,7 @@ from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
+from segwright.core.words import amount
 from segwright.postprocess import STEPS
 from segwright.postprocess.chain import Chain, ChainStep, load_step
 from segwright.postprocess.choice import NESTED_SHARE, choose, measure, nested_gain
@@ -154,7 +155,7 @@ def search(
         candidates=tuple(candidates),
         before=_means(space, before),
         after=_means(space, after),
-        notes=(f"Searched on {len(cases)} out-of-fold cases of {folds} folds.", *NOTES),
+        notes=(f"Searched on {amount(len(cases), 'out-of-fold case')} of {amount(folds, 'fold')}.", *NOTES),
     )
 
 

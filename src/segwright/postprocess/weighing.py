@@ -126,7 +126,8 @@ def weigh(cases: Sequence[JointCase], space: LabelSpace, *, search: bool = True)
     alone = values[1 : parts + 1].mean(axis=1)
     kept = equal_weights(parts, len(rows))
     if not any(picks):
-        return Weighing(kept, tuple(rows), alone, equal, equal, equal, "equal shares: no mixture is better")
+        why = "equal shares: no mixture is better" if search else "equal shares, as asked: no others were tried"
+        return Weighing(kept, tuple(rows), alone, equal, equal, equal, why)
     weights = options[picks].T
     chosen, honest = _judged(cases, space, values, options, weights)
     gain = float((honest - equal).mean())
@@ -177,7 +178,7 @@ def _decide(
     gain = measure(gains[best], groups).mean
     pick, reason = 0, "equal: no mixture gains more than one standard error"
     if len(values) == parts + 1:
-        reason = "equal, as asked"
+        reason = "equal, as asked: no others were tried"
     elif best and nested is None:
         reason = "equal: with one fold no other shares can be confirmed"
     elif best and nested is not None and nested < NESTED_SHARE * gain:

@@ -22,6 +22,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
+from segwright.core.words import agree, listed
 from segwright.io.dataset import open_images
 from segwright.io.load import load_image
 from segwright.nets import build
@@ -100,14 +101,15 @@ class Model:
             )
         manifest = Manifest.load(folder / Manifest.filename)
         members = [one for one in manifest.members if folds is None or one.fold in folds]
+        _refuse_other_folds(folds, manifest, folder)
         missing = [one.weights for one in members if not (folder / one.weights).exists()]
         if missing or not members:
             raise ModelError(
-                "Members are missing from the model folder.",
-                expected=", ".join(one.weights for one in manifest.members),
-                came=f"missing: {missing or list(folds or ())}",
+                "Files are missing from the model folder.",
+                expected=", ".join(one.weights for one in manifest.members) or "weights of one member at least",
+                came=f"no {', no '.join(missing)}" if missing else "no member",
                 where=folder,
-                cure="Copy the whole folder, or name folds it holds.",
+                cure="Copy the whole folder again.",
             )
         for one in members:
             _refuse_damage(folder / one.weights, one.sha256)
@@ -212,6 +214,20 @@ def usual_chain(target: Any) -> Chain:
     """
     rows = getattr(target, "decoders", ())
     return Chain(decoder=ChainStep(name=rows[0])) if rows else Chain()
+
+
+def _refuse_other_folds(folds: Sequence[int] | None, manifest: Manifest, folder: Path) -> None:
+    """Folds that were asked for and that no member of the model was trained on."""
+    known = sorted({one.fold for one in manifest.members})
+    strange = sorted(set(folds or ()) - set(known))
+    if strange:
+        raise UsageError(
+            f"The model has no {agree(len(strange), 'fold', 'folds')} {listed(strange)}.",
+            expected=f"{agree(len(known), 'fold', 'folds')} {listed(known)}",
+            came=listed(folds or ()),
+            where=folder,
+            cure="Choose among these, or leave the choice out to use all of them.",
+        )
 
 
 def _refuse_damage(path: Path, sha256: str) -> None:

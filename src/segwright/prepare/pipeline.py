@@ -14,6 +14,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
 from segwright.core.trail import Cropped, Resampled, SpatialStep, Trail, Turned
 from segwright.core.volume import Volume
+from segwright.core.words import size
 from segwright.ops.crop import content_box
 from segwright.ops.intensity import normalise
 from segwright.ops.resample import resample, resample_labels
@@ -112,8 +113,8 @@ def prepare_label(labels: NDArray[Any], trail: Trail, space: LabelSpace) -> NDAr
     if labels.shape[1:] != trail.source.shape:
         raise GeometryError(
             "Label and image differ in shape.",
-            expected=trail.source.shape,
-            came=labels.shape[1:],
+            expected=size(trail.source.shape),
+            came=size(labels.shape[1:]),
             cure="Bring the label onto the image's grid, or remove the case.",
         )
     labels = unresampled(labels, trail)

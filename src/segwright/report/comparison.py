@@ -11,11 +11,13 @@ import segwright
 from segwright.core.document import Document, Part
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Aggregate, Report, Score
+from segwright.core.words import byte_size, duration
 from segwright.report import plots, tables
 from segwright.report.content import WorstCase
 from segwright.report.html import template, write_text
 from segwright.report.pictures import drawn
-from segwright.report.wording import MISSING, byte_size, colour, column, duration, interval, number, signed
+from segwright.report.text import aligned
+from segwright.report.wording import MISSING, colour, column, interval, number, signed
 
 
 class Contestant(Part):
@@ -118,16 +120,14 @@ def render_contest(content: ContestContent) -> str:
 def contest_table(contest: Contest) -> str:
     """The contest in lines of at most 80 columns: score with interval, difference to the first, cost."""
     differences = {row.name: row for row in contest.differences if row.structure == "mean"}
-    lines = [f"{'recipe':24} {'Dice':>6} {'[95 % interval]':>16} {'to first':>8} {'p':>6} {'M par':>6} {'s/step':>6}"]
+    rows = [["recipe", "Dice", "[95 % interval]", "to first", "p", "M par", "s/step"]]
     for row in contest.contestants:
         mean, gap = row.dice["mean"], differences.get(row.name)
         against = "" if gap is None else signed(gap.mean, 3)
         p = "" if gap is None or gap.p is None else f"{gap.p:.3f}"
-        lines.append(
-            f"{row.name[:24]:24} {number(mean.mean):>6} {interval(mean.low, mean.high):>16} {against:>8} {p:>6} "
-            f"{row.parameters / 1e6:6.2f} {row.step_seconds:6.2f}"
-        )
-    return "\n".join([*lines, *contest.notes])
+        cost = [f"{row.parameters / 1e6:.2f}", f"{row.step_seconds:.2f}"]
+        rows.append([row.name, number(mean.mean), interval(mean.low, mean.high), against, p, *cost])
+    return "\n".join([*aligned(rows), *contest.notes])
 
 
 def _cells(row: Contestant, structures: Sequence[str]) -> dict[str, Any]:

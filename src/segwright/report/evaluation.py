@@ -8,6 +8,7 @@ from typing import Any
 
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
+from segwright.core.words import amount
 from segwright.report import tables
 from segwright.report.content import WorstCase
 from segwright.report.html import headline, score_context, template, write_text
@@ -39,7 +40,7 @@ def render_evaluation(
         title=report.title or "Evaluation",
         headline=headline(report, columns),
         tiles=[
-            ("cases", _counted(report), f"{len(groups)} groups"),
+            ("cases", _counted(report), amount(len(groups), "group")),
             ("structures", str(len({s.structure for s in report.scores} - {"mean"})), "scored"),
             ("metrics", str(len(columns)), "each case and structure"),
         ],

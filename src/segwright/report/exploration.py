@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import segwright
+from segwright.core.words import agree, amount
 from segwright.report import tables
 from segwright.report.content import ExplorationContent
 from segwright.report.explored import contact_sheet, explored_page
@@ -26,8 +27,8 @@ def render_exploration(content: ExplorationContent) -> str:
             ("cases", str(found.cases), f"{found.labelled} labelled"),
             ("groups", str(found.groups), content.dataset.group_rule or "patients, animals or blocks"),
             ("structures", str(len(space.structures)), space.kind),
-            ("unusual", str(unusual), f"case{'s' if unusual != 1 else ''} to look at"),
-            ("findings", str(errors + warnings), f"{errors} errors, {warnings} warnings"),
+            ("unusual", str(unusual), f"{agree(unusual, 'case', 'cases')} to look at"),
+            ("findings", str(errors + warnings), f"{amount(errors, 'error')}, {amount(warnings, 'warning')}"),
         ],
         colours={name: colour(space, i) for i, name in enumerate(space.names)},
         explored=explored_page(found),

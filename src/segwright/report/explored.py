@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from segwright.core.labels import LabelSpace
+from segwright.core.words import amount
 from segwright.planning.exploration import CaseView, Exploration, Spread
 from segwright.planning.explore import Thumb
 from segwright.report.figures import Outline, display, panel_of, traced
@@ -103,8 +104,8 @@ def explored_page(found: Exploration) -> ExploredPage:
 
 def _summary(found: Exploration) -> list[str]:
     bare = found.cases - found.labelled
-    cases = f"{found.cases} cases" + (f", {bare} of them without label" if bare else ", all labelled")
-    return [f"{cases}; {found.groups} groups; {found.dims}-D; modality {found.modality}."]
+    cases = amount(found.cases, "case") + (f", {bare} of them without label" if bare else ", all labelled")
+    return [f"{cases}; {amount(found.groups, 'group')}; {found.dims}-D; modality {found.modality}."]
 
 
 def _structure(found: Exploration, index: int) -> StructureRow:
@@ -172,10 +173,7 @@ def _grids(found: Exploration) -> tuple[list[SpreadPlot], list[str]]:
 
 def _groups(found: Exploration) -> list[tuple[str, int, float]]:
     most = max(found.group_sizes.values(), default=1)
-    return [
-        (f"{size} case{'s' if size != 1 else ''}", count, round(100 * count / most, 1))
-        for size, count in found.group_sizes.items()
-    ]
+    return [(amount(size, "case"), count, round(100 * count / most, 1)) for size, count in found.group_sizes.items()]
 
 
 def contact_sheet(found: Exploration, thumbs: Mapping[str, Thumb], space: LabelSpace) -> list[Drawn]:

@@ -13,6 +13,7 @@ import segwright
 from segwright.core.atomic import atomic_path
 from segwright.core.plan import NetSpec
 from segwright.core.report import Report
+from segwright.core.words import amount, duration
 from segwright.report import plots, tables
 from segwright.report.content import RunContent
 from segwright.report.explored import explored_page
@@ -24,7 +25,6 @@ from segwright.report.wording import (
     Column,
     colour,
     columns_of,
-    duration,
     interval,
     number,
     plain,
@@ -149,7 +149,7 @@ def _tiles(content: RunContent) -> list[tuple[str, str, str]]:
     seconds = [
         max((float(event.get("elapsed") or 0) for event in events), default=0.0) for events in content.log.values()
     ]
-    grouped = f", {groups} groups" if groups != len(dataset.labelled) else ""
+    grouped = f", {amount(groups, 'group')}" if groups != len(dataset.labelled) else ""
     return [
         ("cases", str(len(dataset.labelled)), f"{len(scored)} scored out of fold{grouped}"),
         ("structures", str(len(plan.labels.structures)), plan.labels.kind),

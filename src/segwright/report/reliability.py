@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from segwright.core.words import amount
 from segwright.metrics.calibration import Calibration, StructureCalibration
 from segwright.report.wording import number, percent
 
@@ -77,7 +78,7 @@ def _diagram(row: StructureCalibration, colour: str) -> Diagram:
             round(100 * score / count, 2),
             round(100 - 100 * inside / count, 2),
             round(22 * math.log10(count + 1) / most, 2),
-            f"scored about {score / count:.2f}: {percent(inside / count)} inside, {count:,} voxels",
+            f"scored about {score / count:.2f}: {percent(inside / count)} inside, {amount(count, 'voxel')}",
         )
         for count, inside, score in zip(row.voxels, row.inside, row.score, strict=True)
         if count >= _FEWEST

@@ -9,12 +9,11 @@ from typing import Any
 from segwright.core.finding import CaseFacts, Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Aggregate, Report, Score
+from segwright.core.words import amount, byte_size, duration
 from segwright.postprocess.search import Candidate, Postprocess
 from segwright.report.wording import (
     MISSING,
     Column,
-    byte_size,
-    duration,
     interval,
     number,
     plain,
@@ -58,7 +57,8 @@ def _cell(row: Aggregate | None, shown: Column) -> Cell:
     if row is None:
         return Cell(MISSING)
     median, std = number(row.median, shown.digits), number(row.std, shown.digits)
-    title = f"median {median}, SD {std}, {row.cases} cases in {row.groups} groups, {row.missing} undefined"
+    whose = f"{amount(row.cases, 'case')} in {amount(row.groups, 'group')}"
+    title = f"median {median}, SD {std}, {whose}, {row.missing} undefined"
     return Cell(number(row.mean, shown.digits), interval(row.low, row.high, shown.digits), row.missing, title)
 
 

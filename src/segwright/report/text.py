@@ -10,8 +10,9 @@ from typing import Any
 from segwright.core.finding import Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Report
+from segwright.core.words import amount, duration, listed
 from segwright.report.tables import finding_groups, plan_sections
-from segwright.report.wording import MISSING, Column, columns_of, duration, interval, number, structures_of
+from segwright.report.wording import MISSING, Column, columns_of, interval, number, structures_of
 
 WIDTH = 80
 
@@ -60,8 +61,7 @@ def doubts_line(report: Report) -> str:
     cases = list(dict.fromkeys(finding.where for finding in report.findings))
     if not cases:
         return ""
-    more = f" and {len(cases) - 3} more" if len(cases) > 3 else ""
-    told = f"{len(cases)} cases whose label is worth a second look: {', '.join(cases[:3])}{more}"
+    told = f"{amount(len(cases), 'case')} whose label is worth a second look: {listed(cases, 3)}"
     return "\n".join(wrapped(f"Look     {told}", hang=9)) + "\n"
 
 
@@ -106,14 +106,18 @@ def _score_row(report: Report, name: str, shown: Sequence[Column]) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns padded to their widest cell; the first is cut so that a line fits."""
+    """Columns padded to their widest cell; a first cell without room for it has a line of its own, and is never cut."""
     widths = [max(map(_cells, cells)) for cells in zip(*rows, strict=True)]
     room = WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1)
     widths[0] = max(min(widths[0], room), 8)
     lines = []
     for row in rows:
         rest = [" " * (width - _cells(cell)) + cell for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join([_fitted(row[0], widths[0]), *rest]).rstrip())
+        head, blank = row[0], " " * (widths[0] - _cells(row[0]))
+        if _cells(head) > widths[0]:
+            lines += _folded(head)
+            head, blank = "", " " * widths[0]
+        lines.append("  ".join([head + blank, *rest]).rstrip())
     return lines
 
 
@@ -123,15 +127,14 @@ def _cells(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(sign) != 0 for sign in text)
 
 
-def _fitted(text: str, width: int) -> str:
-    """The text padded to `width` cells, or cut in the middle, where names differ least."""
-    if _cells(text) <= width:
-        return text + " " * (width - _cells(text))
-    head, tail = list(text[: len(text) // 2]), list(text[len(text) // 2 :])
-    while _cells("".join(head + tail)) > width - 1:
-        (head if len(head) >= len(tail) else tail).pop(-1 if len(head) >= len(tail) else 0)
-    short = "".join(head) + "…" + "".join(tail)
-    return short + " " * (width - _cells(short))
+def _folded(text: str) -> list[str]:
+    """The whole text in lines of at most 80 terminal cells."""
+    lines = [""]
+    for sign in text:
+        if _cells(lines[-1] + sign) > WIDTH:
+            lines.append("")
+        lines[-1] += sign
+    return [line.rstrip() for line in lines]
 
 
 def wrapped(text: str, *, start: int = 0, hang: int | None = None) -> list[str]:

@@ -176,34 +176,6 @@ def significant(value: float) -> str:
     return text if text not in {"0", "-0"} else f"{rounded:g}"
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them.
-
-    Example:
-        >>> duration(4.2), duration(125), duration(7300)
-        ('4.2 s', '2 min 5 s', '2 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def byte_size(count: float) -> str:
-    """Bytes in binary units.
-
-    Example:
-        >>> byte_size(512), byte_size(3 * 2**30)
-        ('512 B', '3.0 GiB')
-    """
-    if count < 1024:
-        return f"{count:.0f} B"
-    power = min(int(math.log2(count) // 10), 3)
-    return f"{count / 1024**power:.1f} {('KiB', 'MiB', 'GiB')[power - 1]}"
-
-
 def shape(sizes: Iterable[float | None], digits: int | None = None) -> str:
     """Lengths joined by a cross.
 

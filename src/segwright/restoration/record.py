@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from segwright.core.case import Source
 from segwright.core.document import Document, Part
+from segwright.core.words import amount
 
 
 class SectionRow(Part):
@@ -79,11 +80,11 @@ class RestorationRecord(Document):
             '1 of 20 sections of em mended: 3 noisy, made anew by network (changed by 0.41 of the contrast)'
         """
         if not self.rows:
-            return f"none of {self.sections} sections of {self.source} is spoiled"
+            return f"none of {amount(self.sections, 'section')} of {self.source} is spoiled"
         parts = []
         if self.mended:
             each = ", ".join(self._row(row) for row in self.mended)
-            parts.append(f"{len(self.mended)} of {self.sections} sections of {self.source} mended: {each}")
+            parts.append(f"{len(self.mended)} of {amount(self.sections, 'section')} of {self.source} mended: {each}")
         left = [f"{row.section} {row.kind} ({row.why})" for row in self.rows if row.why]
         if left:
             where = "" if parts else f" of {self.source}"

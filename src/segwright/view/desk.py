@@ -16,6 +16,7 @@ from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
+from segwright.core.words import size
 from segwright.evaluation.score import Judge, LabelPair
 from segwright.io.blocks import planes_of
 from segwright.io.load import load_label, mapped, open_source
@@ -237,8 +238,8 @@ class Desk:
         if volume.geometry.shape != geometry.shape or not volume.geometry.aligned_with(geometry):
             raise LabelError(
                 "The label of this large scan lies on another grid, and is too large to be turned while looking at it.",
-                expected=geometry.shape,
-                came=volume.geometry.shape,
+                expected=size(geometry.shape),
+                came=size(volume.geometry.shape),
                 where=source.path,
                 cure="Save the label on the scan's grid.",
             )

@@ -16,6 +16,7 @@ from segwright.core.errors import LabelError, LayoutError, SegwrightError, Usage
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
+from segwright.core.words import amount, listed
 from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
 from segwright.io.layouts.scan import stem_of
 from segwright.view.subject import is_run
@@ -152,7 +153,7 @@ def _files(found: dict[str, Parts], dataset: Dataset, name: str, place: Path) ->
             cure="Name results as their scans; the suffix may differ.",
         )
     strangers = sorted(stem for stem in found if not matching(stem, ids))
-    notes = [f"{len(strangers)} files belong to no case: {', '.join(strangers[:5])}."] if strangers else []
+    notes = [f"{amount(len(strangers), 'file')} of no case left out: {listed(strangers, 5)}."] if strangers else []
     return Files(name, "folder", parts, dataset.labels, notes)
 
 

@@ -18,6 +18,8 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
 from segwright.core.runs import Runs
+from segwright.core.words import amount
+from segwright.core.words import listed as _listed
 from segwright.io.layouts.scan import stem_of
 from segwright.io.rle import open_rle
 from segwright.view.results import matching, refuse_empty_space
@@ -103,10 +105,10 @@ def _columns(keys: Sequence[str]) -> tuple[int, int | None]:
 def _told(strange: Counter[str], alien: list[str], repaired: list[str]) -> list[str]:
     notes = []
     if strange:
-        listed = ", ".join(f"{word} ({count} rows)" for word, count in strange.most_common(5))
+        listed = ", ".join(f"{word} ({amount(count, 'row')})" for word, count in strange.most_common(5))
         notes.append(f"Classes that are no structure were left out: {listed}.")
     if alien:
-        notes.append(f"{len(alien)} images are no case and were left out: {', '.join(alien[:5])}.")
+        notes.append(f"{amount(len(alien), 'image')} left out, because no case has that name: {_listed(alien, 5)}.")
     return notes + [f"Repaired: {text}." for text in repaired[:5]]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from segwright import io
-from segwright.core.case import Case, Dataset
+from segwright.core.case import GUESS, Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.core.volume import Volume
 from segwright.io.layouts.names import tokens
@@ -29,15 +29,13 @@ def with_channels(dataset: Dataset) -> Dataset:
     cases = [case for case in dataset.cases if case.images]
     cases = [case for case in cases if case.label] or cases
     some = _sample(dataset, cases[:: max(1, len(cases) // 6)][:6])
-    notes = list(dataset.notes)
-    channels = dataset.channels
-    if not channels:
-        channels = _channels(some, cases)
-    modality = dataset.modality
-    if not modality:
-        modality, reason = _modality(dataset, some, channels, cases)
-        notes.append(f"Modality {modality!r}: {reason}.")
-    return dataset.model_copy(update={"channels": channels, "modality": modality, "notes": tuple(notes)})
+    channels = dataset.channels or _channels(some, cases)
+    found: dict[str, object] = {"channels": channels}
+    if not dataset.modality:
+        modality, rule = _modality(dataset, some, channels, cases)
+        found |= {"modality": modality, "modality_rule": rule}
+    told = dataset.model_copy(update=found)
+    return told if dataset.modality else told.model_copy(update={"notes": (*told.notes, told.modality_note)})
 
 
 def _sample(dataset: Dataset, cases: Sequence[Case]) -> list[Volume]:
@@ -88,10 +86,11 @@ def _modality(
             return name, f"DICOM modality {', '.join(sorted(tags))}"
     word = _word(dataset, channels, cases)
     if word:
-        return _WORDS[word], f"the word {word!r} in a channel, file or folder name"
+        return _WORDS[word], f"{GUESS} from the word {word!r} in a channel, file or folder name"
     if len(cases) == 1 and some and some[0].header.get("format") == "sections" and some[0].data.shape[0] == 1:
-        return "em", "a single stack of grey pictures of sections"
-    return _by_values(some)
+        return "em", f"{GUESS} from a single stack of grey pictures of sections"
+    modality, seen = _by_values(some)
+    return modality, f"{GUESS}: {seen}"
 
 
 def _word(dataset: Dataset, channels: Sequence[str], cases: Sequence[Case]) -> str:

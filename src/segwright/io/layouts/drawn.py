@@ -11,6 +11,7 @@ from segwright import io
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.words import amount
 from segwright.io.drawing import geometry_of, read_drawn
 from segwright.io.drawn import natural
 
@@ -40,13 +41,13 @@ def with_drawn(dataset: Dataset, labelled: Sequence[Case], *, look: bool = True)
     sharing = [told for told, _ in looked if told]
     several = [told for _, told in looked if told]
     every = len(some) == len(labelled)
-    note = f"Labels name their structures. In {len(some)} of {len(labelled)} cases looked at, "
-    note += f"{len(sharing)} have structures that share pixels ({sharing[0]})." if sharing else "no pixels are shared."
+    note = f"Labels name their structures. Looked at {len(some)} of {amount(len(labelled), 'label')}: "
+    note += f"in {len(sharing)} structures share pixels ({sharing[0]})." if sharing else "structures share no pixels."
     kind = "exclusive" if every and not sharing else "overlapping"
     space = LabelSpace.model_validate({"structures": structures, "kind": kind})
     notes = [*dataset.notes, f"{note} They are learnt as {kind}."]
     if several:
-        notes.append(f"Outlines of one name are united, in {len(several)} of these cases: {'; '.join(several[:3])}.")
+        notes.append(f"Outlines of one name are united, in {amount(len(several), 'case')}: {'; '.join(several[:3])}.")
     return dataset.model_copy(update={"labels": space, "notes": tuple(notes)})
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from segwright import io
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
+from segwright.core.words import amount
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import is_dicom
 
@@ -31,7 +32,7 @@ def with_groups(dataset: Dataset) -> Dataset:
         return dataset if dataset.group_rule else _ruled(dataset, "as the layout states it")
     patients = _patients(dataset)
     if patients:
-        told = f"DICOM PatientID ({len(set(patients.values()))} patients)"
+        told = f"DICOM PatientID ({amount(len(set(patients.values())), 'patient')})"
         return _grouped(dataset, patients, told)
     guess = guess_groups([case.id for case in cases])
     if guess:

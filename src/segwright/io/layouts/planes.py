@@ -13,6 +13,7 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.words import amount
 from segwright.io.layouts.scan import CONTAINERS, suffix_of
 
 #: Labels whose planes are counted to learn what is usual.
@@ -70,9 +71,9 @@ def from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:
         case.id for case in dataset.cases if case.label and _stored_planes(dataset, case.label[0]) not in (count, None)
     }
     cases = tuple(case if case.id in odd else _split_planes(case, names) for case in dataset.cases)
-    note = f"The label holds {count} planes; each is a structure"
+    note = f"The label holds {amount(count, 'plane')}; each is a structure"
     note += f", but plane {dropped + 1} is what the others leave free: background." if dropped is not None else "."
-    note += " Planes share voxels." if overlap else f" No planes share voxels in the {len(some)} cases looked at."
+    note += " Planes share voxels." if overlap else f" No planes share voxels in {amount(len(some), 'case')} looked at."
     structures = tuple(Structure(name=names[plane]) for plane in kept)
     every = len(some) == sum(bool(case.label) for case in dataset.cases)
     kind = "exclusive" if not overlap and (every or dropped is not None) else "overlapping"

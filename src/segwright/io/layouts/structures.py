@@ -12,6 +12,7 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.words import amount
 from segwright.io.masks import binary, one_plane
 
 
@@ -24,8 +25,8 @@ def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
     step = max(1, len(labelled) // 12)
     some = list(labelled)[::step][:12]
     overlap = any(_overlaps(dataset, case) for case in some)
-    note = f"Structures come as files of their own; in {len(some)} cases looked at, "
-    note += "some share voxels." if overlap else "none share voxels."
+    note = f"Structures come as files of their own; in {amount(len(some), 'case')} looked at, "
+    note += "some voxels belong to several." if overlap else "no voxel belongs to several."
     exclusive = not overlap and dataset.layout == "totalsegmentator"
     note += " They are learnt as exclusive." if exclusive else " They are learnt as overlapping."
     return _with(dataset, LabelSpace(structures=known, kind="exclusive" if exclusive else "overlapping"), note)

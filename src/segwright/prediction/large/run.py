@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from segwright.core.errors import WriteError
+from segwright.core.words import amount
 from segwright.io import omezarr
 from segwright.prediction.large.bench import Bench, opened
 from segwright.prediction.large.objects import join_objects
@@ -49,7 +50,7 @@ class Outcome:
         blocks: dict[str, list[str]] = {}
         for block, error in self.failed:
             blocks.setdefault(error, []).append(block)
-        told = [f"{error} (needed by {len(b)} block(s): {'; '.join(b[:2])})" for error, b in blocks.items()]
+        told = [f"{error} (needed by {amount(len(b), 'block')}: {'; '.join(b[:2])})" for error, b in blocks.items()]
         return "; ".join(told[:5]) + (f"; and {len(told) - 5} more reasons" if len(told) > 5 else "")
 
 
@@ -118,7 +119,9 @@ def _try(bench: Bench, step: str, waiting: Sequence[int], workers: Workers, list
     begin, total = time.perf_counter(), len(waiting)
     for attempt in range(RETRIES + 1):
         if attempt and left:
-            listen({"kind": "note", "text": f"{len(left)} block(s) failed and are tried again: {_first(left)}"})
+            listen(
+                {"kind": "note", "text": f"{amount(len(left), 'block')} failed and will be tried again: {_first(left)}"}
+            )
         work = partial(perform, str(bench.folder), step)
         for index, answer in workers.map(work, list(left)):
             if answer.get("full"):

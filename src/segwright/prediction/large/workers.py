@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from segwright.core.errors import SegwrightError, UsageError
+from segwright.core.words import amount
 from segwright.planning.machine import usable_cores
 
 #: Blocks handed out ahead of each worker, so that none waits and few are lost with a scheduler.
@@ -160,7 +161,7 @@ class Cluster:
             raise UsageError(
                 "A worker of the cluster does not see the folder of the results.",
                 expected="one file system for this process and all workers",
-                came=f"not there on {len(blind)} of {len(seen)} worker(s), the first being {blind[0]}",
+                came=f"not there on {len(blind)} of {amount(len(seen), 'worker')}, the first being {blind[0]}",
                 where=folder,
                 cure="Give a folder on a shared disk with -o, and keep the scans on one too.",
             )
