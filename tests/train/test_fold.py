@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice
 from segwright.sample.case import SampleCase
+from segwright.train import collapse
 from segwright.train import fold as fold_module
 from segwright.train.fold import FoldData, FoldRun
 from segwright.train.log import read_events
@@ -136,17 +139,56 @@ def test_resuming_after_kill_9(plan: Plan, tmp_path: Path) -> None:
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
-def test_a_member_that_learns_nothing_is_restarted(
+def blind(monkeypatch: pytest.MonkeyPatch, losses: Callable[[int], float]) -> None:
+    """Checks find no structure, and the loss of each call is as told; it still has a gradient."""
+    calls = itertools.count()
+
+    def loss(logits: torch.Tensor, target: torch.Tensor, *, weight: Any = None) -> torch.Tensor:
+        return logits.mean() * 1e-9 + losses(next(calls))
+
+    monkeypatch.setattr(fold_module.PseudoDice, "score", lambda self, net: {"ball": 0.0})
+    monkeypatch.setattr(fold_module, "bind_loss", lambda *a, **k: loss)
+    monkeypatch.setattr(collapse, "LEAST_STEPS", 6)
+
+
+@pytest.mark.parametrize(("losses", "rate"), [(lambda call: 1.0, 1.0), (lambda call: 1 + call / 30, 0.5)])
+def test_a_member_that_stopped_learning_is_restarted_once(
+    plan: Plan,
+    cases: list[SampleCase],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    losses: Callable[[int], float],
+    rate: float,
+) -> None:
+    """Only a loss that rose is a sign of too high a rate."""
+    blind(monkeypatch, losses)
+    seen: list[dict[str, Any]] = []
+    end = run(with_train(plan, steps=30), tmp_path, cases, listen=seen.append)
+    restarts = [event for event in seen if event["kind"] == "restart"]
+    assert len(restarts) == 1 == end["restarts"] and restarts[0]["rate"] == rate
+    logged = [event for event in read_events(tmp_path / "log.jsonl") if event.get("restarted")]
+    assert len(logged) == 1 and {"step", "elapsed"} <= logged[0].keys()  # what the page's curves need to mark it
+    after = [event for event in seen if event["kind"] == "step"][restarts[0]["step"] :]
+    assert max(event["lr"] for event in after) == pytest.approx(rate * plan.train.lr, rel=0.15)
+
+
+def test_a_member_that_is_only_slow_goes_on_and_is_told_of_once(
     plan: Plan, cases: list[SampleCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fold_module.PseudoDice, "score", lambda self, net: {"ball": 0.0})
-    hopeless = with_train(plan, steps=30)
+    blind(monkeypatch, lambda call: 1 - call / 60)
     seen: list[dict[str, Any]] = []
-    end = run(hopeless, tmp_path, cases, listen=seen.append)
-    restarts = [event for event in seen if event["kind"] == "restart"]
-    assert len(restarts) == fold_module.RESTARTS == end["restarts"]
-    logged = [event for event in read_events(tmp_path / "log.jsonl") if event["kind"] == "restart"]
-    assert len(logged) == len(restarts)
+    assert run(with_train(plan, steps=30), tmp_path, cases, listen=seen.append)["restarts"] == 0
+    assert len([event for event in seen if event["kind"] == "note"]) == 1
+
+
+def test_nothing_is_judged_before_learning_could_begin(
+    plan: Plan, cases: list[SampleCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blind(monkeypatch, lambda call: 1.0)
+    monkeypatch.setattr(collapse, "LEAST_STEPS", 100)
+    seen: list[dict[str, Any]] = []
+    assert run(with_train(plan, steps=20), tmp_path, cases, listen=seen.append)["restarts"] == 0
+    assert {event["kind"] for event in seen} == {"step", "end"}
 
 
 def test_steps_that_are_not_finite_are_skipped_and_told(

@@ -14,7 +14,7 @@ from segwright.core.words import amount
 from segwright.ops.window import window_starts
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
-from segwright.planning.planner import MINUTES_CPU, MINUTES_GPU
+from segwright.planning.pace import budget_seconds
 
 if TYPE_CHECKING:
     import torch
@@ -61,8 +61,7 @@ class Budget:
         """What is left of the recipe's minutes since `started` (a `time.perf_counter` value)."""
         if recipe.steps is not None:
             return cls(None)
-        minutes = recipe.minutes or (MINUTES_CPU if device.type == "cpu" else MINUTES_GPU)
-        return cls(minutes * 60 - (time.perf_counter() - started))
+        return cls(budget_seconds(recipe, gpu=device.type != "cpu") - (time.perf_counter() - started))
 
     def allot(self, plan: Plan, measured: Measurement, work: Work, *, at_once: int = 1) -> Plan:
         """The plan with its seconds a network: what is left, less prediction of validation cases and the closing work.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,13 +26,14 @@ from segwright.api.verdict import conclude
 from segwright.core.case import Dataset, Split
 from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
-from segwright.core.plan import NetSpec, Plan, Triple
+from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.room import free_bytes, told_when_full
 from segwright.core.words import amount, byte_size
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine
+from segwright.planning.pace import Pace, StepTimer, budget_seconds
 from segwright.planning.split import check_split, make_split
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from segwright.sample.case import SampleCase
     from segwright.train.measure import Measurement
 
-#: Seconds of measuring at the start, as a share of the budget and at most.
+#: Share of the budget for timing the networks that planning thinks of.
+PLAN_SHARE = 0.04
+#: Seconds of measuring the planned one, as a share of the budget and at most.
 MEASURE_SHARE, MEASURE_MOST = 0.03, 60.0
 #: What to do once a disk has space again.
 GO_ON = "Then run the same command with --resume."
@@ -294,36 +297,44 @@ class Fit:
     def _machine(self) -> Machine:
         return planning.machine_with_gpu(self.device.type).model_copy(update={"devices": self.devices})
 
-    def _timer(self, at_once: int) -> Callable[[NetSpec, Triple, int], float]:
-        return self.crew.timer(self.device, at_once) if self.crew else planning.step_timer(self.device)
+    def _timer(self, at_once: int) -> StepTimer:
+        """Times steps of the networks that planning thinks of, within its share of the budget."""
+        time_step = self.crew.timer(self.device, at_once) if self.crew else planning.step_timer(self.device)
+        return Pace(time_step, PLAN_SHARE * self._seconds)
+
+    @property
+    def _seconds(self) -> float:
+        """Seconds of the whole fit, or what they would be by default where steps are counted."""
+        return budget_seconds(self.recipe, gpu=self.device.type != "cpu")
 
     def _measure(self, draft: Plan, at_once: int) -> tuple[Plan, Measurement]:
-        """Choose precision, layout and norm on this machine, and write them into the plan."""
+        """Choose precision, layout and norm on this machine, and write them with the reason into the plan."""
         from segwright.train.measure import measure
 
         stage(self.listen, "speed")
-        minutes = self.recipe.minutes or 60.0
-        free = self.recipe.norm is None and self.device.type == "cpu" and draft.net.norm == "batch"
-        free = free and self.recipe.init_from is None  # weights that are taken over belong to their norm
-        free = free and planning.published_net(self.recipe) is None  # those keep the norm of their source
-        norms = ("batch", "instance") if free else (draft.net.norm,)
-        seconds = min(MEASURE_MOST, minutes * 60 * MEASURE_SHARE)
+        seconds = min(MEASURE_MOST, MEASURE_SHARE * self._seconds)
+        norms = self._norms(draft)
         if self.crew:
             found = self.crew.measure(draft, self.device, at_once, seconds=seconds, norms=norms)
         else:
             found = measure(draft, self.device, seconds=seconds, norms=norms)
+        chosen = found.chosen
         why = {**draft.why, "train.precision": found.why, "train.channels_last": "measured together with precision"}
+        if chosen.norm != draft.net.norm:
+            why["net.norm"] = found.why
         if found.float32_layers:
             why["train.float32_layers"] = "their bfloat16 results failed the self-test on this processor"
-        train = draft.train.model_copy(
-            update={
-                "precision": found.chosen.precision,
-                "channels_last": found.chosen.channels_last,
-                "float32_layers": found.float32_layers,
-            }
-        )
-        net = draft.net.model_copy(update={"norm": found.chosen.norm})
+        settled = {"precision": chosen.precision, "channels_last": chosen.channels_last}
+        train = draft.train.model_copy(update={**settled, "float32_layers": found.float32_layers})
+        net = draft.net.model_copy(update={"norm": chosen.norm})
         return draft.model_copy(update={"train": train, "net": net, "why": why}), found
+
+    def _norms(self, draft: Plan) -> tuple[str, ...]:
+        """Normalisations that may be chosen by speed, the planned one first."""
+        free = self.recipe.norm is None and self.device.type == "cpu" and draft.net.norm == "batch"
+        free = free and self.recipe.init_from is None  # weights that are taken over belong to their norm
+        free = free and planning.published_net(self.recipe) is None  # those keep the norm of their source
+        return ("batch", "instance") if free else (draft.net.norm,)
 
     def _start_from(self, source: transfer.Source, plan: Plan, split: Split, inspection: Inspection) -> Plan:
         """Bring in trained weights, and tell what came over and what did not."""

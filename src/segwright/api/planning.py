@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from segwright.core.words import amount
 from segwright.planning.check import inspect as inspect_dataset
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine, this_machine
+from segwright.planning.pace import StepTimer
 from segwright.planning.planner import Planner
 from segwright.planning.recipe_book import load_recipe, validated
 from segwright.planning.rules import objects, order
@@ -104,7 +104,7 @@ def make_plan(
     *,
     machine: Machine,
     folds_trained: int | None = None,
-    timer: Callable[[NetSpec, Triple, int], float] | None = None,
+    timer: StepTimer | None = None,
 ) -> Plan:
     """Bring the parts together that plan for one another."""
     from segwright.augment.levels import steps_for
@@ -170,11 +170,11 @@ def machine_with_gpu(device: str = "auto") -> Machine:
     return machine.model_copy(update={"gpu_memory": torch.cuda.get_device_properties(0).total_memory})
 
 
-def step_timer(device: torch.device) -> Callable[[NetSpec, Triple, int], float]:
-    """A function that times a training step on `device` by running it."""
+def step_timer(device: torch.device) -> StepTimer:
+    """A function that times a training step on `device` by running it, as it would be if nothing else ran."""
     from segwright.train.measure import Load, step_seconds, usual_candidate
 
     def seconds(spec: NetSpec, patch: Triple, batch: int) -> float:
-        return step_seconds(Load(spec, patch, batch, device), usual_candidate(spec, device), repeats=2)
+        return step_seconds(Load(spec, patch, batch, device), usual_candidate(spec, device))
 
     return seconds

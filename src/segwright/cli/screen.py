@@ -89,7 +89,7 @@ class Screen:
         elif kind == "step":
             self._step(event)
         elif kind == "restart":
-            self.line(f"Fold {event['fold']} had learnt nothing and starts again with half the learning rate.")
+            self.line(_restarted(event))
         elif kind == "end":
             self.line(_closing(event))
         elif kind == "note":
@@ -168,6 +168,12 @@ def _title(event: dict[str, Any]) -> str:
         turn = f" ({event['turn']} of {event['turns']})" if event["turns"] > 1 else ""
         return f"Training fold {event['fold']}{turn}"
     return _SAID.get(event["name"], event["name"])
+
+
+def _restarted(event: dict[str, Any]) -> str:
+    """A fresh start, and why."""
+    rate = "half the learning rate" if event["rate"] < 1 else "other weights"
+    return f"Fold {event['fold']} starts again with {rate}: {event['restarted']} in {event['step']} steps."
 
 
 def _closing(event: dict[str, Any]) -> str:

@@ -16,20 +16,19 @@ from segwright.planning import cost, memory, traced
 from segwright.planning.extent import patches_held, prepared_shape, prepared_steps
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
+from segwright.planning.pace import StepTimer, budget_seconds
 from segwright.planning.rules import growth, large, network, order, sides, space, training
 from segwright.planning.rules.crops import crops
 from segwright.planning.rules.sections import faults
 
-#: Minutes when neither a time nor a step budget is asked for.
-MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
 #: Share of the budget for training; the rest is measuring, out-of-fold prediction and the report.
 TRAINING_SHARE = 0.85
 #: Base widths from wide to narrow, with the steps a fold must hold for one to be taken. On hippocampus volumes and 80 s
 #: of training, width 16 beat both 8 (with 1.6 times the steps) and 24 (with half of them).
 ENOUGH_STEPS = {32: 4000, 24: 2500, 16: 300, 12: 150, 8: 0}
 
-StepTimer = Callable[[NetSpec, Triple, int], float]
 T = TypeVar("T")
+
 Shape = tuple[tuple[Triple, ...], tuple[Triple, ...]]
 Augmentations = Callable[..., tuple[PartChoice, ...]]
 
@@ -256,14 +255,17 @@ class Planner:
             self.why["net.widths"] = "asked for in the recipe"
             asked = network.spec(self.recipe, shape, base=self.recipe.width, slab=slab, machine=self.machine)
             return asked.model_copy(update=self.surround)
-        for base, enough in ENOUGH_STEPS.items():
+        chosen: NetSpec | None = None
+        for base, enough in reversed(ENOUGH_STEPS.items()):  # from narrow to wide, for steps of wide ones take long
             spec = network.spec(self.recipe, shape, base=base, slab=slab, machine=self.machine)
             spec = spec.model_copy(update=self.surround)
             steps = self._steps(spec, patch, batch)
-            self.why["net.widths"] = f"widest whose steps fit: about {steps:.0f} a fold, {enough} wanted for {base}"
-            if steps >= enough:
+            if chosen is not None and steps < enough:
                 break
-        return spec
+            chosen = spec
+            self.why["net.widths"] = f"widest whose steps fit: about {steps:.0f} a fold, {enough} wanted for {base}"
+        assert chosen is not None
+        return chosen
 
     def _tell_few_steps(self, net: NetSpec, patch: Triple, batch: int, steps: float) -> None:
         """Add to the reason of a published network's widths that few steps fit the time, and what would hold more."""
@@ -276,8 +278,8 @@ class Planner:
 
     def _seconds(self) -> float:
         """Training seconds a network."""
-        minutes = self.recipe.minutes or (MINUTES_GPU if self.machine.has_gpu else MINUTES_CPU)
-        return minutes * 60 * TRAINING_SHARE / max(self.folds_trained, 1) / self.members
+        budget = budget_seconds(self.recipe, gpu=self.machine.has_gpu)
+        return budget * TRAINING_SHARE / max(self.folds_trained, 1) / self.members
 
     def _steps(self, spec: NetSpec, patch: Triple, batch: int) -> float:
         if self.recipe.steps:

@@ -35,6 +35,7 @@ from segwright.train import OPTIMISERS, SCHEDULES
 from segwright.train.ahead import Ahead
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
+from segwright.train.collapse import verdict
 from segwright.train.fabric import make_fabric
 from segwright.train.frozen import Frozen
 from segwright.train.inner import inner
@@ -48,8 +49,8 @@ from segwright.train.timeline import timeline
 
 #: Seconds between checkpoints: what a kill can cost.
 CHECKPOINT_EVERY = 30.0
-#: Share of the budget after which a member that has learnt nothing is restarted, and below which it counts as such.
-COLLAPSE_AFTER, COLLAPSE_BELOW, RESTARTS = 0.15, 0.02, 2
+#: Fresh starts that a member gets at most.
+RESTARTS = 1
 #: Pseudo-Dice is taken this many times over a fold.
 CHECKS = 20
 
@@ -92,6 +93,7 @@ class FoldRun:
     listen: Callable[[Event], None] = field(default=lambda event: None)
     initial: Path | None = None
     group: Fabric | None = None
+    losses: list[float] = field(default_factory=list, init=False)
 
     @cached_property
     def fabric(self) -> Fabric:
@@ -125,7 +127,7 @@ class FoldRun:
                     break
                 log.write(outcome)
                 self.listen(outcome)
-                state = self._start(attempt=outcome["attempt"], spent=state.elapsed)
+                state = self._start(attempt=outcome["attempt"], spent=state.elapsed, rate=outcome["rate"])
                 self._save(state)
             return self._finish(state, log)
         finally:
@@ -136,9 +138,9 @@ class FoldRun:
         if self.leads:
             state.save(self.folder / "last.ckpt")
 
-    def _start(self, *, attempt: int, spent: float = 0.0) -> TrainState:
-        """A fresh member; each attempt has its own initial weights and half the rate of the one before."""
-        plan = self.plan
+    def _start(self, *, attempt: int, spent: float = 0.0, rate: float = 1.0) -> TrainState:
+        """A fresh member; each attempt has its own initial weights; `rate` is a share of the plan's learning rate."""
+        plan, self.losses = self.plan, []
         torch.manual_seed(derive_seed(plan.seed, "weights", self.fold, attempt) % 2**63)
         net = build(plan.net)
         if plan.train.start:
@@ -153,7 +155,7 @@ class FoldRun:
         if plan.train.compile:
             self._compile(net)
         net, optimiser = self.fabric.setup(net, optimiser)
-        return TrainState(net, optimiser, average, attempt=attempt, lr_scale=0.5**attempt, elapsed=spent)
+        return TrainState(net, optimiser, average, attempt=attempt, lr_scale=rate, elapsed=spent)
 
     def _initialise(self, net: nn.Module) -> Frozen:
         """Take over the initial weights; says which parameters keep still at first."""
@@ -201,11 +203,13 @@ class FoldRun:
         for step in steps:
             self.frozen.at(step.progress)
             event = _step_event(step, self.fold)
+            self.losses.append(step.loss)
             if step.progress >= min(next_check, 1.0):
                 next_check = step.progress + 1 / CHECKS
                 event |= self.fabric.broadcast(judge.check(state.average.net) if self.leads else None)
-                if self._collapsed(step, event["pseudo_dice"], state):
-                    return {"kind": "restart", "fold": self.fold, "step": step.step, "attempt": state.attempt + 1}
+                restart = self._restart(step, event["pseudo_dice"], state)
+                if restart is not None:
+                    return restart
                 self._keep_best(state, event)
             log.write(event)
             self.listen({**event, "remaining": clock.remaining(step.step)})
@@ -246,10 +250,27 @@ class FoldRun:
             fold=self.fold,
         )
 
-    def _collapsed(self, step: Step, pseudo: dict[str, float], state: TrainState) -> bool:
-        early = COLLAPSE_AFTER <= step.progress < COLLAPSE_AFTER + 0.5
-        learnt = max(state.best, *pseudo.values()) if pseudo else 1.0
-        return early and learnt < COLLAPSE_BELOW and state.attempt < RESTARTS
+    def _restart(self, step: Step, pseudo: dict[str, float], state: TrainState) -> Event | None:
+        """The event of a fresh start, where the network has stopped learning; one that is slow is told of and goes on.
+
+        Only a loss that rose is a sign of too high a rate, which is then halved.
+        """
+        found = verdict(self.losses, step.progress, max(state.best, *pseudo.values()) if pseudo else 1.0)
+        if found == "slow" and not state.extra.get("told_slow"):
+            state.extra["told_slow"] = 1
+            text = f"Fold {self.fold} finds no structure after {step.step} steps; its loss still falls, so it goes on."
+            self.listen({"kind": "note", "fold": self.fold, "text": text})
+        if found in {"sound", "slow"} or state.attempt >= RESTARTS:
+            return None
+        return {
+            "kind": "restart",
+            "fold": self.fold,
+            "step": step.step,
+            "elapsed": round(step.elapsed, 3),
+            "attempt": state.attempt + 1,
+            "rate": state.lr_scale * (0.5 if found == "diverged" else 1.0),
+            "restarted": "no structure was found and the loss " + ("rose" if found == "diverged" else "stayed flat"),
+        }
 
     def _keep_best(self, state: TrainState, event: Event) -> None:
         """Remember the weights if they are the best so far: by objects where these are learnt, else by structures."""

@@ -29,9 +29,9 @@ class TrainState:
         step: Optimiser steps done.
         elapsed: Seconds spent.
         attempt: How often a collapsed start was begun anew.
-        lr_scale: Factor on the learning rate; halved by every restart.
+        lr_scale: Factor on the learning rate; halved by a restart after the loss had risen.
         best: Best pseudo-Dice so far.
-        extra: Further counters (skipped steps).
+        extra: Further counters (the best step, whether slowness was told).
     """
 
     net: nn.Module
