@@ -40,13 +40,19 @@ def test_sixteen_bits_and_one_bit(tmp_path):
     assert np.array_equal(mask.array()[0, 0], (GREY > 100).astype(np.uint8))
 
 
-def test_palette_keeps_indices(tmp_path):
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".bmp"])
+def test_a_palette_is_shown_of_an_image_and_numbers_a_label(tmp_path, suffix):
     picture = Image.fromarray(GREY // 20, mode=None).convert("P")
     picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255] + [9, 8, 7] * 20)
-    volume = io.read(save(picture, tmp_path / "a.png"))
-    assert np.array_equal(volume.array()[0, 0], GREY // 20) and not volume.header["warnings"]
-    picture.putpalette([value for i in range(30) for value in (3 * i,) * 3])
-    assert "palette" in io.read(save(picture, tmp_path / "b.png")).header["warnings"][0]
+    path = save(picture, tmp_path / f"a{suffix}")
+    shown = io.read(path)
+    assert shown.channels == ("red", "green", "blue") and not shown.header["warnings"]
+    assert np.array_equal(np.moveaxis(shown.array()[:, 0], 0, -1), np.asarray(picture.convert("RGB")))
+    assert np.array_equal(io.read_label(path).array()[0, 0], GREY // 20)
+    picture.putpalette([value for i in range(30) for value in (3 * i + 1,) * 3])
+    path = save(picture, tmp_path / f"b{suffix}")
+    assert np.array_equal(io.read(path).array()[:, 0], [GREY // 20 * 3 + 1])
+    assert np.array_equal(io.read_label(path).array()[:, 0], [GREY // 20])
 
 
 def test_transparency_is_dropped_aloud_if_it_says_something(tmp_path):

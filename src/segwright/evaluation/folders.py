@@ -223,7 +223,7 @@ class Job:
         except LabelError:
             if self.answers is not None:
                 return self.answers.grid(self.case)
-            return io.read(next(iter((self.prediction or {}).values()))).geometry
+            return io.read_label(next(iter((self.prediction or {}).values()))).geometry
 
 
 def _first_image(dataset: Dataset, item: Case) -> Volume:

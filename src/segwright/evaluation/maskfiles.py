@@ -17,7 +17,7 @@ from segwright.io.grids import onto_grid
 from segwright.io.instances import object_space, predicted
 from segwright.io.layouts.content import looks_like_label
 from segwright.io.layouts.scan import files, stem_of, subfolders
-from segwright.io.masks import binary, one_plane, settle, value_counts
+from segwright.io.masks import binary, settle, value_counts, values_of
 
 #: Files of a case by structure; a single file of values has the key "".
 Parts = Mapping[str, Path]
@@ -80,8 +80,8 @@ def read_labels(parts: Parts, space: LabelSpace, *, like: Geometry | None = None
     masks: dict[str, NDArray[Any]] = {}
     grid = like
     for structure, path in parts.items():
-        volume = io.read(path)
-        raw = one_plane(volume.array(), where=str(path))
+        volume = io.read_label(path)
+        raw = values_of(volume, where=str(path))
         grid = grid or volume.geometry
         masks[structure] = onto_grid(raw, volume.geometry, grid, where=str(path))
     if grid is None:
@@ -159,6 +159,6 @@ def _readable(cases: Mapping[str, Parts], most: int | None = None) -> Iterator[N
     for parts in list(cases.values())[:most]:
         for path in parts.values():
             try:
-                yield one_plane(io.read(path).array(), where=str(path))
+                yield values_of(io.read_label(path), where=str(path))
             except SegwrightError:
                 continue

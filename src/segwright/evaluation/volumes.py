@@ -154,7 +154,7 @@ def evaluate_volumes(
     """
     name = io.suffix_of(prediction)
     case = Path(prediction).name.removesuffix(name)
-    counted = count_overlaps(io.read(reference), io.read(prediction), told=told)
+    counted = count_overlaps(io.read_label(reference), io.read_label(prediction), told=told)
     table = counted.table.drop_reference(smallest) if smallest else counted.table
     rows = [
         Score(case=case, group=case, structure="objects", metric=metric, value=value)

@@ -26,6 +26,7 @@ __all__ = [
     "output_suffix",
     "read",
     "read_coarser",
+    "read_label",
     "read_planes",
     "sniff",
     "suffix_of",
@@ -132,7 +133,9 @@ def _format(path: Path) -> Format:
 
 
 def read(source: str | Path, *, key: str | None = None) -> Volume:
-    """Open a scan or label as `(C, z, y, x)`; the header is read now, voxels when they are sliced.
+    """Open a scan as it is shown, as `(C, z, y, x)`; the header is read now, voxels when they are sliced.
+
+    Palettes, white-is-zero and tables for display are applied; labels are opened by `read_label`.
 
     Args:
         source: File, DICOM folder, Zarr folder or folder of sections.
@@ -148,6 +151,20 @@ def read(source: str | Path, *, key: str | None = None) -> Volume:
     path = Path(source)
     with decoding(path, "a scan"):
         return _format(path).read(path, key)
+
+
+def read_label(source: str | Path, *, key: str | None = None) -> Volume:
+    """Open a label with the numbers that are stored, as `(C, z, y, x)`: nothing that is meant for display changes them.
+
+    Several planes are colours if `channels` says red, green, blue; pixels that the format calls clear are 0.
+
+    Raises:
+        ReadError: As `read`.
+    """
+    path = Path(source)
+    with decoding(path, "a label"):
+        chosen = _format(path)
+        return (chosen.labels or chosen.read)(path, key)
 
 
 def read_planes(source: str | Path, key: str | None = None) -> Volume:

@@ -1,7 +1,8 @@
-"""PNG, JPEG, BMP and other 2-D pictures; palette images keep their indices, because most are labels."""
+"""PNG, JPEG, GIF, BMP and other 2-D pictures: as images with their colours as shown, as labels with stored numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -14,35 +15,58 @@ from segwright.core.atomic import atomic_path
 from segwright.core.errors import ReadError, WriteError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
-from segwright.io.protocol import Format, decoding, lazy, make_header
+from segwright.io.alpha import flattened
+from segwright.io.protocol import RGB, Format, decoding, lazy, make_header
 from segwright.io.sniff import suffix_of
 
-_RGB = ("red", "green", "blue")
 _DTYPES: dict[str, type] = {"1": np.uint8, "L": np.uint8, "P": np.uint8, "I": np.int32, "F": np.float32}
 _ALPHA = {"RGBA": "RGB", "LA": "L", "PA": "P", "RGBa": "RGB", "La": "L"}
+_WITH_ALPHA = frozenset({"RGBA", "LA"})
+_OPAQUE = 255
 _ORIENTATION = 0x0112
 #: A header may claim any size; larger than this is taken for damage.
 _LARGEST = 1 << 31
 
 
 def read(path: Path, key: str | None = None) -> Volume:
-    """Open a picture as one plane with unknown spacing (dots an inch describe a screen, not a patient)."""
+    """Open a picture as it is shown, as one plane with unknown spacing (dots an inch describe a screen, not a patient).
+
+    A palette gives colours, or grey values where all its colours are grey; transparency is dropped.
+    """
     with decoding(path, "an image"):
         with _open(path) as picture:
-            mode = _mode(picture)
-            shape = (3 if mode == "RGB" else 1, 1, picture.height, picture.width)
+            mode = _shown_mode(picture)
             warnings = _oddities(picture, mode)
-        dtype = np.dtype(np.uint16 if mode.startswith("I;16") else _DTYPES.get(mode, np.uint8))
+            size = picture.size
+        return _volume(path, size, mode, lambda again: _shown(again, mode), warnings)
 
-        def part(index: Index) -> NDArray[Any]:
-            with _open(path) as again:
-                array = _decode(again, mode).astype(dtype, copy=False).reshape(*shape[2:], shape[0])
-            return np.moveaxis(array[index[2], index[3], index[0]], -1, 0)[:, None][:, index[1]]
 
-        data: LazyArray = lazy(shape, dtype, part, path=path, family="an image")
-        geometry = Geometry.from_spacing(shape[1:])
-        header = make_header("image", path, mode=mode, warnings=warnings)
-        return Volume(data, geometry, _RGB if mode == "RGB" else (), header)
+def labels(path: Path, key: str | None = None) -> Volume:
+    """Open a label with the numbers that are stored: indices of a palette, colours; what is clear is background."""
+    with decoding(path, "an image"):
+        with _open(path) as picture:
+            mode = _stored_mode(picture)
+            size = picture.size
+            clear = picture.mode in _WITH_ALPHA and bool((np.asarray(picture.getchannel("A")) < _OPAQUE).any())
+        told = ["The label has a transparency channel; clear pixels are read as background."] if clear else []
+        return _volume(path, size, mode, lambda again: _stored(again, mode), told)
+
+
+def _volume(
+    path: Path, size: tuple[int, int], mode: str, decode: Callable[[Image.Image], NDArray[Any]], warnings: Sequence[str]
+) -> Volume:
+    """A lazy plane of `size` (columns, rows) that is decoded anew for each read."""
+    shape = (3 if mode == "RGB" else 1, 1, size[1], size[0])
+    dtype = np.dtype(np.uint16 if mode.startswith("I;16") else _DTYPES.get(mode, np.uint8))
+
+    def part(index: Index) -> NDArray[Any]:
+        with _open(path) as again:
+            array = decode(again).astype(dtype, copy=False).reshape(*shape[2:], shape[0])
+        return np.moveaxis(array[index[2], index[3], index[0]], -1, 0)[:, None][:, index[1]]
+
+    data: LazyArray = lazy(shape, dtype, part, path=path, family="an image")
+    header = make_header("image", path, mode=mode, warnings=warnings)
+    return Volume(data, Geometry.from_spacing(shape[1:]), RGB if mode == "RGB" else (), header)
 
 
 def decoded(data: bytes) -> NDArray[Any]:
@@ -68,16 +92,39 @@ def _open(path: Path) -> Image.Image:
     return picture
 
 
-def _mode(picture: Image.Image) -> str:
-    """The mode that is decoded to: alpha dropped, every other colour space turned into RGB."""
+def _stored_mode(picture: Image.Image) -> str:
+    """The mode that a label is decoded to: alpha apart, every other colour space turned into RGB."""
     mode = _ALPHA.get(picture.mode, picture.mode)
     return mode if mode in _DTYPES or mode.startswith("I;16") else "RGB"
 
 
-def _decode(picture: Image.Image, mode: str) -> NDArray[Any]:
-    if picture.mode in {"RGBA", "RGBa", "LA", "La", "PA"}:
-        return np.asarray(picture)[..., : len(mode)]
-    return np.asarray(picture if picture.mode == mode else picture.convert(mode))
+def _shown_mode(picture: Image.Image) -> str:
+    """The mode that an image is decoded to: as for a label, but a palette gives grey or colour."""
+    mode = _stored_mode(picture)
+    if mode != "P":
+        return mode
+    colours = np.array(picture.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
+    return "L" if (colours == colours[:, :1]).all() else "RGB"
+
+
+def _shown(picture: Image.Image, mode: str) -> NDArray[Any]:
+    if picture.mode in {"P", "PA"}:
+        return np.asarray(picture.convert("RGB"))[..., : len(mode)]
+    return _without_alpha(picture, mode)[0]
+
+
+def _stored(picture: Image.Image, mode: str) -> NDArray[Any]:
+    colour, alpha = _without_alpha(picture, mode)
+    return colour if alpha is None or mode == "P" else flattened(colour, alpha)
+
+
+def _without_alpha(picture: Image.Image, mode: str) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Samples of a mode, and the opacity beside them."""
+    if picture.mode in _ALPHA:
+        plain = picture.convert({"RGBa": "RGBA", "La": "LA"}.get(picture.mode, picture.mode))
+        samples = np.asarray(plain)
+        return samples[..., : len(mode)], samples[..., -1]
+    return np.asarray(picture if picture.mode == mode else picture.convert(mode)), None
 
 
 def _oddities(picture: Image.Image, mode: str) -> list[str]:
@@ -86,7 +133,7 @@ def _oddities(picture: Image.Image, mode: str) -> list[str]:
         alpha = np.asarray(picture)[..., -1]
         if alpha.min() != alpha.max():
             found.append("The transparency channel varies and is dropped.")
-    elif picture.mode != mode:
+    elif picture.mode != mode and picture.mode != "P":
         found.append(f"Colours are stored as {picture.mode} and converted to RGB.")
     if _deep_colour(picture):
         found.append("Colours of 16 bits a channel are read as 8 bits.")
@@ -94,8 +141,6 @@ def _oddities(picture: Image.Image, mode: str) -> list[str]:
         found.append(f"The file holds {getattr(picture, 'n_frames', 1)} pictures; the first is used.")
     if _turn(picture) != 1:
         found.append("The camera's turn (EXIF orientation) is ignored: pixels are read as stored, as labels are.")
-    if mode == "P" and _grey_ramp_differs(picture):
-        found.append("Grey values come from a palette; the indices are read. For an image, save it without a palette.")
     return found
 
 
@@ -113,14 +158,6 @@ def _deep_colour(picture: Image.Image) -> bool:
     with open(getattr(picture, "filename", ""), "rb") as stream:
         head = stream.read(26)
     return head[24] == 16 and head[25] in {2, 4, 6}
-
-
-def _grey_ramp_differs(picture: Image.Image) -> bool:
-    """Whether the palette is grey (so the file may be an image, not a label) but not the identity."""
-    colours = np.array(picture.getpalette() or [], dtype=np.int64).reshape(-1, 3)
-    used = colours[: max(int(np.asarray(picture).max(initial=0)) + 1, 1)] if len(colours) else colours
-    grey = len(used) > 2 and bool((used == used[:, :1]).all())
-    return grey and not np.array_equal(used[:, 0], np.arange(len(used)))
 
 
 def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:
@@ -144,4 +181,5 @@ FORMAT: Final = Format(
     read,
     write,
     writes=(".png", ".bmp"),
+    labels=labels,
 )

@@ -13,7 +13,7 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
-from segwright.io.masks import is_soft, one_plane
+from segwright.io.masks import is_soft, values_of
 from segwright.io.meaning.decide import decide
 from segwright.io.meaning.facts import facts_of
 
@@ -192,7 +192,7 @@ def _some_labels(dataset: Dataset) -> Sequence[NDArray[Any]]:
     for case in labelled[:: max(1, len(labelled) // _LOOKED_AT)][:_LOOKED_AT]:
         path = dataset.path(case.label[0])
         try:
-            arrays.append(one_plane(io.read(path, key=case.label[0].key).array(), where=str(path)))
+            arrays.append(values_of(io.read_label(path, key=case.label[0].key), where=str(path)))
         except SegwrightError:
             continue  # the check names it
     return arrays

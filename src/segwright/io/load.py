@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,9 +19,8 @@ from segwright.io.blocks import block_of, planes_of, whole
 from segwright.io.drawing import is_drawn, read_drawn, refuse_broken, to_canonical
 from segwright.io.grids import onto_grid
 from segwright.io.instances import numbered
-from segwright.io.masks import binary, one_plane, settle, value_counts
+from segwright.io.masks import are_colours, binary, one_plane, settle, value_counts
 
-_PICTURES = frozenset({"image", "tiff", "dicom", "sections"})
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
 
 
@@ -30,8 +29,17 @@ def open_source(dataset: Dataset, source: Source) -> Volume:
 
     A plane is a channel of the file; in a file that stores one array without channels it is a plane of the last axis.
     """
+    return _opened(dataset, source, io.read)
+
+
+def open_label(dataset: Dataset, source: LabelSource) -> Volume:
+    """`open_source` for a label: the numbers that are stored."""
+    return _opened(dataset, source, io.read_label)
+
+
+def _opened(dataset: Dataset, source: Source, read: Callable[..., Volume]) -> Volume:
     path = dataset.path(source)
-    volume = io.read(path, key=source.key)
+    volume = read(path, key=source.key)
     if source.plane is None:
         return volume
     if volume.data.shape[0] == 1 and source.plane >= 0:
@@ -160,28 +168,29 @@ class _Arrays:
         self.dataset = dataset
         self.like = like
         self.part_of = part_of
-        self._last: tuple[tuple[str, str | None], NDArray[Any], Geometry] | None = None
+        self._last: tuple[tuple[str, str | None], NDArray[Any], Volume] | None = None
 
     def raw(self, source: LabelSource) -> NDArray[Any]:
         """Values `(z, y, x)`."""
-        array, geometry = self._planes(source)
+        array, opened = self._planes(source)
+        geometry = opened.geometry
         if source.plane is not None:
             array = array[source.plane : source.plane + 1]
         path = str(self.dataset.path(source))
-        values = one_plane(array, where=path)
+        values = one_plane(array, where=path, colours=are_colours(opened))
         if self.part_of is None:
             return onto_grid(values, geometry, self.like, where=path)
         grid = load_image(self.dataset, whole(self.part_of)).geometry
         return onto_grid(values, geometry, grid, where=path)[block_of(grid, self.part_of).slices]
 
-    def _planes(self, source: LabelSource) -> tuple[NDArray[Any], Geometry]:
+    def _planes(self, source: LabelSource) -> tuple[NDArray[Any], Volume]:
         name = (source.path, source.key)
         if self._last is None or self._last[0] != name:
             path = self.dataset.path(source)
-            volume = io.read(path, key=source.key)
+            volume = io.read_label(path, key=source.key)
             if source.plane is not None and volume.data.shape[0] == 1:
                 volume = io.read_planes(path, source.key)
-            self._last = (name, volume.array(), volume.geometry)
+            self._last = (name, volume.array(), volume)
         return self._last[1], self._last[2]
 
 
@@ -231,23 +240,19 @@ def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
 
 
 def _adapt(volume: Volume, wanted: int) -> Volume:
-    """Colour to luminance, grey to colour, or alpha dropped, where the dataset's channels ask for it."""
+    """Colour to luminance or grey to colour, where the dataset's channels ask for it."""
     count = volume.data.shape[0]
     if count in (3, 4) and wanted == 1 and _is_colour(volume):
         note = "colour image taken as luminance"
         return _with(volume, _luminance(volume.data), note)
-    if count == 2 and wanted == 1 and volume.data.dtype.kind == "u":
-        return _with(volume, _channels(volume.data, slice(0, 1)), "alpha plane dropped")
-    if count == 4 and wanted == 3:
-        return _with(volume, _channels(volume.data, slice(0, 3)), "alpha plane dropped")
     if count == 1 and wanted == 3:
         return _with(volume, _repeated(volume.data, 3), "grey image repeated as three colour planes")
     return volume
 
 
 def _is_colour(volume: Volume) -> bool:
-    """Whether three or four channels are colours; several scans in one file (4-D) are never mixed into one."""
-    return volume.dtype == np.uint8 or (volume.dtype.kind == "u" and volume.header.get("format") in _PICTURES)
+    """Whether channels are colours: the format says so, or it cannot say and they are three or four of 8 bits."""
+    return are_colours(volume) or (are_colours(volume) is None and volume.dtype == np.uint8)
 
 
 def _with(volume: Volume, data: LazyArray, note: str = "") -> Volume:

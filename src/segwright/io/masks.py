@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from segwright.core.errors import LabelError
 from segwright.core.labels import LabelSpace
 from segwright.core.tally import tally
+from segwright.core.volume import Volume
 from segwright.io.meaning.decide import decide
 from segwright.io.meaning.facts import facts_of
 from segwright.io.meaning.levels import UNEXPLAINED, snap
+from segwright.io.protocol import RGB
 
 
 def value_counts(array: NDArray[Any]) -> dict[int, int]:
@@ -35,20 +37,29 @@ def value_counts(array: NDArray[Any]) -> dict[int, int]:
     return {int(v): int(n) for v, n in zip(values, numbers, strict=True)}
 
 
-def one_plane(array: NDArray[Any], *, where: str) -> NDArray[Any]:
+def are_colours(label: Volume) -> bool | None:
+    """Whether the planes of a label are red, green and blue; `None` where its format cannot say."""
+    if label.channels == RGB:
+        return True
+    return False if label.header.get("planes") == "structures" else None
+
+
+def one_plane(planes: NDArray[Any], *, where: str, colours: bool | None = None) -> NDArray[Any]:
     """The integral values `(z, y, x)` of a label `(C, z, y, x)`.
 
     Equal planes count once; distinct colours become the number `0xRRGGBB`.
 
+    Args:
+        planes: What `read_label` gave.
+        where: Names the label in errors.
+        colours: Whether planes are colours, by `are_colours`; of a format that cannot say, three planes of 8 bits are.
+
     Raises:
         LabelError: Values are not whole numbers, or planes are not colours.
     """
-    planes = array[:3] if array.shape[0] == 4 and array.dtype == np.uint8 else array
-    if array.shape[0] == 2 and array.dtype == np.uint8:
-        planes = array[:1]  # grey with an alpha plane
     if planes.shape[0] == 1 or all((planes[0] == plane).all() for plane in planes[1:]):
         return whole_numbers(planes[0], where=where)
-    if planes.shape[0] == 3 and planes.dtype == np.uint8:
+    if planes.shape[0] == 3 and planes.dtype == np.uint8 and colours is not False:
         red, green, blue = planes.astype(np.int32)
         return (red << 16) | (green << 8) | blue
     raise LabelError(
@@ -59,10 +70,16 @@ def one_plane(array: NDArray[Any], *, where: str) -> NDArray[Any]:
     )
 
 
-def is_coloured(array: NDArray[Any]) -> bool:
+def values_of(label: Volume, *, where: str) -> NDArray[Any]:
+    """`one_plane` of a whole label as `read_label` opened it."""
+    return one_plane(label.array(), where=where, colours=are_colours(label))
+
+
+def is_coloured(planes: NDArray[Any], *, colours: bool | None = None) -> bool:
     """Whether `one_plane` packs the planes of a label `(C, z, y, x)` as colours."""
-    planes = array[:3]
-    return len(array) in (3, 4) and array.dtype == np.uint8 and not all((planes[0] == p).all() for p in planes[1:])
+    if len(planes) != 3 or planes.dtype != np.uint8 or colours is False:
+        return False
+    return not all((planes[0] == plane).all() for plane in planes[1:])
 
 
 def as_colours(raw: NDArray[Any]) -> NDArray[Any]:

@@ -17,6 +17,9 @@ from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.axes import Axes, Shape4
 
+#: Names of the channels of a file whose format says that they are colours.
+RGB = ("red", "green", "blue")
+
 MENDED = "Replace the file by a whole copy, or take the case out of the dataset."
 
 
@@ -52,6 +55,8 @@ class Format:
         writes: Suffixes it can write without loss.
         keys: Lists the arrays of a file; `None` where a file holds one only.
         planes: Like `read`, but the last stored axis becomes channels; `None` where axes have a meaning.
+        labels: Opens a source as a label: the numbers that are stored, without what a header says about display;
+            `None` where `read` gives these anyway.
         coarser: Opens the smaller copies that a file keeps of an array, finest first; `None` where there are none.
     """
 
@@ -63,6 +68,7 @@ class Format:
     keys: Callable[[Path], tuple[ArrayInfo, ...]] | None = None
     planes: ReadFile | None = None
     coarser: Callable[[Path, str | None], tuple[Volume, ...]] | None = None
+    labels: ReadFile | None = None
 
 
 @contextmanager

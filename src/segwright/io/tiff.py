@@ -19,45 +19,66 @@ from segwright.core.errors import ReadError, WriteError
 from segwright.core.geometry import Geometry, Spacing
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes
-from segwright.io.protocol import MENDED, Format, decoding, lazy_stored, make_header, same_format
+from segwright.io.protocol import MENDED, RGB, Format, decoding, lazy_stored, make_header, same_format
 from segwright.io.sniff import suffix_of
+from segwright.io.tiffpixels import PLAIN, Samples, look_of, samples_of
 
 _LOG = logging.getLogger("tifffile")
 
-_RGB = ("red", "green", "blue")
 _MM = {"nm": 1e-6, "µm": 1e-3, "\u03bcm": 1e-3, "um": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3}
 _MM |= {"\\u00b5m": 1e-3, "mm": 1.0, "millimeter": 1.0, "cm": 10.0, "centimeter": 10.0, "m": 1000.0, "inch": 25.4}
 
 
 def read(path: Path, key: str | None = None) -> Volume:
-    """Open the first series of a TIFF: pages are z unless the file says otherwise; samples, C and T are channels."""
+    """Open the first series of a TIFF as it is shown: white-is-zero and palettes applied, transparency dropped.
+
+    Pages are z unless the file says otherwise; samples, C and T are channels.
+    """
+    return _open(path, shown=True)
+
+
+def labels(path: Path, key: str | None = None) -> Volume:
+    """Open the first series as a label: the numbers as stored; what is clear is background."""
+    return _open(path, shown=False)
+
+
+def planes(path: Path, key: str | None = None) -> Volume:
+    """Open pages that the file does not call slices as channels of one plane, with the numbers as stored."""
+    return _open(path, shown=False, pages="c")
+
+
+def _open(path: Path, *, shown: bool, pages: str = "z") -> Volume:
     with decoding(path, "TIFF"):
         with _complaints() as heard, tifffile.TiffFile(path) as tif:
             series = _first_series(tif, path)
             _demand_whole(series, heard, path)
             stored = tuple(int(n) for n in series.shape)
-            axes, warnings = _axes(series)
+            axes, warnings = _axes(series, pages)
             page = series.keyframe
             dtype = np.dtype(series.dtype or np.uint8).newbyteorder("=")
-            invert = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
             spacing, affine = _spacing(tif, page)
-            paged = axes.letters == "zyx" and len(series.pages) == stored[0]
+            paged = axes.letters in {"zyx", "cyx"} and len(series.pages) == stored[0]
             kind = "imagej" if tif.is_imagej else "ome" if tif.is_ome else ""
             warnings += heard
             if len(tif.series) > 1:
                 warnings.append(f"The file holds {len(tif.series)} series of different shapes; the first is used.")
-        if invert:
-            warnings.append("Zero means white in this file; values are inverted.")
-        geometry = _geometry(axes.shape(stored)[1:], spacing, affine)
+            look = look_of(page) if shown else PLAIN
+            samples = samples_of(page) if "s" in axes.letters else Samples()
+        warnings += look.told
+        if look.table is not None:
+            axes, stored, dtype = Axes(axes.letters + "s"), (*stored, look.table.shape[1]), np.dtype(np.uint8)
 
         def part(index: Index) -> NDArray[Any]:
-            return _decode(path, index, paged=paged, invert=invert)
+            return look.applied(lambda inner: _decode(path, inner, paged=paged), index)
 
         real = np.dtype(np.uint8) if dtype.kind == "b" else dtype
         data = lazy_stored(axes, stored, real, part, path=path, family="TIFF")
-        data, names = _without_alpha(data, axes, stored, warnings)
+        data = samples.without_alpha(data, flat=not shown, told=warnings)
+        colours = data.shape[0] == 3 and (samples.colour or look.table is not None)
         header = make_header("tiff", path, axes=axes.letters, kind=kind, warnings=warnings)
-        return Volume(data, geometry, names, header)
+        if not colours:
+            header["planes"] = "structures"
+        return Volume(data, _geometry(data.shape[1:], spacing, affine), RGB if colours else (), header)
 
 
 @contextmanager
@@ -115,8 +136,8 @@ def _first_series(tif: tifffile.TiffFile, path: Path) -> Any:
     return series
 
 
-def _axes(series: Any) -> tuple[Axes, list[str]]:
-    """Our letters for tifffile's; time without depth is taken for depth and said so."""
+def _axes(series: Any, pages: str) -> tuple[Axes, list[str]]:
+    """Our letters for tifffile's; pages without a meaning become `pages`, and so does time without depth."""
     letters: str = series.axes
     warnings = []
     if "Z" not in letters:
@@ -126,36 +147,19 @@ def _axes(series: Any) -> tuple[Axes, list[str]]:
             depth = free[0] if free else None
         if depth == "T":
             warnings.append("The file calls its pages time points; they are read as slices.")
-        letters = letters.replace(depth, "Z") if depth else letters
+        letters = letters.replace(depth, pages.upper()) if depth else letters
     return Axes("".join(letter.lower() for letter in letters)), warnings
 
 
-def _decode(path: Path, index: Index, *, paged: bool, invert: bool) -> NDArray[Any]:
+def _decode(path: Path, index: Index, *, paged: bool) -> NDArray[Any]:
     """Voxels in stored order, page by page where slices are pages."""
     with _complaints(), tifffile.TiffFile(path) as tif:
         series: Any = tif.series[0]
         if paged:
-            pages = [series.pages[i].asarray()[index[1:]] for i in range(index[0].start, index[0].stop)]
-            array = np.stack(pages)
+            array = np.stack([series.pages[i].asarray()[index[1:]] for i in range(index[0].start, index[0].stop)])
         else:
             array = series.asarray()[index]
-        if array.dtype.kind == "b":
-            array = array.astype(np.uint8)
-            return 1 - array if invert else array
-        bits = series.keyframe.bitspersample
-    return ((1 << bits) - 1 - array).astype(array.dtype) if invert and array.dtype.kind == "u" else array
-
-
-def _without_alpha(data: Any, axes: Axes, stored: tuple[int, ...], warnings: list[str]) -> tuple[Any, tuple[str, ...]]:
-    """Drop the fourth sample of RGB pixels; name the three colours."""
-    samples = stored[axes.letters.index("s")] if "s" in axes.letters else 1
-    if data.shape[0] != samples or samples not in (3, 4):
-        return data, ()
-    if samples == 4:
-        warnings.append("The fourth sample of each pixel (transparency) is dropped.")
-    inner = data.read
-    shape = (3, *data.shape[1:])
-    return type(data)(shape, data.dtype, lambda index: inner((slice(*index[0].indices(3)), *index[1:]))), _RGB
+    return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
 
 def _geometry(shape: tuple[int, int, int], spacing: Spacing, affine: Any) -> Geometry:
@@ -248,5 +252,11 @@ def _as_tags(geometry: Geometry) -> dict[str, Any]:
 
 
 FORMAT: Final = Format(
-    "tiff", (".tif", ".tiff", ".ome.tif", ".ome.tiff"), read, write, writes=(".tif", ".tiff", ".ome.tif", ".ome.tiff")
+    "tiff",
+    (".tif", ".tiff", ".ome.tif", ".ome.tiff"),
+    read,
+    write,
+    writes=(".tif", ".tiff", ".ome.tif", ".ome.tiff"),
+    planes=planes,
+    labels=labels,
 )

@@ -19,8 +19,8 @@ from segwright.core.labels import LabelSpace
 from segwright.core.words import size
 from segwright.evaluation.score import Judge, LabelPair
 from segwright.io.blocks import planes_of
-from segwright.io.load import load_label, mapped, open_source
-from segwright.io.masks import binary, one_plane, settle, value_counts
+from segwright.io.load import load_label, mapped, open_label
+from segwright.io.masks import are_colours, binary, one_plane, settle, value_counts
 from segwright.view.bricks import Bricks
 from segwright.view.coded import Coded, code_labels
 from segwright.view.objects import Objects, find_objects, numbered_objects
@@ -233,7 +233,7 @@ class Desk:
         return self.space.from_masks(masks)
 
     def _stored(self, case: Case, source: LabelSource, geometry: Any, place: tuple[int, slice]) -> NDArray[Any]:
-        volume = planes_of(open_source(self.dataset, source), case)
+        volume = planes_of(open_label(self.dataset, source), case)
         axis, part = place
         if volume.geometry.shape != geometry.shape or not volume.geometry.aligned_with(geometry):
             raise LabelError(
@@ -247,7 +247,8 @@ class Desk:
         if volume.data.shape[0] == 1:
             bricks = Bricks(("label", case.id, source.path, source.key), volume, self.pool)
             return one_plane(bricks.read(0, (z, y, x))[None], where=source.path)
-        return one_plane(volume.data[(slice(0, volume.data.shape[0]), z, y, x)], where=source.path)
+        voxels = volume.data[(slice(0, volume.data.shape[0]), z, y, x)]
+        return one_plane(voxels, where=source.path, colours=are_colours(volume))
 
     def objects(self, index: int, source: int, structure: int) -> Objects:
         """Single objects of a structure, with the share of each that the labels (or first result) have too."""
@@ -290,7 +291,7 @@ class Desk:
 def plain_label(dataset: Dataset, source: LabelSource, geometry: Geometry) -> bool:
     """Whether a label file is a raster on the scan's grid, so that slices of it can be read alone."""
     try:
-        volume = open_source(dataset, source)
+        volume = open_label(dataset, source)
     except SegwrightError:
         return False
     return volume.geometry.shape == geometry.shape and volume.geometry.aligned_with(geometry)

@@ -16,7 +16,7 @@ from segwright.core.plan import Plan
 from segwright.io.dataset import open_dataset, open_images
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import stem_of
-from segwright.io.masks import one_plane, value_counts
+from segwright.io.masks import value_counts, values_of
 
 #: More values than this are no label.
 MOST_VALUES = 1000
@@ -139,7 +139,7 @@ def _of_image(path: Path, labels: list[Path]) -> Subject:
 
 def _values(label: Path) -> list[int]:
     """Non-zero values of a label file."""
-    raw = one_plane(io.read(label).array(), where=str(label))
+    raw = values_of(io.read_label(label), where=str(label))
     values = [value for value in value_counts(raw) if value]
     if len(values) > MOST_VALUES:
         raise LayoutError(

@@ -14,6 +14,7 @@ from segwright.core.errors import SegwrightError
 from segwright.core.volume import Volume
 from segwright.io.layouts.names import tokens
 from segwright.io.layouts.scan import PROJECTIONS
+from segwright.io.masks import are_colours
 
 _WORDS = {
     "ct": "ct", "cta": "ct", "cbct": "ct",
@@ -58,17 +59,17 @@ def _channels(some: Sequence[Volume], cases: Sequence[Case]) -> tuple[str, ...]:
         return ("grey",)
     widest = max(some, key=lambda volume: volume.data.shape[0])
     count = widest.data.shape[0]
-    if count == 1 or (count in (2, 3, 4) and widest.dtype == np.uint8 and all(_is_grey(v) for v in some)):
+    if count == 1 or (count in (3, 4) and widest.dtype == np.uint8 and all(_is_grey(v) for v in some)):
         return ("grey",)
-    if count in (3, 4) and widest.dtype == np.uint8:
+    if count in (3, 4) and widest.dtype == np.uint8 and are_colours(widest) is not False:
         return ("red", "green", "blue")
     return widest.channels if len(widest.channels) == count else tuple(f"channel_{i}" for i in range(count))
 
 
 def _is_grey(volume: Volume) -> bool:
-    """Whether colour planes are equal (or there is one, with or without alpha)."""
-    if volume.data.shape[0] <= 2:
-        return True
+    """Whether colour planes are equal, or there is one."""
+    if volume.data.shape[0] < 3:
+        return volume.data.shape[0] == 1
     try:
         planes = volume.array()
     except SegwrightError:

@@ -83,7 +83,7 @@ def _key_role(name: str) -> str | None:
 
 
 def _content_role(path: Path, key: str) -> str:
-    return "label" if looks_like_label(io.read(path, key=key).array()) else "image"
+    return "label" if looks_like_label(io.read_label(path, key=key).array()) else "image"
 
 
 def _one_grid(arrays: Sequence[Any], images: tuple[str, ...]) -> tuple[str, ...]:

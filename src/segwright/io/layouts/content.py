@@ -53,7 +53,7 @@ def _repeats(whole: NDArray[Any], axis: int) -> NDArray[np.bool_]:
 def is_label(path: Path) -> bool | None:
     """`looks_like_label` of a file; `None` if it cannot be read."""
     try:
-        volume = io.read(path)
+        volume = io.read_label(path)
         return volume.data.shape[0] in (1, 3, 4) and looks_like_label(volume.array())
     except SegwrightError:
         return None

@@ -13,11 +13,15 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.volume import Volume
 from segwright.core.words import amount
 from segwright.io.layouts.scan import CONTAINERS, suffix_of
+from segwright.io.masks import are_colours
 
 #: Labels whose planes are counted to learn what is usual.
 _FEW = 9
+#: Files whose arrays may not say what their axes are.
+_UNNAMED_AXES = CONTAINERS | {".npy", ".tif", ".tiff"}
 
 
 def usual_planes(dataset: Dataset, some: Sequence[Case]) -> int:
@@ -32,18 +36,24 @@ def _planes(dataset: Dataset, case: Case) -> int:
     source = case.label[0]
     path = dataset.path(source)
     try:
-        label = io.read(path, key=source.key)
+        label = io.read_label(path, key=source.key)
         image = io.read(dataset.path(case.images[0]), key=case.images[0].key) if case.images else None
     except SegwrightError:
         return 0
-    count = label.data.shape[0]
-    if count > 4 or (count > 1 and label.dtype != np.uint8):
-        return count
+    count, colours = label.data.shape[0], are_colours(label)
+    if count > 4 or (count > 1 and (label.dtype != np.uint8 or colours is False)):
+        return count if _differ(label) else 0
     flat = image is not None and image.geometry.shape[0] == 1
-    if not flat or image is None or suffix_of(path) not in CONTAINERS | {".npy"} or label.data.shape[1] == 1:
-        return _stacked_masks(label.array()) if count in (2, 3, 4) else 0
+    if not flat or image is None or suffix_of(path) not in _UNNAMED_AXES or label.data.shape[1] == 1:
+        return _stacked_masks(label.array()) if count in (2, 3, 4) and not colours else 0
     stored = io.read_planes(path, source.key)
     return int(stored.data.shape[0]) if stored.geometry.shape == image.geometry.shape else 0
+
+
+def _differ(label: Volume) -> bool:
+    """Whether not all planes are equal, which would be one mask repeated."""
+    planes = label.array()
+    return not all((planes[0] == plane).all() for plane in planes[1:])
 
 
 def _stacked_masks(array: NDArray[Any]) -> int:
@@ -84,7 +94,7 @@ def from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:
 def _plane_stack(dataset: Dataset, source: LabelSource) -> NDArray[np.bool_] | None:
     path = dataset.path(source)
     try:
-        volume = io.read(path, key=source.key)
+        volume = io.read_label(path, key=source.key)
         volume = io.read_planes(path, source.key) if volume.data.shape[0] == 1 else volume
         return volume.array() != 0
     except SegwrightError:
@@ -95,7 +105,7 @@ def _stored_planes(dataset: Dataset, source: LabelSource) -> int | None:
     """Planes of one label by its header; `None` where it cannot be read as planes, which the check reports."""
     path = dataset.path(source)
     try:
-        count = io.read(path, key=source.key).data.shape[0]
+        count = io.read_label(path, key=source.key).data.shape[0]
         return int(count if count > 1 else io.read_planes(path, source.key).data.shape[0])
     except SegwrightError:
         return None

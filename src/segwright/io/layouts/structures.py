@@ -13,7 +13,7 @@ from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.words import amount
-from segwright.io.masks import binary, one_plane
+from segwright.io.masks import binary, one_plane, values_of
 
 
 def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
@@ -57,7 +57,7 @@ def raw_of(dataset: Dataset, source: LabelSource) -> NDArray[Any] | None:
     try:
         if source.plane is not None:
             return one_plane(io.read_planes(path, source.key).array()[source.plane, None], where=str(path))
-        return one_plane(io.read(path, key=source.key).array(), where=str(path))
+        return values_of(io.read_label(path, key=source.key), where=str(path))
     except SegwrightError:
         return None
 

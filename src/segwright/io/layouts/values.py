@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.volume import LazyArray, Volume
 from segwright.io.drawing import is_drawn
 from segwright.io.layouts.drawn import with_drawn
 from segwright.io.layouts.names import role
 from segwright.io.layouts.planes import from_planes, usual_planes
 from segwright.io.layouts.structures import from_files
-from segwright.io.masks import as_colours, is_coloured, one_plane
+from segwright.io.masks import are_colours, as_colours, is_coloured, values_of
 from segwright.io.meaning.decide import Meaning, decide
 from segwright.io.meaning.facts import LabelFacts, facts_of, in_colours
 
@@ -82,30 +84,33 @@ def _facts(dataset: Dataset, some: Sequence[Case]) -> dict[str, LabelFacts]:
 
 
 def _facts_of(dataset: Dataset, case: Case) -> LabelFacts | None:
-    array = _array(dataset, case.label[0])
-    return None if array is None else facts_of(_one(dataset, case, array), colour=is_coloured(array))
+    label = _label(dataset, case.label[0])
+    if label is None:
+        return None
+    return facts_of(_one(dataset, case, label), colour=is_coloured(label.array(), colours=are_colours(label)))
 
 
-def _array(dataset: Dataset, source: LabelSource) -> NDArray[Any] | None:
-    """Stored planes of a label, `None` where they mean nothing (the check says so)."""
+def _label(dataset: Dataset, source: LabelSource) -> Volume | None:
+    """A label with its voxels in memory, `None` where they mean nothing (the check says so)."""
     path = dataset.path(source)
     try:
-        array = io.read(path, key=source.key).array()
-        one_plane(array, where=str(path))
+        label = io.read_label(path, key=source.key)
+        label = replace(label, data=LazyArray.of(label.array()))
+        values_of(label, where=str(path))
     except SegwrightError:
         return None
-    return array
+    return label
 
 
-def _one(dataset: Dataset, case: Case, array: NDArray[Any]) -> NDArray[Any]:
-    return one_plane(array, where=str(dataset.path(case.label[0])))
+def _one(dataset: Dataset, case: Case, label: Volume) -> NDArray[Any]:
+    return values_of(label, where=str(dataset.path(case.label[0])))
 
 
 def _values(dataset: Dataset, some: Sequence[Case], case_id: str, facts: Mapping[str, LabelFacts]) -> NDArray[Any]:
     """The values of one case again, as its facts were taken."""
     case = next(case for case in some if case.id == case_id)
-    array = _array(dataset, case.label[0])
-    raw = np.zeros((1, 1, 1), np.uint8) if array is None else _one(dataset, case, array)
+    label = _label(dataset, case.label[0])
+    raw = np.zeros((1, 1, 1), np.uint8) if label is None else _one(dataset, case, label)
     return as_colours(raw) if facts[case_id].colour else raw
 
 
