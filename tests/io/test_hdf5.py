@@ -45,8 +45,13 @@ def test_rules_for_axes(tmp_path):
         assert volume.data.shape == expected
     assert io.read(store(tmp_path / "a.h5", raw=np.zeros((4, 5, 3), np.float32))).data.shape == (1, 4, 5, 3)
     assert io.read_planes(store(tmp_path / "a.h5", raw=np.zeros((4, 5, 7)))).data.shape == (7, 1, 4, 5)
+    assert io.read(store(tmp_path / "a.h5", raw=np.zeros((1, 2, 3, 4, 5)))).data.shape == (2, 3, 4, 5)
     with pytest.raises(ReadError, match="2, 3 or 4 axes"):
-        io.read(store(tmp_path / "a.h5", raw=np.zeros((1, 2, 3, 4, 5))))
+        io.read(store(tmp_path / "a.h5", raw=np.zeros((2, 2, 3, 4, 5))))
+    stated = io.read(tmp_path / "a.h5", axes="tczyx")
+    assert stated.data.shape == (4, 3, 4, 5)
+    with pytest.raises(ReadError, match="do not fit the array"):
+        io.read(tmp_path / "a.h5", axes="zyx")
 
 
 def test_spacing_attribute_and_label_back(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError
@@ -18,11 +18,16 @@ class Source(Part):
         path: Relative to the dataset's root, with forward slashes; absolute if it lies elsewhere.
         key: Array inside an HDF5, Zarr or MATLAB file.
         plane: One channel of the file; `None` takes all.
+        axes: What the axes of a stored array are, one letter each of `c`, `t`, `z`, `y`, `x`, where the file does not
+            say so; `None` is as the dataset states, else guessed.
+        grid: `sform` or `qform`, where a NIfTI header states two places for one scan; `None` is the usual one.
     """
 
     path: str
     key: str | None = None
     plane: int | None = None
+    axes: str | None = None
+    grid: str | None = None
 
 
 class LabelSource(Source):
@@ -30,9 +35,14 @@ class LabelSource(Source):
 
     Attributes:
         structure: Non-zero voxels are this structure; `None` means a map of values, read by the label space.
+        order: Order of the planes of a label that has no place in the world: `position` (as the scan is read), `file`
+            or `number` (as the files of a DICOM series are called or numbered); `unknown` is refused until stated.
+        flip: Axes (of `z`, `y`, `x`) along which such a label runs against the scan.
     """
 
     structure: str | None = None
+    order: Literal["position", "file", "number", "unknown"] | None = None
+    flip: str | None = None
 
 
 class Case(Part):
@@ -73,6 +83,8 @@ class Dataset(Document):
         group_rule: In words, how the group of each case was found.
         notes: What was assumed while reading the folder.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
+        image_axes: Axes of images stored as arrays that do not name them, e.g. `yxc`; empty is guessed.
+        label_axes: The same of labels.
     """
 
     filename: ClassVar[str] = "dataset.yaml"
@@ -86,6 +98,8 @@ class Dataset(Document):
     modality_rule: str = ""
     notes: tuple[str, ...] = ()
     voxel: tuple[float | None, float | None, float | None] | None = None
+    image_axes: str = ""
+    label_axes: str = ""
 
     @property
     def modality_told(self) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "read_planes",
     "sniff",
     "suffix_of",
+    "takes_axes",
     "write",
 ]
 
@@ -132,7 +133,7 @@ def _format(path: Path) -> Format:
     )
 
 
-def read(source: str | Path, *, key: str | None = None) -> Volume:
+def read(source: str | Path, *, key: str | None = None, axes: str = "") -> Volume:
     """Open a scan as it is shown, as `(C, z, y, x)`; the header is read now, voxels when they are sliced.
 
     Palettes, white-is-zero and tables for display are applied; labels are opened by `read_label`.
@@ -140,6 +141,8 @@ def read(source: str | Path, *, key: str | None = None) -> Volume:
     Args:
         source: File, DICOM folder, Zarr folder or folder of sections.
         key: Array inside an HDF5, Zarr, MATLAB or `.npz` file; series UID in a DICOM folder.
+        axes: What the axes of the stored array are, one letter each of `c`, `t`, `z`, `y`, `x`, for formats that do not
+            name them: MATLAB, NumPy, HDF5, Zarr, N5 and TIFF.
 
     Returns:
         A volume whose header holds `format`, `path`, `warnings` (sentences for a person) and what the writer of
@@ -150,10 +153,24 @@ def read(source: str | Path, *, key: str | None = None) -> Volume:
     """
     path = Path(source)
     with decoding(path, "a scan"):
-        return _format(path).read(path, key)
+        return _arranged(path, key, axes) if axes else _format(path).read(path, key)
 
 
-def read_label(source: str | Path, *, key: str | None = None) -> Volume:
+def _arranged(path: Path, key: str | None, axes: str) -> Volume:
+    """A source with stated axes."""
+    chosen = _format(path)
+    if chosen.arranged is not None:
+        return chosen.arranged(path, key, axes)
+    raise ReadError(
+        "Axes can be stated only for arrays that do not name them.",
+        expected="a .mat, .npy, .npz, .h5, .zarr, .n5 or .tif source",
+        came=chosen.name,
+        where=path,
+        cure="Take 'axes' away in dataset.yaml.",
+    )
+
+
+def read_label(source: str | Path, *, key: str | None = None, axes: str = "") -> Volume:
     """Open a label with the numbers that are stored, as `(C, z, y, x)`: nothing that is meant for display changes them.
 
     Several planes are colours if `channels` says red, green, blue; pixels that the format calls clear are 0.
@@ -163,6 +180,8 @@ def read_label(source: str | Path, *, key: str | None = None) -> Volume:
     """
     path = Path(source)
     with decoding(path, "a label"):
+        if axes:
+            return _arranged(path, key, axes)
         chosen = _format(path)
         return (chosen.labels or chosen.read)(path, key)
 
@@ -175,16 +194,7 @@ def read_planes(source: str | Path, key: str | None = None) -> Volume:
     """
     path = Path(source)
     with decoding(path, "planes"):
-        chosen = _format(path)
-        if chosen.planes is None:
-            raise ReadError(
-                "Only arrays without named axes can be read as planes.",
-                expected="a .mat, .npy, .npz, .h5 or .zarr source",
-                came=chosen.name,
-                where=path,
-                cure="Read it as a volume.",
-            )
-        return chosen.planes(path, key)
+        return _arranged(path, key, _format(path).planes)
 
 
 def read_coarser(source: str | Path, key: str | None = None) -> tuple[Volume, ...]:
@@ -193,6 +203,12 @@ def read_coarser(source: str | Path, key: str | None = None) -> tuple[Volume, ..
     with decoding(path, "a pyramid"):
         chosen = _format(path)
         return () if chosen.coarser is None else chosen.coarser(path, key)
+
+
+def takes_axes(source: str | Path) -> bool:
+    """Whether axes can be stated for a file: its format stores arrays that may not name them."""
+    name = sniff(source)
+    return name is not None and READERS.load(name).arranged is not None
 
 
 def keys(source: str | Path) -> tuple[ArrayInfo, ...]:

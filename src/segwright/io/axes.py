@@ -82,14 +82,42 @@ class Axes:
         return Axes(spatial + "c" if spatial.startswith("y") else "c" + spatial)
 
 
+def axes_of(shape: Sequence[int], dtype: str, letters: str = "", *, where: object = None) -> Axes:
+    """The axes that are stated, else those that are guessed."""
+    return stated_axes(letters, shape, where=where) if letters else guess_axes(shape, np.dtype(dtype), where=where)
+
+
+def stated_axes(letters: str, shape: Sequence[int], *, where: object = None) -> Axes:
+    """Axes that a person stated for an array; a `c` is left out for an array of one axis less.
+
+    Raises:
+        ReadError: Letters that are no axes, that come twice, or that are more or fewer than the array's axes.
+
+    Example:
+        >>> stated_axes("yxc", (4, 5, 3)).letters, stated_axes("yxc", (4, 5)).letters
+        ('yxc', 'yx')
+    """
+    wanted = letters.replace("c", "") if len(letters) == len(shape) + 1 else letters
+    if len(wanted) == len(shape) == len(set(wanted)) and {"y", "x"} <= set(wanted) <= set("ctzyx"):
+        return Axes(wanted)
+    raise ReadError(
+        "The axes that are stated do not fit the array.",
+        expected=f"{len(shape)} different letters of c, t, z, y and x, as the array has shape {tuple(shape)}",
+        came=repr(letters),
+        where=None if where is None else str(where),
+        cure="Correct 'axes', 'image_axes' or 'label_axes' in dataset.yaml.",
+    )
+
+
 def guess_axes(shape: Sequence[int], dtype: np.dtype[Any], *, where: object = None) -> Axes:
     """Axes of an array that says nothing about them (NumPy, HDF5, Zarr).
 
     2-D is `(y, x)`; 3-D is `(z, y, x)`, but `(y, x, channel)` where it is uint8 with a last axis of at most 4;
-    4-D is `(channel, z, y, x)`, but `(z, y, x, channel)` where only the last axis is at most 4 long.
+    4-D is `(channel, z, y, x)`, but `(z, y, x, channel)` where only the last axis is at most 4 long. A fifth axis in
+    front is time, of one point.
 
     Raises:
-        ReadError: Fewer than 2 or more than 4 axes.
+        ReadError: Fewer than 2 axes, or more than 4 that are longer than 1.
 
     Example:
         >>> guess_axes((64, 48, 3), np.dtype("uint8")).letters, guess_axes((64, 48, 3), np.dtype("int16")).letters
@@ -99,6 +127,8 @@ def guess_axes(shape: Sequence[int], dtype: np.dtype[Any], *, where: object = No
         return Axes("yx")
     if len(shape) == 3:
         return Axes("yxc") if shape[-1] <= 4 and dtype == np.uint8 else Axes("zyx")
+    if len(shape) == 5 and shape[0] == 1:
+        return Axes("t" + guess_axes(shape[1:], dtype, where=where).letters)  # one time point
     if len(shape) == 4:
         return Axes("zyxc") if shape[-1] <= 4 < shape[0] else Axes("czyx")
     raise ReadError(

@@ -18,6 +18,7 @@ from segwright.io.layouts.keys import with_keys
 from segwright.io.layouts.listing import draft, unique_ids
 from segwright.io.layouts.names import role, safe_id, tokens
 from segwright.io.layouts.patients import unlabelled_leaves
+from segwright.io.layouts.places import with_places
 from segwright.io.layouts.scan import (
     CONTAINERS,
     Item,
@@ -91,7 +92,7 @@ def _existing(path: str | Path) -> Path:
 
 def complete(dataset: Dataset) -> Dataset:
     """The dataset with whatever its layout left open found in the data."""
-    return with_groups(with_labels(with_channels(with_keys(dataset))))
+    return with_groups(with_places(with_labels(with_channels(with_keys(dataset)))))
 
 
 def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = False) -> Dataset:

@@ -69,6 +69,7 @@ def read(path: Path, key: str | None = None) -> Volume:
             path,
             **_identity(first),
             frame_uids=tuple(frame.uid for row in made.frames for frame in row),
+            slices=tuple((frame.path.name, frame.index or 0, frame.rank[3]) for frame in made.frames[0]),
             plane_positions=tuple(frame.position for frame in made.frames[0]),
             gaps=made.gaps,
             warnings=(*warnings, *made.warnings, *_oddities(first, made)),

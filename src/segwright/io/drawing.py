@@ -16,6 +16,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.io.drawn import Drawn, Form, json_of
 from segwright.io.protocol import MENDED, reason
+from segwright.io.sources import volume_of
 
 #: Forms that say where a label lies in millimetres.
 _PLACED = frozenset({"dicomseg", "rtstruct"})
@@ -70,7 +71,7 @@ def _gaps(dataset: Dataset, case: Case, form: Form) -> tuple[tuple[int, int], ..
     """Where the series that a label was drawn on lacks slices: `(plane before, how many)`."""
     if form.name not in _PLACED or not case.images:
         return ()
-    return tuple(io.read(dataset.path(case.images[0]), key=case.images[0].key).header.get("gaps", ()))
+    return tuple(volume_of(dataset, case.images[0]).header.get("gaps", ()))
 
 
 def _on_planes(form: Form, path: Path, key: str | None, like: Geometry, gaps: tuple[tuple[int, int], ...]) -> Drawn:
@@ -110,7 +111,7 @@ def geometry_of(dataset: Dataset, case: Case) -> Geometry:
         LabelError: Neither is there.
     """
     if case.images:
-        return io.read(dataset.path(case.images[0]), key=case.images[0].key).geometry
+        return volume_of(dataset, case.images[0]).geometry
     for source in case.label:
         form = io.form_of(dataset.path(source))
         for entry in form.entries(dataset.path(source)) if form else ():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segwright.core.atomic import atomic_path
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
-from segwright.io.axes import Axes, guess_axes
+from segwright.io.axes import Axes, axes_of
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
@@ -38,16 +38,10 @@ def keys(path: Path) -> tuple[ArrayInfo, ...]:
     return tuple(found)
 
 
-def read(path: Path, key: str | None = None) -> Volume:
-    """Open an array; spacing from its `element_size_um` attribute (z, y, x), else unknown."""
+def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
+    """Open an array; axes as stated or by `guess_axes`, spacing from its `element_size_um` (z, y, x), else unknown."""
     info = pick_key(keys(path), key, path)
-    return open_array(path, info, guess_axes(info.shape, np.dtype(info.dtype), where=path), "hdf5")
-
-
-def planes(path: Path, key: str | None = None) -> Volume:
-    """Open a 3-D array whose last axis holds channels."""
-    info = pick_key(keys(path), key, path)
-    return open_array(path, info, Axes("yxc" if len(info.shape) == 3 else "yx"), "hdf5")
+    return open_array(path, info, axes_of(info.shape, info.dtype, letters, where=path), "hdf5")
 
 
 def open_array(path: Path, info: ArrayInfo, axes: Axes, name: str) -> Volume:
@@ -98,5 +92,5 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
 
 
 FORMAT: Final = Format(
-    "hdf5", (".h5", ".hdf5", ".hdf"), read, write, writes=(".h5", ".hdf5", ".hdf"), keys=keys, planes=planes
+    "hdf5", (".h5", ".hdf5", ".hdf"), read, write, writes=(".h5", ".hdf5", ".hdf"), keys=keys, arranged=read
 )

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segwright import io
-from segwright.core.case import Case, Dataset, LabelSource
+from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.io.masks import is_soft, values_of
 from segwright.io.meaning.decide import decide
 from segwright.io.meaning.facts import facts_of
+from segwright.io.sources import volume_of
 
 #: Labels read to learn whether their values number objects.
 _LOOKED_AT = 5
@@ -165,7 +165,7 @@ def _alike(name: str, wanted: str) -> bool:
 def _kept(case: Case, name: str) -> Case:
     """The case with the label sources of one structure, read as values."""
     sources = tuple(
-        LabelSource(path=source.path, key=source.key, plane=source.plane)
+        source.model_copy(update={"structure": None})
         for source in case.label
         if source.structure in {None, name, "foreground"}
     )
@@ -192,7 +192,7 @@ def _some_labels(dataset: Dataset) -> Sequence[NDArray[Any]]:
     for case in labelled[:: max(1, len(labelled) // _LOOKED_AT)][:_LOOKED_AT]:
         path = dataset.path(case.label[0])
         try:
-            arrays.append(values_of(io.read_label(path, key=case.label[0].key), where=str(path)))
+            arrays.append(values_of(volume_of(dataset, case.label[0]), where=str(path)))
         except SegwrightError:
             continue  # the check names it
     return arrays

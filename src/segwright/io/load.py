@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource, Source
 from segwright.core.errors import GeometryError, LabelError, ReadError
 from segwright.core.geometry import Geometry
@@ -19,7 +18,9 @@ from segwright.io.blocks import block_of, planes_of, whole
 from segwright.io.drawing import is_drawn, read_drawn, refuse_broken, to_canonical
 from segwright.io.grids import onto_grid
 from segwright.io.instances import numbered
+from segwright.io.lie import laid
 from segwright.io.masks import are_colours, binary, one_plane, settle, value_counts
+from segwright.io.sources import planes_of_source
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
 
@@ -29,26 +30,23 @@ def open_source(dataset: Dataset, source: Source) -> Volume:
 
     A plane is a channel of the file; in a file that stores one array without channels it is a plane of the last axis.
     """
-    return _opened(dataset, source, io.read)
+    return _opened(dataset, source)
 
 
 def open_label(dataset: Dataset, source: LabelSource) -> Volume:
     """`open_source` for a label: the numbers that are stored."""
-    return _opened(dataset, source, io.read_label)
+    return _opened(dataset, source)
 
 
-def _opened(dataset: Dataset, source: Source, read: Callable[..., Volume]) -> Volume:
-    path = dataset.path(source)
-    volume = read(path, key=source.key)
+def _opened(dataset: Dataset, source: Source) -> Volume:
+    volume = planes_of_source(dataset, source)
     if source.plane is None:
         return volume
-    if volume.data.shape[0] == 1 and source.plane >= 0:
-        volume = io.read_planes(path, source.key)
     if source.plane >= volume.data.shape[0]:
         raise ReadError(
             f"The file has no plane {source.plane}.",
             expected=f"0 to {volume.data.shape[0] - 1}",
-            where=path,
+            where=dataset.path(source),
             cure="Correct 'plane' in dataset.yaml.",
         )
     return _with(volume, _channels(volume.data, slice(source.plane, source.plane + 1)))
@@ -123,7 +121,7 @@ def read_label(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
     if is_drawn(dataset, case):
         drawn = read_drawn(dataset, case, like)
         return LabelRead(to_canonical(drawn, dataset.labels, where=str(dataset.path(first))), {}, tuple(drawn.repairs))
-    arrays = _Arrays(dataset, like, part_of=None if case.sections is None else case)
+    arrays = _Arrays(dataset, case, like)
     if first.structure is not None:
         return LabelRead(_from_masks(dataset.labels, case, arrays), {})
     if len(case.label) > 1:
@@ -164,10 +162,10 @@ def mapped(raw: NDArray[Any], space: LabelSpace, counts: Mapping[int, int], *, w
 class _Arrays:
     """Raw labels of one case on the image's grid; a file that holds several structures is read once."""
 
-    def __init__(self, dataset: Dataset, like: Geometry, *, part_of: Case | None = None) -> None:
+    def __init__(self, dataset: Dataset, case: Case, like: Geometry) -> None:
         self.dataset = dataset
+        self.case = case
         self.like = like
-        self.part_of = part_of
         self._last: tuple[tuple[str, str | None], NDArray[Any], Volume] | None = None
 
     def raw(self, source: LabelSource) -> NDArray[Any]:
@@ -178,18 +176,16 @@ class _Arrays:
             array = array[source.plane : source.plane + 1]
         path = str(self.dataset.path(source))
         values = one_plane(array, where=path, colours=are_colours(opened))
-        if self.part_of is None:
+        values, geometry = laid(self.dataset, self.case, source, values, opened.geometry)
+        if self.case.sections is None:
             return onto_grid(values, geometry, self.like, where=path)
-        grid = load_image(self.dataset, whole(self.part_of)).geometry
-        return onto_grid(values, geometry, grid, where=path)[block_of(grid, self.part_of).slices]
+        grid = load_image(self.dataset, whole(self.case)).geometry
+        return onto_grid(values, geometry, grid, where=path)[block_of(grid, self.case).slices]
 
     def _planes(self, source: LabelSource) -> tuple[NDArray[Any], Volume]:
         name = (source.path, source.key)
         if self._last is None or self._last[0] != name:
-            path = self.dataset.path(source)
-            volume = io.read_label(path, key=source.key)
-            if source.plane is not None and volume.data.shape[0] == 1:
-                volume = io.read_planes(path, source.key)
+            volume = planes_of_source(self.dataset, source)
             self._last = (name, volume.array(), volume)
         return self._last[1], self._last[2]
 
@@ -204,7 +200,7 @@ def load_masks(dataset: Dataset, case: Case, like: Geometry) -> Iterator[tuple[i
         LabelError: A source names no structure of the label space.
         GeometryError: A mask's grid is not the image's.
     """
-    return _masks(dataset.labels, case, _Arrays(dataset, like, part_of=None if case.sections is None else case))
+    return _masks(dataset.labels, case, _Arrays(dataset, case, like))
 
 
 def _masks(space: LabelSpace, case: Case, arrays: _Arrays) -> Iterator[tuple[int, NDArray[np.bool_]]]:

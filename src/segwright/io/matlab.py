@@ -14,7 +14,7 @@ from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.io import hdf5
-from segwright.io.axes import Axes
+from segwright.io.axes import Axes, stated_axes
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
@@ -49,19 +49,15 @@ def _is_hdf5(path: Path) -> bool:
     return head.startswith(b"MATLAB 7.3") or b"\x89HDF\r\n\x1a\n" in head
 
 
-def read(path: Path, key: str | None = None) -> Volume:
-    """Open an array: `(R, C)`, `(R, C, slices)`, `(R, C, 3)` of uint8 as colour, or `(R, C, slices, channels)`."""
+def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
+    """Open an array: `(R, C)`, `(R, C, slices)`, colour, `(R, C, slices, channels)`, or as stated."""
     info = pick_key(keys(path), key, path)
+    if letters:
+        return _open(path, info, stated_axes(letters, info.shape, where=path))
     if len(info.shape) > 4:
         raise ReadError("An array must have 2, 3 or 4 axes.", came=info.shape, where=path, cure="Choose another key.")
     colour = len(info.shape) == 3 and info.shape[2] <= 4 and info.dtype == "uint8"
     return _open(path, info, Axes("yxc" if colour else "yxzc"[: len(info.shape)]))
-
-
-def planes(path: Path, key: str | None = None) -> Volume:
-    """Open `(R, C, K)` as K channels of one plane."""
-    info = pick_key(keys(path), key, path)
-    return _open(path, info, Axes("yxc" if len(info.shape) == 3 else "yx"))
 
 
 def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
@@ -95,4 +91,4 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
         )
 
 
-FORMAT: Final = Format("matlab", (".mat",), read, write, writes=(".mat",), keys=keys, planes=planes)
+FORMAT: Final = Format("matlab", (".mat",), read, write, writes=(".mat",), keys=keys, arranged=read)

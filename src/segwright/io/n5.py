@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
-from segwright.io.axes import Axes, guess_axes
+from segwright.io.axes import Axes, axes_of
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
@@ -57,14 +57,14 @@ def _attributes(folder: Path) -> dict[str, Any]:
     return found
 
 
-def read(path: Path, key: str | None = None) -> Volume:
+def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
     """Open a dataset; spacing from `pixelResolution` or `resolution` of it or its group, where a unit is given."""
     info = pick_key(keys(path), key, path)
     folder = path if info.name == "/" else path / info.name
     with decoding(path, "N5"):
         told = _attributes(folder)
         blocks = _Blocks(folder, told)
-    axes = guess_axes(info.shape, np.dtype(info.dtype), where=path)
+    axes = axes_of(info.shape, info.dtype, letters, where=path)
     data = lazy_stored(axes, info.shape, np.dtype(info.dtype), blocks.part, path=path, family="N5")
     geometry, warnings = _geometry(data.shape[1:], axes, [told, _attributes(folder.parent)])
     chunk = tuple(reversed(told["blockSize"]))
@@ -176,4 +176,4 @@ def _geometry(
     return Geometry.from_spacing(shape), ()
 
 
-FORMAT: Final = Format("n5", (".n5",), read, keys=keys)
+FORMAT: Final = Format("n5", (".n5",), read, keys=keys, arranged=read)

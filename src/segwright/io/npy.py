@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from segwright.core.atomic import atomic_path
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
-from segwright.io.axes import Axes, guess_axes
+from segwright.io.axes import Axes, axes_of
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
@@ -42,16 +42,10 @@ def _is_archive(path: Path) -> bool:
         return stream.read(2) == b"PK"
 
 
-def read(path: Path, key: str | None = None) -> Volume:
-    """Open an array with unknown spacing; axes by `guess_axes`."""
+def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
+    """Open an array with unknown spacing; axes as stated or by `guess_axes`."""
     info = pick_key(keys(path), key, path)
-    return _open(path, info, guess_axes(info.shape, np.dtype(info.dtype), where=path))
-
-
-def planes(path: Path, key: str | None = None) -> Volume:
-    """Open a 3-D array whose last axis holds channels."""
-    info = pick_key(keys(path), key, path)
-    return _open(path, info, Axes("yxc" if len(info.shape) == 3 else "yx"))
+    return _open(path, info, axes_of(info.shape, info.dtype, letters, where=path))
 
 
 def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
@@ -84,4 +78,4 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
             np.save(stream, voxels, allow_pickle=False)
 
 
-FORMAT: Final = Format("npy", (".npy", ".npz"), read, write, writes=(".npy", ".npz"), keys=keys, planes=planes)
+FORMAT: Final = Format("npy", (".npy", ".npz"), read, write, writes=(".npy", ".npz"), keys=keys, arranged=read)

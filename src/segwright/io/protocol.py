@@ -37,6 +37,12 @@ class ReadFile(Protocol):
     def __call__(self, path: Path, key: str | None, /) -> Volume: ...
 
 
+class ReadArranged(Protocol):
+    """Like `ReadFile`, with the axes of the stored array stated, one letter each (see `axes.stated_axes`)."""
+
+    def __call__(self, path: Path, key: str | None, letters: str, /) -> Volume: ...
+
+
 class WriteFile(Protocol):
     """Stores `array` `(C, z, y, x)` on `geometry`; `like` is a volume of the same format and grid, or None."""
 
@@ -54,7 +60,8 @@ class Format:
         write: Stores an array; `None` where the format is not written.
         writes: Suffixes it can write without loss.
         keys: Lists the arrays of a file; `None` where a file holds one only.
-        planes: Like `read`, but the last stored axis becomes channels; `None` where axes have a meaning.
+        arranged: Like `labels`, with the stored axes stated; `None` where the format fixes their meaning.
+        planes: Axes of an array that holds a structure or channel a plane.
         labels: Opens a source as a label: the numbers that are stored, without what a header says about display;
             `None` where `read` gives these anyway.
         coarser: Opens the smaller copies that a file keeps of an array, finest first; `None` where there are none.
@@ -66,7 +73,8 @@ class Format:
     write: WriteFile | None = None
     writes: tuple[str, ...] = ()
     keys: Callable[[Path], tuple[ArrayInfo, ...]] | None = None
-    planes: ReadFile | None = None
+    arranged: ReadArranged | None = None
+    planes: str = "yxc"
     coarser: Callable[[Path, str | None], tuple[Volume, ...]] | None = None
     labels: ReadFile | None = None
 

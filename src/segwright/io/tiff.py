@@ -18,7 +18,7 @@ from segwright.core.atomic import atomic_path
 from segwright.core.errors import ReadError, WriteError
 from segwright.core.geometry import Geometry, Spacing
 from segwright.core.volume import Index, Volume
-from segwright.io.axes import Axes
+from segwright.io.axes import Axes, stated_axes
 from segwright.io.protocol import MENDED, RGB, Format, decoding, lazy_stored, make_header, same_format
 from segwright.io.sniff import suffix_of
 from segwright.io.tiffpixels import PLAIN, Samples, look_of, samples_of
@@ -42,18 +42,19 @@ def labels(path: Path, key: str | None = None) -> Volume:
     return _open(path, shown=False)
 
 
-def planes(path: Path, key: str | None = None) -> Volume:
-    """Open pages that the file does not call slices as channels of one plane, with the numbers as stored."""
-    return _open(path, shown=False, pages="c")
+def arranged(path: Path, key: str | None, letters: str) -> Volume:
+    """Open the first series with its axes stated, with the numbers as stored."""
+    return _open(path, shown=False, letters=letters)
 
 
-def _open(path: Path, *, shown: bool, pages: str = "z") -> Volume:
+def _open(path: Path, *, shown: bool, letters: str = "") -> Volume:
     with decoding(path, "TIFF"):
         with _complaints() as heard, tifffile.TiffFile(path) as tif:
             series = _first_series(tif, path)
             _demand_whole(series, heard, path)
             stored = tuple(int(n) for n in series.shape)
-            axes, warnings = _axes(series, pages)
+            axes, warnings = (stated_axes(letters, stored, where=path), []) if letters else _axes(series)
+            named = bool(letters) or set(series.axes) <= set("YXSZTC")
             page = series.keyframe
             dtype = np.dtype(series.dtype or np.uint8).newbyteorder("=")
             spacing, affine = _spacing(tif, page)
@@ -75,7 +76,7 @@ def _open(path: Path, *, shown: bool, pages: str = "z") -> Volume:
         data = lazy_stored(axes, stored, real, part, path=path, family="TIFF")
         data = samples.without_alpha(data, flat=not shown, told=warnings)
         colours = data.shape[0] == 3 and (samples.colour or look.table is not None)
-        header = make_header("tiff", path, axes=axes.letters, kind=kind, warnings=warnings)
+        header = make_header("tiff", path, axes=axes.letters, named=named, kind=kind, warnings=warnings)
         if not colours:
             header["planes"] = "structures"
         return Volume(data, _geometry(data.shape[1:], spacing, affine), RGB if colours else (), header)
@@ -136,8 +137,8 @@ def _first_series(tif: tifffile.TiffFile, path: Path) -> Any:
     return series
 
 
-def _axes(series: Any, pages: str) -> tuple[Axes, list[str]]:
-    """Our letters for tifffile's; pages without a meaning become `pages`, and so does time without depth."""
+def _axes(series: Any) -> tuple[Axes, list[str]]:
+    """Our letters for tifffile's; pages without a meaning are taken for slices, and so is time without depth."""
     letters: str = series.axes
     warnings = []
     if "Z" not in letters:
@@ -147,7 +148,7 @@ def _axes(series: Any, pages: str) -> tuple[Axes, list[str]]:
             depth = free[0] if free else None
         if depth == "T":
             warnings.append("The file calls its pages time points; they are read as slices.")
-        letters = letters.replace(depth, pages.upper()) if depth else letters
+        letters = letters.replace(depth, "Z") if depth else letters
     return Axes("".join(letter.lower() for letter in letters)), warnings
 
 
@@ -257,6 +258,7 @@ FORMAT: Final = Format(
     read,
     write,
     writes=(".tif", ".tiff", ".ome.tif", ".ome.tiff"),
-    planes=planes,
+    arranged=arranged,
+    planes="cyx",
     labels=labels,
 )

@@ -16,7 +16,7 @@ from segwright.core.atomic import atomic_path
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
-from segwright.io.axes import Axes, guess_axes
+from segwright.io.axes import Axes, guess_axes, stated_axes
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
@@ -65,20 +65,18 @@ def _choose(path: Path, key: str | None) -> ArrayInfo:
     return inside[0] if len(inside) == 1 else pick_key(found, key, path)
 
 
-def read(path: Path, key: str | None = None) -> Volume:
-    """Open level 0 of an OME-Zarr image, or an array; spacing in mm where the metadata give units."""
+def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
+    """Open level 0 of an OME-Zarr image, or an array; spacing in mm where the metadata give units.
+
+    Axes that are stated go before those of the metadata, whose scales are then not applied.
+    """
     info = _choose(path, key)
     with decoding(path, "Zarr"):
+        if letters:
+            return _open(path, info, stated_axes(letters, info.shape, where=path), {}, {})
         scale, level = _described(path, info.name)
         axes = _named_axes(scale, info) or guess_axes(info.shape, np.dtype(info.dtype), where=path)
         return _open(path, info, axes, scale, level)
-
-
-def planes(path: Path, key: str | None = None) -> Volume:
-    """Open a 3-D array whose last axis holds channels."""
-    info = _choose(path, key)
-    with decoding(path, "Zarr"):
-        return _open(path, info, Axes("yxc" if len(info.shape) == 3 else "yx"), {}, {})
 
 
 def coarser(path: Path, key: str | None = None) -> tuple[Volume, ...]:
@@ -250,6 +248,6 @@ FORMAT: Final = Format(
     write,
     writes=(".zarr", ".ome.zarr"),
     keys=keys,
-    planes=planes,
+    arranged=read,
     coarser=coarser,
 )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from segwright import io
 from segwright.core.case import GUESS, Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.core.volume import Volume
 from segwright.io.layouts.names import tokens
 from segwright.io.layouts.scan import PROJECTIONS
 from segwright.io.masks import are_colours
+from segwright.io.sources import volume_of
 
 _WORDS = {
     "ct": "ct", "cta": "ct", "cbct": "ct",
@@ -44,7 +44,7 @@ def _sample(dataset: Dataset, cases: Sequence[Case]) -> list[Volume]:
     found = []
     for case in cases:
         try:
-            found.append(io.read(dataset.path(case.images[0]), key=case.images[0].key))
+            found.append(volume_of(dataset, case.images[0]))
         except SegwrightError:
             continue
     return found

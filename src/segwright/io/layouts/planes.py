@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
@@ -17,6 +16,7 @@ from segwright.core.volume import Volume
 from segwright.core.words import amount
 from segwright.io.layouts.scan import CONTAINERS, suffix_of
 from segwright.io.masks import are_colours
+from segwright.io.sources import split_planes, volume_of
 
 #: Labels whose planes are counted to learn what is usual.
 _FEW = 9
@@ -36,17 +36,23 @@ def _planes(dataset: Dataset, case: Case) -> int:
     source = case.label[0]
     path = dataset.path(source)
     try:
-        label = io.read_label(path, key=source.key)
-        image = io.read(dataset.path(case.images[0]), key=case.images[0].key) if case.images else None
+        label = volume_of(dataset, source)
+        image = volume_of(dataset, case.images[0]) if case.images else None
     except SegwrightError:
         return 0
     count, colours = label.data.shape[0], are_colours(label)
     if count > 4 or (count > 1 and (label.dtype != np.uint8 or colours is False)):
         return count if _differ(label) else 0
     flat = image is not None and image.geometry.shape[0] == 1
-    if not flat or image is None or suffix_of(path) not in _UNNAMED_AXES or label.data.shape[1] == 1:
+    if (
+        not flat
+        or image is None
+        or suffix_of(path) not in _UNNAMED_AXES
+        or label.data.shape[1] == 1
+        or label.header.get("named")
+    ):
         return _stacked_masks(label.array()) if count in (2, 3, 4) and not colours else 0
-    stored = io.read_planes(path, source.key)
+    stored = split_planes(dataset, source)
     return int(stored.data.shape[0]) if stored.geometry.shape == image.geometry.shape else 0
 
 
@@ -92,10 +98,9 @@ def from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:
 
 
 def _plane_stack(dataset: Dataset, source: LabelSource) -> NDArray[np.bool_] | None:
-    path = dataset.path(source)
     try:
-        volume = io.read_label(path, key=source.key)
-        volume = io.read_planes(path, source.key) if volume.data.shape[0] == 1 else volume
+        volume = volume_of(dataset, source)
+        volume = split_planes(dataset, source) if volume.data.shape[0] == 1 else volume
         return volume.array() != 0
     except SegwrightError:
         return None
@@ -103,10 +108,9 @@ def _plane_stack(dataset: Dataset, source: LabelSource) -> NDArray[np.bool_] | N
 
 def _stored_planes(dataset: Dataset, source: LabelSource) -> int | None:
     """Planes of one label by its header; `None` where it cannot be read as planes, which the check reports."""
-    path = dataset.path(source)
     try:
-        count = io.read_label(path, key=source.key).data.shape[0]
-        return int(count if count > 1 else io.read_planes(path, source.key).data.shape[0])
+        count = volume_of(dataset, source).data.shape[0]
+        return int(count if count > 1 else split_planes(dataset, source).data.shape[0])
     except SegwrightError:
         return None
 
@@ -116,5 +120,5 @@ def _split_planes(case: Case, names: Mapping[int, str]) -> Case:
     if not case.label:
         return case
     first = case.label[0]
-    sources = [LabelSource(path=first.path, key=first.key, plane=p, structure=name) for p, name in names.items()]
+    sources = [first.model_copy(update={"plane": p, "structure": name}) for p, name in names.items()]
     return case.model_copy(update={"label": tuple(sources)})

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.words import amount
 from segwright.io.masks import binary, one_plane, values_of
+from segwright.io.sources import planes_of_source, volume_of
 
 
 def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
@@ -56,8 +56,8 @@ def raw_of(dataset: Dataset, source: LabelSource) -> NDArray[Any] | None:
     path = dataset.path(source)
     try:
         if source.plane is not None:
-            return one_plane(io.read_planes(path, source.key).array()[source.plane, None], where=str(path))
-        return values_of(io.read_label(path, key=source.key), where=str(path))
+            return one_plane(planes_of_source(dataset, source).array()[source.plane, None], where=str(path))
+        return values_of(volume_of(dataset, source), where=str(path))
     except SegwrightError:
         return None
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
@@ -23,6 +22,7 @@ from segwright.io.layouts.structures import from_files
 from segwright.io.masks import are_colours, as_colours, is_coloured, values_of
 from segwright.io.meaning.decide import Meaning, decide
 from segwright.io.meaning.facts import LabelFacts, facts_of, in_colours
+from segwright.io.sources import volume_of
 
 _ALL_FILES, _ALL_BYTES, _SOME = 400, 300_000_000, 40
 
@@ -94,7 +94,7 @@ def _label(dataset: Dataset, source: LabelSource) -> Volume | None:
     """A label with its voxels in memory, `None` where they mean nothing (the check says so)."""
     path = dataset.path(source)
     try:
-        label = io.read_label(path, key=source.key)
+        label = volume_of(dataset, source)
         label = replace(label, data=LazyArray.of(label.array()))
         values_of(label, where=str(path))
     except SegwrightError:
