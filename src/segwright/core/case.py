@@ -69,6 +69,36 @@ MODALITIES = ("ct", "mr", "xray", "em", "other")
 GUESS = "a guess"
 
 
+class Aside(Part):
+    """Files of a folder that belong to no case.
+
+    Attributes:
+        path: One file, or the folder that several of a kind lie in; relative to the root.
+        count: How many files.
+        reason: Why they were not read, in words.
+    """
+
+    path: str
+    count: int
+    reason: str
+
+
+class Decision(Part):
+    """One choice that was made while reading a folder.
+
+    Attributes:
+        topic: What was chosen: `layout`, `labels`, `readers`, ...
+        chosen: What was taken.
+        why: By what evidence.
+        other: What else was possible, and why it was not taken; empty where nothing was.
+    """
+
+    topic: str
+    chosen: str
+    why: str = ""
+    other: str = ""
+
+
 class Dataset(Document):
     """Cases plus the meaning of their channels and labels; saved as `dataset.yaml`, which a person may edit.
 
@@ -82,6 +112,8 @@ class Dataset(Document):
         cases: All cases, labelled or not.
         group_rule: In words, how the group of each case was found.
         notes: What was assumed while reading the folder.
+        decisions: Choices made while reading, each with what else was possible.
+        aside: Files of the folder that belong to no case, with the reason.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         image_axes: Axes of images stored as arrays that do not name them, e.g. `yxc`; empty is guessed.
         label_axes: The same of labels.
@@ -97,6 +129,8 @@ class Dataset(Document):
     group_rule: str = ""
     modality_rule: str = ""
     notes: tuple[str, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    aside: tuple[Aside, ...] = ()
     voxel: tuple[float | None, float | None, float | None] | None = None
     image_axes: str = ""
     label_axes: str = ""

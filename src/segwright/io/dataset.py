@@ -14,6 +14,8 @@ from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.channels import with_channels
 from segwright.io.layouts.container import roles_of_keys
 from segwright.io.layouts.groups import with_groups
+from segwright.io.layouts.inventory import set_aside
+from segwright.io.layouts.judge import choose, proposals
 from segwright.io.layouts.keys import with_keys
 from segwright.io.layouts.listing import draft, unique_ids
 from segwright.io.layouts.names import role, safe_id, tokens
@@ -92,7 +94,8 @@ def _existing(path: str | Path) -> Path:
 
 def complete(dataset: Dataset) -> Dataset:
     """The dataset with whatever its layout left open found in the data."""
-    return with_groups(with_places(with_labels(with_channels(with_keys(dataset)))))
+    whole = with_groups(with_places(with_labels(with_channels(with_keys(dataset)))))
+    return whole.model_copy(update={"aside": set_aside(whole)})
 
 
 def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = False) -> Dataset:
@@ -137,10 +140,9 @@ def _draft(place: Path, layout: str | None) -> Dataset:
                 cure="Leave the layout out to have it recognised, or write a CSV table.",
             )
         return row.open(place)
-    for name in LAYOUTS:
-        row = LAYOUTS.load(name)
-        if row.matches(place):
-            return row.open(place)
+    chosen = choose(proposals(place))
+    if chosen is not None:
+        return chosen
     children = [] if place.is_file() else subfolders(place)
     fitting = [child for child in children if role(child.name) != "label"]
     if len(fitting) == 1 and len(children) == 1:

@@ -19,6 +19,8 @@ class Layout(Protocol):
 
     Attributes:
         looks_like: In words, what such a folder holds; shown when no layout fits.
+
+    A row may have `stated = True`: files name the cases one by one, so what the layout says is not judged.
     """
 
     looks_like: str
@@ -42,6 +44,7 @@ LAYOUTS = Registry(
         "decathlon": f"{_HERE}.decathlon:DECATHLON",
         "nnunet": f"{_HERE}.nnunet:NNUNET",
         "bids": f"{_HERE}.bids:BIDS",
+        "tracking": f"{_HERE}.tracking:TRACKING",
         "totalsegmentator": f"{_HERE}.totalsegmentator:TOTALSEGMENTATOR",
         "dicomseg": f"{_HERE}.dicomseg:DICOMSEG",
         "coco": f"{_HERE}.coco:COCO",
@@ -51,5 +54,6 @@ LAYOUTS = Registry(
         "patients": f"{_HERE}.patients:PATIENTS",
         "suffix": f"{_HERE}.suffix:SUFFIX",
         "container": f"{_HERE}.container:CONTAINER",
+        "parts": f"{_HERE}.parts:PARTS",
     },
 )

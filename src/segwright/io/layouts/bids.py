@@ -17,6 +17,7 @@ _ENTITY = re.compile(r"(sub|ses|run|acq)-([A-Za-z0-9]+)")
 class Bids:
     """`sub-*` folders; the subject is the group, sessions and runs are cases of it."""
 
+    stated = True
     looks_like = "a BIDS folder (sub-01/anat/sub-01_T1w.nii.gz, derivatives/.../sub-01_dseg.nii.gz)"
 
     def matches(self, folder: Path) -> bool:

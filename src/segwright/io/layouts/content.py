@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from segwright import io
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.scan import Item
+
+_T = TypeVar("_T")
 
 
 def looks_like_label(array: NDArray[Any]) -> bool:
@@ -59,8 +61,8 @@ def is_label(path: Path) -> bool | None:
         return None
 
 
-def sample(items: Sequence[Item], count: int = 3) -> list[Item]:
-    """A few items spread over the list."""
+def sample(items: Sequence[_T], count: int = 3) -> list[_T]:
+    """A few of some things, spread over the list."""
     step = max(1, len(items) // count)
     return list(items[::step][:count])
 

@@ -16,6 +16,7 @@ from segwright.io.layouts.scan import Item, relative, stem_of, visible
 class Decathlon:
     """`dataset.json` whose `training` list holds `{image, label}`; several channels lie in one 4-D file."""
 
+    stated = True
     looks_like = "a Decathlon folder (dataset.json with a list 'training' of image and label)"
 
     def matches(self, folder: Path) -> bool:

@@ -67,16 +67,21 @@ def _channels_by_name(
 
 
 def add_structures(cases: Sequence[Case], structures: Mapping[str, Sequence[Item]], root: Path) -> tuple[Case, ...]:
-    """The cases with one label file a structure, matched by stem for each structure by itself."""
+    """The cases with one label file a structure, matched by stem for each structure by itself.
+
+    Several files of one stem and structure (a mask a lesion) stay together; reading unites them.
+    """
     stems = [case.id for case in cases]
     found: dict[str, list[LabelSource]] = {stem: [] for stem in stems}
     orphans: list[Case] = []
     for name, items in structures.items():
-        by_stem = {item.stem: item for item in items}
+        by_stem: dict[str, list[Item]] = {}
+        for item in items:
+            by_stem.setdefault(safe_id(item.stem), []).append(item)  # as cases are called
         pairs = match(stems, list(by_stem))
         for stem, other in pairs.items():
-            found[stem].append(label_source(by_stem[other], root, name))
-        lone = [item for stem, item in by_stem.items() if stem not in set(pairs.values())]
+            found[stem] += [label_source(item, root, name) for item in by_stem[other]]
+        lone = [item for stem, inner in by_stem.items() for item in inner if stem not in set(pairs.values())]
         orphans += [
             Case(id=safe_id(f"{i.stem}-{name}"), images=(), label=(label_source(i, root, name),), group="")
             for i in lone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 
@@ -21,6 +22,9 @@ CHANNEL_WORDS = frozenset(
     """ct cta pet mr mri t1 t2 t1w t2w t1c t1ce t1gd t1n t2f flair pd dwi adc swi bold us ultrasound em tem
     sem""".split()  # noqa: SIM905
 )
+#: Words that name a part of a data set, and the part they mean.
+_SPLITS = {"tr": "train", "ts": "test", "va": "val", "training": "train", "testing": "test", "valid": "val",
+           "validation": "val", "train": "train", "test": "test", "val": "val", "dev": "val"}  # fmt: skip
 #: Bytes of a case id, so that names made of it stay below the 255 that file systems take.
 LONGEST_ID = 180
 _NUMBERED_CHANNEL = re.compile(r"_(\d{4})$")
@@ -50,6 +54,23 @@ def role(name: str) -> str | None:
     if any(word in IMAGE_WORDS for word in words) or any(word in CHANNEL_WORDS for word in tokens(name)):
         return "image"
     return None
+
+
+def split_of(name: str, *, within: bool = False) -> str:
+    """The part of a data set (`train`, `val`, `test`) that a folder is called after; empty for other names.
+
+    Args:
+        name: Of a folder.
+        within: The word may stand among others.
+
+    Example:
+        >>> split_of("valid"), split_of("imagesTr"), split_of("imagesTr", within=True)
+        ('val', '', 'train')
+    """
+    words = tokens(name)
+    if len(words) != 1 and not within:
+        return ""
+    return next((_SPLITS[word] for word in words if word in _SPLITS), "")
 
 
 def strip_roles(stem: str) -> str:
@@ -96,7 +117,7 @@ def safe_id(name: str) -> str:
         >>> safe_id("p 1/scan:2"), safe_id("Jörg (1)")
         ('p 1_scan_2', 'Jörg (1)')
     """
-    text = re.sub(r"[^\w.+\-,() ]+", "_", name).strip("._ ")
+    text = re.sub(r"[^\w.+\-,() ]+", "_", unicodedata.normalize("NFC", name)).strip("._ ")
     while len(text.encode()) > LONGEST_ID:
         text = text[:-1]
     return text or "case"

@@ -18,6 +18,7 @@ from segwright.io.layouts.scan import Item, items, relative
 class NnUNet:
     """Raw datasets of nnU-Net."""
 
+    stated = True
     looks_like = "an nnU-Net raw folder (dataset.json, imagesTr/case_0000.nii.gz, labelsTr/case.nii.gz)"
 
     def matches(self, folder: Path) -> bool:

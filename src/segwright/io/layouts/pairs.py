@@ -10,12 +10,9 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names, unique_ids
-from segwright.io.layouts.names import match, role, safe_id, tokens
+from segwright.io.layouts.names import match, role, safe_id, split_of
 from segwright.io.layouts.scan import Item, items, subfolders
 from segwright.io.layouts.suffix import label_sets
-
-_SPLITS = {"tr": "train", "ts": "test", "va": "val", "training": "train", "testing": "test", "valid": "val",
-           "validation": "val", "train": "train", "test": "test", "val": "val"}  # fmt: skip
 
 
 @dataclass
@@ -69,24 +66,12 @@ def arranged(images: Path, labels: Path) -> Dataset:
 
 
 def _parts(folder: Path) -> dict[str, Arrangement]:
-    """Arrangements by part: split words in folder names (`imagesTr`), or split folders (`train/images`), or one."""
-    children = subfolders(folder)
+    """Arrangements by the part that folder names speak of (`imagesTr`, `labelsTs`), or one."""
     groups: dict[str, list[Path]] = {}
-    for child in children:
-        groups.setdefault(_part_of(child.name), []).append(child)
+    for child in subfolders(folder):
+        groups.setdefault(split_of(child.name, within=True), []).append(child)
     found = {name or "all": _arrange(group) for name, group in groups.items() if len(group) > 1}
-    nested = {child.name: _arrange(subfolders(child)) for child in children if _part_of(child.name, whole=True)}
-    nested = {name: arrangement for name, arrangement in nested.items() if arrangement is not None}
-    whole = {name: a for name, a in {**found, **nested}.items() if a is not None}
-    return {name: a for name, a in whole.items() if a.label or a.structures}
-
-
-def _part_of(name: str, *, whole: bool = False) -> str:
-    """The split a folder name speaks of; with `whole`, only if it speaks of nothing else."""
-    words = tokens(name)
-    if whole and len(words) != 1:
-        return ""
-    return next((_SPLITS[word] for word in words if word in _SPLITS), "")
+    return {name: a for name, a in found.items() if a is not None and (a.label or a.structures)}
 
 
 def _arrange(folders: Sequence[Path]) -> Arrangement | None:

@@ -15,6 +15,7 @@ from segwright.io.layouts.named import cases_of, files_below, images_below
 class RunTable:
     """One table beside or above the images."""
 
+    stated = True
     looks_like = "images and a CSV table of run lengths (images/a.png, train.csv with image_name, class, rle)"
 
     def matches(self, folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ CONTAINERS = STORES | {".h5", ".hdf5", ".hdf", ".mat", ".npz"}
 #: DICOM modalities whose images are single projections.
 PROJECTIONS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "MG", "PX", "IO"})
 PLANE_FORMATS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif"})
+#: What systems and archives leave in folders.
+DROPPINGS = frozenset({"__MACOSX", "Thumbs.db", "DICOMDIR", "desktop.ini", "@eaDir"})
 _VIEWS_OF_FILES = frozenset({".csv", ".json", ".yaml", ".yml", ".txt", ".md", ".xml", ".pdf", ".html", ".xlsx", ".zip"})
 
 
@@ -49,11 +52,14 @@ def relative(path: Path, root: Path) -> str:
 
 
 def stem_of(path: Path) -> str:
-    """File name without its whole suffix (`.nii.gz` is one suffix); a DICOM name without suffix stays whole."""
-    suffix = io.suffix_of(path)
-    if suffix and path.name.lower().endswith(suffix.lower()) and len(path.name) > len(suffix):
-        return path.name[: -len(suffix)]
-    return path.name
+    """File name without its whole suffix (`.nii.gz` is one suffix); a DICOM name without suffix stays whole.
+
+    Accents are composed, as file systems differ in how they store them.
+    """
+    suffix, name = io.suffix_of(path), path.name
+    if suffix and name.lower().endswith(suffix.lower()) and len(name) > len(suffix):
+        name = name[: -len(suffix)]
+    return unicodedata.normalize("NFC", name)
 
 
 def suffix_of(path: Path) -> str:
@@ -65,8 +71,8 @@ def visible(folder: Path) -> list[Path]:
     """Entries of a folder in name order, without hidden ones and archives' droppings."""
     if not folder.is_dir():
         return []
-    skip = {"__MACOSX", "Thumbs.db", "DICOMDIR"}
-    return sorted(entry for entry in folder.iterdir() if entry.name[0] not in "._~" and entry.name not in skip)
+    found = (entry for entry in folder.iterdir() if entry.name[0] not in ".~" and entry.name not in DROPPINGS)
+    return sorted(entry for entry in found if entry.is_file() or entry.is_dir())
 
 
 def subfolders(folder: Path) -> list[Path]:

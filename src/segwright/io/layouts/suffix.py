@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,17 +28,21 @@ class Suffix:
             return False
 
     def open(self, folder: Path) -> Dataset:
-        """Pairs by name; several labels an image are structures named by what else the name says."""
+        """Pairs by name; several labels an image are structures named by what else the name says, or parts of one."""
         images, labels = _divide(items(folder, depth=2))
         sets = label_sets(images, labels)
-        if len(sets) == 1:
+        notes = ["Labels lie beside their images and are told apart by name."]
+        if len(sets) == 1 and not _several(next(iter(sets.values()))):
             channels, cases = pair_items(images, next(iter(sets.values())), folder)
         else:
             channels, cases = pair_items(images, (), folder)
-            names = structure_names(sets)
-            cases = add_structures(cases, {names[name]: found for name, found in sets.items()}, folder)
-        note = "Labels lie beside their images and are told apart by name."
-        return draft(folder, "suffix", cases, channels=channels, notes=[note])
+            plain = {"foreground" if len(sets) == 1 else name: found for name, found in sets.items()}
+            names = structure_names(plain)
+            cases = add_structures(cases, {names[name]: found for name, found in plain.items()}, folder)
+        many = [case.id for case in cases if len({source.structure for source in case.label}) < len(case.label)]
+        if many:
+            notes.append(f"{len(many)} images have several masks of one structure, which are united: {many[0]}, ...")
+        return draft(folder, "suffix", cases, channels=channels, notes=notes)
 
 
 SUFFIX = Suffix()
@@ -50,12 +55,24 @@ def _divide(found: Sequence[Item]) -> tuple[list[Item], list[Item]]:
 
 
 def label_sets(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[Item]]:
-    """Labels by what their name adds to the image's; one set where each image has one label at most."""
+    """Labels by what their name adds to the image's; those that differ by a number only are masks of one structure."""
     if not images or not labels:
         return {}
     pairs = match([item.stem for item in images], [item.stem for item in labels])
+    if len(pairs) == len(labels):
+        return {"label": list(labels)}
+    sets = _by_owner(images, labels)
+    if sets and (len(pairs) * 2 < min(len(images), len(labels)) or sum(map(len, sets.values())) > len(pairs)):
+        return sets
     if len(pairs) * 2 >= min(len(images), len(labels)) and len(labels) < 1.5 * len(images):
         return {"label": list(labels)}
+    keys = {strip_roles(item.stem) for item in images}
+    matched = [item for item in labels if any(strip_roles(item.stem) in key or key in item.stem for key in keys if key)]
+    return {"label": matched} if len(matched) * 2 >= len(labels) and len(images) > len(labels) else {}
+
+
+def _by_owner(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[Item]]:
+    """Labels whose name begins with an image's, by what they add."""
     sets: dict[str, list[Item]] = {}
     stems = sorted((item.stem for item in images), key=len, reverse=True)
     for item in labels:
@@ -63,8 +80,13 @@ def label_sets(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list
         if owner is not None:
             added = item.stem[len(owner) :].strip("_-. ")
             sets.setdefault(added, []).append(Item(item.path, owner, item.kind))
-    if sets:
-        return sets
-    keys = {strip_roles(item.stem) for item in images}
-    matched = [item for item in labels if any(strip_roles(item.stem) in key or key in item.stem for key in keys if key)]
-    return {"label": matched} if len(matched) * 2 >= len(labels) and len(images) > len(labels) else {}
+    out: dict[str, list[Item]] = {}
+    for added, found in sorted(sets.items()):
+        bare = re.sub(r"[ _\-.]*\(?\d+\)?$", "", added)
+        out.setdefault(bare if bare in sets else added, []).extend(found)
+    return out
+
+
+def _several(found: Sequence[Item]) -> bool:
+    """Whether some image has more than one of these labels."""
+    return len({item.stem for item in found}) < len(found)

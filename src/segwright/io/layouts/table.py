@@ -18,6 +18,7 @@ Row = dict[str, str]
 class Table:
     """A folder with a table of cases, or the table itself."""
 
+    stated = True
     looks_like = "a CSV table with columns id, image (or image_<channel>), label (or label_<structure>), group"
 
     def matches(self, folder: Path) -> bool:

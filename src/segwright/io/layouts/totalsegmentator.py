@@ -7,7 +7,7 @@ from pathlib import Path
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.labels import LabelSpace, Structure
 from segwright.io.layouts.listing import draft, label_source, structure_names, unique_ids
-from segwright.io.layouts.names import role, safe_id
+from segwright.io.layouts.names import match, role, safe_id
 from segwright.io.layouts.scan import Item, items, numbered, subfolders
 
 #: A mask name that comes back in fewer cases than this is an object, not a structure.
@@ -63,7 +63,8 @@ def _parts(folder: Path) -> tuple[list[Item], list[Item]] | None:
     if not images or not masks or len(images) > 8 or len({item.path.parent for item in masks}) != 1:
         return None
     names = [item.stem for item in masks]
-    if {item.stem for item in images} & set(names):
+    pairs = match([item.stem for item in images], names)
+    if set(pairs) & set(names) or len(pairs) > 1:
         return None  # images beside their labels: pairs, not one case
     planes = numbered(names) and (len(images) > 1 or images[0].kind == "series")
     return None if planes else (images, masks)

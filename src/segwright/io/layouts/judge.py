@@ -1,0 +1,101 @@
+"""Chooses between the layouts that fit a folder, by how much of it each explains and whether its labels are labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from segwright.core.case import Dataset, Decision
+from segwright.core.errors import SegwrightError
+from segwright.io.layouts import LAYOUTS, Layout
+from segwright.io.layouts.content import is_label, sample
+from segwright.io.layouts.inventory import explained, readable
+from segwright.io.layouts.scan import suffix_of
+
+#: A reading that explains this share of the files is taken without asking the layouts after it.
+ENOUGH = 0.95
+#: Of readings that explain nearly as much, the one that stands first in the table is taken.
+_CLOSE = 0.05
+#: Cases whose files are looked into.
+_LOOKED_AT = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A folder as one layout reads it.
+
+    Attributes:
+        layout: Row of the table.
+        dataset: The cases, with what the layout does not state left open.
+        worth: Share of the files it explains, less for labels without images; below 0 if content speaks
+            against it.
+    """
+
+    layout: str
+    dataset: Dataset
+    worth: float
+
+
+def proposals(place: Path) -> list[Proposal]:
+    """Readings of a place, in the order of the table, up to the first that explains nearly everything.
+
+    A layout that a file states (a table, a `dataset.json`) is never judged against guesses.
+    """
+    files = readable(place) if place.is_dir() else set()
+    found: list[Proposal] = []
+    for name in LAYOUTS:
+        row: Layout = LAYOUTS.load(name)
+        if not row.matches(place):
+            continue
+        if getattr(row, "stated", False):
+            return [Proposal(name, row.open(place), 1.0)]
+        made = _proposed(name, row, place, files)
+        if made is not None:
+            found.append(made)
+            if made.worth >= ENOUGH:
+                break
+    return found
+
+
+def _proposed(name: str, row: Layout, place: Path, files: set[Path]) -> Proposal | None:
+    try:
+        dataset = row.open(place)
+    except SegwrightError:
+        return None  # another layout may fit; if none does, the place is not understood
+    return Proposal(name, dataset, _worth(dataset, files))
+
+
+def _worth(dataset: Dataset, files: set[Path]) -> float:
+    pairs = sum(bool(case.images and case.label) for case in dataset.cases)
+    lone = sum(not case.images for case in dataset.cases)
+    if not pairs:
+        return 0.0
+    if _swapped(dataset):
+        return -1.0
+    return explained(dataset, files) * pairs / (pairs + lone)
+
+
+def _swapped(dataset: Dataset) -> bool:
+    """Whether some case of a few has a picture for its label and a drawing for its image."""
+    labelled = [case for case in dataset.labelled if case.images]
+    for case in sample(labelled, _LOOKED_AT):
+        image, label = dataset.path(case.images[0]), dataset.path(case.label[0])
+        if label == image or suffix_of(label) in {".json", ".csv", ".tsv", ".dcm"}:
+            continue
+        if is_label(label) is False and is_label(image) is True:
+            return True
+    return False
+
+
+def choose(found: list[Proposal]) -> Dataset | None:
+    """The reading that explains most, with what else was possible; `None` where nothing speaks for any."""
+    best = max((made.worth for made in found), default=-1.0)
+    if best < 0:
+        return None
+    taken = next(made for made in found if made.worth >= best - _CLOSE)
+    others = [made for made in found if made is not taken and made.worth > 0]
+    other = max(others, key=lambda made: made.worth, default=None)
+    told = f"{other.layout} (no: it explains {other.worth:.0%} of the files)" if other else ""
+    why = f"explains {taken.worth:.0%} of the files that can be read"
+    decision = Decision(topic="layout", chosen=taken.layout, why=why, other=told)
+    return taken.dataset.model_copy(update={"decisions": (*taken.dataset.decisions, decision)})
