@@ -27,7 +27,7 @@ import segwright
 from segwright.api.judged import JudgedCase
 from segwright.api.receipt import describe_machine
 from segwright.api.run import Run
-from segwright.api.verdict import final_chain, predicted
+from segwright.api.verdict import final_chain
 from segwright.core.seed import derive
 from segwright.ops.components import component_sizes, label_components
 from segwright.planning.recipe_book import parse_overrides
@@ -123,7 +123,7 @@ def judged_cases(run: Run) -> Iterator[Judged]:
     for fold in run.finished:
         for case in run.split.folds[fold].validation:
             judged = JudgedCase(run, case, fold)
-            yield judge(judged, predicted(judged, chain))
+            yield judge(judged, judged.predicted(chain))
 
 
 def fit(data: Path, variant: str, options: argparse.Namespace) -> tuple[Run, float]:

@@ -20,7 +20,7 @@ from systems import keep
 
 from segwright.api.judged import JudgedCase
 from segwright.api.run import Run
-from segwright.api.verdict import dice, final_chain, predicted
+from segwright.api.verdict import dice, final_chain
 
 ROWS = 384
 #: Pixels by which both sides move out, or in.
@@ -36,7 +36,7 @@ def main() -> None:
     for fold in run.finished:
         for name in run.split.folds[fold].validation:
             case = JudgedCase(run, name, fold)
-            rows[name] = fitted(small(predicted(case, chain)), small(case.reference()))
+            rows[name] = fitted(small(case.predicted(chain)), small(case.reference()))
             plain, best, higher, wider = rows[name]
             print(f"{name}: {plain:.3f}, {best:.3f} if {higher:+d} higher and {wider:+d} wider", flush=True)
     table = np.array([row[:2] for row in rows.values()])

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from segwright.api.budget import LEAST_STEPS, Budget, Work
+from segwright.core.plan import PreparePlan
 
 MEASURED = SimpleNamespace(step_seconds=0.5, forward_seconds=0.1)
 
@@ -20,7 +21,7 @@ class Loose(SimpleNamespace):
 
 def plan() -> Loose:
     window = Loose(mirror=(1,), size=(1, 64, 64), overlap=0.5)
-    prepare = Loose(fit=None, spacing=None)
+    prepare = PreparePlan(normalise=())
     sample = Loose(patch=(1, 32, 64))
     return Loose(train=Loose(seconds=None, members=1), window=window, prepare=prepare, sample=sample, why={})
 
@@ -43,7 +44,8 @@ def test_steps_need_no_seconds() -> None:
 
 
 def test_scans_of_many_windows_leave_less_for_training() -> None:
-    work = Work.of(plan(), SimpleNamespace(shape_large=(10.0, 64.0, 256.0)), [5])
+    facts = SimpleNamespace(shape_large=(10.0, 64.0, 256.0), spacing=(None, None, None))
+    work = Work.of(plan(), facts, [5])
     assert work == Work((5,), 10 * 1 * 7)
     few, many = (Budget(1000.0).allot(plan(), MEASURED, Work((5,), windows)) for windows in (1, 70))
     seconds = 69 * 5 * 2 * 0.1 * 2  # windows more, cases, mirrored copies, twice the measured patch

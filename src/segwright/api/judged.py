@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.api.run import Run
+from segwright.api.shelf import Shelf
 from segwright.core.geometry import Geometry
 from segwright.io.load import load_image, load_label
-
-#: Arrays up to this many bytes are kept once read; larger ones are read again.
-KEEP_BYTES = 8_000_000
+from segwright.postprocess.chain import Chain, apply_to_scores
 
 
 @dataclass
@@ -25,11 +25,13 @@ class JudgedCase:
         run: Its run.
         case: Case id.
         fold: Fold whose member predicted it.
+        shelf: Keeps what is read and made; without one that is done anew whenever it is asked for.
     """
 
     run: Run
     case: str
     fold: int | None
+    shelf: Shelf | None = None
 
     @property
     def group(self) -> str:
@@ -48,10 +50,13 @@ class JudgedCase:
 
     def reference(self) -> NDArray[Any]:
         """Canonical labels `(P, z, y, x)`."""
-        kept = self.__dict__.get("_reference")
-        if kept is not None:
-            return kept
-        labels = load_label(self.run.dataset, self.run.dataset.case(self.case), self.geometry)
-        if labels.nbytes <= KEEP_BYTES:
-            self.__dict__["_reference"] = labels
-        return labels
+        case = self.run.dataset.case(self.case)
+        return self._kept("reference", lambda: load_label(self.run.dataset, case, self.geometry))
+
+    def predicted(self, chain: Chain) -> NDArray[Any]:
+        """Canonical labels of the out-of-fold scores after post-processing."""
+        space, geometry = self.run.plan.labels, self.geometry
+        return self._kept(chain.to_json(), lambda: apply_to_scores(chain, self.scores(), space, geometry=geometry))
+
+    def _kept(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        return self.shelf.keep(f"{self.case} {name}", make) if self.shelf else make()

@@ -77,7 +77,7 @@ def source_of(path: Path, *, images: Path | None = None, space: LabelSpace | Non
 
 def _of_run(run: Run) -> Source:
     """Out-of-fold predictions, after the post-processing the run ended with."""
-    from segwright.api.verdict import final_chain, predicted
+    from segwright.api.verdict import final_chain
 
     if not run.finished:
         raise UsageError("No fold of this run has finished.", where=run.folder, cure="Finish it with --resume.")
@@ -85,7 +85,7 @@ def _of_run(run: Run) -> Source:
 
     def loader(judged: JudgedCase) -> Callable[[], Measured]:
         def load() -> Measured:
-            subject = Subject(judged.case, predicted(judged, chain), run.plan.labels, judged.geometry)
+            subject = Subject(judged.case, judged.predicted(chain), run.plan.labels, judged.geometry)
             return Measured(subject, lambda: load_image(run.dataset, run.dataset.case(judged.case)).array()[0])
 
         return load

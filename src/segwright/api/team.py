@@ -14,7 +14,8 @@ from segwright.api.events import Listen
 from segwright.api.judged import JudgedCase
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.run import Run
-from segwright.api.verdict import final_chain, predicted
+from segwright.api.shelf import Shelf
+from segwright.api.verdict import final_chain
 from segwright.core.errors import DataError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
@@ -62,7 +63,7 @@ class JointCase:
         """Scores of each run, or its final labels as votes."""
         if not self.votes:
             return [one.scores() for one in self.judged]
-        return [votes_of(predicted(one, final_chain(one.run)), one.run.plan.labels) for one in self.judged]
+        return [votes_of(one.predicted(final_chain(one.run)), one.run.plan.labels) for one in self.judged]
 
     def reference(self) -> NDArray[Any]:
         """Canonical labels."""
@@ -127,10 +128,9 @@ class Team:
                 _refuse_difference(
                     "data", self.runs[0], run, lambda r, case=case: r.dataset.case(case).model_dump(exclude={"group"})
                 )
+        seats = [(run, place, Shelf(run.folder)) for run, place in zip(self.runs, places, strict=True)]
         return [
-            JointCase(
-                tuple(JudgedCase(run, case, place[case]) for run, place in zip(self.runs, places, strict=True)), vote
-            )
+            JointCase(tuple(JudgedCase(run, case, place[case], shelf) for run, place, shelf in seats), vote)
             for case in shared
         ]
 

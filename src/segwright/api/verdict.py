@@ -15,6 +15,7 @@ from segwright.api.objects import choose_decoder, usual_chain
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.page import calibrate, content, title_of
 from segwright.api.run import Run
+from segwright.api.shelf import Shelf
 from segwright.core.errors import UsageError
 from segwright.core.finding import Finding
 from segwright.core.report import Report
@@ -24,7 +25,7 @@ from segwright.evaluation.second_look import Judged, doubts
 from segwright.export.bundle import write_bundle
 from segwright.io.load import load_image
 from segwright.metrics.table import score_case
-from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.postprocess.chain import Chain
 from segwright.postprocess.search import Postprocess, search
 from segwright.report.content import WorstCase
 from segwright.report.html import write
@@ -49,7 +50,8 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
         )
     for fold in run.finished:
         predict_out_of_fold(run, fold, device=device, listen=listen)
-    cases = [JudgedCase(run, case, fold) for fold in run.finished for case in run.split.folds[fold].validation]
+    shelf = Shelf(run.folder)
+    cases = [JudgedCase(run, case, fold, shelf) for fold in run.finished for case in run.split.folds[fold].validation]
     chosen = _search(run, cases, listen)
     stage(listen, "report")
     report = _score(run, cases, chosen.chain)
@@ -61,6 +63,7 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
     write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, chain=chain, name=name)
     calibrate(run, cases)
     write(content(run, report, chosen, _worst(cases, report, chosen.chain, listen)), run.page)
+    shelf.close()
     return run
 
 
@@ -99,7 +102,7 @@ def _score(run: Run, cases: list[JudgedCase], chain: Chain) -> Report:
 def _pairs(cases: list[JudgedCase], chain: Chain) -> Iterator[LabelPair]:
     for case in cases:
         yield LabelPair(
-            case.case, case.group, case.geometry.spacing, case.reference(), predicted(case, chain), case.fold
+            case.case, case.group, case.geometry.spacing, case.reference(), case.predicted(chain), case.fold
         )
 
 
@@ -114,13 +117,8 @@ def second_looks(run: Run, cases: list[JudgedCase], chain: Chain, report: Report
     rows = {row.structure: row.median for row in report.aggregates if row.metric == "dice"}
     known = {name: median for name, median in rows.items() if median is not None}
     for case in cases:
-        judged = Judged(case.case, case.reference(), predicted(case, chain), case.scores())
+        judged = Judged(case.case, case.reference(), case.predicted(chain), case.scores())
         yield from doubts(judged, space, usual=usual, known=known)
-
-
-def predicted(case: JudgedCase, chain: Chain) -> NDArray[Any]:
-    """Labels of a judged case after post-processing."""
-    return apply_to_scores(chain, case.scores(), case.run.plan.labels, geometry=case.geometry)
 
 
 def _worst(cases: list[JudgedCase], report: Report, chain: Chain, listen: Listen) -> Iterator[WorstCase]:
@@ -141,8 +139,9 @@ def drawn_case(case: JudgedCase, chain: Chain) -> WorstCase:
     """A judged case with what is needed to draw it."""
     run = case.run
     space = run.plan.labels
-    prediction = predicted(case, chain)
-    rows = score_case(space, case.reference(), prediction, metrics=["dice"])
+    prediction = case.predicted(chain)
+    reference = case.reference()
+    rows = score_case(space, reference, prediction, metrics=["dice"])
     image = load_image(run.dataset, run.dataset.case(case.case))
     return WorstCase(
         case=case.case,
@@ -150,7 +149,7 @@ def drawn_case(case: JudgedCase, chain: Chain) -> WorstCase:
         fold=case.fold,
         scores={row.structure: row.value for row in rows},
         image=image.array()[0],
-        reference=case.reference(),
+        reference=reference,
         prediction=prediction,
         spacing=case.geometry.spacing,
         orientation=case.geometry.orientation if all(case.geometry.known) else "",

@@ -1,4 +1,4 @@
-"""The seconds of a fit and of its steps: steps are timed while there is time for that, in proportion to operations from then on."""
+"""The seconds of a fit, and of its steps: timed while there is time for that, in proportion to operations after."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ class OutOfFold:
     def labels(self, case: str, like: Geometry) -> NDArray[Any]:
         """Canonical labels of a case."""
         from segwright.api.judged import JudgedCase
-        from segwright.api.verdict import final_chain, predicted  # draws on most of the package, so only for a run
+        from segwright.api.verdict import final_chain  # draws on most of the package, so only for a run
 
-        return predicted(JudgedCase(self.run, case, self._folds[case]), final_chain(self.run))
+        return JudgedCase(self.run, case, self._folds[case]).predicted(final_chain(self.run))
 
     def report(self) -> Report | None:
         """The run's own scores."""
