@@ -10,14 +10,14 @@ import numpy as np
 
 import segwright
 from segwright.api.events import Listen, counted, silent, stage, tracked
-from segwright.api.volumes import are_volumes, score_volumes
+from segwright.api.volumes import are_volumes, fit_in_memory, score_volumes
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, UsageError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
 from segwright.core.report import Report, Score
 from segwright.evaluation.aggregate import MEAN
-from segwright.evaluation.folders import Job, Matched, match_folders, score_jobs
+from segwright.evaluation.folders import NOT_PREDICTED, Job, Matched, match_folders, score_jobs
 from segwright.evaluation.score import ERROR, Judge, LabelPair
 from segwright.io.instances import as_instances
 from segwright.io.layouts.scan import files
@@ -64,9 +64,10 @@ def evaluate(
         raise UsageError(
             "Unknown report format.", expected=", ".join(_FORMATS), came=Path(out).suffix or "no suffix", where=out
         )
-    if are_volumes(reference, prediction):
+    volumes = are_volumes(reference, prediction)
+    if volumes and (space is None or not fit_in_memory(Path(str(reference)))):
         return score_volumes(Path(str(reference)), Path(prediction), out=out, listen=listen)
-    if not isinstance(reference, Dataset):
+    if not volumes and not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
     if space == "instances" and isinstance(reference, Dataset):
         reference, space = as_instances(reference, True), None
@@ -134,11 +135,17 @@ def _drawn(job: Job, pair: LabelPair, scores: dict[str, float | None]) -> WorstC
 
 
 def _refuse_nothing(rows: Sequence[Score]) -> None:
-    """A report in which no case could be scored would look like an answer."""
-    if rows and all(row.note.startswith(ERROR) for row in rows):
+    """A report in which none, or only the lesser part, of the predictions could be scored would look like an answer."""
+    failed = {row.case: row.note for row in rows if row.note.startswith(ERROR)}
+    found = {row.case for row in rows if row.note != ERROR + NOT_PREDICTED}
+    broken = {case: note for case, note in failed.items() if case in found}
+    if rows and 2 * len(broken) > len(found):
+        case, note = next(iter(broken.items()))
         raise LabelError(
-            "No case could be scored.",
-            came=f"{rows[0].case}: {rows[0].note.removeprefix(ERROR)}",
+            "No case could be scored."
+            if broken.keys() == found
+            else f"{len(broken)} of {len(found)} predictions could not be scored.",
+            came=f"{case}: {note.removeprefix(ERROR)}",
             cure="Mend the files named, and check that both folders hold labels on the same grids.",
         )
 

@@ -19,7 +19,8 @@ from segwright.core.finding import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.words import amount, listed
-from segwright.evaluation.maskfiles import Parts, find_labels, infer_space, read_labels
+from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
+from segwright.evaluation.sides import as_written, infer_space
 from segwright.io.load import load_image, load_label
 from segwright.measures.measure import Subject
 
@@ -107,7 +108,7 @@ def _labelled(dataset: Dataset, case: Case) -> Callable[[], Measured]:
 def _of_folder(path: Path, images: Path | None, space: LabelSpace | None) -> Source:
     found = find_labels(path)
     notes: list[str] = []
-    meaning = space or infer_space(found, {}, notes)
+    meaning = as_written(space, found, notes, whose="labels") if space else infer_space(found, {}, notes)
     scans = find_labels(images) if images is not None else {}
     lost = sorted(set(found) - set(scans)) if images is not None else []
     if lost:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+from segwright import io
 from segwright.api.events import Listen, stage
 from segwright.core.errors import UsageError
 from segwright.core.report import Report
@@ -11,6 +13,9 @@ from segwright.evaluation.csv import to_csv
 from segwright.evaluation.volumes import evaluate_volumes
 from segwright.io import form_of
 from segwright.io.layouts.scan import is_single
+
+#: Voxels of a label that is held whole.
+HELD = 1 << 28
 
 
 def are_volumes(reference: object, prediction: str | Path) -> bool:
@@ -24,6 +29,11 @@ def are_volumes(reference: object, prediction: str | Path) -> bool:
 def _of_cases(path: Path) -> bool:
     """Whether a file speaks of cases: a table, a dataset, or labels that name their structures."""
     return path.suffix.lower() in {".csv", ".tsv", ".yaml", ".yml"} or form_of(path) is not None
+
+
+def fit_in_memory(reference: Path) -> bool:
+    """Whether a label file is small enough to be held whole, with the pieces of its mask."""
+    return reference.is_file() and math.prod(io.read(reference).geometry.shape) <= HELD
 
 
 def score_volumes(reference: Path, prediction: Path, *, out: str | Path | None, listen: Listen) -> Report:

@@ -20,11 +20,14 @@ from segwright.core.report import Report, Score
 from segwright.core.volume import Volume
 from segwright.core.words import amount, listed
 from segwright.evaluation.answers import Answers, drawn_in, find_answers
-from segwright.evaluation.maskfiles import Parts, find_labels, infer_space, read_labels
+from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
 from segwright.evaluation.pairing import CaseFinder
 from segwright.evaluation.score import Judge, LabelPair
+from segwright.evaluation.sides import OBJECTS, as_written, infer_space, number_objects
 from segwright.io.dataset import open_labels
 from segwright.io.drawing import geometry_of
+from segwright.io.instances import as_instances
+from segwright.io.layouts.scan import stem_of
 from segwright.io.load import load_image, load_label, open_source
 from segwright.metrics import DEFAULT_METRICS
 
@@ -61,6 +64,10 @@ def evaluate_folders(
     judge = Judge(task.space, tuple(metrics), tolerance)
     rows = score_jobs(task.jobs, judge, processes)
     return judge.report(rows, title=task.title, notes=task.told())
+
+
+#: Why a case without a file is not scored.
+NOT_PREDICTED = "no prediction of this name"
 
 
 @dataclass(frozen=True)
@@ -121,12 +128,27 @@ def _with_dataset(reference: Dataset, place: Path, space: LabelSpace | None) -> 
     if overlapping and reference.labels.kind == "exclusive":
         reference = reference.model_copy(update={"labels": as_overlapping(reference.labels)})
         notes.append("Predicted structures may share pixels, so each is scored by itself.")
+    elif space is None:
+        reference = _told_apart(reference, found, notes)
+    written = as_written(reference.labels, found, notes)
     jobs = [
-        Job(c.id, c.group or c.id, found.get(c.id), dataset=reference, item=c, answers=answers)
+        Job(c.id, c.group or c.id, found.get(c.id), dataset=reference, item=c, answers=answers, written=written)
         for c in reference.labelled
     ]
     strangers = [*answers.extra] if answers else [*found]
     return Matched(jobs, reference.labels, place.name, notes, answers), strangers
+
+
+def _told_apart(reference: Dataset, found: Mapping[str, Parts], notes: list[str]) -> Dataset:
+    """The dataset, or the pieces of its only structure as objects where the predictions number some."""
+    labels = reference.labels
+    if labels.kind != "exclusive" or len(labels.structures) != 1 or not found:
+        return reference
+    wanted = {c.id: {"": reference.path(c.label[0])} for c in reference.labelled}
+    if not number_objects(labels, wanted, {case: parts for case, parts in found.items() if case in wanted}):
+        return reference
+    notes.append(OBJECTS)
+    return as_instances(reference, True)
 
 
 def _by_case(found: Mapping[str, Parts], finder: CaseFinder, place: Path) -> dict[str, Parts]:
@@ -147,9 +169,18 @@ def _by_case(found: Mapping[str, Parts], finder: CaseFinder, place: Path) -> dic
 def _with_folder(reference: Path, place: Path, space: LabelSpace | None) -> tuple[Matched, Sequence[str]]:
     """Files of labels by name."""
     notes: list[str] = []
-    wanted, found = find_labels(reference), find_labels(place)
+    if reference.is_file() and place.is_file():
+        name = stem_of(place)
+        wanted, found = {name: {"": reference}}, {name: {"": place}}
+    else:
+        wanted, found = find_labels(reference), find_labels(place)
+    stated = space
     space = space or infer_space(wanted, found, notes)
-    jobs = [Job(case, case, found.get(case), reference=parts) for case, parts in wanted.items()]
+    ours = as_written(space, wanted, notes, whose="references") if stated else space
+    theirs = as_written(space, {case: parts for case, parts in found.items() if case in wanted}, notes)
+    jobs = [
+        Job(case, case, found.get(case), reference=parts, labels=ours, written=theirs) for case, parts in wanted.items()
+    ]
     notes.append("Groups are unknown: each case counts as a patient of its own.")
     return Matched(jobs, space, place.name, notes), list(found)
 
@@ -177,6 +208,8 @@ class Job:
         dataset: The reference with its label meaning.
         item: The case in it.
         answers: Predictions in another form than masks.
+        labels: The task's structures with the values of the reference's files, where there is no dataset.
+        written: The same for files of predictions.
     """
 
     case: str
@@ -186,6 +219,8 @@ class Job:
     dataset: Dataset | None = None
     item: Case | None = None
     answers: Answers | None = None
+    labels: LabelSpace | None = None
+    written: LabelSpace | None = None
 
     @property
     def predicted(self) -> bool:
@@ -195,7 +230,7 @@ class Job:
     def load(self, space: LabelSpace) -> LabelPair:
         """Both labels on the reference's grid, or the reason why there are none."""
         if not self.predicted:
-            return LabelPair(self.case, self.group, error="no prediction of this name")
+            return LabelPair(self.case, self.group, error=NOT_PREDICTED)
         try:
             labels, geometry = self._reference(space)
             predicted = self._prediction(space, geometry)
@@ -206,13 +241,13 @@ class Job:
     def _prediction(self, space: LabelSpace, like: Geometry) -> NDArray[Any]:
         if self.answers is not None:
             return self.answers.read(self.case, space, like)
-        return read_labels(self.prediction or {}, space, like=like)[0]
+        return read_labels(self.prediction or {}, self.written or space, like=like)[0]
 
     def _reference(self, space: LabelSpace) -> tuple[NDArray[Any], Geometry]:
         if self.dataset is not None and self.item is not None:
             like = self._grid(self.dataset, self.item)
             return load_label(self.dataset, self.item, like), like
-        return read_labels(self.reference or {}, space)
+        return read_labels(self.reference or {}, self.labels or space)
 
     def _grid(self, dataset: Dataset, item: Case) -> Geometry:
         """The image's grid, or the size that the label states, or else the grid of the prediction."""

@@ -121,7 +121,8 @@ class Judge:
         rows = tuple(scores)
         groups = {row.case: row.group for row in rows}
         means = (*aggregate(rows), *pooled(self.tables, groups))
-        told = (*notes, *self._rules(rows), *tell_intervals(means, len(set(groups.values()))), *tell_missing(rows))
+        scored = len({row.group for row in rows if row.value is not None})
+        told = (*notes, *self._rules(rows), *(tell_intervals(means, scored) if scored else ()), *tell_missing(rows))
         return Report(title=title, scores=rows, aggregates=means, notes=told)
 
     def _rules(self, rows: Sequence[Score]) -> list[str]:

@@ -169,6 +169,11 @@ def evaluate_volumes(
         notes.append(f"Reference objects under {amount(smallest, 'voxel')} were left out.")
     if not len(table.reference_ids):
         notes.append("The reference holds no object.")
+    if len(table.reference_ids) == 1 < len(table.prediction_ids):
+        notes.append(
+            "The reference holds a single id, so all of it counts as one object. If it is a mask whose pieces are the "
+            "objects, give --instances (or space='instances')."
+        )
     rows += _by_value(table, case)
     return Report(title=case, scores=tuple(rows), aggregates=aggregate(rows), notes=tuple(notes))
 

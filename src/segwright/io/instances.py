@@ -13,8 +13,6 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.io.masks import is_soft, values_of
-from segwright.io.meaning.decide import decide
-from segwright.io.meaning.facts import facts_of
 from segwright.io.sources import volume_of
 
 #: Labels read to learn whether their values number objects.
@@ -48,34 +46,6 @@ def numbered(raw: NDArray[Any], space: LabelSpace, *, where: str, part: bool = F
         return labels[None]
     labels = space.from_values(raw, where=where)[0]
     return (pieces(labels) if part else labels)[None]
-
-
-def predicted(raw: NDArray[Any], space: LabelSpace, *, where: str) -> NDArray[np.int32]:
-    """`numbered` for results, which may hold ids where the references are masks.
-
-    Example:
-        >>> space = LabelSpace(structures=[{"name": "cell", "values": [255]}], kind="instances")
-        >>> predicted(np.array([[[1, 2, 0]]]), space, where="").tolist()
-        [[[[1, 2, 0]]]]
-    """
-    known = {0, *(value for structure in space.structures for value in structure.values)}
-    if len(known) > 1 and set(np.unique(raw).tolist()) <= known:
-        return numbered(raw, space, where=where)
-    return space.from_values(raw, where=where)
-
-
-def object_space(labels: Sequence[NDArray[Any]]) -> LabelSpace | None:
-    """A label space of nameless objects, if values of some labels `(z, y, x)` can only be numbers of objects.
-
-    Example:
-        >>> ids = np.repeat(np.arange(1, 201), 9).reshape(1, -1, 9)
-        >>> object_space([ids]).kind
-        'instances'
-        >>> object_space([ids % 2])
-    """
-    meaning = decide({str(index): facts_of(raw) for index, raw in enumerate(labels)})
-    objects = LabelSpace(structures=(Structure(name="object"),), kind="instances")
-    return objects if meaning.kind == "objects" else None
 
 
 def components(mask: NDArray[np.bool_]) -> NDArray[np.int32]:

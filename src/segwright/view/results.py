@@ -18,6 +18,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
 from segwright.core.words import amount, listed
 from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
+from segwright.evaluation.sides import as_written
 from segwright.io.layouts.scan import stem_of
 from segwright.view.subject import is_run
 
@@ -57,8 +58,12 @@ class Files:
         return list(self.parts)
 
     def labels(self, case: str, like: Geometry) -> NDArray[Any]:
-        """Canonical labels of a case."""
-        return read_labels(self.parts[case], self.space, like=like)[0]
+        """Canonical labels of a case; what values of the files mean is found out when the first is wanted."""
+        return read_labels(self.parts[case], self._written, like=like)[0]
+
+    @cached_property
+    def _written(self) -> LabelSpace:
+        return as_written(self.space, self.parts, self.notes)
 
     def report(self) -> Report | None:
         """Nothing was scored before."""
