@@ -156,6 +156,18 @@ def test_volumes_are_refused_where_planes_are_meant(tmp_path, form):
         open_writer(form, tmp_path, one.space).add(one)
 
 
+def test_arrays_have_a_background_plane_that_is_the_complement_of_all_structures(tmp_path):
+    """As in a set of six vertebrae: (rows, columns, 7), the last plane 1 where none of them is."""
+    planes = np.zeros((3, 1, 5, 6), np.int8)
+    planes[0, 0, 1:3, 1:3], planes[1, 0, 2:4, 2:4] = 1, 1
+    one = item(planes, kind="overlapping")
+    open_writer("npy-background", tmp_path, one.space).add(one)
+    written = np.load(tmp_path / "a.npy")
+    assert written.shape == (5, 6, 4) and written.dtype == np.uint8
+    np.testing.assert_array_equal(written[..., :3], np.moveaxis(planes[:, 0], 0, -1))
+    np.testing.assert_array_equal(written[..., 3], ~planes[:, 0].any(axis=0))
+
+
 @pytest.mark.parametrize("form", [name for name in WRITERS if name not in {"png"}])
 def test_voxels_that_count_nowhere_are_not_lost(tmp_path, form):
     labels = np.zeros((1, 1, 4, 4), np.int16)

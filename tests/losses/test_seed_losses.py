@@ -52,6 +52,20 @@ def test_weighted_bce_by_hand(activation: str) -> None:
     assert (terms * [1 / 3, 1, 1, 1]).mean() == pytest.approx(0.1510, abs=5e-5)
 
 
+def test_mask_and_boundary_are_summed_as_their_source_sums_them() -> None:
+    """Boundary as the mask by hand above, of which the mean over both channels would be half."""
+    mask, boundary = scored((0.6, 0.2, 0.1, 0.1), (1.0, 0.0, 0.0, 0.0)), scored((0.5,) * 4, (1.0, 0.0, 0.0, 0.0))
+    logits, target = (torch.cat(pair, dim=1) for pair in zip(mask, boundary, strict=True))
+    terms = (0.4916, float(np.log(2) * np.mean([3, 1, 1, 1])))
+    for channels, expected in (("sum", sum(terms)), ("mean", sum(terms) / 2)):
+        value = bind("weighted_bce", activation="sigmoid", channels=channels)(logits, target)
+        assert value.item() == pytest.approx(expected, abs=1e-4)
+    weight = torch.ones_like(target[:, :1])
+    assert bind("weighted_bce", activation="sigmoid", channels="sum")(logits, target, weight=weight).item() == (
+        pytest.approx(sum(terms), abs=1e-4)
+    )
+
+
 @pytest.mark.parametrize(("positives", "positive", "negative"), [
     (0, 1.0, 1.0), (1, 19.0, 1.0), (10, 9.0, 1.0), (50, 1.0, 1.0), (90, 1.0, 9.0), (100, 1.0, 1.0),
 ])  # fmt: skip

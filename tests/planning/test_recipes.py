@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 
+from segwright.api.parts import refuse_unknown_parts
 from segwright.api.planning import make_plan, published_net
-from segwright.core.errors import PlanError, UnknownNameError
+from segwright.augment.compose import Augmenter
+from segwright.augment.spatial import Spatial
+from segwright.core.errors import PlanError, RecipeError, UnknownNameError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
@@ -146,6 +149,71 @@ def test_the_activation_of_every_loss_is_known_to_the_planner() -> None:
     takes = {name for name in LOSSES if "activation" in inspect.signature(LOSSES.load(name)).parameters}
     assert takes == OPEN
     assert set(LOSSES) == OPEN | set(FIXED) | set(OWN)
+
+
+def spatial(name: str, kind: str, *, width: int = 8) -> Spatial:
+    """The only augmentation of a recipe, as it trains."""
+    plan = make_plan(load_recipe(name, {"width": width}), facts(kind), machine=LAPTOP)
+    augmenter = Augmenter(plan.augment.steps, in_plane_only=plan.net.slab != 0)
+    (step,) = augmenter.parts
+    assert isinstance(step, Spatial)
+    return step
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("spine-scanography")])
+def test_films_of_the_spine_are_turned_shifted_and_scaled_as_in_their_source(name: str) -> None:
+    """Rotation within 30 degrees is stated; shift and scale are ShiftScaleRotate's defaults, all in one, one in two."""
+    step = spatial(name, "xray")
+    assert (step.rotation, step.shift, step.scale) == ((-30, 30), (-0.0625, 0.0625), (0.9, 1.1))
+    assert (step.p, step.p_rotation, step.p_shift, step.p_scale, step.p_elastic) == (0.5, 1, 1, 1, 0)
+    assert make_plan(load_recipe(name), facts("xray"), machine=LAPTOP).augment.mirror == ()
+
+
+def test_liver_recipes_turn_in_plane_as_their_source() -> None:
+    """Slabs of three slices: 15 degrees, zoom 30 %, shift 16 of 256 rows. Cubes of 64: 30 degrees, 20 %, 8 voxels."""
+    slab, cube = spatial("liver-tumour-hybrid", "small-mri"), spatial("liver-tumour-3d", "ct")
+    assert (slab.rotation, slab.scale, slab.shift) == ((-15, 15), (0.7, 1.3), (-16 / 256, 16 / 256))
+    assert (cube.rotation, cube.scale, cube.shift) == ((-30, 30), (0.8, 1.2), (-8 / 64, 8 / 64))
+    for step, shape in ((slab, (1, 3, 64, 64)), (cube, (1, 64, 64, 64))):
+        turned = step.draw(np.random.default_rng(0), 50, shape).values["matrix"]
+        assert (turned[:, 0, 1:] == 0).all() and (turned[:, 1:, 0] == 0).all()
+        assert (turned[:, 1, 2] != 0).any()
+
+
+@pytest.mark.parametrize(("patch", "flat"), [([4, 96, 96], True), ([48, 96, 96], False)])
+def test_thin_patches_are_never_tilted(patch: list[int], flat: bool) -> None:
+    wishes = Recipe.from_data({"patch": patch, "slab": 0, "levels": 2, "augment": "light"})
+    plan = make_plan(wishes, facts("small-mri"), machine=LAPTOP)
+    assert plan.augment.steps[0].params["in_plane"] is flat
+
+
+def test_forced_patches_seek_the_structure_that_the_recipe_names() -> None:
+    def planned(*names: str) -> Plan:
+        labels = LabelSpace.model_validate({"structures": [{"name": name} for name in names]})
+        found = facts("ct", labels=labels, presence=dict.fromkeys(names, 40), share=dict.fromkeys(names, 0.01))
+        return make_plan(load_recipe("liver-tumour-3d", {"width": 8}), found, machine=LAPTOP)
+
+    plan = planned("liver", "Tumour")
+    assert plan.sample.seek == (1,) and plan.sample.foreground == 0.5 and "Tumour" in plan.why["sample.seek"]
+    assert planned("label").sample.seek == ()
+    assert "seek=[growth]" in planned("liver", "growth").why["sample.seek"]
+
+
+def test_mitochondria_add_the_losses_of_mask_and_boundary() -> None:
+    for name in ("mitochondria-rat", "mitochondria-human"):
+        loss = load_recipe(name).loss
+        assert loss is not None and loss.params["channels"] == "sum"
+
+
+def test_listed_steps_are_checked_before_any_scan_is_read() -> None:
+    asked = Recipe.from_data({"augment": [{"name": "spatial", "rotation": [-5, 5]}, "gamma"]})
+    refuse_unknown_parts(asked)
+    plan = make_plan(asked, facts("small-mri"), machine=LAPTOP)
+    assert [step.name for step in plan.augment.steps] == ["spatial", "gamma"]
+    with pytest.raises(RecipeError, match="rotation"):
+        refuse_unknown_parts(Recipe.from_data({"augment": [{"name": "spatial", "rotatoin": [-5, 5]}]}))
+    with pytest.raises(UnknownNameError, match="gamma"):
+        refuse_unknown_parts(Recipe.from_data({"augment": ["gama"]}))
 
 
 @pytest.mark.parametrize("name", OF_SYSTEMS)

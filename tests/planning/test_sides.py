@@ -164,7 +164,7 @@ def test_pairs_are_exchanged_and_told() -> None:
     kept, exchange, reason = decide(("11", "21", "liver"), measure())
     assert (kept, exchange) == ((2,), {2: ((0, 1),)})
     assert "exchanges 11/21" in reason
-    told = rule.measured(fingerprint_facts(labels=space_of(("11", "21", "liver")), sides=measure()))
+    told = rule.measured(fingerprint_facts(labels=space_of(("11", "21", "liver")), sides=measure()))["exchange"]
     assert "along x 11/21 change places" in told and "along z nothing takes another's place" in told
 
 
@@ -191,7 +191,7 @@ def test_few_cases_fall_back_to_names_and_then_to_care() -> None:
     few = Sides(cases=3)
     assert "'left_lung'" in decide(("left_lung", "right_lung"), few)[2]
     kept, _, told = decide(("one", "two"), few)
-    assert kept == () and "3 labelled case(s) are too few" in told
+    assert kept == () and "3 labelled cases are too few" in told
     assert decide(("one", "two"), few, axes=(0, 1, 2), modality="em")[0] == (0, 1, 2)
     assert decide(("one",), None)[0] == (2,)
 

@@ -56,6 +56,27 @@ def test_a_patch_without_a_structure_is_the_emptiest_tried_where_none_is_empty()
     assert {int((crowded.label[0][box.slices] > 0).sum()) for box in boxes} == {64}
 
 
+def with_tumour(number: int, tumour: bool, kind: str = "exclusive") -> SampleCase:
+    """A liver through the whole scan, in some cases with a tumour in a corner."""
+    planes = np.zeros((2, 10, 40, 40), np.int8)
+    planes[0, :, 5:35, 5:35] = 1
+    planes[1, 0:2, 6:9, 6:9] = tumour
+    label = np.where(planes[1:], 2, planes[:1]).astype(np.int16) if kind == "exclusive" else planes
+    spots = {index: np.argwhere(plane) for index, plane in enumerate(planes) if plane.any()}
+    return SampleCase(np.zeros((1, 10, 40, 40), np.float32), label, spots, f"c{number}")
+
+
+@pytest.mark.parametrize("kind", ["exclusive", "overlapping"])
+def test_half_of_the_patches_hold_the_structure_that_is_sought_whatever_else_is_labelled(kind: str) -> None:
+    cases = [with_tumour(0, True, kind), with_tumour(1, False, kind), with_tumour(2, False, kind)]
+    patches = Patches(cases, patch=PATCH, policy="equal", foreground=0.5, batch=2, seek=(1,))
+    labels = [label for step in range(20) for label in patches.at(step).label.numpy()]
+    tumours = [bool((label[0] == 2).any() if kind == "exclusive" else label[1].any()) for label in labels]
+    assert sum(tumours) == len(tumours) / 2
+    livers = [bool((label[0] == 1).any()) for label in labels]
+    assert sum(livers) > len(livers) / 2  # what is not sought is cut like background, and stays in the label
+
+
 def test_a_step_stays_a_pure_function_of_its_number() -> None:
     cases = [case(0, np.s_[0:2, 0:4, 0:4]), case(1, None), case(2, None)]
     one, other = (Patches(cases, patch=PATCH, policy="equal", foreground=0.5, batch=2, seed=1) for _ in range(2))

@@ -40,6 +40,11 @@ def refuse_unknown_parts(recipe: Recipe) -> None:
             raise UnknownNameError.among(field, choice.name, table, where=f"recipe {recipe.name}")
         if choice.params:
             _refuse_unknown_parameters(field, choice, table, fixed)
+    if isinstance(recipe.augment, tuple):
+        from segwright.augment.compose import build  # which imports torch, so only where steps are listed
+
+        for step in recipe.augment:
+            build(step)
 
 
 def _refuse_unknown_parameters(field: str, choice: PartChoice, table: Registry, fixed: set[str]) -> None:

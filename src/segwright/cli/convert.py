@@ -18,7 +18,10 @@ Labels = Annotated[
 ]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the results; of rle and coco also the file.")]
 To = Annotated[
-    str, typer.Option("--to", help="png, structures, npy, rle, labelme, coco, dicomseg, or a suffix such as .nii.gz.")
+    str,
+    typer.Option(
+        "--to", help="png, structures, npy, npy-background, rle, labelme, coco, dicomseg, or a suffix such as .nii.gz."
+    ),
 ]
 Images = Annotated[
     Path | None,

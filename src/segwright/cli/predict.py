@@ -18,7 +18,8 @@ Suffix = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help=".nii.gz and the like, png, structures, npy, rle, labelme, coco or dicomseg; default: each scan's own.",
+        help=".nii.gz and the like, png, structures, npy, npy-background, rle, labelme, coco or dicomseg; "
+        "default: each scan's own.",
     ),
 ]
 Workers = Annotated[int, typer.Option("--workers", help="Share large volumes among N processes here.")]

@@ -200,6 +200,7 @@ class SamplePlan(Part):
     """Which patches: policy row, their size `(z, y, x)`, and the share forced onto a structure.
 
     Attributes:
+        seek: Structures (by number) onto which patches are forced; all alike where empty.
         stages: Sizes before the last: `(share, size)` holds until that share of the budget, weights carry over.
         zooms: `(share, factor)`: until that share, patches are averaged down by that factor in plane first.
         crops: Enlarged views of some structures.
@@ -208,6 +209,7 @@ class SamplePlan(Part):
     policy: PartChoice
     patch: Triple
     foreground: float = 0.33
+    seek: tuple[int, ...] = ()
     stages: tuple[tuple[float, Triple], ...] = ()
     zooms: tuple[tuple[float, int], ...] = ()
     crops: CropPlan | None = None

@@ -78,8 +78,9 @@ class Recipe(Document):
         ordered: Structures are look-alikes in a row (vertebrae), named by their order along it, as their list goes.
         policy: Row of the sampling policies.
         foreground: Share of patches forced onto a structure.
+        seek: Structures that these patches are forced onto, by any name they go by; all alike by default.
         crops: Enlarged views of structures, `{structures: [Pisiform, Lunate], margin: 0.2, share: 0.3}`.
-        augment: `off`, `light`, `medium` or `strong`.
+        augment: `off`, `light`, `medium` or `strong`, or the very steps: rows of the augmentations with parameters.
         section_faults: Also imitate spoiled sections of an electron microscope: missing, shifted, smeared, noisy.
         mirror: Axes that may be mirrored (`z`, `y`, `x`); empty switches mirroring off.
         precision: `auto`, `float32` or `bfloat16`.
@@ -134,8 +135,9 @@ class Recipe(Document):
     ordered: bool | None = None
     policy: str | None = None
     foreground: float | None = Field(default=None, ge=0, le=1)
+    seek: tuple[str, ...] = ()
     crops: CropChoice | None = None
-    augment: Literal["off", "light", "medium", "strong"] | None = None
+    augment: Literal["off", "light", "medium", "strong"] | tuple[PartChoice, ...] | None = None
     section_faults: bool | None = None
     mirror: tuple[Literal["z", "y", "x"], ...] | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -153,7 +155,9 @@ class Recipe(Document):
 
     @field_validator("augment", mode="before")
     @classmethod
-    def _yaml_off(cls, value: Any) -> Any:
+    def _level_or_steps(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return tuple(PartChoice.parse(step) for step in value)
         return "off" if value is False else value  # YAML reads `off` as false
 
     @field_validator("net", "loss", "optimiser", "schedule", mode="before")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,8 +20,8 @@ def weighted_bce(
     *,
     weight: Tensor | None = None,
     activation: Activation = "softmax",
-    low: float = 0.05,
-    high: float = 0.99,
+    limits: tuple[float, float] = (0.05, 0.99),
+    channels: Literal["mean", "sum"] = "mean",
 ) -> Tensor:
     """Binary cross-entropy in which foreground and background count alike, sample by sample and channel by channel.
 
@@ -37,8 +39,8 @@ def weighted_bce(
         weight: `(B, 1, ...)`, 0 where ignored.
         activation: `softmax` for exclusive structures (the background has no term of its own), `sigmoid` for
             overlapping ones.
-        low: Smallest share used, so that no weight exceeds `(1 - low) / low`.
-        high: Largest share used.
+        limits: Smallest and largest share used, so that no weight exceeds `(1 - f) / f` of the smallest.
+        channels: Whether channels are averaged, or summed as the source sums mask and boundary.
 
     Example:
         >>> scores = torch.tensor([0.6, 0.2, 0.1, 0.1]).reshape(1, 1, 1, 4)
@@ -49,16 +51,17 @@ def weighted_bce(
     margins, first = structure_logits(quiet(logits, weight), activation)
     target = target[:, first:]
     entropy = F.binary_cross_entropy_with_logits(margins, target, reduction="none")
-    return voxel_mean(entropy * _balance(target, weight, low, high), weight)
+    mean = voxel_mean(entropy * _balance(target, weight, limits), weight)
+    return mean * target.shape[1] if channels == "sum" else mean
 
 
-def _balance(target: Tensor, weight: Tensor | None, low: float, high: float) -> Tensor:
+def _balance(target: Tensor, weight: Tensor | None, limits: tuple[float, float]) -> Tensor:
     """Weight of each voxel, `(B, C, ...)`."""
     counted = torch.ones_like(target[:, :1]) if weight is None else weight
     axes = tuple(range(2, target.ndim))
     present = (target * counted).sum(dim=axes, keepdim=True)
     total = counted.sum(dim=axes, keepdim=True)
-    share = (present / total.clamp_min(1.0)).clamp(low, high)
+    share = (present / total.clamp_min(1.0)).clamp(*limits)
     odds = (1 - share) / share
     mixed = (present > 0) & (present < total)
     positive = torch.where(mixed, odds.clamp_min(1.0), 1.0)

@@ -20,6 +20,7 @@ from segwright.planning.pace import StepTimer, budget_seconds
 from segwright.planning.rules import growth, large, network, order, sides, space, training
 from segwright.planning.rules.crops import crops
 from segwright.planning.rules.sections import faults
+from segwright.planning.rules.seek import sought
 
 #: Share of the budget for training; the rest is measuring, out-of-fold prediction and the report.
 TRAINING_SHARE = 0.85
@@ -89,7 +90,7 @@ class Planner:
         level = self._note("augment.steps", training.augmentation(self.recipe, self.facts, samples, held))
         flips = training.mirror(self.recipe, self.facts, prepare.orientation, samples, level)
         mirror, exchange = self._note("augment.mirror", flips)
-        self._tell_sides()
+        self.why |= sides.measured(self.facts)
         train = self._train(net, patch, batch)
         plan = Plan(
             recipe=self.recipe.name,
@@ -103,6 +104,7 @@ class Planner:
                 policy=PartChoice(name=self.recipe.policy or "foreground"),
                 patch=patch,
                 foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
+                seek=self._note("sample.seek", sought(self.recipe, self.facts.labels)),
                 stages=self._stages(net, patch),
                 zooms=large.zooms(self.recipe, any(net.surround)),
                 crops=crops(self.recipe, self.facts.labels),
@@ -124,12 +126,6 @@ class Planner:
         """Keep the reason and return the value."""
         value, self.why[name] = decision
         return value
-
-    def _tell_sides(self) -> None:
-        """Say what was measured of sides, whether or not this run flips anything."""
-        found = sides.measured(self.facts)
-        if found:
-            self.why["exchange"] = found
 
     def _prepare(self) -> PreparePlan:
         self.why["prepare.orientation"] = "slices first, growing to the patient's superior, anterior and right"
@@ -325,12 +321,14 @@ class Planner:
         )
 
     def _augment(self, level: str, net: NetSpec, patch: Triple, samples: float) -> tuple[PartChoice, ...]:
+        if level == training.LISTED:
+            return order.listed(self.recipe, self.target)
         spoiled, reason = faults(self.recipe, self.facts, level, samples)
         self.why["augment.steps"] += f"; {reason}" if reason else ""
         return self.augmentations(
             level,
             dims=2 if net.slab else 3,
-            anisotropic=self.facts.anisotropy > 3,
+            anisotropic=space.in_plane(self.facts, patch),
             modality=self.facts.modality,
             sections=patch[0] + 2 * net.context[0] if spoiled else 0,
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.errors import GeometryError
@@ -47,6 +48,11 @@ class SampleCase:
                     "Spots must be (n, 3).", came=f"{spots.shape} for structure {structure}", where=self.id
                 )
 
+    def only(self, structures: Sequence[int]) -> SampleCase:
+        """The case as if it held these structures alone; its label is masked when it is read."""
+        spots = {index: spots for index, spots in self.spots.items() if index in structures}
+        return replace(self, label=OnlySome(self.label, tuple(structures)), spots=spots)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels `(z, y, x)`."""
@@ -57,3 +63,29 @@ class SampleCase:
     def present(self) -> tuple[int, ...]:
         """Structures with at least one known spot, ascending."""
         return tuple(sorted(index for index, spots in self.spots.items() if len(spots)))
+
+
+@dataclass(frozen=True, slots=True)
+class OnlySome:
+    """Canonical labels `(P, z, y, x)` in which all but some structures count as background.
+
+    Example:
+        >>> OnlySome(np.array([[[[0, 1, 2, -1]]]]), (1,))[:, 0:1].tolist()
+        [[[[0, 0, 2, 0]]]]
+    """
+
+    label: Any
+    structures: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole label."""
+        return tuple(self.label.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        part = np.asarray(self.label[index])
+        if self.label.shape[0] == 1:
+            return np.where(np.isin(part, [number + 1 for number in self.structures]), part, 0)
+        planes = np.isin(np.arange(self.label.shape[0]), self.structures)
+        kept: NDArray[Any] = part * planes[index[0]].reshape(-1, *(1,) * (part.ndim - 1))
+        return kept

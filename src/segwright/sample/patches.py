@@ -69,6 +69,7 @@ class Patches:
             alike, so that augmentation moves both together.
         policy: Row of the policies table (name or choice of a plan), or a policy of your own.
         foreground: Share of patches that hold a structure for certain.
+        seek: Structures (by number) that the policy sees; all where empty.
         batch: Patches a step.
         seed: The run's seed.
         fold: Number of the fold.
@@ -90,6 +91,7 @@ class Patches:
     fold: int = 0
     margin: Triple = (0, 0, 0)
     crops: CropPlan | None = None
+    seek: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _ = self._policy  # a misspelt policy stops the run before it starts
@@ -141,22 +143,23 @@ class Patches:
         return (z, y, x)
 
     def _order(self, number: int) -> tuple[int, ...]:
-        return self._policy.order(self.cases, derive(self.seed, "order", self.fold, number))
+        return self._policy.order(self._seen, derive(self.seed, "order", self.fold, number))
 
     def draws(self, step: int) -> tuple[tuple[SampleCase, Box], ...]:
         """Case and box (without context) of each patch of a step, without reading a voxel."""
         chosen = []
         for slot in range(self.batch):
             number, place = divmod(step * self.batch + slot, len(self.cases))
-            case = self.cases[self._pass(number)[place]]
+            index = self._pass(number)[place]
             rng = derive(self.seed, "patch", self.fold, step, slot)
             share = self.foreground
             if self._policy.counted:
                 share = self._due(step * self.batch + slot)
-                if share and not case.present and self._holders:
-                    case = self._holders[int(rng.integers(len(self._holders)))]
+                if share and not self._seen[index].present and self._holders:
+                    index = self._holders[int(rng.integers(len(self._holders)))]
+            case = self.cases[index]
             crop = self._crop(case, step, slot)
-            chosen.append((case, crop or self._policy(case, rng, patch=self.patch, foreground=share)))
+            chosen.append((case, crop or self._policy(self._seen[index], rng, patch=self.patch, foreground=share)))
         return tuple(chosen)
 
     def _crop(self, case: SampleCase, step: int, slot: int) -> Box | None:
@@ -171,9 +174,14 @@ class Patches:
         return float(int((number + 1) * self.foreground + 1e-9) - int(number * self.foreground + 1e-9))
 
     @cached_property
-    def _holders(self) -> tuple[SampleCase, ...]:
+    def _seen(self) -> Sequence[SampleCase]:
+        """The cases as the policy sees them."""
+        return [case.only(self.seek) for case in self.cases] if self.seek else self.cases
+
+    @cached_property
+    def _holders(self) -> tuple[int, ...]:
         """Cases with a structure."""
-        return tuple(case for case in self.cases if case.present)
+        return tuple(index for index, case in enumerate(self._seen) if case.present)
 
     def at(self, step: int) -> Batch:
         """The batch of a step (from 0)."""

@@ -226,6 +226,7 @@ class FoldRun:
             context=plan.net.context,
             policy=plan.sample.policy.name,
             foreground=plan.sample.foreground,
+            seek=plan.sample.seek,
             batch=plan.train.batch,
             seed=derive_seed(plan.seed, "sample", state.attempt),
             fold=self.fold,

@@ -59,6 +59,7 @@ WRITERS = Registry(
         "png": f"{_HERE}.masks:Pictures",
         "structures": f"{_HERE}.masks:Structures",
         "npy": f"{_HERE}.arrays:Arrays",
+        "npy-background": f"{_HERE}.arrays:ArraysWithBackground",
         "rle": f"{_HERE}.joint:RunTable",
         "labelme": f"{_HERE}.polygons:LabelMe",
         "coco": f"{_HERE}.joint:Coco",

@@ -19,6 +19,7 @@ class Arrays:
     """`<case>.npy`, uint8 of 0 and 1, structures in the order of the label space."""
 
     joint = False
+    background = False
 
     def __init__(self, folder: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
         self.folder = folder
@@ -27,8 +28,11 @@ class Arrays:
         """Store a case."""
         masks = planes_of(item, "An array (H, W, C)")
         path = self.folder / f"{item.case}.npy"
+        planes = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
+        if self.background:
+            planes = np.concatenate([planes, 1 - planes.max(axis=-1, keepdims=True)], axis=-1)
         with encoding(path, "NumPy"), atomic_path(path) as partial, partial.open("wb") as stream:
-            np.save(stream, np.stack(list(masks.values()), axis=-1).astype(np.uint8), allow_pickle=False)
+            np.save(stream, planes, allow_pickle=False)
         return tuple(LabelSource(path=path.name, plane=i, structure=name) for i, name in enumerate(masks))
 
     def close(self) -> tuple[Path, ...]:
@@ -39,3 +43,9 @@ class Arrays:
         """The case's array, if it is there."""
         path = self.folder / f"{case}.npy"
         return (path,) if path.is_file() else ()
+
+
+class ArraysWithBackground(Arrays):
+    """The same with a last plane that is 1 where there is no structure."""
+
+    background = True

@@ -97,6 +97,12 @@ def unmirrored(axes: tuple[int, ...], reason: str, recipe: Recipe, facts: Finger
     return kept, f"{reason}; not {'zyx'[facts.order.axis]}, along which the order of structures names them"
 
 
+def listed(recipe: Recipe, target: tuple[str, str]) -> tuple[PartChoice, ...]:
+    """The augmentation steps that a recipe lists, without those that mix cases where order names structures."""
+    steps = recipe.augment if isinstance(recipe.augment, tuple) else ()
+    return tuple(step for step in steps if target != CHAIN or step.name not in MIXING)
+
+
 def unmixed(augmentations: Augmentations) -> Augmentations:
     """The same augmentations without those that mix cases."""
 

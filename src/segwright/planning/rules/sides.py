@@ -6,6 +6,7 @@ import re
 
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import Recipe
+from segwright.core.words import agree, amount
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.sides import LEAST, Flip
 
@@ -37,15 +38,16 @@ def flips(
     return (kept, exchange), "; ".join([reason, *told] if kept or not told else told)
 
 
-def measured(facts: Fingerprint) -> str:
-    """What was found of sides, in one sentence; empty for a single structure."""
+def measured(facts: Fingerprint) -> dict[str, str]:
+    """What was found of sides, in one sentence for a plan's reasons; none for a single structure."""
     found = facts.sides
     if found is None:
-        return ""
+        return {}
     if not found.flips:
-        return f"not measured: {found.cases} labelled case(s), at least {LEAST} are wanted; names count instead"
+        told = f"not measured: {amount(found.cases, 'labelled case')}, at least {LEAST} are wanted; names count instead"
+        return {"exchange": told}
     parts = [f"along {'zyx'[flip.axis]} {_told(flip, facts.labels)}" for flip in found.flips]
-    return f"measured on {found.cases} cases: if flipped, {'; '.join(parts)}"
+    return {"exchange": f"measured on {found.cases} cases: if flipped, {'; '.join(parts)}"}
 
 
 def _told(flip: Flip, labels: LabelSpace) -> str:
@@ -70,7 +72,7 @@ def _listed(pairs: Pairs, labels: LabelSpace) -> str:
     """
     names = [f"{labels.names[a]}/{labels.names[b]}" for a, b in pairs]
     more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more pair{'s' if more > 1 else ''}" if more > 0 else "")
+    return ", ".join(names[:NAMED]) + (f" and {amount(more, 'more pair')}" if more > 0 else "")
 
 
 def _pairs(facts: Fingerprint, axis: int) -> Pairs:
@@ -103,7 +105,8 @@ def _careful(facts: Fingerprint) -> str:
     """Without a measurement several structures may have sides; sections of microscopes are cut in any direction."""
     if facts.sides is None or facts.modality == "em":
         return ""
-    return f"{facts.sides.cases} labelled case(s) are too few to tell whether structures have sides"
+    few = f"{amount(facts.sides.cases, 'labelled case')} {agree(facts.sides.cases, 'is', 'are')}"
+    return f"{few} too few to tell whether structures have sides"
 
 
 def _named(labels: LabelSpace, pairs: Pairs) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from segwright.core.errors import PlanError
-from segwright.core.plan import Edges, Normalisation
+from segwright.core.plan import Edges, Normalisation, Triple
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
@@ -32,6 +32,8 @@ PIXELS_CPU, PIXELS_GPU = 320 * 320, 1024 * 1024
 ROW_PIXELS = 250
 #: Slices this much thicker than the in-plane spacing are taken as separate images with neighbours.
 THICK = 6.0
+#: Patches less deep than this share of their width are turned in plane only: tilts by 30 degrees move rims as far.
+THIN = 0.25
 #: Scans whose voxel edges differ by less than this share agree: they keep their voxels.
 AGREE = 0.05
 
@@ -197,3 +199,9 @@ def normalise(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[Normalisation, 
     if nonzero:
         reason += f", over non-zero voxels ({facts.zero_share * 100:.0f} % are exactly 0)"
     return (row,) * len(facts.channels), reason
+
+
+def in_plane(facts: Fingerprint, patch: Triple) -> bool:
+    """Whether patches are turned in plane only: between thick slices, and where a tilt would move them out of sight."""
+    z, y, x = (n * (step or 1.0) for n, step in zip(patch, facts.spacing, strict=True))
+    return facts.anisotropy > 3 or z < THIN * max(y, x)

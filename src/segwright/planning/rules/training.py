@@ -26,6 +26,8 @@ MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = 30, 2_500, 4
 #: The same for look-alikes in a row, whose names are soon known by heart and then guessed ever more surely. On 60 spine
 #: films the mean of five networks of 400 steps named 79 % of the vertebrae rightly, each alone 70 to 77 %.
 ROW_MEMBER_STEPS, ROW_MEMBERS_MOST = 400, 5
+#: Stands for steps that a recipe lists itself, where a level has a name.
+LISTED = "listed"
 #: Targets whose scores start at the structures' shares; and the least score to start with, as patches show rare
 #: structures more often than scans do.
 STARTS, RAREST_START = frozenset({"classes", "regions", "shares"}), 1e-3
@@ -197,7 +199,7 @@ def _mirror(recipe: Recipe, facts: Fingerprint, sideways: int, samples: float) -
         return tuple(sorted({"z": 0, "y": 1, "x": 2}[axis] for axis in recipe.mirror)), "asked for in the recipe"
     if facts.modality == "em":
         return (0, 1, 2) if facts.dims == 3 else (1, 2), "sections have no preferred direction"
-    asked = recipe.augment in {"off", "light"}
+    asked = recipe.augment in ("off", "light")
     enough = MANY_PATCHES_XRAY if facts.modality == "xray" else SHORT_RUN
     if asked or (recipe.augment is None and samples < enough):
         return (), "a short run has no time to learn anatomy both ways round"
@@ -206,6 +208,8 @@ def _mirror(recipe: Recipe, facts: Fingerprint, sideways: int, samples: float) -
 
 def augmentation(recipe: Recipe, facts: Fingerprint, samples: float, patches: float) -> tuple[str, str]:
     """Strength by the samples a fold will see, in all and of each of the patches that its training cases hold."""
+    if isinstance(recipe.augment, tuple):
+        return LISTED, "step by step as listed in the recipe"
     if recipe.augment is not None:
         return recipe.augment, "asked for in the recipe"
     passes = samples / max(patches, 1.0)
