@@ -69,21 +69,21 @@ def _voi(side: int) -> Callable[[Contingency], float | None]:
     return measure
 
 
-ap_50 = _row("ap_50", "Average precision of objects at IoU 0.5, larger predictions first.",
+ap_50 = _row("ap_50", "Average precision of objects at IoU ≥ 0.5, larger predictions first.",
              lambda table: average_precision(ranked(table, 0.5)))  # fmt: skip
-ap_75 = _row("ap_75", "Average precision of objects at IoU 0.75, larger predictions first (3-D AP-75 of MitoEM).",
+ap_75 = _row("ap_75", "Average precision of objects at IoU ≥ 0.75, larger predictions first (3-D AP-75 of MitoEM).",
              lambda table: average_precision(ranked(table, 0.75)))  # fmt: skip
 ap = _row("ap", "Average precision of objects, mean over IoU 0.50 to 0.95.", mean_average_precision)
-accuracy_50 = _row("accuracy_50", "TP / (TP + FP + FN) of objects at IoU 0.5.", _matched(accuracy, 0.5))
-accuracy_75 = _row("accuracy_75", "TP / (TP + FP + FN) of objects at IoU 0.75.", _matched(accuracy, 0.75))
-f1_50 = _row("f1_50", "F1 of objects at IoU 0.5 (recognition quality).", _matched(f1, 0.5))
-f1_75 = _row("f1_75", "F1 of objects at IoU 0.75.", _matched(f1, 0.75))
+accuracy_50 = _row("accuracy_50", "TP / (TP + FP + FN) of objects at IoU > 0.5.", _matched(accuracy, 0.5))
+accuracy_75 = _row("accuracy_75", "TP / (TP + FP + FN) of objects at IoU > 0.75.", _matched(accuracy, 0.75))
+f1_50 = _row("f1_50", "F1 of objects at IoU > 0.5 (recognition quality).", _matched(f1, 0.5))
+f1_75 = _row("f1_75", "F1 of objects at IoU > 0.75.", _matched(f1, 0.75))
 object_precision = _row(
-    "object_precision", "Share of predicted objects that match at IoU 0.5.", _matched(precision, 0.5)
+    "object_precision", "Share of predicted objects that match at IoU > 0.5.", _matched(precision, 0.5)
 )
-object_recall = _row("object_recall", "Share of reference objects matched at IoU 0.5.", _matched(recall, 0.5))
-sq = _row("sq", "Mean IoU of objects matched at IoU 0.5 (segmentation quality).", _matched(segmentation_quality, 0.5))
-pq = _row("pq", "Panoptic quality at IoU 0.5: SQ times RQ.", _matched(panoptic_quality, 0.5))
+object_recall = _row("object_recall", "Share of reference objects matched at IoU > 0.5.", _matched(recall, 0.5))
+sq = _row("sq", "Mean IoU of objects matched at IoU > 0.5 (segmentation quality).", _matched(segmentation_quality, 0.5))
+pq = _row("pq", "Panoptic quality at IoU > 0.5: SQ times RQ.", _matched(panoptic_quality, 0.5))
 voi_split = _row("voi_split", "Information lost to split objects, in bits.", _voi(0), direction="lower", unit="bits")
 voi_merge = _row("voi_merge", "Information lost to merged objects, in bits.", _voi(1), direction="lower", unit="bits")
 rand_error = _row(
@@ -145,4 +145,4 @@ def _by_size(table: Contingency, bands: Sequence[float]) -> Iterator[tuple[str, 
         yield f"{word} objects", "recall_75", share, note
 
 
-recall_75 = _row("recall_75", "Share of reference objects matched at IoU 0.75.", _matched(recall, 0.75))
+recall_75 = _row("recall_75", "Share of reference objects matched at IoU > 0.75.", _matched(recall, 0.75))

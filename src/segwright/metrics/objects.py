@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.errors import UsageError
 from segwright.metrics.contingency import Contingency
 
 #: Recalls at which precision is read for AP.
@@ -51,23 +52,30 @@ class Matches(NamedTuple):
 
 
 def match(table: Contingency, threshold: float = 0.5) -> Matches:
-    """Pairs of objects whose IoU reaches a threshold, best first, each object once.
+    """Pairs of objects whose IoU is greater than a threshold, best first.
 
-    Above 0.5 no object has two candidates, so the order decides nothing.
+    Beyond one half no object has two candidates (Kirillov et al. 2019), so that pairs are one to one.
+
+    Args:
+        table: Overlaps.
+        threshold: From 0.5 on; an IoU that equals it is no match.
+
+    Raises:
+        UsageError: A lower threshold.
 
     Example:
         >>> table = Contingency.from_arrays(np.array([1, 1, 1, 2, 0]), np.array([5, 5, 0, 0, 6]))
         >>> found = match(table, 0.5)
         >>> found.hits, found.missed, found.false, found.iou.tolist()
         (1, 1, 1, [0.6666666666666666])
+        >>> match(Contingency.from_arrays(np.array([1, 1]), np.array([5, 6]))).hits
+        0
     """
+    if threshold < 0.5:
+        raise UsageError("Below one half an object may match several.", expected="0.5 or more", came=threshold)
     rows, columns, iou = table.overlaps()
-    good = np.flatnonzero(iou >= threshold)
+    good = np.flatnonzero(iou > threshold)
     order = good[np.argsort(-iou[good], kind="stable")]
-    _, first = np.unique(rows[order], return_index=True)
-    order = order[np.sort(first)]
-    _, first = np.unique(columns[order], return_index=True)
-    order = order[np.sort(first)]
     return Matches(rows[order], columns[order], iou[order], len(table.reference_ids), len(table.prediction_ids))
 
 
@@ -130,8 +138,8 @@ def ranked(
 ) -> Ranked:
     """Judge predicted objects as the public 3-D AP tool of MitoEM does (mAP_3Dvolume, Wei et al. 2020).
 
-    A prediction is right if its best IoU with a reference object within the size band reaches the threshold. One that
-    is not right and lies outside the band itself is left aside.
+    A prediction is right if its best IoU with a reference object within the size band is the threshold or more (`match`
+    wants more than the threshold). One that is not right and lies outside the band itself is left aside.
 
     Args:
         table: Overlaps; drop crumbs of the reference before, if wanted.
