@@ -56,6 +56,7 @@ DOORS = {
     "torchvision": ["nets/smp.py"],
     "huggingface_hub": ["nets/smp.py"],
     "distributed": ["prediction/large/workers.py"],
+    "roifile": ["io/formats/imagej/labels.py"],
     "numcodecs": ["io/n5.py"],
     "surface_distance": [],
 }

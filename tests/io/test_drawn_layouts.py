@@ -79,7 +79,7 @@ class TestLabelMe:
             document(tmp_path / f"x{i}.json", f"x{i}.png", ("a", square(0, 0)), ("b", square(6, 0)))
         dataset = open_dataset(tmp_path)
         assert dataset.labels.kind == "exclusive"
-        assert any("no pixels are shared" in note for note in dataset.notes)
+        assert any("share no pixels" in note for note in dataset.notes)
 
     def test_repairs_appear_in_the_inspection(self, tmp_path):
         for i in range(4):
@@ -415,7 +415,7 @@ def test_structures_drawn_twice_and_slips_of_names_are_told(tmp_path):
             shapes[1] = ("Tooth_2", square(9, 1))
         document(tmp_path / "json" / f"{name}.json", f"{name}.png", *shapes)
     dataset = open_dataset(tmp_path)
-    assert any("united, in 1 of these cases: tooth-1 (2 outlines) in b" in note for note in dataset.notes)
+    assert any("united, in 1 case: tooth-1 (2 outlines) in b" in note for note in dataset.notes)
     assert "differ in case and signs only" in findings(dataset, "structure-names")[0]
 
 

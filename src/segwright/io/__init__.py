@@ -19,6 +19,7 @@ __all__ = [
     "ArrayInfo",
     "Form",
     "Format",
+    "drawn_suffixes",
     "form_of",
     "is_readable",
     "keys",
@@ -61,11 +62,30 @@ FORMS = Registry(
         "rle": "segwright.io.runlabels:FORM",
         "dicomseg": "segwright.io.dicomseg:FORM",
         "rtstruct": "segwright.io.rtstruct:FORM",
+        "segnrrd": "segwright.io.formats.segnrrd.labels:FORM",
+        "geojson": "segwright.io.formats.geojson.labels:FORM",
+        "via": "segwright.io.formats.via.labels:FORM",
+        "cvat": "segwright.io.formats.cvat.labels:FORM",
+        "yolo": "segwright.io.formats.yolo.labels:FORM",
+        "imagej": "segwright.io.formats.imagej.labels:FORM",
     },
 )
 #: Suffixes that files of built-in forms have; DICOM files may have none.
 _DICOM = frozenset({".dcm", ".dicom", ".ima"})
-_DRAWN = {".json": ("labelme", "coco"), ".csv": ("rle",), ".tsv": ("rle",)}
+_DRAWN = {
+    ".json": ("labelme", "coco", "via", "geojson"),
+    **dict.fromkeys((".csv", ".tsv"), ("rle",)),
+    **dict.fromkeys((".nrrd", ".nhdr", ".seg.nrrd", ".seg.nhdr"), ("segnrrd",)),
+    ".geojson": ("geojson",),
+    ".xml": ("cvat",),
+    ".txt": ("yolo",),
+    **dict.fromkeys((".roi", ".zip"), ("imagej",)),
+}
+
+
+def drawn_suffixes() -> tuple[str, ...]:
+    """Suffixes of files in which built-in forms may lie."""
+    return tuple(_DRAWN)
 
 
 def form_of(path: str | Path) -> Form | None:

@@ -114,6 +114,8 @@ def geometry_of(dataset: Dataset, case: Case) -> Geometry:
         return volume_of(dataset, case.images[0]).geometry
     for source in case.label:
         form = io.form_of(dataset.path(source))
+        if form is not None and form.grid is not None:
+            return form.grid(dataset.path(source))
         for entry in form.entries(dataset.path(source)) if form else ():
             if entry.size is not None and entry.key == source.key:
                 return Geometry.from_spacing((1, *entry.size))

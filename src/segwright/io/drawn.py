@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
+from segwright.core.labels import Structure
 from segwright.io.polygon import crosses_itself, fill_box
 
 Mask = NDArray[np.bool_]
@@ -65,23 +66,28 @@ class Drawn:
             ring: Corners, closed or not.
             told: How sentences call the polygon.
         """
-        points = np.asarray(ring, dtype=np.float64).reshape(-1, 2)
+        self.add_area(name, [ring], told)
+
+    def add_area(self, name: str, rings: Sequence[Any], told: str, plane: int = 0) -> None:
+        """`add_ring` for an area with holes: rings `(N, 2)` that are filled together by the even-odd rule."""
+        whole = [np.asarray(ring, dtype=np.float64).reshape(-1, 2) for ring in rings]
         mask = self.mask(name)
         self.outlines[name] += 1
+        points = whole[0] if whole else np.empty((0, 2))
         if len(np.unique(points, axis=0)) < 3:
             self.repairs.append(f"{told} has {_count(points)} and encloses nothing; it is left out.")
             return
         rows, columns = self.shape[1:]
-        if crosses_itself(points):
+        if any(crosses_itself(ring) for ring in whole):
             self.repairs.append(f"{told} crosses itself; it is filled by the even-odd rule.")
         beyond = max(-points.min(), (points - (columns, rows)).max())
-        filled, box = fill_box([points], (rows, columns))
+        filled, box = fill_box(whole, (rows, columns))
         if not filled.any():
             where = "lies outside the image" if beyond > 0 else "encloses no pixel's centre"
             self.repairs.append(f"{told} {where}; it is left out.")
         elif beyond > 0:
             self.repairs.append(f"{told} reaches {beyond:g} pixels out of the image; it is clipped.")
-        mask[0][box] |= filled
+        mask[plane][box] |= filled
 
 
 def _count(points: NDArray[Any]) -> str:
@@ -104,12 +110,18 @@ class Form:
         entries: Images a file speaks of, in its order.
         read: Labels of one of them.
         known: Whether a file is of this form; looks at the suffix before the content.
+        paired: Whether files find their images by names alone, so that the layout `outlines` reads them.
+        structures: Values and colours that a file gives its structures, by name; `None` where it gives none.
+        grid: The grid that a file states itself; `None` where it does not.
     """
 
     name: str
     entries: Callable[[Path], tuple[Entry, ...]]
     read: ReadDrawn
     known: Callable[[Path], bool]
+    paired: bool = False
+    structures: Callable[[Path], Mapping[str, Structure]] | None = None
+    grid: Callable[[Path], Geometry] | None = None
 
 
 def usable(points: NDArray[np.float64]) -> bool:

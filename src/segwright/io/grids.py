@@ -49,6 +49,22 @@ def onto_grid(array: NDArray[Any], geometry: Geometry, like: Geometry, *, where:
     raise _places_differ(geometry, like, where)
 
 
+def within(geometry: Geometry, like: Geometry) -> tuple[tuple[int, ...], tuple[int, ...], NDArray[np.int64]] | None:
+    """How a part of the grid `like` lies in it: order and flips of axes, and the index of its first voxel.
+
+    The part may reach beyond; `None` where voxels do not coincide.
+    """
+    step = turn_between(geometry, like)
+    if step is None:
+        return None
+    order, flips = step
+    turned = geometry.permute(order).flip(flips)
+    ends = like.to_index(turned.to_world(np.array([[0, 0, 0], np.array(turned.shape) - 1])))
+    start = np.rint(ends[0]).astype(np.int64)
+    fits = np.abs(ends - np.stack([start, start + turned.shape - 1])).max() <= TOLERANCE * max(turned.shape)
+    return (order, flips, start) if fits else None
+
+
 def turn_between(geometry: Geometry, like: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """`(order, flips)` that turn the axes of `geometry` into those of `like`; `None` if no axes are parallel."""
     between = np.linalg.solve(like.affine[:3, :3], geometry.affine[:3, :3])

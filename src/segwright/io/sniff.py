@@ -6,11 +6,11 @@ import re
 from itertools import islice
 from pathlib import Path
 
-COMPOUND = (".nii.gz", ".ome.tiff", ".ome.tif", ".ome.zarr", ".gipl.gz")
+COMPOUND = (".seg.nrrd", ".seg.nhdr", ".nii.gz", ".ome.tiff", ".ome.tif", ".ome.zarr", ".gipl.gz")
 
 SUFFIXES: dict[str, str] = {
     **dict.fromkeys((".nii", ".nii.gz", ".hdr", ".img"), "nifti"),
-    **dict.fromkeys((".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz"), "itk"),
+    **dict.fromkeys((".nrrd", ".nhdr", ".seg.nrrd", ".seg.nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz"), "itk"),
     **dict.fromkeys((".dcm", ".ima", ".dicom"), "dicom"),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm"), "image"),
     **dict.fromkeys((".tif", ".tiff", ".ome.tif", ".ome.tiff"), "tiff"),

@@ -49,6 +49,7 @@ LAYOUTS = Registry(
         "dicomseg": f"{_HERE}.dicomseg:DICOMSEG",
         "coco": f"{_HERE}.coco:COCO",
         "labelme": f"{_HERE}.labelme:LABELME",
+        "outlines": f"{_HERE}.outlines:OUTLINES",
         "sections": f"{_HERE}.sections:SECTIONS",
         "pairs": f"{_HERE}.pairs:PAIRS",
         "patients": f"{_HERE}.patients:PATIENTS",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,7 +34,8 @@ def with_drawn(dataset: Dataset, labelled: Sequence[Case], *, look: bool = True)
     names = _names(dataset, labelled)
     if not names:
         return dataset
-    structures = tuple(Structure(name=name) for name in sorted(names, key=natural))
+    known = _stated(dataset, labelled)
+    structures = tuple(known.get(name, Structure(name=name)) for name in sorted(names, key=natural))
     if not look:
         return dataset.model_copy(update={"labels": LabelSpace(structures=structures, kind="overlapping")})
     some = _sample(dataset, labelled, len(names))
@@ -62,6 +64,19 @@ def _names(dataset: Dataset, labelled: Sequence[Case]) -> dict[str, None]:
             continue
         names.update(dict.fromkeys(name for entry in found for name in entry.names))
     return names
+
+
+def _stated(dataset: Dataset, labelled: Sequence[Case]) -> dict[str, Structure]:
+    """Values and colours that files give their structures: the first file's, less values that two structures share."""
+    found: dict[str, Structure] = {}
+    for path in dict.fromkeys(dataset.path(source) for case in labelled for source in case.label):
+        form = io.form_of(path)
+        if form is not None and form.structures is not None:
+            found = {**form.structures(path), **found}
+    values = Counter(value for structure in found.values() for value in structure.values)
+    if any(count > 1 for count in values.values()):
+        return {name: structure.model_copy(update={"values": ()}) for name, structure in found.items()}
+    return found
 
 
 def _sample(dataset: Dataset, labelled: Sequence[Case], count: int) -> list[Case]:

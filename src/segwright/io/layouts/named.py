@@ -29,11 +29,11 @@ def files_below(folder: Path, suffixes: Sequence[str], *, depth: int = _DEPTH) -
     """Visible files of some suffixes in a folder and below it, in path order."""
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name[0] not in "._~")
+        folders[:] = sorted(name for name in folders if name[0] not in ".~" and name != "__MACOSX")
         level = len(Path(place).relative_to(folder).parts)
         if level >= depth:
             folders.clear()
-        fitting = (name for name in sorted(names) if name[0] not in "._~")
+        fitting = (name for name in sorted(names) if name[0] not in ".~")
         found += [Path(place, name) for name in fitting if name.lower().endswith(tuple(suffixes))]
     return found
 
@@ -104,8 +104,8 @@ def cases_of(found: Sequence[Item], labels: Labels, root: Path) -> tuple[tuple[C
     owner: dict[Path, list[LabelSource]] = defaultdict(list)
     lone: list[tuple[Path, Entry]] = []
     for path, entry in labels:
-        near = path.parent if entry.key is None else None
-        item = finder.find(entry.image, near=near) or (finder.find(path.stem, near=near) if near else None)
+        near = path.parent
+        item = finder.find(entry.image, near=near) or (finder.find(path.stem, near=near) if entry.key is None else None)
         if item is None:
             lone.append((path, entry))
         else:

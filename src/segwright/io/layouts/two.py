@@ -15,6 +15,7 @@ from segwright.io.layouts.labelme import polygons
 from segwright.io.layouts.listing import add_structures, draft, label_source, pair_items, structure_names, unique_ids
 from segwright.io.layouts.named import files_below, images_below
 from segwright.io.layouts.names import safe_id
+from segwright.io.layouts.outlines import outlined
 from segwright.io.layouts.pairs import arranged
 from segwright.io.layouts.rle import masks
 from segwright.io.layouts.scan import Item, items, relative, subfolders
@@ -34,6 +35,8 @@ def two_places(labels: Path, images: Path) -> Dataset:
         found = objects(images, labels)
     elif runlabels.FORM in forms:
         found = masks(images, documents[0])
+    elif any(form is not None and form.paired for form in forms):
+        found = outlined(images, labels)
     elif DICOMSEG.holds_labels(labels):
         found = referenced(images, labels)
     else:
@@ -58,8 +61,8 @@ def labels_alone(place: Path) -> Dataset | None:
 
 
 def drawn_files(place: Path) -> list[Path]:
-    """JSON and CSV files of labels in a place, which may be one itself."""
-    found = [place] if place.is_file() else files_below(place, (".json", ".csv", ".tsv"))
+    """Files of labels that name their structures in a place, which may be one itself."""
+    found = [place] if place.is_file() else files_below(place, io.drawn_suffixes())
     return [path for path in found if io.form_of(path) is not None]
 
 

@@ -1,0 +1,1 @@
+"""Outlines and masks of CVAT, one XML file for all images."""

@@ -1,0 +1,1 @@
+"""Outlines as QuPath exports them: GeoJSON features in pixels."""

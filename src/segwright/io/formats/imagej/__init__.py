@@ -1,0 +1,1 @@
+"""ImageJ regions of interest: single .roi files and .zip archives of them."""
