@@ -102,6 +102,25 @@ def test_blocks_cover_a_stack_once_and_keep_their_distance():
                 assert 0 <= start < stop <= depth
 
 
+@pytest.mark.parametrize("depth", [5, 6, 7])
+def test_thin_stacks_are_judged_at_their_ends(depth):
+    first, last = arrange(depth, 5)
+    assert (first.validation, last.validation) == ((0, 2), (depth - 2, depth))
+    assert (first.training, last.training) == (((3, depth),), ((0, depth - 3),)), "one section apart, all others learnt"
+    assert arrange(4, 5) == () and arrange(depth, 1) == ()
+
+
+@pytest.mark.parametrize(
+    ("depth", "folds", "said"),
+    [(4, 0, "too few"), (6, 2, "the first 2 and the last 2 only"), (9, 2, "in 2 blocks")],
+)
+def test_what_a_stack_is_judged_on_is_told(tmp_path, depth, folds, said):
+    write_stack(tmp_path / "em", depth=depth)
+    dataset, split = arranged(open_dataset(tmp_path / "em"), Recipe(modality="em", folds=2))
+    assert said in dataset.notes[-1] and f"has {depth} sections" in dataset.notes[-1]
+    assert (len(split.folds) if split else 0) == folds
+
+
 def test_a_structure_must_be_named_among_several(tmp_path):
     write_stack(tmp_path / "em")
     for path in sorted((tmp_path / "em" / "mitochondria").iterdir()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from segwright.io.dataset import open_images
 from segwright.nets import build
 from segwright.ops.pyramid import shrink_labels
 from segwright.postprocess.chain import Chain
+from segwright.prediction.large.job import Record
 from segwright.prediction.large.plan import Wish
 from segwright.prediction.model import Model
 
@@ -296,3 +298,27 @@ def test_the_job_says_what_it_is(models, scans, tmp_path, monkeypatch):
         go(models(), scans, tmp_path, block=(8, 16, 32))
     job = json.loads((tmp_path / "em.incomplete" / "job.json").read_text())
     assert job["case"] == "em" and job["survey"]["voxels"] == int(np.prod(SHAPE))
+
+
+def test_blocks_under_way_are_told_before_the_first_is_done(models, scans, tmp_path, monkeypatch):
+    """One large block can take minutes; a bar that stands at 0 looks like a command that hangs."""
+    from segwright.prediction.large import run, steps
+
+    monkeypatch.setattr(steps, "TELL", 0.0)
+    monkeypatch.setattr(run, "LOOK", 0.01)
+    slow = Record.advance
+
+    def advance(record, step, index, share):
+        slow(record, step, index, share)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(Record, "advance", advance)
+    heard = []
+    model = models()
+    dataset = open_images(scans / "em.zarr", model.plan.channels)
+    wish = Wish(block=(64, 64, 64))
+    segment_large(model, dataset, dataset.cases[0], tmp_path / "out", wish=wish, listen=heard.append)
+    assert any(event.get("name") == "Predicting block by block: 1 block" for event in heard)
+    shares = [event["share"] for event in heard if "share" in event and event["done"] == 0]
+    assert any(0 < share < 1 for share in shares) and shares == sorted(shares)
+    assert not list((tmp_path / "out").rglob("under-way"))

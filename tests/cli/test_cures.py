@@ -8,7 +8,7 @@ import sys
 import pytest
 from typer.main import get_command
 
-from segwright.cli.app import app
+from segwright.cli.app import app, go_on
 from segwright.cli.cures import typed
 
 VERBS = get_command(app).commands
@@ -65,3 +65,12 @@ def test_the_first_line_comes_at_once(verb: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     first, *loaded = done.stdout.strip().split("|")
     assert first and not loaded, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"), [("fit", "--resume"), ("predict", "--resume"), ("convert", "again"), ("nets", "again")]
+)
+def test_after_an_interrupt_what_to_type_fits_the_verb(verb: str, said: str) -> None:
+    """Advice to use a flag that a verb lacks would end in an error."""
+    advice = go_on(VERBS[verb])
+    assert said in advice and ("--resume" in advice) == any("--resume" in one.opts for one in VERBS[verb].params)

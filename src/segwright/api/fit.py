@@ -100,7 +100,11 @@ def fit(
         where = crew.device(device) if crew else resolve_device(device)
         check_devices(devices, where, crew=crew is not None)
         known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
+        known_notes = set(dataset.notes)
         dataset, blocks = arranged(dataset, Recipe.load(run.folder / RECIPE_FILE) if known else chosen)
+        for note in dataset.notes:
+            if note not in known_notes:
+                listen({"kind": "note", "text": note})
         job = Fit(run, dataset, chosen, where, only, listen, blocks, crew, devices)
         with told_when_full(run.folder, lambda: job.room, cure="Then run the same command again."):
             if known:

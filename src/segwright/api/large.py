@@ -216,7 +216,7 @@ def _carry_out(work: Path, job: Job, wish: Wish, listen: Listen) -> tuple[str, .
             f"The result is incomplete: {amount(len(outcome.failed), 'block')} failed, the others are done.",
             came=outcome.reasons,
             where=work,
-            cure="Mend the parts named and run the same command again: only these blocks are done anew.",
+            cure="Mend the parts named and run the same command with --resume: only these blocks are done anew.",
         )
     for name in _names(job):
         sweep(work / name)

@@ -18,7 +18,7 @@ from segwright.io.instances import as_instances
 from segwright.io.load import load_image
 from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import f1, match
-from segwright.planning.blocks import arrange
+from segwright.planning.blocks import BLOCK_DEPTH, ENDS, LEAST_DEPTH, arrange
 from segwright.postprocess.instances.search import search_decoder, usual_decoder
 from segwright.postprocess.search import OutOfFold, Postprocess
 from segwright.targets import TARGETS
@@ -51,7 +51,11 @@ def _in_blocks(dataset: Dataset, case: Case, folds: int) -> tuple[Dataset, Split
     depth = load_image(dataset, whole(case)).geometry.shape[0]
     blocks = arrange(depth, folds)
     if not blocks:
-        return dataset, None
+        told = (
+            f"The only labelled volume, {case.id!r}, has {amount(depth, 'section')}: too few to validate on some. "
+            f"{LEAST_DEPTH} sections are needed at least, and {BLOCK_DEPTH} for blocks that judge each section."
+        )
+        return _noted(dataset, told), None
     cases: list[Case] = []
     made = []
     for number, block in enumerate(blocks):
@@ -61,12 +65,19 @@ def _in_blocks(dataset: Dataset, case: Case, folds: int) -> tuple[Dataset, Split
         made.append(Fold(train=tuple(one.id for one in rest), validation=(judged.id,)))
     others = tuple(one for one in dataset.cases if one.id != case.id)
     gap = blocks[0].gap
+    which = f"in {len(blocks)} blocks of consecutive sections"
+    if depth < BLOCK_DEPTH:
+        which = f"on the first {ENDS} and the last {ENDS} only (from {BLOCK_DEPTH} sections on, on all of them)"
     told = (
-        f"The only labelled volume, {case.id!r}, has {depth} sections: it is judged in {len(blocks)} blocks of "
-        f"consecutive sections, each by a member that saw neither the block nor the {amount(gap, 'section')} beside it."
+        f"The only labelled volume, {case.id!r}, has {depth} sections: it is judged {which}, each "
+        f"by a member that saw neither these sections nor the {amount(gap, 'section')} beside them."
     )
     split = Split(folds=tuple(made), groups={one.id: one.group for one in cases}, rule=told)
-    return dataset.model_copy(update={"cases": (*cases, *others), "notes": (*dataset.notes, told)}), split
+    return _noted(dataset.model_copy(update={"cases": (*cases, *others)}), told), split
+
+
+def _noted(dataset: Dataset, told: str) -> Dataset:
+    return dataset.model_copy(update={"notes": (*dataset.notes, told)})
 
 
 def _part(case: Case, span: tuple[int, int], name: str) -> Case:

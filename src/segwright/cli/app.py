@@ -73,7 +73,7 @@ def run() -> None:
     except Exception as error:
         code = _tell(error)
     if code == 130:
-        _say({"what": "Interrupted.", "cure": "What was saved can be continued with --resume."}, "Interrupted")
+        _say({"what": "Interrupted.", "cure": go_on(_verb_given())}, "Interrupted")
     sys.exit(code)
 
 
@@ -123,6 +123,14 @@ def _in_words(error: Exception) -> dict[str, str]:
         "came": f"{type(error).__name__}: {error}{at}",
         "cure": "Report it, with what 'python -X dev -m segwright ...' prints for the same command.",
     }
+
+
+def go_on(verb: Any) -> str:
+    """What to type after an interrupt; only some verbs keep what is finished."""
+    resumes = verb is not None and any("--resume" in one.opts for one in verb.params)
+    if resumes:
+        return "Run the same command with --resume: what is finished is kept."
+    return "Nothing was kept: run the same command again."
 
 
 def _verb_given() -> Any:

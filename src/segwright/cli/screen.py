@@ -31,8 +31,9 @@ _SAID = {
 }
 
 
-#: Lines of a stage that is not shown as a bar: one a quarter, none within the first seconds, one at least in a while.
-_QUARTER, _SOON, _LATE = 0.25, 2.0, 300.0
+#: Lines of a stage that is not shown as a bar: one a quarter, none within the first seconds, and one after a silence
+#: of ten seconds, or of a share of the time so far where that is longer: hours need fewer lines than minutes.
+_QUARTER, _SOON, _LATE, _SHARE = 0.25, 2.0, 10.0, 0.25
 #: Terminal columns of a title and of a bar; the rest is for what is happening.
 _TITLE, _BAR = 28, 14
 
@@ -85,7 +86,7 @@ class Screen:
         elif kind == "progress":
             done, total = event["done"], event.get("total") or 0
             parts = [f"{done}/{total}" if total else str(done), *self._pace(done, event.get("remaining"))]
-            self._advance(done / total if total else 0.0, parts)
+            self._advance(event.get("share", done / total if total else 0.0), parts)
         elif kind == "step":
             self._step(event)
         elif kind == "restart":
@@ -128,7 +129,8 @@ class Screen:
             self.progress.update(self.task, total=1.0, completed=share, tail=fitting(parts, room))
             return
         now = time.monotonic()
-        if (share >= self.said + _QUARTER and now - self.spoke > _SOON) or now - self.spoke > _LATE:
+        silence, late = now - self.spoke, max(_LATE, _SHARE * (now - self.began))
+        if (share >= self.said + _QUARTER and silence > _SOON) or silence > late:
             self.said, self.spoke = share, now
             self.console.print(f"  {share * 100:3.0f} %  {fitting(parts, 70)}", markup=False)
 

@@ -13,7 +13,7 @@ from segwright.core.box import Box, tile
 from segwright.core.geometry import Geometry
 from segwright.core.plan import Normalisation, PreparePlan, WindowPlan
 from segwright.core.volume import Volume
-from segwright.prediction.large.box import predict_box, predict_boxes, reach, touching
+from segwright.prediction.large.box import count_windows, predict_box, predict_boxes, reach, touching
 from segwright.prediction.large.scan import LazyScan
 from segwright.prediction.large.survey import survey
 from segwright.prediction.window import axis_covers, predict_slabs
@@ -56,6 +56,21 @@ def test_boxes_equal_the_whole(shape, size, overlap, context, divisor):
         read = lambda part: image[(slice(None), *part.slices)]  # noqa: E731
         scores = predict_box(read, shape, forward, box, window=window, net=(margins, divisor))
         assert np.allclose(scores, whole[(slice(None), *box.slices)], atol=1e-6)
+
+
+@pytest.mark.parametrize(("shape", "size", "overlap", "context", "divisor"), CASES)
+def test_windows_are_counted_as_they_are_predicted(shape, size, overlap, context, divisor):
+    """What people are told of a block under way is the share of its windows."""
+    seen, forward = [], network(context)
+
+    def counting(batch):
+        seen.append(len(batch))
+        return forward(batch)
+
+    read = lambda part: np.zeros((1, *part.shape), np.float32)  # noqa: E731
+    window, boxes = WindowPlan(size=size, overlap=overlap, batch=3), list(tile(shape, (2, *shape[1:])))
+    list(predict_boxes(read, shape, counting, boxes, window=window, net=((context, 0, 0), divisor)))
+    assert sum(seen) == count_windows(shape, boxes, window, divisor)
 
 
 def test_reach_is_what_a_box_depends_on():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
@@ -94,6 +95,13 @@ def touching(cover: AxisCover, start: int, stop: int) -> tuple[int, ...]:
     """
     first, last = start + cover.before, stop + cover.before
     return tuple(s for s in cover.starts if s < last and s + cover.size > first)
+
+
+def count_windows(shape: Triple, boxes: Sequence[Box], window: WindowPlan, divisor: Triple) -> int:
+    """How many windows `predict_boxes` predicts for a row of boxes."""
+    cover = axis_covers(shape, window, divisor)
+    ends = zip(cover, boxes[0].start, boxes[-1].stop, strict=True)
+    return math.prod(len(touching(axis, low, high)) for axis, low, high in ends)
 
 
 def reach(shape: Triple, window: WindowPlan, box: Box, context: Triple, divisor: Triple) -> Box:

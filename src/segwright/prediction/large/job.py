@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -112,7 +114,24 @@ class Record:
     def finish(self, step: str, index: int, facts: dict[str, Any]) -> None:
         """Note a block as finished; call it after its results are stored."""
         _write(self.folder / "done" / step / f"{index}.json", facts)
-        (self.folder / "failed" / step / f"{index}.json").unlink(missing_ok=True)
+        for kind in ("failed", "under-way"):
+            (self.folder / kind / step / f"{index}.json").unlink(missing_ok=True)
+
+    def advance(self, step: str, index: int, share: float) -> None:
+        """Note how much of a block is done, for people who watch."""
+        _write(self.folder / "under-way" / step / f"{index}.json", {"share": share})
+
+    def under_way(self, step: str) -> float:
+        """How many blocks' worth is done of those that are not finished."""
+        place, total = self.folder / "under-way" / step, 0.0
+        for index in _indices(place):
+            with suppress(OSError, ValueError):  # a worker has finished it in the meantime
+                total += float(json.loads((place / f"{index}.json").read_text(encoding="utf-8"))["share"])
+        return total
+
+    def forget_shares(self, step: str) -> None:
+        """Take blocks that an interrupted call left half done for not begun."""
+        shutil.rmtree(self.folder / "under-way" / step, ignore_errors=True)
 
     def fail(self, step: str, index: int, error: str) -> None:
         """Note why a block has no result."""

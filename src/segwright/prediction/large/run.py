@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Event, Lock, Thread
 from typing import Any
 
 from segwright.core.errors import WriteError
@@ -19,6 +21,8 @@ from segwright.prediction.large.workers import Workers
 
 Listen = Callable[[dict[str, Any]], None]
 
+#: Seconds between looks at how far blocks are.
+LOOK = 2.0
 #: Times that a block which failed is tried again, after all others.
 RETRIES = 2
 
@@ -114,9 +118,44 @@ def _join(bench: Bench, listen: Listen) -> None:
 
 
 def _try(bench: Bench, step: str, waiting: Sequence[int], workers: Workers, listen: Listen) -> None:
-    listen({"kind": "stage", "name": _TITLES.get(step.partition("-")[0], "Making smaller copies")})
+    title = _TITLES.get(step.partition("-")[0], "Making smaller copies")
+    listen({"kind": "stage", "name": f"{title}: {amount(len(waiting), 'block')}"})
     left: dict[int, str] = dict.fromkeys(waiting, "")
-    begin, total = time.perf_counter(), len(waiting)
+    bench.record.forget_shares(step)
+    with _watched(bench, step, left, listen) as told:
+        _attempts(bench, step, left, workers, told)
+    for index, error in left.items():
+        bench.record.fail(step, index, error)
+
+
+@contextmanager
+def _watched(bench: Bench, step: str, left: Mapping[int, str], listen: Listen) -> Iterator[Listen]:
+    """Tells every few seconds how far the blocks are that are not finished; yields what others tell through."""
+    begin, total, over, talk = time.perf_counter(), len(left), Event(), Lock()
+
+    def told(event: dict[str, Any]) -> None:
+        with talk:
+            listen(event)
+
+    def watch() -> None:
+        while not over.wait(LOOK):
+            done = total - len(left)
+            share = min((done + bench.record.under_way(step)) / total, 1.0)
+            remaining = (time.perf_counter() - begin) * (1 - share) / share if share else None
+            told({**_progress(step, done, total, remaining), "share": share})
+
+    watcher = Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield told
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _attempts(bench: Bench, step: str, left: dict[int, str], workers: Workers, listen: Listen) -> None:
+    """Do the blocks that are left, and those that fail again after all others; leaves what failed for good."""
+    begin, total = time.perf_counter(), len(left)
     for attempt in range(RETRIES + 1):
         if attempt and left:
             listen(
@@ -135,8 +174,6 @@ def _try(bench: Bench, step: str, waiting: Sequence[int], workers: Workers, list
             listen(_progress(step, done, total, remaining))
         if not left:
             return
-    for index, error in left.items():
-        bench.record.fail(step, index, error)
 
 
 def _failures(bench: Bench, steps: Sequence[str]) -> list[tuple[str, str]]:
@@ -162,7 +199,7 @@ def _full(bench: Bench, error: str) -> WriteError:
         "The disk is full; every block that was finished is kept.",
         came=error,
         where=bench.folder,
-        cure="Free some space and run the same command again: it goes on where it stopped.",
+        cure="Free some space and run the same command with --resume: it goes on where it stopped.",
     )
 
 

@@ -17,8 +17,12 @@ from segwright.io.omezarr import read_level, write_box
 from segwright.io.protocol import reason
 from segwright.ops.pyramid import shrink_labels, shrink_scores
 from segwright.prediction.large.bench import Bench, opened
-from segwright.prediction.large.box import predict_boxes
+from segwright.prediction.large.box import count_windows, predict_boxes
 from segwright.prediction.large.objects import find_objects, number_objects
+from segwright.prediction.tta import Forward
+
+#: Seconds between two notes of how far a block is.
+TELL = 2.0
 
 
 def perform(folder: str, step: str, index: int) -> dict[str, Any]:
@@ -57,11 +61,13 @@ def predict(bench: Bench, index: int) -> dict[str, Any]:
     plan, scan = bench.job.plan, bench.scan
     pieces = sorted(map(scan.to_turned, bench.pieces(index)), key=lambda piece: piece.start)
     repaired: list[int] = []
+    needed = [scan.needed(piece) for piece in pieces]
+    total = count_windows(scan.shape, needed, plan.window, plan.net.divisor)
     rows = predict_boxes(
         partial(scan.read, repaired=repaired),
         scan.shape,
-        bench.model.forward,
-        [scan.needed(piece) for piece in pieces],
+        _told(bench.model.forward, lambda seen: bench.record.advance("predict", index, seen / total)),
+        needed,
         window=plan.window,
         net=(plan.net.context, plan.net.divisor),
     )
@@ -72,6 +78,22 @@ def predict(bench: Bench, index: int) -> dict[str, Any]:
         if bench.has_labels:
             write_box(bench.store("labels"), bench.stored_labels(bench.labels_of(scores)), box)
     return {"repaired": sum(repaired)} if any(repaired) else {}
+
+
+def _told(forward: Forward, tell: Callable[[int], None]) -> Forward:
+    """The same function, which also tells every other second how many windows it has seen."""
+    seen, spoke = 0, time.monotonic()
+
+    def counted(batch: torch.Tensor) -> torch.Tensor:
+        nonlocal seen, spoke
+        scores = forward(batch)
+        seen += len(batch)
+        if time.monotonic() - spoke > TELL:
+            spoke = time.monotonic()
+            tell(seen)
+        return scores
+
+    return counted
 
 
 def shrink(bench: Bench, name: str, level: int, index: int) -> dict[str, Any]:

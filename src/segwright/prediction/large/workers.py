@@ -199,7 +199,7 @@ class Cluster:
         return SegwrightError(
             "The cluster went away; what was finished is kept.",
             came=came,
-            cure="Start scheduler and workers again and run the same command: it goes on where it stopped.",
+            cure="Start scheduler and workers again and run the same command with --resume: it goes on.",
         )
 
 
