@@ -32,8 +32,8 @@ _SAID = {
 
 
 #: Lines of a stage that is not shown as a bar: one a quarter, none within the first seconds, and one after a silence
-#: of ten seconds, or of a share of the time so far where that is longer: hours need fewer lines than minutes.
-_QUARTER, _SOON, _LATE, _SHARE = 0.25, 2.0, 10.0, 0.25
+#: of half a minute, or of a share of the time so far where that is longer: hours need fewer lines than minutes.
+_QUARTER, _SOON, _LATE, _SHARE = 0.25, 2.0, 30.0, 0.25
 #: Terminal columns of a title and of a bar; the rest is for what is happening.
 _TITLE, _BAR = 28, 14
 
