@@ -24,7 +24,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
-from segwright.io.dataset import open_images
+from segwright.io.scans import open_images
 from segwright.nets import build
 from segwright.ops.pyramid import shrink_labels
 from segwright.postprocess.chain import Chain

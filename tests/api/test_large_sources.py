@@ -21,7 +21,7 @@ from segwright.core.errors import DataError, ReadError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
-from segwright.io.dataset import open_images
+from segwright.io.scans import open_images
 from segwright.nets import build
 from segwright.prediction.large.plan import Wish
 from segwright.prediction.model import Model

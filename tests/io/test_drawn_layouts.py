@@ -122,8 +122,9 @@ class TestLabelMe:
         for i in range(3):
             png(tmp_path / f"images/x{i}.png")
             (tmp_path / f"images/x{i}.json").write_text('{"ExposureTime": 3}')
-        with pytest.raises(LayoutError):
-            open_dataset(tmp_path)
+        dataset = open_dataset(tmp_path)
+        assert (dataset.layout, len(dataset.labelled)) == ("unlabelled", 0)
+        assert [(a.path, a.count) for a in dataset.aside] == [("images/ (.json)", 3)]
 
 
 class TestCoco:

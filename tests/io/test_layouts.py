@@ -20,12 +20,13 @@ from segwright.core.errors import LayoutError, UnknownNameError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.recipe import Recipe
 from segwright.core.volume import Volume
-from segwright.io.dataset import open_dataset, open_images
+from segwright.io.dataset import open_dataset
 from segwright.io.layouts import LAYOUTS, content
 from segwright.io.layouts.groups import guess_groups
 from segwright.io.layouts.names import match
 from segwright.io.layouts.scan import Item, numbered
 from segwright.io.load import load_image, load_label
+from segwright.io.scans import open_images
 
 Find = Callable[[str], Path]
 
@@ -429,11 +430,14 @@ def test_bids(tmp_path: Path) -> None:
 
 
 def test_errors_say_what_was_seen_and_what_would_fit(tmp_path: Path) -> None:
-    png(tmp_path / "things/a.png", picture())
+    for i in range(3):
+        png(tmp_path / f"things/a{i}.png", picture(i))
+        png(tmp_path / f"masks/z{'xyw'[i]}.png", mask())
     with pytest.raises(LayoutError) as caught:
         open_dataset(tmp_path)
-    assert "things/ (1 .png)" in str(caught.value)
-    assert "nnU-Net" in str(caught.value)
+    told = str(caught.value)
+    assert "things/  3 .png" in told and "images in things/ beside labels in masks/; 0 of 3 names match" in told
+    assert "images: things" in told and "labels: masks" in told
     with pytest.raises(LayoutError, match="no such folder"):
         open_dataset(tmp_path / "absent")
     with pytest.raises(UnknownNameError, match="layout"):

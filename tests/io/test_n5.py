@@ -17,7 +17,7 @@ import pytest
 
 from segwright import io
 from segwright.core.errors import ReadError
-from segwright.io.dataset import open_images
+from segwright.io.scans import open_images
 
 PACK = {
     "raw": bytes,

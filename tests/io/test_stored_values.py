@@ -9,9 +9,10 @@ from PIL import Image
 
 from segwright import io
 from segwright.core.errors import ReadError
-from segwright.io.dataset import open_dataset, open_images
+from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
 from segwright.io.masks import values_of
+from segwright.io.scans import open_images
 
 RNG = np.random.default_rng(8)
 SHAPE = (40, 52)

@@ -9,7 +9,8 @@ import pytest
 
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.io import read
-from segwright.io.dataset import open_dataset, open_images
+from segwright.io.dataset import open_dataset
+from segwright.io.scans import open_images
 from segwright.io.instances import as_instances
 from segwright.io.load import load_image, load_label
 from segwright.phantoms import PHANTOMS

@@ -20,7 +20,7 @@ from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
 from segwright.core.room import is_full, told_when_full
 from segwright.core.words import amount
-from segwright.io.dataset import open_images
+from segwright.io.scans import open_images
 from segwright.io.writers import Writer, known_form, open_writer
 from segwright.io.writers.fit import names_of
 

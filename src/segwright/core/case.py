@@ -112,6 +112,7 @@ class Dataset(Document):
         cases: All cases, labelled or not.
         group_rule: In words, how the group of each case was found.
         notes: What was assumed while reading the folder.
+        readers: Names of the drawings of one thing by several people; the first is learnt from.
         decisions: Choices made while reading, each with what else was possible.
         aside: Files of the folder that belong to no case, with the reason.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
@@ -129,6 +130,7 @@ class Dataset(Document):
     group_rule: str = ""
     modality_rule: str = ""
     notes: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
     decisions: tuple[Decision, ...] = ()
     aside: tuple[Aside, ...] = ()
     voxel: tuple[float | None, float | None, float | None] | None = None

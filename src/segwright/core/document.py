@@ -89,11 +89,16 @@ class Document(Part):
         except (OSError, UnicodeDecodeError) as error:
             raise ReadError(f"Cannot read {path.name}.", came=str(error), where=path, cure="Check the path.") from error
         if path.suffix in {".yaml", ".yml"}:
-            return cls.from_data(_parse_yaml(text, path), where=path)
+            return cls.from_data(parse_yaml(text, path), where=path)
         return cls.from_json(text, where=path)
 
 
-def _parse_yaml(text: str, path: Path) -> Any:
+def parse_yaml(text: str, path: Path) -> Any:
+    """The data in YAML text; `path` names the file in error messages.
+
+    Raises:
+        ReadError: The text is no YAML.
+    """
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

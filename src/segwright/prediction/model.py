@@ -23,8 +23,8 @@ from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
 from segwright.core.words import agree, listed
-from segwright.io.dataset import open_images
 from segwright.io.load import load_image
+from segwright.io.scans import open_images
 from segwright.nets import build
 from segwright.nets.device import resolve_device, supports_bfloat16
 from segwright.nets.fuse import fused

@@ -13,10 +13,11 @@ from segwright.core.errors import LayoutError, SegwrightError, UsageError
 from segwright.core.finding import Inspection
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
-from segwright.io.dataset import open_dataset, open_images
+from segwright.io.dataset import open_dataset
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import stem_of
 from segwright.io.masks import value_counts, values_of
+from segwright.io.scans import open_images
 
 #: More values than this are no label.
 MOST_VALUES = 1000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
+from types import MappingProxyType
 
 from segwright import io
 from segwright.core.case import Aside, Dataset
@@ -19,8 +20,8 @@ _DOCUMENTS = frozenset(
 _NAMED = 2
 
 
-def set_aside(dataset: Dataset) -> tuple[Aside, ...]:
-    """The files below the dataset's root that no case uses, gathered by folder and reason.
+def set_aside(dataset: Dataset, known: Mapping[Path, str] = MappingProxyType({})) -> tuple[Aside, ...]:
+    """The files below the dataset's root that no case uses, gathered by folder and reason; `known` reasons come first.
 
     A file is used if a source names it, or names the folder (series, sections, store) that it lies in. Nothing is
     decoded; the cost is one walk through the folder.
@@ -30,7 +31,7 @@ def set_aside(dataset: Dataset) -> tuple[Aside, ...]:
     told: dict[tuple[str, str], list[str]] = defaultdict(list)
     for path in every_file(root) if root.is_dir() else ():
         if path not in used and not used.intersection(path.parents):
-            told[path.parent.relative_to(root).as_posix(), _reason(path)].append(path.name)
+            told[path.parent.relative_to(root).as_posix(), known.get(path) or _reason(path)].append(path.name)
     return tuple(_line(folder, reason, names) for (folder, reason), names in sorted(told.items()))
 
 

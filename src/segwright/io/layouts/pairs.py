@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,14 +55,26 @@ class Pairs:
 PAIRS = Pairs()
 
 
-def arranged(images: Path, labels: Path) -> Dataset:
-    """Images of one folder with the mask files of another, wherever the two lie."""
-    filled = {folder: items(folder, depth=2) for folder in (images, labels)}
-    found = _fitted([images], [labels], filled) if all(filled.values()) else None
-    if found is None:
-        return draft(images, "pairs", ())
-    _, cases = _cases(found, images)
-    return draft(images, "pairs", unique_ids(cases), notes=[f"Images from {images}; labels from {labels}."])
+def arranged(root: Path, images: Sequence[Path], labels: Mapping[str, Path]) -> Dataset:
+    """Images of some folders (channels, if several) with the mask files of others, wherever they lie.
+
+    Args:
+        root: What sources are relative to.
+        images: One folder, or one a channel.
+        labels: By structure; one folder under the empty name holds maps of values.
+    """
+    filled = {folder: items(folder, depth=2) for folder in (*images, *labels.values())}
+    stated = Arrangement(images=list(images), label=labels.get(""))
+    if "" not in labels:
+        stated.structures = {name: filled[folder] for name, folder in labels.items()}
+    elif len(images) == 1:  # the folder may hold a folder or a file a structure
+        stated = _fitted(list(images), [labels[""]], filled) or Arrangement()
+    if not all(filled.values()) or not stated.images:
+        return draft(root, "pairs", ())
+    channels, cases = _cases(stated, root)
+    places = "; ".join(f"{name}: {folder}" if name else str(folder) for name, folder in labels.items())
+    note = f"Images from {', '.join(map(str, images))}; labels from {places}."
+    return draft(root, "pairs", unique_ids(cases), channels=channels if len(images) > 1 else (), notes=[note])
 
 
 def _parts(folder: Path) -> dict[str, Arrangement]:

@@ -88,13 +88,17 @@ def one_stack(planes: Sequence[Path]) -> bool:
     try:
         shapes = {io.read(path).geometry.shape for path in planes[:: max(1, len(planes) // 12)]}
         named = all(_WORDS.search(stem_of(path)) for path in planes[:3])
-        return len(shapes) == 1 and (named or resemblance(planes) > 0.1)
+        return len(shapes) == 1 and (named or resemblance(planes) > 0.05)
     except SegwrightError:
         return False
 
 
 def resemblance(planes: Sequence[Path], count: int = 10) -> float:
-    """Mean correlation of neighbouring planes less that of planes half a stack apart."""
+    """By how much neighbouring planes correlate more than planes half a stack apart, but for a tenth of either.
+
+    On sections of tissue we measured 0.2; among radiographs of different patients neighbours are no more alike than
+    others, and the lead of a mean would be luck where there are few.
+    """
     starts = range(0, len(planes) - 1, max(1, (len(planes) - 1) // count))
     half = len(planes) // 2
     near, far = [], []
@@ -102,7 +106,7 @@ def resemblance(planes: Sequence[Path], count: int = 10) -> float:
         here = _small(planes[start])
         near.append(_correlation(here, _small(planes[start + 1])))
         far.append(_correlation(here, _small(planes[(start + half) % len(planes)])))
-    return float(np.mean(near) - np.mean(far))
+    return float(np.quantile(near, 0.1) - np.quantile(far, 0.9))
 
 
 def _small(path: Path) -> NDArray[np.float64]:

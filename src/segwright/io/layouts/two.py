@@ -40,7 +40,7 @@ def two_places(labels: Path, images: Path) -> Dataset:
     elif DICOMSEG.holds_labels(labels):
         found = referenced(images, labels)
     else:
-        found = arranged(images, labels)
+        found = arranged(images, [images], {"": labels})
     if not any(case.label and case.images for case in found.cases):
         raise LayoutError(
             "No label fits an image.",

@@ -1,0 +1,287 @@
+"""Several label folders are not always several structures: a painted copy, another reader, a field of view.
+
+What they are is read from what they hold, over a few cases: whether they fill the same voxels, whether the values of
+one are parts of the values of the other, whether one covers every image alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.case import Case, Dataset, Decision
+from segwright.core.errors import LabelError
+from segwright.io.drawing import is_drawn
+from segwright.io.layouts import LAYOUTS
+from segwright.io.layouts.content import sample
+from segwright.io.layouts.names import LABEL_WORDS, tokens
+from segwright.io.layouts.structures import raw_of
+from segwright.io.masks import is_soft
+from segwright.io.meaning.decide import decide
+from segwright.io.meaning.facts import facts_of
+
+#: Cases whose masks are compared; structures beyond this number are organs of a body, which nobody draws twice.
+_LOOKED_AT, _MOST = 8, 12
+#: Dice of two drawings of one thing, of two readers, and of a mask with itself in another case.
+_SAME, _READERS, _ALIKE = 0.97, 0.5, 0.97
+#: Two masks that agree so well, and none of which lies in the other, were drawn by two people, whatever their names.
+_SURELY_READERS, _INSIDE = 0.85, 0.99
+#: A field of view covers at least this share of every image.
+_FIELD = 0.35
+_READER_WORDS = frozenset(
+    "reader rater observer annotator expert doctor radiologist obs ann consultant first second third".split()  # noqa: SIM905
+)
+
+Raws = Mapping[str, NDArray[Any]]
+Dropped = dict[Path, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the files of one label folder hold: `mask`, `classes` or `objects`; and whether they are painted."""
+
+    name: str
+    painted: bool
+
+
+def sift(dataset: Dataset, stated: Sequence[str] = ()) -> tuple[Dataset, Dropped]:
+    """The dataset with structures only, and the files that were taken for something else, with the reason.
+
+    Args:
+        dataset: With sources named by the folder or file name that tells them apart.
+        stated: Names of drawings that a person says are of one thing by several readers; the first is kept.
+
+    Raises:
+        LabelError: Maps of several values stand beside other label folders and are no copies of them.
+    """
+    names = [] if _named_by_author(dataset) and not stated else _names(dataset)
+    if not 2 <= len(names) <= _MOST or any(is_drawn(dataset, case) for case in dataset.labelled):
+        return dataset, {}
+    looks = [look for case in sample(_whole(dataset, names), _LOOKED_AT) if len(look := _raws(dataset, case)) > 1]
+    if not looks:
+        return dataset, {}
+    kinds = {name: _kind([look[name] for look in looks if name in look]) for name in names}
+    gone = {} if stated else _fields(names, looks, kinds) | _copies(names, looks, kinds)
+    left = [name for name in names if name not in gone]
+    readers = _agreeing(stated, looks) if stated else _readers(left, looks, kinds)
+    gone.update({name: f"drawn by another reader: Dice {told} with {readers[0][0]!r}" for name, told in readers[1:]})
+    left = [name for name in left if name not in gone]
+    _refuse_maps(dataset, left, kinds)
+    return _kept(dataset, left, gone, readers)
+
+
+def _named_by_author(dataset: Dataset) -> bool:
+    """Whether a file or the arrangement itself says which structures there are."""
+    row = LAYOUTS.load(dataset.layout) if dataset.layout in LAYOUTS else None
+    return bool(dataset.labels.structures) or getattr(row, "stated", False)
+
+
+def _names(dataset: Dataset) -> list[str]:
+    """Structures that come as plain files of their own."""
+    sources = [source for case in dataset.labelled for source in case.label]
+    if any(source.plane is not None or source.key for source in sources):
+        return []
+    return sorted({source.structure for source in sources if source.structure})
+
+
+def _whole(dataset: Dataset, names: Sequence[str]) -> list[Case]:
+    """Cases with every structure, or with as many as there are."""
+    most = max(len({source.structure for source in case.label}) for case in dataset.labelled)
+    return [case for case in dataset.labelled if len({source.structure for source in case.label}) == most]
+
+
+def _raws(dataset: Dataset, case: Case) -> Raws:
+    """Values of a case's files by structure; structures of several files, or on other grids, are left out."""
+    found: dict[str, NDArray[Any]] = {}
+    several = [source.structure for source in case.label]
+    for source in case.label:
+        raw = raw_of(dataset, source) if source.structure and several.count(source.structure) == 1 else None
+        if raw is not None and source.structure:
+            found[source.structure] = raw
+    shapes = {name: raw.shape for name, raw in found.items()}
+    usual = Counter(shapes.values()).most_common(1)[0][0] if shapes else None
+    return {name: raw for name, raw in found.items() if raw.shape == usual}
+
+
+def _kind(raws: Sequence[NDArray[Any]]) -> Kind:
+    painted = any(raw.dtype == np.int32 and raw.max(initial=0) > 0xFFFF for raw in raws)
+    facts = {str(i): facts_of(raw, colour=painted) for i, raw in enumerate(raws)}
+    if all(len(table.values) <= 1 for table in facts.values()) or any(is_soft(raw) for raw in raws):
+        return Kind("mask", painted)
+    meaning = decide(facts, lambda case: raws[int(case)])
+    return Kind(meaning.kind if meaning.kind in {"objects", "mask"} else "classes", painted)
+
+
+def _dice(a: NDArray[Any], b: NDArray[Any]) -> float:
+    both, total = np.count_nonzero((a != 0) & (b != 0)), np.count_nonzero(a) + np.count_nonzero(b)
+    return 2 * both / total if total else 1.0
+
+
+def _agreement(a: str, b: str, looks: Sequence[Raws]) -> list[float]:
+    """Dice of two drawings over the cases that have both and where one shows something."""
+    pairs = [(look[a], look[b]) for look in looks if a in look and b in look]
+    return [_dice(x, y) for x, y in pairs if x.any() or y.any()]
+
+
+def _fields(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> dict[str, str]:
+    """Masks that cover all images alike, with every other structure inside: the field of view, not a structure."""
+    found: dict[str, str] = {}
+    for name in names:
+        masks = [look[name] != 0 for look in looks if name in look]
+        others = [look[o] != 0 for look in looks for o in look if o != name and name in look]
+        mine = [look[name] != 0 for look in looks for o in look if o != name and name in look]
+        if kinds[name].name != "mask" or len(masks) < 3 or min(mask.mean() for mask in masks) < _FIELD:
+            continue
+        pairs = [(a, b) for a, b in combinations(masks, 2) if a.shape == b.shape]
+        inside = all(_within(other, mask) for other, mask in zip(others, mine, strict=True))
+        if pairs and inside and np.mean([_dice(a, b) for a, b in pairs]) >= _ALIKE:
+            found[name] = "covers every image alike: a field of view, no structure"
+    return found if len(found) < len(names) else {}
+
+
+def _copies(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> dict[str, str]:
+    """Drawings of the same voxels as another one that says more: painted for the eye, numbered, or united."""
+    found: dict[str, str] = {}
+    for a, b in combinations(names, 2):
+        agreement = _agreement(a, b, looks)
+        if not agreement or min(agreement) < _SAME:
+            continue
+        better, copy = (a, b) if _says_more(a, b, looks, kinds) else (b, a)
+        if copy in found:
+            continue
+        what = {"objects": "numbers the objects of", "classes": "is painted after", "mask": "is the outline of"}
+        kind = "objects" if _refines(copy, better, looks) and not _refines(better, copy, looks) else kinds[copy].name
+        found[copy] = f"{what.get(kind, 'is a copy of')} {better!r}: the same voxels (Dice {np.mean(agreement):.2f})"
+    return found
+
+
+def _says_more(a: str, b: str, looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> bool:
+    """Whether drawing `a` is to be read of two that fill the same voxels: classes before objects before masks."""
+    several = {name: any(len(np.unique(look[name])) > 2 for look in looks if name in look) for name in (a, b)}
+    fine = _refines(a, b, looks), _refines(b, a, looks)
+    if several[a] and several[b] and fine[0] != fine[1]:
+        return fine[1]  # the coarser one holds classes, the finer one their objects
+    rank = {"classes": 0, "objects": 1, "mask": 2}
+    order = [(rank[kinds[n].name], kinds[n].painted, not _plain(n), n) for n in (a, b)]
+    return order[0] <= order[1]
+
+
+def _plain(name: str) -> bool:
+    """Whether a name speaks of labels and of nothing else."""
+    return all(word in LABEL_WORDS for word in tokens(name))
+
+
+def _refines(fine: str, coarse: str, looks: Sequence[Raws]) -> bool:
+    """Whether every value of one drawing lies in a single value of the other, but for a few voxels at borders."""
+    for look in looks:
+        if fine in look and coarse in look:
+            values, inverse = np.unique(look[fine], return_inverse=True)
+            for index in np.flatnonzero(values):
+                parts = np.unique(look[coarse].reshape(-1)[inverse.reshape(-1) == index], return_counts=True)[1]
+                if parts.max() < _SAME * parts.sum():
+                    return False
+    return True
+
+
+def _readers(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> list[tuple[str, str]]:
+    """Drawings of one thing by several people, the first by name first; each with its Dice against the first."""
+    twice = [name for name in names if _read_twice(names[0], name, _agreement(names[0], name, looks), looks)]
+    return _agreeing(twice, looks) if len(twice) > 1 and len({kinds[name].name for name in twice}) == 1 else []
+
+
+def _agreeing(names: Sequence[str], looks: Sequence[Raws]) -> list[tuple[str, str]]:
+    """Names with their Dice against the first: mean and range."""
+    found = []
+    for name in names:
+        dice = _agreement(names[0], name, looks) or [float("nan")]
+        found.append((name, f"{np.mean(dice):.2f} [{min(dice):.2f} to {max(dice):.2f}]"))
+    return found
+
+
+def _read_twice(a: str, b: str, agreement: Sequence[float], looks: Sequence[Raws]) -> bool:
+    if a == b or not agreement:
+        return a == b
+    if _same_but_for_reader(a, b):
+        return float(np.mean(agreement)) >= _READERS
+    return min(agreement) >= _SURELY_READERS and not _nested(a, b, looks)
+
+
+def _same_but_for_reader(a: str, b: str) -> bool:
+    """Whether two names differ in a number, an ordinal or a letter beside a word for a person or for labels."""
+    mark = re.compile(r"^(\d+(st|nd|rd|th)?|[a-d]|first|second|third)$")
+
+    def split(name: str) -> tuple[set[str], set[str]]:
+        words = set(tokens(re.sub(r"(?<=[A-Za-z])(?=\d)", "_", name)))
+        marks = {word for word in words if mark.match(word)}
+        return words - marks, marks
+
+    (words, own), (others, other) = split(a), split(b)
+    return words == others and own != other and bool(own and other) and bool(words & (_READER_WORDS | LABEL_WORDS))
+
+
+def _nested(a: str, b: str, looks: Sequence[Raws]) -> bool:
+    """Whether one drawing lies wholly in the other in every case, as a part lies in its organ."""
+    pairs = [(look[a] != 0, look[b] != 0) for look in looks if a in look and b in look]
+    return all(_within(x, y) for x, y in pairs) or all(_within(y, x) for x, y in pairs)
+
+
+def _within(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
+    return bool(np.count_nonzero(part & whole) >= _INSIDE * np.count_nonzero(part))
+
+
+def _refuse_maps(dataset: Dataset, names: Sequence[str], kinds: Mapping[str, Kind]) -> None:
+    maps = [name for name in names if kinds[name].name == "classes"]
+    if maps and len(names) > 1:
+        raise LabelError(
+            f"Label folder {maps[0]!r} holds several values, and other label folders stand beside it.",
+            expected="one map of values a case, or one mask of a single value for each structure",
+            came=", ".join(f"{name} ({kinds[name].name})" for name in names),
+            where=dataset.root,
+            cure=f"Write which one to read into {dataset.root}/dataset.yaml, in two lines: 'images: FOLDER' and "
+            "'labels: FOLDER'.",
+        )
+
+
+def _kept(
+    dataset: Dataset, left: Sequence[str], gone: Mapping[str, str], readers: Sequence[tuple[str, str]]
+) -> tuple[Dataset, Dropped]:
+    """The dataset without what is gone; a single drawing that is left is read as a map of values."""
+    if not gone:
+        return dataset, {}
+    dropped: Dropped = {}
+    cases = []
+    for case in dataset.cases:
+        named = [(s, s.structure or "") for s in case.label]
+        dropped.update({dataset.path(source): gone[name] for source, name in named if name in gone})
+        label = tuple(source for source, name in named if name not in gone)
+        if len(left) == 1 and len(label) == 1:
+            label = tuple(s.model_copy(update={"structure": None}) for s in label)
+        cases.append(case.model_copy(update={"label": label}))
+    decisions = [
+        Decision(topic="labels", chosen=", ".join(left), other="; ".join(f"{n}: {r}" for n, r in gone.items()))
+    ]
+    notes = [f"{name!r} is no structure: it {reason}." for name, reason in gone.items() if name not in dict(readers)]
+    if readers:
+        names = ", ".join(repr(name) for name, _ in readers)
+        agree = "; ".join(f"{name} {told}" for name, told in readers[1:])
+        notes.append(
+            f"{names} are drawings of one thing by several readers. {readers[0][0]!r} is learnt from; Dice of the "
+            f"others with it, which no model can be asked to exceed: {agree}. To learn from another, put "
+            f"'readers: [{readers[1][0]}, {readers[0][0]}]' in dataset.yaml."
+        )
+    return dataset.model_copy(
+        update={
+            "cases": tuple(cases),
+            "decisions": (*dataset.decisions, *decisions),
+            "notes": (*dataset.notes, *notes),
+            "readers": tuple(name for name, _ in readers),
+        }
+    ), dropped

@@ -1,0 +1,224 @@
+"""Folders that can be read in two ways: what decides, what is told, and how a person states what is meant."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from segwright.core.case import Dataset
+from segwright.core.errors import LabelError, LayoutError
+from segwright.io.dataset import open_dataset
+from segwright.io.load import load_image, load_label
+from segwright.io.scans import open_images
+
+Plane = NDArray[np.uint8]
+PAINT = np.array([(0, 0, 0), (220, 20, 60), (70, 130, 180)], np.uint8)
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name.endswith(".nii.gz"):
+        nib.save(nib.Nifti1Image(array, np.eye(4)), path)
+    else:
+        Image.fromarray(array).save(path)
+
+
+def drawing(seed: int, *values: int, grow: int = 0) -> Plane:
+    """A rectangle a value, a row each; grown by some pixels, as another hand draws it."""
+    rng = np.random.default_rng(seed)
+    plane = np.zeros((64, 80), np.uint8)
+    for rank, value in enumerate(values):
+        y, x = 5 + rank * 20, int(rng.integers(5, 50))
+        plane[y : y + 12 + grow, x : x + 20 + grow] = value
+    return plane
+
+
+def picture(seed: int, plane: Plane | None = None) -> Plane:
+    noise = np.random.default_rng(seed).integers(60, 90, (64, 80)).astype(np.uint8)
+    return noise if plane is None else noise + (60 * (plane > 0)).astype(np.uint8)
+
+
+def areas(dataset: Dataset) -> list[tuple[int, ...]]:
+    """Voxels of each structure, case by case."""
+    out = []
+    for case in dataset.labelled:
+        geometry = load_image(dataset, case).geometry
+        label = load_label(dataset, case, geometry)
+        out.append(tuple(int(dataset.labels.mask(label, i).sum()) for i in range(len(dataset.labels.structures))))
+    return out
+
+
+class TestLabelFolders:
+    """Several label folders are structures only if they are not copies, readers or a field of view."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Callable[..., Path]:
+        def build(**folders: Callable[[int], np.ndarray]) -> Path:
+            for i in range(5):
+                save(tmp_path / f"images/u{i}.png", picture(i, drawing(i, 1, 1)))
+                for name, draw in folders.items():
+                    save(tmp_path / name / f"u{i}.png", draw(i))
+            return tmp_path
+
+        return build
+
+    def test_a_painted_copy_is_set_aside(self, folder) -> None:
+        dataset = open_dataset(
+            folder(labels=lambda i: drawing(i, 1, 2), labels_color=lambda i: PAINT[drawing(i, 1, 2)])
+        )
+        assert [s.values for s in dataset.labels.structures] == [(1,), (2,)]
+        assert [(a.path, a.count) for a in dataset.aside] == [("labels_color/ (.png)", 5)]
+        assert "painted" in dataset.aside[0].reason
+
+    def test_numbered_objects_beside_classes_are_set_aside(self, folder) -> None:
+        def objects(i: int) -> np.ndarray:
+            plane = drawing(i, 1, 2)
+            plane[:, 40:][plane[:, 40:] == 1] = 3
+            return plane
+
+        dataset = open_dataset(folder(labels_class=lambda i: drawing(i, 7, 9), labels_instance=objects))
+        assert [s.values for s in dataset.labels.structures] == [(7,), (9,)]
+
+    def test_the_outline_of_all_classes_is_set_aside(self, folder) -> None:
+        dataset = open_dataset(folder(masks=lambda i: drawing(i, 1, 2), masks_binary=lambda i: drawing(i, 255, 255)))
+        assert [s.values for s in dataset.labels.structures] == [(1,), (2,)]
+
+    def test_two_readers_are_told_apart_from_two_structures(self, folder) -> None:
+        place = folder(masks_reader1=lambda i: drawing(i, 255), masks_reader2=lambda i: drawing(i, 255, grow=2))
+        dataset = open_dataset(place)
+        assert dataset.readers == ("reader1", "reader2")
+        assert areas(dataset) == [(240,)] * 5
+        assert "Dice" in dataset.notes[-1] or any("readers" in note for note in dataset.notes)
+        (place / "dataset.yaml").write_text("readers: [masks_reader2, masks_reader1]\nimages: images\n")
+        assert areas(open_dataset(place)) == [(14 * 22,)] * 5
+
+    def test_structures_that_lie_in_each_other_stay(self, folder) -> None:
+        dataset = open_dataset(
+            folder(masks_lung=lambda i: drawing(i, 255, grow=4), masks_tumour=lambda i: drawing(i, 255))
+        )
+        assert len(dataset.labels.structures) == 2
+
+    def test_a_field_of_view_is_no_structure(self, folder) -> None:
+        field = np.zeros((64, 80), np.uint8)
+        field[2:62, 2:78] = 255
+        dataset = open_dataset(folder(manual=lambda i: drawing(i, 255), mask=lambda i: field))
+        assert len(dataset.labels.structures) == 1
+        assert areas(dataset) == [(240,)] * 5
+        assert "field of view" in dataset.aside[0].reason
+
+    def test_maps_beside_other_structures_are_asked_about(self, folder) -> None:
+        place = folder(labels_organs=lambda i: drawing(i, 1, 2), labels_lesion=lambda i: drawing(i + 9, 0, 0, 255))
+        with pytest.raises(LabelError, match="several values") as caught:
+            open_dataset(place)
+        assert "labels: FOLDER" in str(caught.value)
+        (place / "dataset.yaml").write_text("images: images\nlabels: labels_organs\n")
+        dataset = open_dataset(place)
+        assert [s.values for s in dataset.labels.structures] == [(1,), (2,)]
+        assert dataset.decisions[0].topic == "stated"
+
+
+class TestPlaces:
+    """Equal names in two places are two cases."""
+
+    def test_sites_are_put_together(self, tmp_path: Path) -> None:
+        for site in ("siteA", "siteB"):
+            for i in range(3):
+                save(tmp_path / site / "images" / f"p{i}.png", picture(i, drawing(i, 1)))
+                save(tmp_path / site / "masks" / f"p{i}.png", drawing(i, 255))
+        dataset = open_dataset(tmp_path)
+        assert [case.id for case in dataset.cases] == [f"{s}_p{i}" for s in ("siteA", "siteB") for i in range(3)]
+        assert len(dataset.channels) == 1
+
+    def test_splits_keep_unlabelled_scans(self, tmp_path: Path) -> None:
+        for part, count in (("train", 4), ("valid", 2)):
+            for i in range(count):
+                save(tmp_path / part / "images" / f"{part}{i}.png", picture(i, drawing(i, 1)))
+                save(tmp_path / part / "masks" / f"{part}{i}.png", drawing(i, 255))
+        dataset = open_dataset(tmp_path)
+        assert len(dataset.labelled) == 6 and not dataset.aside
+
+    def test_films_of_cells(self, tmp_path: Path) -> None:
+        for film in ("01", "02"):
+            for t in range(3):
+                save(tmp_path / film / f"t{t:03d}.tif", picture(t))
+                save(tmp_path / f"{film}_GT/SEG/man_seg{t:03d}.tif", drawing(t, 1, 2).astype(np.uint16))
+                save(tmp_path / f"{film}_GT/TRA/man_track{t:03d}.tif", drawing(t, 5).astype(np.uint16))
+        dataset = open_dataset(tmp_path)
+        assert (dataset.layout, len(dataset.labelled), len({c.group for c in dataset.cases})) == ("tracking", 6, 2)
+        assert areas(dataset) == [(480,)] * 6
+        assert sum(aside.count for aside in dataset.aside) == 6
+
+    def test_several_masks_of_one_structure_are_united(self, tmp_path: Path) -> None:
+        for kind in ("benign", "malignant"):
+            for i in range(1, 4):
+                name = f"{kind} ({i})"
+                save(tmp_path / kind / f"{name}.png", picture(i, drawing(i, 1)))
+                save(tmp_path / kind / f"{name}_mask.png", drawing(i, 255))
+        save(tmp_path / "benign/benign (2)_mask_1.png", drawing(7, 0, 0, 255))
+        dataset = open_dataset(tmp_path)
+        assert [c.id for c in dataset.cases if len(c.label) == 2] == ["benign_benign (2)"]
+        assert sorted(areas(dataset)) == [(240,)] * 5 + [(480,)]
+
+
+class TestNothingIsLeftOut:
+    def test_stray_files_are_listed_with_a_reason(self, tmp_path: Path) -> None:
+        for i in range(3):
+            save(tmp_path / f"images/a{i}.png", picture(i))
+            save(tmp_path / f"masks/a{i}.png", drawing(i, 255))
+        (tmp_path / "notes.txt").write_text("hello")
+        (tmp_path / "more.zip").write_bytes(b"PK")
+        (tmp_path / "images/.DS_Store").write_bytes(b"x")
+        save(tmp_path / "previews/only.png", picture(9))
+        told = {aside.path: aside.reason for aside in open_dataset(tmp_path).aside}
+        assert told.keys() == {"notes.txt", "more.zip", "images/.DS_Store", "previews/only.png"}
+        assert "archive" in told["more.zip"] and "no case" in told["previews/only.png"]
+
+    def test_accents_pair_however_they_are_stored(self, tmp_path: Path) -> None:
+        for name in ("Müller", "José", "Zoë"):
+            save(tmp_path / "images" / f"{unicodedata.normalize('NFD', name)}.png", picture(1))
+            save(tmp_path / "masks" / f"{unicodedata.normalize('NFC', name)}.png", drawing(1, 255))
+        dataset = open_dataset(tmp_path)
+        assert {case.id for case in dataset.labelled} == {"Müller", "José", "Zoë"}
+
+
+class TestScansWithoutLabels:
+    def test_a_folder_and_a_single_scan_have_no_labels_yet(self, tmp_path: Path) -> None:
+        for i in range(3):
+            save(tmp_path / f"p{i}.nii.gz", np.random.default_rng(i).normal(100, 20, (9, 8, 7)).astype(np.float32))
+        for place, count in ((tmp_path, 3), (tmp_path / "p1.nii.gz", 1)):
+            dataset = open_dataset(place)
+            assert (len(dataset.cases), len(dataset.labelled)) == (count, 0)
+            assert "There are no labels yet." in dataset.notes
+
+    def test_labels_alone_are_not_taken_for_scans(self, tmp_path: Path) -> None:
+        for i in range(3):
+            save(tmp_path / f"m{i}.png", drawing(i, 255))
+        with pytest.raises(LayoutError, match="not understood"):
+            open_dataset(tmp_path)
+
+    @pytest.mark.parametrize("layout", ["pairs", "patients", "parts", "suffix", "totalsegmentator"])
+    def test_ids_are_those_that_training_gave(self, layout: str, tmp_path: Path) -> None:
+        for i in range(4):
+            scan, label = picture(i, drawing(i, 1)), drawing(i, 255)
+            places = {
+                "pairs": (f"images/c{i}_img.png", f"masks/c{i}_mask.png"),
+                "patients": (f"p{i}/scan.png", f"p{i}/label.png"),
+                "parts": (f"site{i % 2}/images/c{i}.png", f"site{i % 2}/masks/c{i}.png"),
+                "suffix": (f"c{i}.png", f"c{i}_mask.png"),
+                "totalsegmentator": (f"s{i}/ct.png", f"s{i}/segmentations/liver.png"),
+            }[layout]
+            save(tmp_path / places[0], scan)
+            save(tmp_path / places[1], label)
+        learnt = open_dataset(tmp_path)
+        assert learnt.layout == layout
+        predicted = open_images(tmp_path, learnt.channels)
+        assert {case.id: case.images[0].path for case in predicted.cases} == {
+            case.id: case.images[0].path for case in learnt.cases
+        }
