@@ -21,6 +21,8 @@ import pytest
 from segwright.__main__ import main
 
 QUICK = ("steps=2", "width=4", "levels=2", "--folds", "2", "--device", "cpu")
+#: Exit codes of a fit that ran to its end; after a few steps a model is mostly not better than a constant one.
+TRAINED = (0, 3)
 
 
 @dataclass
@@ -70,7 +72,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("bad")
     scans(home / "scans")
     done = segwright("fit", "scans", "-o", "run", *QUICK, "-q", cwd=home)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in TRAINED, done.stderr
     return home / "run"
 
 
@@ -137,10 +139,10 @@ def test_a_run_is_not_replaced_and_keeps_its_plan(run: Path) -> None:
 def test_a_run_goes_on_where_its_data_have_moved(run: Path, tmp_path: Path) -> None:
     shutil.copytree(run.parent / "scans", tmp_path / "here")
     first = segwright("fit", "here", "-o", "run", *QUICK, "-f", "0", "-q", cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
+    assert first.returncode in TRAINED, first.stderr
     (tmp_path / "here").rename(tmp_path / "there")
     second = segwright("fit", "there", "-o", "run", "--resume", cwd=tmp_path)
-    assert second.returncode == 0, second.stderr
+    assert second.returncode in TRAINED, second.stderr
     assert "The data have moved" in second.stderr
     assert len(json.loads((tmp_path / "run" / "model" / "manifest.json").read_text())["members"]) == 2
 

@@ -33,7 +33,8 @@ def test_the_whole_job_prints_one_json_document_a_verb(scans: Path, tmp_path: Pa
     plan = segwright("plan", "-d", "dataset.yaml", *quick, "--folds", "2", "--json", cwd=tmp_path)
     assert json.loads(plan.stdout)["folds"] == 2, plan.stderr
     fit = segwright("fit", "dataset.yaml", *quick, "-o", "run", "--folds", "2", "-f", "0", "--json", cwd=tmp_path)
-    assert fit.returncode == 0, fit.stderr
+    assert fit.returncode == 3 and "one and the same mask for every scan" in fit.stderr, fit.stderr  # two steps
+    assert json.loads(fit.stdout)["floor"]["passed"] is False
     model = json.loads(fit.stdout)["model"]
     predict = segwright("predict", model, "-i", scans / "imagesTr", "-o", "out", "--json", cwd=tmp_path)
     assert len(json.loads(predict.stdout)["cases"]) == 6, predict.stderr

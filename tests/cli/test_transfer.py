@@ -42,7 +42,7 @@ def desk(tmp_path_factory):
 
 def test_what_came_over_is_said_and_kept(segwright, desk):
     done = segwright("fit", "scans", "-o", "run", "--init-from", "source", "freeze=0.5", *QUICK, cwd=desk)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (0, 3), done.stderr  # after a step or two a model is mostly useless, and that is told
     assert "(100 % of the weights) were taken over" in done.stderr
     assert "The network is planned like that of source" in done.stderr
     kept = json.loads((desk / "run" / "init" / "transfer.json").read_text())

@@ -91,6 +91,20 @@ def test_what_the_network_is_not_sure_of_is_no_reason() -> None:
     assert doubts(sure, ROW, usual=USUAL, known=dict.fromkeys(NAMES, 0.4)) == [], "it finds L4 nowhere well"
 
 
+@pytest.mark.parametrize(("median", "codes"), [(0.002, []), (0.69, ["names-doubtful"]), (0.7, ["names-doubtful", "x"])])
+def test_a_structure_that_the_network_does_not_find_is_no_reason(median: float, codes: list[str]) -> None:
+    """After five steps a network of Dice 0.002 was sure of much, and named sound labels."""
+    known = dict.fromkeys(NAMES, median)
+
+    def told(reference: np.ndarray, prediction: np.ndarray) -> list[str]:
+        judged = Judged("c1", reference, prediction, scored(ROW, prediction))
+        return [finding.code for finding in doubts(judged, ROW, usual=USUAL, known=known)]
+
+    assert told(row(0, 1, 2, 3, 4, 5), row(1, 2, 3, 4, 5, 0)) == codes[:1]
+    assert told(row(1, 2, 3, 0, 5), row(1, 2, 3, 4, 5)) == (["unlabelled"] if "x" in codes else [])
+    assert told(row(1, 2, 3, 4, 5), row(1, 2, 3, 0, 5)) == (["unseen"] if "x" in codes else [])
+
+
 def test_specks_and_edges_are_no_objects() -> None:
     prediction = row(1, 2, 3, 4, 5)
     prediction[0, 0, 2:5, 10:14] = 1

@@ -20,6 +20,7 @@ from segwright.core.errors import UsageError
 from segwright.core.finding import Finding
 from segwright.core.report import Report
 from segwright.evaluation.aggregate import MEAN
+from segwright.evaluation.floor import filled, floor_of, told
 from segwright.evaluation.score import LabelPair, evaluate_pairs
 from segwright.evaluation.second_look import Judged, doubts
 from segwright.export.bundle import write_bundle
@@ -55,6 +56,7 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
     chosen = _search(run, cases, listen)
     stage(listen, "report")
     report = _score(run, cases, chosen.chain)
+    report = _beside_constant(report, run, cases)
     report = report.model_copy(update={"findings": tuple(second_looks(run, cases, chosen.chain, report))})
     report.save(run.report_file)
     weights = {fold: run.weights(fold) for fold in run.finished}
@@ -99,6 +101,20 @@ def _score(run: Run, cases: list[JudgedCase], chain: Chain) -> Report:
     return evaluate_pairs(_pairs(cases, chain), space, tolerance=run.plan.tolerance, title=run.folder.name)
 
 
+def _beside_constant(report: Report, run: Run, cases: list[JudgedCase]) -> Report:
+    """The report with what a constant prediction scores on the same cases."""
+    references = [filled(case.case, case.group, case.fold, case.reference(), run.plan.labels) for case in cases]
+    reached = {
+        row.case: row.value
+        for row in report.scores
+        if (row.structure, row.metric) == (MEAN, "dice") and row.value is not None
+    }
+    floor = floor_of(references, reached)
+    if floor is None:
+        return report
+    return report.model_copy(update={"floor": floor, "notes": (*report.notes, told(floor))})
+
+
 def _pairs(cases: list[JudgedCase], chain: Chain) -> Iterator[LabelPair]:
     for case in cases:
         yield LabelPair(
@@ -107,7 +123,9 @@ def _pairs(cases: list[JudgedCase], chain: Chain) -> Iterator[LabelPair]:
 
 
 def second_looks(run: Run, cases: list[JudgedCase], chain: Chain, report: Report) -> Iterator[Finding]:
-    """Labels that are worth a second look, case by case."""
+    """Labels that are worth a second look, case by case; none by a model that a constant prediction equals."""
+    if report.floor is not None and not report.floor.passed:
+        return
     space, facts = run.plan.labels, run.inspection.facts
     shares = {
         name: [fact.volumes[name] / math.prod(fact.shape) for fact in facts if fact.volumes.get(name)]

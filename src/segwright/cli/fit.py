@@ -41,6 +41,10 @@ InitFrom = Annotated[
 ]
 
 
+#: Exit code of a fit whose model is not shown to be better than a constant prediction.
+USELESS = 3
+
+
 def fit(
     data: Data = None,
     overrides: Overrides = None,
@@ -98,4 +102,20 @@ def fit(
         "notes": list(report.notes),
         "findings": [finding.model_dump(mode="json") for finding in report.findings],
     }
+    document["floor"] = None if report.floor is None else report.floor.model_dump(mode="json")
     emit(document, text, as_json=as_json)
+    if report.floor is not None and not report.floor.passed:
+        _tell_useless(data, run.folder)
+        raise typer.Exit(USELESS)
+
+
+def _tell_useless(data: Path | None, run: Path) -> None:
+    """What to do with a model that has learnt nothing, on standard error."""
+    typer.echo(
+        "\nThis model is not shown to do better than one and the same mask for every scan (see the notes above), so do "
+        "not use its masks. The run is complete and can be looked at.\n"
+        f"  Do images and labels belong together?   segwright inspect {data or 'DATA'}\n"
+        f"  What does it predict?                   segwright view {run}\n"
+        f"  Train longer, or with more scans:       segwright fit {data or 'DATA'} -t 20m -o {run}-2",
+        err=True,
+    )

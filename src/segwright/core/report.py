@@ -41,10 +41,27 @@ class Aggregate(Part):
     missing: int
 
 
+class Floor(Part):
+    """What a prediction that is the same for every scan scores, and how far a model lies above it.
+
+    Attributes:
+        score: Mean Dice of the constant prediction.
+        gain: Mean gain of the model over it, case by case; `low` and `high` the ends of its 95 % interval.
+        passed: Whether the model is shown to be better.
+    """
+
+    score: float
+    gain: float
+    low: float | None
+    high: float | None
+    passed: bool
+
+
 class Report(Document):
     """Scores and aggregates, with notes on how empty masks were treated.
 
     `findings` names labels worth a second look, because a network that had not seen the case contradicts them plainly.
+    `floor` is what a constant prediction scores on the same cases; known of reports of fits.
     """
 
     filename: ClassVar[str] = "report.json"
@@ -53,6 +70,7 @@ class Report(Document):
     aggregates: tuple[Aggregate, ...]
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    floor: Floor | None = None
 
     def aggregate(self, structure: str, metric: str) -> Aggregate | None:
         """The aggregate of that structure and metric, if any."""

@@ -23,8 +23,9 @@ SAME = 0.5
 LEAST, TOUCHING = 0.5, 0.05
 #: Mean score from which the network is sure that something is there, and below which that nothing is.
 SURE, NOTHING = 0.9, 0.03
-#: A structure is known well enough to say that a labelled one is not there from this median Dice.
-KNOWN = 0.7
+#: A structure is found well enough to say that one is missing, or not there, from this median Dice; to say that a name
+#: is wrong from this one, as wrong names bring it down by themselves.
+KNOWN, NAMED = 0.7, 0.4
 
 Counts = NDArray[np.int64]
 
@@ -52,9 +53,10 @@ def doubts(
 
     Names that fit better in another order (a row that is counted from the wrong end or one too far, left and right
     exchanged), objects that are plain to see and not labelled, and labelled ones of which nothing is seen. Each is a
-    reason to look, never to change a label unseen: the network may be what is wrong. Objects numbered as instances are
-    not judged. After the screening of labels by largest false component and best permutation that groups with a few
-    hundred hand radiographs found their label faults by.
+    reason to look, never to change a label unseen: the network may be what is wrong. What it says of a structure that
+    it does not find in other cases is none. Objects numbered as instances are not judged. After the screening of labels
+    by largest false component and best permutation that groups with a few hundred hand radiographs found their label
+    faults by.
 
     Args:
         judged: The case.
@@ -64,8 +66,8 @@ def doubts(
     """
     if space.instances:
         return []
-    named = _names(judged, space)
-    return [named] if named else [*_unlabelled(judged, space, usual), *_unseen(judged, space, usual, known)]
+    named = _names(judged, space, known)
+    return [named] if named else [*_unlabelled(judged, space, usual, known), *_unseen(judged, space, usual, known)]
 
 
 def overlap_dice(
@@ -102,7 +104,7 @@ def _overlapping(count: int, reference: NDArray[Any], prediction: NDArray[Any]) 
     return common, own, np.array([np.count_nonzero(plane == 1) for plane in planes])
 
 
-def _names(judged: Judged, space: LabelSpace) -> Finding | None:
+def _names(judged: Judged, space: LabelSpace, known: Mapping[str, float]) -> Finding | None:
     """Whether the label's outlines fit the prediction under other names."""
     dice, own = overlap_dice(space, judged.reference, judged.prediction)
     rows, columns = linear_sum_assignment(-dice)
@@ -112,6 +114,7 @@ def _names(judged: Judged, space: LabelSpace) -> Finding | None:
     rows, columns = rows[there], columns[there]
     best, plain = float(dice[rows, columns].mean()), float(dice[rows, rows].mean())
     moved = [(r, c) for r, c in zip(rows.tolist(), columns.tolist(), strict=True) if r != c and dice[r, c] >= SAME]
+    moved = [(r, c) for r, c in moved if known.get(space.names[c], 0.0) >= NAMED]
     if best < FIT or best - plain < GAIN or not moved:
         return None
     what = f"{_told(moved, space)} (mean Dice {best:.2f} instead of {plain:.2f})."
@@ -133,10 +136,14 @@ def _told(moved: list[tuple[int, int]], space: LabelSpace) -> str:
     return f"Names fit better otherwise: {_some([f'{names[a]!r} as {names[b]!r}' for a, b in moved])}"
 
 
-def _unlabelled(judged: Judged, space: LabelSpace, usual: Mapping[str, float]) -> Iterator[Finding]:
+def _unlabelled(
+    judged: Judged, space: LabelSpace, usual: Mapping[str, float], known: Mapping[str, float]
+) -> Iterator[Finding]:
     """Predicted objects of which the network is sure, and that the label knows nothing of."""
     seen = []
     for index, name in enumerate(space.names):
+        if known.get(name, 0.0) < KNOWN:
+            continue
         labelled = _rivals(judged.reference, index, space)
         for size, where in _apart(space.mask(judged.prediction, index), labelled, usual.get(name, 0.0)):
             score = float(judged.scores[index][where].mean()) / 255
