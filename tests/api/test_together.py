@@ -10,6 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 import segwright
+from segwright.api import budget as budget_module
+from segwright.api import fit as fit_module
+from segwright.api.budget import Budget
+from segwright.api.rehearsal import Rehearsal
 from segwright.api.together import check_devices
 from segwright.core.errors import ModelError, UsageError
 
@@ -52,8 +56,12 @@ def test_a_group_goes_on_from_its_checkpoint_and_tells_what_stops_it(
 
 
 def test_a_budget_in_seconds_ends_all_processes_at_the_same_step(
-    make_folder: Callable[..., Path], tmp_path: Path
+    make_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(budget_module, "LEAST_STEPS", 0)
+    monkeypatch.setattr(budget_module, "CLOSING", 0.0)
+    monkeypatch.setattr(fit_module, "rehearse", lambda *args: Rehearsal(0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(fit_module.Budget, "of", lambda *args, **options: Budget(60.0, 0.0, clock=lambda: 54.0))
     timed = {name: value for name, value in LIKE.items() if name != "steps"}
     folder = make_folder("exclusive", 2)
     run = segwright.fit(folder, out=tmp_path / "run", only=[0], devices=2, minutes=0.05, **timed)

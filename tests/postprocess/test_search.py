@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segwright.core.deadline import Deadline
 from segwright.core.errors import UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.metrics.overlap import dice
 from segwright.postprocess.chain import apply_to_scores
-from segwright.postprocess.search import Postprocess, search
+from segwright.postprocess.search import CUT, Postprocess, search
 from segwright.postprocess.trial import Trial, run_trials
 
 STRUCTURES = [{"name": "a", "values": [1]}, {"name": "b", "values": [2]}]
@@ -181,3 +182,23 @@ def _trial(name: str, structure: str) -> Trial:
 def test_nothing_to_search_is_refused() -> None:
     with pytest.raises(UsageError):
         search([], EXCLUSIVE, score=dice)
+
+
+def test_a_search_out_of_time_keeps_what_it_found_and_says_so() -> None:
+    space, cases = EXCLUSIVE, planted(EXCLUSIVE, stray=True)
+    now = [0.0]
+
+    def score(*masks: np.ndarray, spacing: object = None) -> float | None:
+        now[0] += 1.0
+        return dice(*masks, spacing=None)
+
+    whole = search(cases, space, score=score)
+    rounds = now[0]
+    assert accepted(whole) and CUT not in whole.notes
+    now[0] = 0.0
+    none = search(cases, space, score=score, deadline=Deadline(-1.0, clock=lambda: now[0]))
+    assert none.candidates == () and CUT in none.notes and none.before == none.after == whole.before
+    now[0] = 0.0
+    some = search(cases, space, score=score, deadline=Deadline(0.6 * rounds, clock=lambda: now[0]))
+    assert 0 < len(some.candidates) < len(whole.candidates) and CUT in some.notes
+    assert some.candidates == whole.candidates[: len(some.candidates)]

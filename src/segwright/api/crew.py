@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from segwright.api import planning
 from segwright.api.events import Event, Listen, silent, stage
-from segwright.api.folds import train_fold
+from segwright.api.folds import Terms, train_fold
 from segwright.api.prepared import prepare_cases
 from segwright.api.room import needed_by
 from segwright.api.run import Run
@@ -218,7 +218,7 @@ def _train(folder: str, device: str, neighbours: int, fold: int) -> dict[str, An
         where = _settle(device, neighbours)
         cases = prepare_cases(run.dataset, run.plan, run.folder / "cache", listen=silent)
         with told_when_full(run.folder, lambda: needed_by(run.folder), cure="Then go on with --resume."):
-            train_fold(run, fold, cases, where, resume=True, listen=listen)
+            train_fold(run, fold, cases, where, terms=Terms(resume=True), listen=listen)
         return {}
 
     with _ONE_AT_A_TIME:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,11 @@ from segwright.api.budget import Budget, Work
 from segwright.api.crew import Crew, mustered, refuse_failed
 from segwright.api.events import Listen, silent, stage
 from segwright.api.explore import Explored, explore
-from segwright.api.folds import train_fold
+from segwright.api.folds import Terms, train_fold
 from segwright.api.lock import locked
 from segwright.api.objects import arranged
 from segwright.api.prepared import prepare_cases
+from segwright.api.rehearsal import rehearse
 from segwright.api.restored import IN_RUN, for_run, reason, redirected
 from segwright.api.room import fit_bytes, needed_by
 from segwright.api.run import Run
@@ -86,12 +87,14 @@ def fit(
 
     Raises:
         IntegrityError: The data have errors.
+        BudgetError: The time budget is too short for the smallest sensible run; told before training.
         UsageError: The folder holds another run, a fold does not exist, or the scheduler does not answer.
         TrainingError: On workers, some folds failed; the others are in the run and its model.
     """
     from segwright.io.dataset import open_dataset
     from segwright.nets.device import resolve_device
 
+    started = time.perf_counter()
     chosen = planning.resolve_recipe(recipe, overrides)
     run = Run(Path(out))
     _refuse_clash(run, only, resume)
@@ -105,7 +108,8 @@ def fit(
         for note in dataset.notes:
             if note not in known_notes:
                 listen({"kind": "note", "text": note})
-        job = Fit(run, dataset, chosen, where, only, listen, blocks, crew, devices)
+        budget = Budget.of(chosen, started, where, known=known)
+        job = Fit(run, dataset, chosen, where, only, listen, blocks, crew, devices, budget)
         with told_when_full(run.folder, lambda: job.room, cure="Then run the same command again."):
             if known:
                 job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
@@ -114,7 +118,7 @@ def fit(
         with told_when_full(run.folder, lambda: needed_by(run.folder), cure=GO_ON):
             failed = job.train(resume=known)
             if job.run.finished or not failed:
-                conclude(job.run, listen=listen, device=device)
+                conclude(job.run, listen=listen, device=device, deadline=job.budget.search_until(job.work))
         refuse_failed(job.run, failed)
         return job.run
 
@@ -153,7 +157,8 @@ class Fit:
     blocks: Split | None = None
     crew: Crew | None = None
     devices: int = 1
-    started: float = field(default_factory=time.perf_counter)
+    budget: Budget = field(default_factory=lambda: Budget(None, 0.0))
+    work: Work | None = None
     cases: dict[str, SampleCase] = field(default_factory=dict)
     room: float | None = None
     original: Dataset = field(init=False)
@@ -163,7 +168,7 @@ class Fit:
         source = transfer.opened(self.recipe)
         wishes = source.adopt(self.recipe)[0] if source else self.recipe
         self._mend(self.recipe)
-        explored = explore(self.dataset, listen=self.listen)
+        explored = explore(self.dataset, listen=self.budget.watching(self.listen))
         inspection = explored.inspection
         planning.refuse_errors(inspection, self.dataset.root)
         self._tell_findings(inspection)
@@ -187,15 +192,27 @@ class Fit:
         self._look_for_room(fit_bytes(plan, inspection, split))
         self._keep_documents(explored, facts, split)
         self._prepare(plan)
-        budget = Budget.of(self.recipe, self.started, self.device)
         cases = sorted((len(split.folds[fold].validation) for fold in wanted), reverse=True)[::at_once]
-        plan = budget.allot(plan, measured, Work.of(plan, facts, cases), at_once=at_once)
-        if "too short" in plan.why.get("train.seconds", ""):
-            self._note(f"Warning: {plan.why['train.seconds']}.")
+        if self.budget.total is not None:
+            stage(self.listen, "rehearse")
+            one = rehearse(self.dataset, plan, inspection.facts)
+            self.work = Work.of(plan, facts, cases, measured=measured, one=one)
+            plan = self._allot(plan, measured, wanted, at_once)
         if plan.restore_sections:
             told = reason(self.run.folder / IN_RUN)
             plan = plan.model_copy(update={"why": {**plan.why, "restore_sections": told}})
         plan.save(self.run.folder / Plan.filename)
+
+    def _allot(self, plan: Plan, measured: Measurement, wanted: Sequence[int], at_once: int) -> Plan:
+        """The plan with its seconds a network; fewer folds than wanted are trained if not all fit the budget."""
+        assert self.work is not None
+        found = self.budget.allot(plan, measured, self.work, at_once=at_once)
+        if found.warning:
+            self._note(f"Warning: {found.warning}.")
+            self.only = wanted[: found.folds * at_once]
+            self.work = replace(self.work, cases=self.work.cases[: found.folds])
+        train = plan.train.model_copy(update={"seconds": found.seconds})
+        return plan.model_copy(update={"train": train, "why": {**plan.why, "train.seconds": found.reason}})
 
     def reopen(self, *, asked: Iterable[str]) -> None:
         """Go on with the documents of an earlier call; `asked` are recipe fields that must still be the same."""
@@ -244,12 +261,12 @@ class Fit:
             return self.crew.train(run, waiting, str(self.device), resume=resume, listen=self.listen)
         wanted = self._wanted(run.split)
         for fold in waiting:
+            terms = Terms(resume, self.budget.of_network(self.work, run.plan, wanted.index(fold)))
             if not run.trained(fold):
-                train = run.plan.train
-                seconds = train.seconds and train.seconds * train.members
+                seconds = terms.seconds and terms.seconds * run.plan.train.members
                 turn = wanted.index(fold) + 1
                 stage(self.listen, "train", fold=fold, turn=turn, turns=len(wanted), seconds=seconds)
-            train_fold(run, fold, self.cases, self.device, resume=resume, listen=self.listen)
+            train_fold(run, fold, self.cases, self.device, terms=terms, listen=self.listen)
         return {}
 
     def _note(self, text: str) -> None:
@@ -363,7 +380,8 @@ class Fit:
         split.save(folder / Split.filename)
 
     def _prepare(self, plan: Plan) -> None:
-        self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=self.listen)
+        listen = self.budget.watching(self.listen)
+        self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=listen)
 
 
 def _refuse_other_data(run: Run, dataset: Dataset) -> None:

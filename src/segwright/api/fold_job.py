@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def fold_run(run: Run, fold: int, member: int, device: torch.device, *, resume: bool, listen: Listen) -> FoldRun:
-    """A network of a fold, ready to be trained."""
+    """A network of a fold, ready to be trained for the seconds or steps of its plan."""
     from segwright.train.fold import FoldRun
 
     folder = run.member_folder(fold, member)

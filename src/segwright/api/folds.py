@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segwright.api.events import Listen
@@ -19,8 +20,21 @@ if TYPE_CHECKING:
     from segwright.sample.case import SampleCase
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a plan does not say of how a fold is trained.
+
+    Attributes:
+        resume: Go on from its last checkpoint, if there is one.
+        seconds: Of each network, where those of the plan are no longer there.
+    """
+
+    resume: bool = False
+    seconds: float | None = None
+
+
 def train_fold(
-    run: Run, fold: int, cases: Mapping[str, SampleCase], device: torch.device, *, resume: bool, listen: Listen
+    run: Run, fold: int, cases: Mapping[str, SampleCase], device: torch.device, *, terms: Terms, listen: Listen
 ) -> None:
     """Train a fold that is not finished, and predict its validation cases.
 
@@ -29,7 +43,7 @@ def train_fold(
         fold: Which.
         cases: Prepared cases by id.
         device: Where to train.
-        resume: Go on from its last checkpoint, if there is one.
+        terms: How it is trained beside its plan.
         listen: Progress events.
 
     Raises:
@@ -38,12 +52,12 @@ def train_fold(
     """
     if not run.trained(fold):
         with locked(run.fold_folder(fold)):
-            _train_members(run, fold, cases, device, resume=resume, listen=listen)
+            _train_members(run, fold, cases, device, terms=terms, listen=listen)
     predict_out_of_fold(run, fold, device=str(device), listen=listen)
 
 
 def _train_members(
-    run: Run, fold: int, cases: Mapping[str, SampleCase], device: torch.device, *, resume: bool, listen: Listen
+    run: Run, fold: int, cases: Mapping[str, SampleCase], device: torch.device, *, terms: Terms, listen: Listen
 ) -> None:
     """Train the networks of a fold that are not finished, one after another."""
     from segwright.train.log import read_events
@@ -53,7 +67,8 @@ def _train_members(
         if weights.exists():
             told.passed_over(read_events(weights.parent / "log.jsonl"))
         elif run.plan.train.devices > 1:
-            train_together(run, fold, member, device, resume=resume, listen=told.hear)
+            train_together(run, fold, member, device, resume=terms.resume, listen=told.hear)
         else:
-            job = fold_run(run, fold, member, device, resume=resume, listen=told.hear)
+            job = fold_run(run, fold, member, device, resume=terms.resume, listen=told.hear)
+            job.seconds = terms.seconds
             job.run(fold_data(run, fold, cases))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segwright.api.events import Listen, counted
 from segwright.core.case import Case, Dataset, Fold, Split
+from segwright.core.deadline import Deadline
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount
@@ -86,13 +87,20 @@ def _part(case: Case, span: tuple[int, int], name: str) -> Case:
     return case.model_copy(update={"id": called, "group": called, "sections": span})
 
 
-def choose_decoder(cases: Sequence[OutOfFold], plan: Plan, *, listen: Listen) -> Postprocess:
+def choose_decoder(
+    cases: Sequence[OutOfFold], plan: Plan, *, listen: Listen, deadline: Deadline | None = None
+) -> Postprocess:
     """The decoder that finds most objects on out-of-fold predictions; the usual one if none was to be searched."""
     rows = TARGETS.load(plan.target).decoders
     if not cases or not plan.postprocess:
         return Postprocess(chain=usual_decoder(rows[0]), notes=("The decoder was not searched.",))
     return search_decoder(
-        cases, rows, score=found_share, structure=plan.labels.names[0], progress=counted(listen, "postprocess")
+        cases,
+        rows,
+        score=found_share,
+        structure=plan.labels.names[0],
+        progress=counted(listen, "postprocess"),
+        deadline=deadline,
     )
 
 

@@ -16,6 +16,7 @@ from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.page import calibrate, content, title_of
 from segwright.api.run import Run
 from segwright.api.shelf import Shelf
+from segwright.core.deadline import Deadline
 from segwright.core.errors import UsageError
 from segwright.core.finding import Finding
 from segwright.core.report import Report
@@ -35,10 +36,10 @@ from segwright.report.html import write
 WORST = 12
 
 
-def conclude(run: Run, *, listen: Listen, device: str) -> Run:
+def conclude(run: Run, *, listen: Listen, device: str, deadline: Deadline | None = None) -> Run:
     """Judge all finished folds and leave `postprocess.json`, `report/` and `model/`.
 
-    May be called again after more folds have finished.
+    May be called again after more folds have finished. The search of post-processing stops at the deadline.
 
     Raises:
         UsageError: No fold has finished.
@@ -53,7 +54,7 @@ def conclude(run: Run, *, listen: Listen, device: str) -> Run:
         predict_out_of_fold(run, fold, device=device, listen=listen)
     shelf = Shelf(run.folder)
     cases = [JudgedCase(run, case, fold, shelf) for fold in run.finished for case in run.split.folds[fold].validation]
-    chosen = _search(run, cases, listen)
+    chosen = _search(run, cases, listen, deadline)
     stage(listen, "report")
     report = _score(run, cases, chosen.chain)
     report = _beside_constant(report, run, cases)
@@ -80,16 +81,16 @@ def dice(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], *, spacing
     return 2 * int(np.count_nonzero(reference & prediction)) / total if total else None
 
 
-def _search(run: Run, cases: list[JudgedCase], listen: Listen) -> Postprocess:
+def _search(run: Run, cases: list[JudgedCase], listen: Listen, deadline: Deadline | None) -> Postprocess:
     if not cases or not run.plan.postprocess:
         chain = usual_chain(run.plan) if run.plan.labels.instances else Chain()
         return Postprocess(chain=chain, notes=("Post-processing was not searched.",))
     stage(listen, "postprocess", cases=len(cases))
     if run.plan.labels.instances:
-        chosen = choose_decoder(cases, run.plan, listen=listen)
+        chosen = choose_decoder(cases, run.plan, listen=listen, deadline=deadline)
         chosen.save(run.postprocess_file)
         return chosen
-    chosen = search(cases, run.plan.labels, score=dice)
+    chosen = search(cases, run.plan.labels, score=dice, deadline=deadline)
     chosen.save(run.postprocess_file)
     return chosen
 

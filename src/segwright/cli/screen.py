@@ -18,6 +18,7 @@ _SAID = {
     "inspect": "Reading every file once",
     "plan": "Planning",
     "speed": "Timing this machine",
+    "rehearse": "Timing one case",
     "measure": "Measuring structures",
     "prepare": "Preparing scans",
     "validate": "Predicting validation cases",

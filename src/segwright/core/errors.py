@@ -12,6 +12,7 @@ SegwrightError
     ├── LabelError        label values that do not fit the label space
     ├── IntegrityError    the check found errors in a dataset
     ├── PlanError         data, recipe and machine admit no plan
+    │   └── BudgetError   the time budget is too short for the smallest sensible run
     ├── OutOfMemoryError  a step would not fit in memory
     ├── TrainingError     training collapsed or became NaN for good
     └── ModelError        a model folder that is incomplete or of another version
@@ -124,6 +125,10 @@ class IntegrityError(DataError):
 
 class PlanError(DataError):
     """Data, recipe and machine admit no plan."""
+
+
+class BudgetError(PlanError):
+    """The time budget is too short for the smallest sensible run on this machine."""
 
 
 class OutOfMemoryError(DataError):

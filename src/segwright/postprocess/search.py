@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from segwright.core.deadline import Deadline
 from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError
 from segwright.core.geometry import Geometry
@@ -108,6 +109,8 @@ class Target(NamedTuple):
     trials: tuple[Trial, ...]
 
 
+#: Said where the time budget ended the search.
+CUT = "The time budget ended the search before all was tried."
 NOTES = (
     "A change is kept if its mean paired gain over patients exceeds one standard error and at least 60 % of the "
     "cases it changes improve, and if at least half of the gain remains when it is chosen without the fold judged.",
@@ -116,7 +119,12 @@ NOTES = (
 
 
 def search(
-    cases: Sequence[OutOfFold], space: LabelSpace, *, score: Scorer, steps: Sequence[str] | None = None
+    cases: Sequence[OutOfFold],
+    space: LabelSpace,
+    *,
+    score: Scorer,
+    steps: Sequence[str] | None = None,
+    deadline: Deadline | None = None,
 ) -> Postprocess:
     """Choose thresholds, then steps, structure by structure.
 
@@ -127,6 +135,7 @@ def search(
         space: Meaning of the labels.
         score: For masks `(z, y, x)`; usually the metric `dice`.
         steps: Rows of the steps table to try; all by default.
+        deadline: When no further round may begin; what was found until then is kept.
 
     Raises:
         UsageError: No cases, or no structures.
@@ -136,18 +145,24 @@ def search(
     names = list(STEPS) if steps is None else list(steps)
     facts = gather_facts(cases, space)
     chain, candidates = Chain(), list[Candidate]()
-    before = None
+    before: NDArray[np.float64] | None = None
+    deadline, cut = deadline or Deadline(), False
     for targets in _opening(space, facts, names):
+        cut = cut or not deadline.admits()
+        if cut:
+            break
         chain, found, base, _ = _round(cases, space, chain, targets, score)
         before = base if before is None else before
         candidates += found
     live = set(space.names)
     for _ in range(ROUNDS):
         targets = [t for t in _step_targets(space, facts, names, chain) if t.structures[0] in live]
-        if not targets:
+        cut = cut or (bool(targets) and not deadline.admits())
+        if cut or not targets:
             break
         chain, found, _, live = _round(cases, space, chain, targets, score)
         candidates += found
+    before = run_trials(cases, space, chain, [], score).base if before is None else before
     after = before if chain == Chain() else run_trials(cases, space, chain, [], score).base
     folds = len({case.fold for case in cases})
     return Postprocess(
@@ -155,7 +170,11 @@ def search(
         candidates=tuple(candidates),
         before=_means(space, before),
         after=_means(space, after),
-        notes=(f"Searched on {amount(len(cases), 'out-of-fold case')} of {amount(folds, 'fold')}.", *NOTES),
+        notes=(
+            f"Searched on {amount(len(cases), 'out-of-fold case')} of {amount(folds, 'fold')}.",
+            *([CUT] if cut else []),
+            *NOTES,
+        ),
     )
 
 

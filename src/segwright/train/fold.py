@@ -83,6 +83,7 @@ class FoldRun:
         listen: Called with every event (step events are thinned to a few a second).
         initial: Weights to start from, if any.
         group: Of processes that train together, in each of them; the first logs and saves for all.
+        seconds: At most, where the plan's are no longer there.
     """
 
     plan: Plan
@@ -93,6 +94,7 @@ class FoldRun:
     listen: Callable[[Event], None] = field(default=lambda event: None)
     initial: Path | None = None
     group: Fabric | None = None
+    seconds: float | None = None
     losses: list[float] = field(default_factory=list, init=False)
 
     @cached_property
@@ -179,7 +181,8 @@ class FoldRun:
         plan = self.plan.train
         together = self.fabric.world_size > 1
         shared = self.fabric.broadcast if together else None
-        clock = Clock(steps=plan.steps, seconds=plan.seconds, spent=state.elapsed, shared=shared)
+        seconds = plan.seconds if self.seconds is None else self.seconds
+        clock = Clock(steps=plan.steps, seconds=seconds, spent=state.elapsed, shared=shared)
         judge = PseudoDice(self.plan, data.validation or data.train, self.fold, self.device)
         for stretch in timeline(self.plan.sample):
             clock.tick()

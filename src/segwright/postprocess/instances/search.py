@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.box import Box
+from segwright.core.deadline import Deadline
 from segwright.core.errors import UsageError
 from segwright.core.geometry import Geometry
 from segwright.postprocess.chain import Chain, ChainStep
 from segwright.postprocess.choice import measure
 from segwright.postprocess.instances import DECODERS
 from segwright.postprocess.instances.choose import OPTIONS, SIZES, decode_objects
-from segwright.postprocess.search import Candidate, OutOfFold, Postprocess
+from segwright.postprocess.search import CUT, Candidate, OutOfFold, Postprocess
 
 #: Voxels of a case that are looked at; of larger ones the middle.
 MOST_VOXELS = 3_000_000
@@ -47,6 +48,7 @@ def search_decoder(
     score: SizeScorer,
     structure: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    deadline: Deadline | None = None,
 ) -> Postprocess:
     """Choose among decoders of a target, their thresholds and the smallest object kept.
 
@@ -56,6 +58,7 @@ def search_decoder(
         score: See `SizeScorer`.
         structure: What the objects are, for the report.
         progress: Called as `progress(done, total)` after each case.
+        deadline: When no further case may be looked at; the choice is then made on those before.
 
     Raises:
         UsageError: No case or no decoder.
@@ -63,10 +66,14 @@ def search_decoder(
     if not cases or not decoders:
         raise UsageError("There is nothing to search on.", expected="cases with scores, and decoders")
     options = list(_options(decoders))
-    values = np.zeros((len(options), len(SIZES), len(cases)))
-    for column, case in enumerate(cases):
-        values[:, :, column] = _values_of(case, options, score)
-        progress(column + 1, len(cases))
+    columns, every, deadline = [], len(cases), deadline or Deadline()
+    for case in cases:
+        if not deadline.admits() and columns:
+            break
+        columns.append(_values_of(case, options, score))
+        progress(len(columns), every)
+    cases = cases[: len(columns)]
+    values = np.stack(columns, axis=-1)
     flat = values.reshape(-1, len(cases))
     usual = _usual(options, decoders[0])
     chosen = _option(options, _best(flat, usual))
@@ -79,7 +86,11 @@ def search_decoder(
         candidates=tuple(_candidates(values, options, usual, cases, verdict=(structure, kept, nested))),
         before={structure: float(flat[usual].mean())},
         after={structure: float(after.mean())},
-        notes=(f"Searched on {len(cases)} out-of-fold cases, {len(flat)} settings.", *NOTES),
+        notes=(
+            f"Searched on {len(cases)} out-of-fold cases, {len(flat)} settings.",
+            *([CUT] if len(cases) < every else []),
+            *NOTES,
+        ),
     )
 
 
