@@ -186,6 +186,7 @@ def _keep(dataset: Dataset, cases: list[Case], space: LabelSpace, folder: Path) 
     """Write how the new labels belong to the images; its paths hold while the images stay where they are."""
     note = f"Labels converted from {stem_of(Path(dataset.root))}; images stay where they were."
     changed = {"root": ".", "cases": tuple(cases), "labels": space, "notes": (*dataset.notes, note)}
+    changed["run_lengths"] = ""  # tables that are written count along rows from 1
     path = dataset.model_copy(update=changed).save(folder / Dataset.filename)
     return str(path)
 

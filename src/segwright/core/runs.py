@@ -52,18 +52,27 @@ class Runs:
         object.__setattr__(self, "lengths", lengths)
 
     @classmethod
-    def parse(cls, text: str | float | None, *, where: str | None = None) -> Runs:
-        """Read `"start length start length"`; empty text, `None` and NaN are an empty mask.
+    def parse(
+        cls, text: str | float | None, *, where: str | None = None, first: int = 1, relative: bool = False
+    ) -> Runs:
+        """Read `"start length start length"`; empty text, `-1`, `None` and NaN are an empty mask.
 
         The runs come as written; `disorder` tells what is wrong with their order, `normal` mends it.
 
+        Args:
+            text: As in a cell of a table.
+            where: Names the row in errors.
+            first: Number of the first pixel.
+            relative: A start counts from the end of the run before.
+
         Raises:
-            LabelError: An odd count of numbers, something that is no whole number, a start below 1, a negative length.
+            LabelError: An odd count of numbers, something that is no whole number, a start below `first`, a negative
+                length.
         """
         if text is None or (isinstance(text, float) and math.isnan(text)):
             return cls()
         words = str(text).strip()
-        if not words or words.lower() in {"nan", "none", "null", "na", "n/a"}:
+        if not words or words.lower() in {"nan", "none", "null", "na", "n/a", "-1"}:
             return cls()
         numbers = _numbers(words, where)
         if len(numbers) % 2:
@@ -74,16 +83,19 @@ class Runs:
                 where=where,
                 cure=_CURE,
             )
-        starts, lengths = numbers[::2] - 1, numbers[1::2].copy()
+        starts, lengths = numbers[::2] - first, numbers[1::2].copy()
+        starts = np.where(lengths == 0, np.maximum(starts, 0), starts)
         if len(starts) and (starts.min() < 0 or lengths.min() < 0):
             bad = int(np.argmax((starts < 0) | (lengths < 0)))
             raise LabelError(
                 "A run starts before the first pixel or has a negative length.",
-                expected="starts of at least 1, lengths of at least 0",
-                came=f"'{starts[bad] + 1} {lengths[bad]}'",
+                expected=f"starts of at least {first}, lengths of at least 0",
+                came=f"'{starts[bad] + first} {lengths[bad]}'",
                 where=where,
                 cure=_CURE,
             )
+        if relative:
+            starts = np.cumsum(starts) + np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)[: len(starts)]
         return cls(starts, lengths)
 
     @classmethod

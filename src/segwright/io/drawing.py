@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
                 where=place,
                 cure="Keep one of the two in dataset.yaml.",
             )
+        if form.counted is not None:
+            form = replace(form, read=form.counted(dataset.run_lengths))
         drawn = _on_planes(form, place, key, like, _gaps(dataset, case, form))
         wanted = {source.structure for source in case.label if (source.path, source.key) == (path, key)}
         for name, mask in drawn.masks.items():

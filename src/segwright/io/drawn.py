@@ -113,6 +113,7 @@ class Form:
         paired: Whether files find their images by names alone, so that the layout `outlines` reads them.
         structures: Values and colours that a file gives its structures, by name; `None` where it gives none.
         grid: The grid that a file states itself; `None` where it does not.
+        counted: `read` for a way of counting run lengths, in the words of `dataset.yaml`; `None` where nothing counts.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Form:
     paired: bool = False
     structures: Callable[[Path], Mapping[str, Structure]] | None = None
     grid: Callable[[Path], Geometry] | None = None
+    counted: Callable[[str], ReadDrawn] | None = None
 
 
 def usable(points: NDArray[np.float64]) -> bool:

@@ -54,11 +54,12 @@ class RleTable:
     rle: str
     delimiter: str = ","
 
-    def rows(self, *, repaired: list[str] | None = None) -> Iterator[RleRow]:
+    def rows(self, *, repaired: list[str] | None = None, several: bool = False) -> Iterator[RleRow]:
         """Rows as written, one at a time.
 
         Args:
             repaired: Takes a sentence for each row that repeats another one exactly and is left out.
+            several: A key may stand in several rows that differ, a row an object.
 
         Raises:
             LabelError: A key stands in two rows that differ, or a row lacks cells.
@@ -80,7 +81,8 @@ class RleTable:
                         raise self._fault(row, "A row has too few cells.", len(header), len(cells))
                     cells = [*cells, ""]
                 row = RleRow(line, tuple([cells[i].strip() for i in key_places]), _tidy(cells[rle_place]))
-                if self._new(row, seen, repaired):
+                name = (*row.key, row.text) if several else row.key
+                if self._new(row, name, seen, repaired):
                     yield row
 
     def runs(self, *, pixels: PixelsOf | None = None, repaired: list[str] | None = None) -> Iterator[tuple[Key, Runs]]:
@@ -107,10 +109,10 @@ class RleTable:
         """File, line and key of a row, for messages."""
         return f"{self.path}, line {row.line} ({', '.join(row.key)})"
 
-    def _new(self, row: RleRow, seen: dict[Key, tuple[int, int]], repaired: list[str] | None) -> bool:
-        """Whether the key is a new one; one that repeats its row exactly is told."""
+    def _new(self, row: RleRow, name: Key, seen: dict[Key, tuple[int, int]], repaired: list[str] | None) -> bool:
+        """Whether a name is a new one; a row that repeats one exactly is told."""
         mark = hash(row.text)
-        line, known = seen.setdefault(row.key, (row.line, mark))
+        line, known = seen.setdefault(name, (row.line, mark))
         if line == row.line:
             return True
         if known != mark:

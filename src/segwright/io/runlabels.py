@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.runs import Runs
-from segwright.io.drawn import Drawn, Entry, Form, refuse_size
+from segwright.io.counting import Counting
+from segwright.io.drawn import Drawn, Entry, Form, ReadDrawn, refuse_size
 from segwright.io.rle import RLE_NAMES, open_rle
 
 #: Structure of a table that names images only.
@@ -24,11 +25,11 @@ _CLASS = {"class", "classname", "label", "structure", "category", "organ", "bone
 
 
 class _Row(NamedTuple):
-    """Where a mask stands, for messages, and its pixels."""
+    """Where a mask stands, for messages, and its run-length text."""
 
     where: str
     structure: str
-    runs: Runs
+    text: str
 
 
 class _Masks(NamedTuple):
@@ -44,12 +45,27 @@ def entries(path: Path) -> tuple[Entry, ...]:
     return tuple(Entry(image, image, None, tuple(row.structure for row in found)) for image, found in rows.items())
 
 
+def texts(path: Path) -> dict[str, list[str]]:
+    """Run-length texts of each image."""
+    return {image: [row.text for row in rows] for image, rows in _table(path).rows.items()}
+
+
 def read(path: Path, key: str | None, like: Geometry) -> Drawn:
-    """The masks of one image: rows flattened line by line, starts from 1.
+    """The masks of one image, counted along rows from 1.
 
     Raises:
         LabelError: No such image, runs beyond it, or text that is no runs; names the row.
     """
+    return _read(path, key, like, Counting())
+
+
+def counted(words: str) -> ReadDrawn:
+    """`read` for another way of counting."""
+    way = Counting.parse(words)
+    return lambda path, key, like: _read(path, key, like, way)
+
+
+def _read(path: Path, key: str | None, like: Geometry, way: Counting) -> Drawn:
     refuse_size(None, like, path)
     table = _table(path)
     if key is None or key not in table.rows:
@@ -61,7 +77,11 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
         )
     drawn = Drawn(like.shape, repairs=list(table.repairs.get(key, ())))
     for row in table.rows[key]:
-        drawn.mask(row.structure)[0] |= row.runs.mask(like.shape[1:], where=row.where)
+        disorder = way.runs(row.text, where=row.where).disorder
+        if disorder:
+            drawn.repairs.append(f"{row.where}: {disorder}; they were put in order and merged")
+        drawn.mask(row.structure)[0] |= way.mask(row.text, (like.shape[1], like.shape[2]), where=row.where)
+        drawn.outlines[row.structure] += bool(row.text)
     return drawn
 
 
@@ -124,7 +144,7 @@ def first_rows(path: Path, count: int = 50) -> tuple[list[str], list[dict[str, s
 
 def _are_runs(cells: Sequence[str]) -> bool:
     """Whether cells hold pairs of numbers, at least one of them several."""
-    filled = [cell.strip() for cell in cells if cell.strip() and cell.strip().lower() != "nan"]
+    filled = [cell.strip() for cell in cells if cell.strip() and cell.strip().lower() not in {"nan", "-1"}]
     pairs = all(re.fullmatch(r"\d+ \d+( \d+ \d+)*", cell) for cell in filled)
     return bool(filled) and pairs and any(cell.count(" ") >= 3 for cell in filled)
 
@@ -136,22 +156,23 @@ def _table(path: Path) -> _Masks:
 
 @lru_cache(maxsize=2)
 def _loaded(path: Path, changed: int, size: int) -> _Masks:
-    """All rows; what is repaired in a row is kept with its image."""
+    """All rows; what is repaired in a row is kept with its image.
+
+    Of a table that names no structures, several rows of an image are its objects.
+    """
     image_column, class_columns, rle = columns_of(path)
     table = open_rle(path, keys=(image_column, *class_columns), rle=rle)
     masks = _Masks({}, {})
     told: list[str] = []
-    for row in table.rows(repaired=told):
+    for row in table.rows(repaired=told, several=not class_columns):
         image = row.key[0]
-        runs = Runs.parse(row.text, where=table.where(row))
-        if runs.disorder:
-            told.append(f"{table.where(row)}: {runs.disorder}; they were put in order and merged")
+        Runs.parse(row.text, where=table.where(row), first=0)  # numbers that are none are told at once
         structure = " ".join(row.key[1:]) or ONLY
-        masks.rows.setdefault(image, []).append(_Row(table.where(row), structure, runs.normal()))
+        masks.rows.setdefault(image, []).append(_Row(table.where(row), structure, row.text))
     for text in told:
         owner = next((image for image in masks.rows if f"({image}, " in text or f"({image})" in text), "")
         masks.repairs.setdefault(owner, []).append(text)
     return masks
 
 
-FORM: Final = Form("rle", entries, read, known)
+FORM: Final = Form("rle", entries, read, known, counted=counted)

@@ -39,7 +39,7 @@ _HERE = "segwright.io.layouts"
 LAYOUTS = Registry(
     "segwright.layouts",
     {
-        "rle": f"{_HERE}.rle:RLE",
+        "rle": f"{_HERE}.rle:RLE_TABLE",
         "table": f"{_HERE}.table:TABLE",
         "decathlon": f"{_HERE}.decathlon:DECATHLON",
         "nnunet": f"{_HERE}.nnunet:NNUNET",

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from segwright import io
-from segwright.core.case import Dataset
-from segwright.core.errors import SegwrightError
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import LabelError, SegwrightError
 from segwright.io import runlabels
+from segwright.io.counting import Found, Sample, find_counting
 from segwright.io.layouts.listing import draft
 from segwright.io.layouts.named import cases_of, files_below, images_below
+from segwright.io.rle import KEYS, RLE
+
+#: Cases whose rows are looked at to learn how the table counts.
+_LOOKED_AT = 200
 
 
 class RunTable:
@@ -30,7 +40,7 @@ class RunTable:
         return masks(_root(folder), _tables(folder)[0])
 
 
-RLE = RunTable()
+RLE_TABLE = RunTable()
 
 
 def _root(place: Path) -> Path:
@@ -48,5 +58,46 @@ def masks(images: Path, table: Path) -> Dataset:
     cases, rule, notes = cases_of(images_below(images), pairs, images)
     image, classes, rle = runlabels.columns_of(table)
     told = f"columns {', '.join((image, *classes, rle))}"
-    notes.append(f"Labels from {table.name} ({told}); runs go along rows and start from 1.")
-    return draft(images, "rle", cases, notes=notes, group_rule=rule)
+    found = _counting(images, table, cases, usual={image, *classes, rle} == {*KEYS, RLE})
+    notes.append(f"Labels from {table.name} ({told}); runs count {_in_words(found)}.")
+    return draft(images, "rle", cases, notes=notes, group_rule=rule, run_lengths=str(found.counting))
+
+
+def _counting(root: Path, table: Path, cases: Sequence[Case], *, usual: bool) -> Found:
+    """How the table counts, by some of its rows whose images are there.
+
+    Raises:
+        LabelError: Nothing tells, and the table is none of those that are written here, which count along rows.
+    """
+    texts, samples = runlabels.texts(table), []
+    labelled = [case for case in cases if case.label and case.images]
+    for case in labelled[:: max(1, len(labelled) // _LOOKED_AT)]:
+        path = root / case.images[0].path
+        try:
+            size = io.read(path).geometry.shape
+        except SegwrightError:
+            continue  # the check will say what is wrong
+        for source in case.label:
+            rows = texts.get(source.key or "", ())
+            samples += [Sample(text, (size[1], size[2]), partial(_voxels, path)) for text in rows]
+    found = find_counting(samples)
+    if not found.sure and not usual:
+        raise LabelError(
+            "Whether runs go along rows or down columns cannot be told.",
+            came=found.why,
+            where=table,
+            cure="State it: name the columns image_name, class and rle if runs go along rows from 1, or list the cases "
+            "in a dataset.yaml with 'layout: rle' and 'run_lengths: columns from 1' (or 'rows from 1').",
+        )
+    return found
+
+
+def _voxels(path: Path) -> NDArray[Any]:
+    return io.read(path).array()
+
+
+def _in_words(found: Found) -> str:
+    way = found.counting
+    base = f"{'down the columns' if way.down else 'along the rows'} from {way.first}"
+    base += ", each start from the end of the run before" if way.relative else ""
+    return f"{base}{'' if found.sure else ', a guess'} ({found.why}); 'run_lengths' in dataset.yaml states another way"

@@ -1,0 +1,199 @@
+"""How run-length tables count pixels: along rows or down columns, from 0 or 1, starts absolute or relative.
+
+A table does not say so. Of the ways that its numbers allow, the right one gives shapes and not stripes; where a mask
+and its mirror image in the diagonal are equally compact, as in square images, the images themselves are asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segwright.core.errors import UsageError
+from segwright.core.runs import Runs
+from segwright.io.fit_to_image import judge, look
+
+Numbers = NDArray[np.int64]
+
+#: Masks that are decoded, and their pixels all together.
+_MASKS, _PIXELS = 60, 60_000_000
+#: Borders must be longer by this factor for an order to be wrong, and by this share for the first number to be.
+_LONGER, _SOME = 1.15, 0.002
+#: Share of rows whose runs may be out of order in a table that counts from the first pixel.
+_UNTIDY = 0.05
+#: Cases whose images are asked.
+_ASKED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """One way to count.
+
+    Attributes:
+        down: Down the columns, not along the rows.
+        first: Number of the first pixel.
+        relative: A start counts from the end of the run before.
+
+    Example:
+        >>> str(Counting(down=True)), Counting.parse("rows from 0, relative")
+        ('columns from 1', Counting(down=False, first=0, relative=True))
+    """
+
+    down: bool = False
+    first: int = 1
+    relative: bool = False
+
+    def __str__(self) -> str:
+        return f"{'columns' if self.down else 'rows'} from {self.first}{', relative' * self.relative}"
+
+    @classmethod
+    def parse(cls, text: str) -> Counting:
+        """From the words of `dataset.yaml`; empty is along rows from 1.
+
+        Raises:
+            UsageError: Other words.
+        """
+        found = re.fullmatch(r"(rows|columns) from ([01])(, relative)?", text.strip().lower())
+        if not found and text.strip():
+            raise UsageError(
+                "How run lengths count is not understood.",
+                expected="'rows from 1', 'columns from 1' or the like from 0, each perhaps with ', relative'",
+                came=text,
+                cure="Correct 'run_lengths' in dataset.yaml.",
+            )
+        return cls(found[1] == "columns", int(found[2]), bool(found[3])) if found else cls()
+
+    def mask(self, text: str, size: tuple[int, int], *, where: str | None = None) -> NDArray[np.bool_]:
+        """The mask `(rows, columns)` of a run-length text.
+
+        Raises:
+            LabelError: Text that is no runs, or runs beyond the mask.
+        """
+        runs = self.runs(text, where=where).normal()
+        return runs.mask(size[::-1], where=where).T if self.down else runs.mask(size, where=where)
+
+    def runs(self, text: str, *, where: str | None = None) -> Runs:
+        """Runs in the order of counting, with absolute starts from 0."""
+        return Runs.parse(text, where=where, first=self.first, relative=self.relative)
+
+
+class Sample(NamedTuple):
+    """A row of a table: its text, the size (rows, columns) of its image, and a reader of that image `(C, z, y, x)`."""
+
+    text: str
+    size: tuple[int, int]
+    image: Callable[[], NDArray[Any]]
+
+
+class Found(NamedTuple):
+    """The way that fits, the evidence in words, and whether it is sure."""
+
+    counting: Counting
+    why: str
+    sure: bool
+
+
+def find_counting(samples: Sequence[Sample]) -> Found:
+    """The way of counting that fits the rows of a table.
+
+    Costs the decoding of up to 60 masks four times, and of up to 12 images where shapes do not tell.
+
+    Raises:
+        LabelError: A row is no run-length text.
+    """
+    rows = [(np.array(numbers, np.int64), sample) for sample in samples if (numbers := _numbers(sample.text))]
+    rows = [(numbers, sample) for numbers, sample in rows if len(numbers) % 2 == 0]
+    if not rows:
+        return Found(Counting(), "no row holds runs", True)
+    relative = _relative(rows)
+    some = _some(rows, relative)
+    ways = {down: _borders(some, Counting(down, _first_by_bounds(rows, relative), relative)) for down in (False, True)}
+    down = ways[True] < ways[False]
+    ratio = max(ways.values()) / max(min(ways.values()), 1)
+    why, sure = f"shapes have borders {ratio:.1f} times shorter than the other way", ratio >= _LONGER
+    if not sure:
+        down, why, sure = _by_images(some, relative)
+    first, how = _first(rows, some, down, relative)
+    return Found(Counting(down, first, relative), f"{why}; {how}", sure)
+
+
+def _numbers(text: str) -> list[int]:
+    words = text.split()
+    return [int(word) for word in words] if len(words) > 1 and all(word.isdigit() for word in words) else []
+
+
+Rows = Sequence[tuple[Numbers, Sample]]
+
+
+def _relative(rows: Rows) -> bool:
+    """Whether starts count from the end of the run before: absolute ones are in order, relative ones stay inside."""
+    several = [(numbers, sample) for numbers, sample in rows if len(numbers) > 2]
+    untidy = sum(bool((n[2::2] < n[:-2:2] + n[1:-2:2]).any()) for n, _ in several)
+    inside = all(int(numbers.sum()) <= sample.size[0] * sample.size[1] + 1 for numbers, sample in rows)
+    return inside and untidy > _UNTIDY * len(several)
+
+
+def _first_by_bounds(rows: Rows, relative: bool) -> int:
+    """The number of the first pixel as far as bounds tell; the usual one otherwise."""
+    if any(int(numbers[::2].min()) == 0 and int(numbers[1::2].min()) > 0 for numbers, _ in rows):
+        return 0
+    return 0 if relative else 1
+
+
+def _some(rows: Rows, relative: bool) -> list[Sample]:
+    """Some rows with pixels, spread over the table."""
+    full = [sample for numbers, sample in rows if numbers[1::2].any() and _inside(numbers, sample, relative)]
+    chosen = full[:: max(1, len(full) // _MASKS)][:_MASKS]
+    pixels = max((sample.size[0] * sample.size[1] for sample in chosen), default=1)
+    return chosen[: max(4, _PIXELS // pixels)]
+
+
+def _inside(numbers: Numbers, sample: Sample, relative: bool) -> bool:
+    """Whether all runs end inside the image, however the first pixel is numbered."""
+    end = numbers.sum() if relative else (numbers[::2] + numbers[1::2]).max()
+    return int(end) <= sample.size[0] * sample.size[1]
+
+
+def _borders(some: Sequence[Sample], way: Counting) -> int:
+    """Length of all borders of the masks."""
+    total = 0
+    for sample in some:
+        mask = way.mask(sample.text, sample.size)
+        total += int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
+    return total
+
+
+def _by_images(some: Sequence[Sample], relative: bool) -> tuple[bool, str, bool]:
+    """The order whose borders lie where the images change."""
+    looks = []
+    ways = {name: Counting(down, 0 if relative else 1, relative) for name, down in (("rows", False), ("columns", True))}
+    for sample in some[:: max(1, len(some) // _ASKED)][:_ASKED]:
+        image = sample.image()
+        if image.shape[1:] == (1, *sample.size):
+            looks.append(
+                {n: look(image, way.mask(sample.text, sample.size)[None].astype(np.uint8)) for n, way in ways.items()}
+            )
+    if not looks:
+        return False, "nothing tells rows from columns", False
+    verdict = judge(looks)
+    return verdict.winner == "columns", f"by the images: {verdict.reason}", verdict.winner is not None
+
+
+def _first(rows: Rows, some: Sequence[Sample], down: bool, relative: bool) -> tuple[int, str]:
+    """The number of the first pixel, and what tells it."""
+    if _first_by_bounds(rows, relative) == 0 and not relative:
+        return 0, "a run starts at 0"
+    if relative:
+        return 0, "starts are out of order, so each counts from the run before"
+    ends = [(int((numbers[::2] + numbers[1::2]).max()), sample.size[0] * sample.size[1]) for numbers, sample in rows]
+    if any(end == pixels + 1 for end, pixels in ends):
+        return 1, "a run ends at the last pixel"
+    lengths = {first: _borders(some, Counting(down, first)) for first in (0, 1)}
+    if lengths[0] < lengths[1] * (1 - _SOME):
+        return 0, "counted from 1, runs would begin in one line and end in the next"
+    return 1, "counted from 0, runs would cross lines" if lengths[0] > lengths[1] * (1 + _SOME) else "from 1 as usual"
