@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from segwright.core.plan import RowPlan
 from segwright.ops.flood import flood
-from segwright.ops.identify import identify
+from segwright.ops.identify import _absence_costs, _costs, _merged, _place_costs, identify
 
 
 def chain(centres, names, *, shape=(1, 200, 60), half=(0, 7, 12), blur=0.0, shift=0.0):
@@ -172,3 +172,33 @@ def test_flood_equals_nearest_marker_on_flat_ground():
 def test_other_number_types(full):
     scores, core = chain([(20, 30), (60, 30)], [1, 2])
     assert identify(scores.astype(np.float64).astype(np.float32), core.astype(full)).labels == (1, 2)
+
+
+def test_what_a_usual_place_costs_by_hand():
+    """1.5 times half the square of the deviations, of which two are the most that count."""
+    row = RowPlan(axis=1, places=((0.2, 0.1), (0.5, 0.05)))
+    found = _place_costs(np.array([0.2, 0.3, 0.9]), row)
+    assert found == pytest.approx(np.array([[0, 3.0], [0.75, 3.0], [3.0, 3.0]]))
+
+
+def test_what_leaving_out_costs_by_hand():
+    assert _absence_costs((0.9, 0.5, 0.2)) == pytest.approx([np.log(9), 0, 0])
+
+
+def test_what_scores_cost_by_hand():
+    """Two voxels of body 0.8: minus logarithms of the mean background, and of shares, of which none is below 0.01."""
+    scores = np.array([[0.2, 0.2, 1.0], [0.8, 0.4, 0.0], [0.0, 0.4, 0.0]]).reshape(3, 1, 1, 3)
+    ((none, first, second),) = _costs(scores, np.array([[[1, 1, 0]]], np.int32), np.array([2]))
+    there = -np.log(0.8)
+    assert none == pytest.approx(-np.log(0.2))
+    assert first == pytest.approx(-np.log(0.5) / 2 + there)
+    assert second == pytest.approx((-np.log(0.01) - np.log(0.5)) / 2 + there)
+
+
+@pytest.mark.parametrize(("sizes", "kept"), [([70, 90, 100], [1, 1, 2]), ([71, 90, 100], [0, 1, 2])])
+def test_pieces_of_one_thing_are_no_larger_than_it(sizes, kept):
+    """The usual one has 100 voxels, or 90: two of a label keep it up to 1.6 times that."""
+    sizes = np.array([*sizes, 110, 120][: len(kept) + 2])
+    labels = np.array([1, 1, 2, 3, 4])
+    costs = np.zeros((5, 5))
+    assert _merged(labels, sizes, costs)[:3].tolist() == kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segwright.postprocess.choice import choose, measure, nested_gain
+from segwright.postprocess.choice import choose, measure, nested_gain, remains
 
 NAMES = [str(i) for i in range(20)]
 FOLDS = [i % 4 for i in range(20)]
@@ -66,3 +66,30 @@ def test_nested_gain_of_luck_vanishes() -> None:
 def test_one_fold_has_no_nested_gain() -> None:
     assert nested_gain(np.ones((1, 20)), NAMES, [0] * 20) is None
     assert nested_gain(np.ones((1, 20)), NAMES, [None] * 20) is None
+
+
+@pytest.mark.parametrize(("nested", "kept"), [(0.1, True), (0.05, True), (0.0499, False), (0.0, False), (-0.1, False)])
+def test_half_of_a_gain_must_remain(nested: float, kept: bool) -> None:
+    assert remains(0.1, nested) == kept
+
+
+def test_nested_gain_by_hand() -> None:
+    """Each fold is judged by what the other chose: of the first option 0 in fold 1, of the second -0.02 in fold 0."""
+    folds = [i % 2 for i in range(8)]
+    first = np.array([0.10 if fold == 0 else 0.0 for fold in folds])
+    second = np.array([-0.02 if fold == 0 else 0.08 for fold in folds])
+    groups = NAMES[:8]
+    assert nested_gain(np.stack([first, second]), groups, folds) == pytest.approx((4 * 0.0 + 4 * -0.02) / 8)
+    assert nested_gain(first[None], groups, folds) == 0.0, "nothing passes on fold 1, and nothing is gained there"
+    always = np.full(8, 0.05)
+    assert nested_gain(always[None], groups, folds) == pytest.approx(0.05)
+    assert nested_gain(always[None], groups, [None, *folds[1:]]) == pytest.approx(0.05), "no fold is one of its own"
+
+
+def test_exactly_six_of_ten_changed_cases_is_enough_and_one_standard_error_is_not() -> None:
+    assert measure(np.array([0.1] * 6 + [-0.01] * 4), NAMES[:10]).verdict == ""
+    assert measure(np.array([0.1] * 5 + [-0.01] * 4), NAMES[:9]).verdict.startswith("improves 5 of 9")
+    two = measure(np.array([0.2, 0.0]), NAMES[:2])  # mean 0.1, deviation 0.1414, error 0.1
+    assert two.error == pytest.approx(0.1) and two.verdict == "gain within one standard error"
+    assert measure(np.array([0.2, 0.001]), NAMES[:2]).verdict == ""
+    assert measure(np.zeros(0), []) == (0.0, float("inf"), 0, 0)

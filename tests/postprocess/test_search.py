@@ -32,6 +32,7 @@ class Planted:
     number: int
     stray: bool = False
     timid: bool = False
+    bold: bool = False
     hole: bool = False
     fold: int | None = 0
     geometry: Geometry = GRID
@@ -56,6 +57,9 @@ class Planted:
         rim = self.masks() & ~np.roll(self.masks(), 1, axis=2)
         if self.timid:
             scores[1][rim[1]] = 95 + rng.integers(0, 5, rim[1].sum())
+        if self.bold:
+            beyond = np.roll(self.masks()[1], -1, axis=2) & ~self.masks()[1]
+            scores[1][beyond] = 150 + rng.integers(0, 5, beyond.sum())
         if self.stray:
             scores[0, 2, 17:20, 20 : 22 + self.number % 3] = 220
         if self.hole:
@@ -106,6 +110,20 @@ def test_timid_scores_get_a_lower_threshold() -> None:
     assert found.after["b"] == 1.0
     exclusive = search(planted(EXCLUSIVE, timid=True), EXCLUSIVE, score=dice)
     assert exclusive.chain.foreground is not None and exclusive.chain.foreground < 0.38
+
+
+def test_a_gain_that_vanishes_out_of_fold_is_refused() -> None:
+    """One fold is timid, the other bold: what helps one does nothing for the other, so no cut is chosen rightly."""
+    cases = [Planted(f"c{i}", OVERLAPPING, i, timid=i % 2 == 0, bold=i % 2 == 1, fold=i % 2) for i in range(12)]
+    found = search(cases, OVERLAPPING, score=dice, steps=[])
+    ((best,),) = [[c for c in found.candidates if c.nested is not None]]
+    assert best.structure == "b" and best.gain > best.error and best.nested == 0.0
+    assert best.reason == f"only +0.0000 of {best.gain:+.4f} remains on folds left out"
+    assert not best.accepted and found.chain.thresholds == {}
+    # the same cases in folds of both kinds: the gain holds, and the cut is taken
+    mixed = [Planted(c.case, OVERLAPPING, c.number, timid=c.timid, bold=c.bold, fold=c.number // 2 % 2) for c in cases]
+    kept = search(mixed, OVERLAPPING, score=dice, steps=[])
+    assert kept.chain.thresholds.keys() == {"b"} and next(c.nested for c in kept.candidates if c.accepted) > 0
 
 
 def test_an_effect_on_one_case_of_many_is_not_enough() -> None:

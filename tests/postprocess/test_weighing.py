@@ -11,7 +11,7 @@ from segwright.core.errors import GeometryError
 from segwright.core.labels import LabelSpace
 from segwright.postprocess.blend import blend, equal_weights, votes_of
 from segwright.postprocess.decode import decode
-from segwright.postprocess.weighing import mixtures, weigh
+from segwright.postprocess.weighing import _decide, mixtures, weigh
 
 OVERLAPPING = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind="overlapping")
 EXCLUSIVE = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])
@@ -120,3 +120,18 @@ def test_dice_of_reduced_voxels_is_that_of_whole_arrays():
                 a, b = space.mask(labels, k) & counted, space.mask(case.truth, k) & counted
                 values.append(2 * (a & b).sum() / (a.sum() + b.sum()))
             assert found.equal[i] == pytest.approx(np.mean(values))
+
+
+def test_shares_whose_gain_vanishes_out_of_fold_stay_equal():
+    """Either part is better in one fold and no better in the other, so that each is chosen for the wrong one."""
+    folds = [i % 2 for i in range(12)]
+    equal = np.full(12, 0.8)
+    better = [equal + 0.1 * (np.array(folds) == fold) for fold in (0, 1)]
+    better[1] -= 0.01 * (np.array(folds) == 1)
+    options = mixtures(2)
+    values = np.stack([equal, *better, equal, equal])
+    row, pick = _decide("a", values, options, [f"p{i}" for i in range(12)], folds)
+    assert pick == 0 and row.weights == (0.5, 0.5) and row.nested == 0.0
+    assert row.reason == "equal: only +0.0000 of +0.0500 remains on folds left out"
+    row, pick = _decide("a", values, options, [f"p{i}" for i in range(12)], [i // 2 % 2 for i in range(12)])
+    assert pick == 1 and row.nested == pytest.approx(0.05)

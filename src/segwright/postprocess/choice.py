@@ -83,3 +83,13 @@ def nested_gain(gains: NDArray[np.float64], groups: Sequence[str], folds: Sequen
         if index is not None:
             honest[out] = gains[index, out]
     return measure(honest, groups).mean
+
+
+def remains(gain: float, nested: float) -> bool:
+    """Whether enough of a gain is left when it is chosen without the fold judged.
+
+    Example:
+        >>> remains(0.04, 0.02), remains(0.04, 0.019)
+        (True, False)
+    """
+    return nested >= NESTED_SHARE * gain

@@ -17,7 +17,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.words import amount
 from segwright.postprocess import STEPS
 from segwright.postprocess.chain import Chain, ChainStep, load_step
-from segwright.postprocess.choice import NESTED_SHARE, choose, measure, nested_gain
+from segwright.postprocess.choice import choose, measure, nested_gain, remains
 from segwright.postprocess.step import StructureFacts
 from segwright.postprocess.trial import Trial, run_trials
 
@@ -297,6 +297,6 @@ def _decide(
 def _judge_nested(gain: float, nested: float | None) -> tuple[str, bool]:
     if nested is None:
         return "accepted; one fold only, so the gain could not be confirmed on cases left out", True
-    if nested < NESTED_SHARE * gain:
+    if not remains(gain, nested):
         return f"only {nested:+.4f} of {gain:+.4f} remains on folds left out", False
     return f"accepted; {nested:+.4f} remains on folds left out", True

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segwright.core.document import Part
 from segwright.core.labels import LabelSpace
 from segwright.postprocess.blend import Scores, blend, equal_weights
-from segwright.postprocess.choice import NESTED_SHARE, choose, measure, nested_gain
+from segwright.postprocess.choice import choose, measure, nested_gain, remains
 from segwright.postprocess.decode import decode
 
 #: Up to this many parts every mixture in steps of a quarter is tried.
@@ -181,7 +181,7 @@ def _decide(
         reason = "equal, as asked: no others were tried"
     elif best and nested is None:
         reason = "equal: with one fold no other shares can be confirmed"
-    elif best and nested is not None and nested < NESTED_SHARE * gain:
+    elif best and nested is not None and not remains(gain, nested):
         reason = f"equal: only {nested:+.4f} of {gain:+.4f} remains on folds left out"
     elif best:
         pick, reason = best, f"{gain:+.4f} over equal shares, {nested:+.4f} on folds left out"
