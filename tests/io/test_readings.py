@@ -222,3 +222,69 @@ class TestScansWithoutLabels:
         assert {case.id: case.images[0].path for case in predicted.cases} == {
             case.id: case.images[0].path for case in learnt.cases
         }
+
+
+class TestTables:
+    @staticmethod
+    def files(root: Path, *, images: str = "Bilder", labels: str = "Zeichnungen") -> list[str]:
+        for i, name in enumerate("abcde"):
+            save(root / images / f"{name} 1.PNG", picture(i, drawing(i, 1)))
+            save(root / labels / f"{name} 2.PNG", drawing(i, 255))
+        return list("abcde")
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16"])
+    @pytest.mark.parametrize(
+        ("header", "root"),
+        [
+            ("Image;Mask;Patient", ""),
+            ("Datei;Maske;Patienten-ID;Größe", "C:\\Users\\me\\"),
+            ("id;image;label;group", ""),
+        ],
+    )
+    def test_any_headers_and_paths_of_windows(self, tmp_path: Path, encoding: str, header: str, root: str) -> None:
+        rows = [header]
+        for i, name in enumerate(self.files(tmp_path)):
+            cells = [f"{root}Bilder\\{name} 1.png", f"{root}zeichnungen\\{name} 2.PNG", f"P{i // 2}", "3"]
+            rows.append(";".join(([name] if header.startswith("id") else []) + cells[: 3 + header.count("Größe")]))
+        (tmp_path / "liste.csv").write_bytes("\r\n".join(rows).encode(encoding))
+        dataset = open_dataset(tmp_path)
+        assert (dataset.layout, len(dataset.labelled)) == ("table", 5)
+        if "Patienten" not in header:
+            assert [case.group for case in dataset.cases] == ["P0", "P0", "P1", "P1", "P2"]
+        assert areas(dataset) == [(240,)] * 5
+
+    def test_a_table_of_patients_beside_the_folders_groups_the_cases(self, tmp_path: Path) -> None:
+        rows = ["file,Subject ID,age"]
+        rows += [
+            f"{name} 1.png,S{i // 3},50" for i, name in enumerate(self.files(tmp_path, images="images", labels="masks"))
+        ]
+        (tmp_path / "clinical.csv").write_text("\n".join(rows))
+        dataset = open_dataset(tmp_path)
+        assert dataset.layout == "pairs"
+        assert sorted({case.group for case in dataset.cases}) == ["S0", "S1"]
+        assert dataset.group_rule == "column 'subject id' of clinical.csv"
+
+
+def test_same_name_with_another_suffix(tmp_path: Path) -> None:
+    for i in range(4):
+        save(tmp_path / f"{i}.jpg", picture(i, drawing(i, 1)))
+        save(tmp_path / f"{i}.png", drawing(i, 255))
+    dataset = open_dataset(tmp_path)
+    assert {case.label[0].path for case in dataset.labelled} == {f"{i}.png" for i in range(4)}
+
+
+@pytest.mark.parametrize("key", ["desc", "acq"])
+def test_files_of_a_bids_subject_are_told_apart(tmp_path: Path, key: str) -> None:
+    for s in range(1, 4):
+        scan = np.random.default_rng(s).normal(100, 9, (8, 9, 7)).astype(np.float32)
+        save(tmp_path / f"sub-{s:02d}/anat/sub-{s:02d}_T1w.nii.gz", scan)
+        for rank, name in enumerate(("brain", "lesion")):
+            mask = np.zeros((8, 9, 7), np.uint8)
+            mask[1 : 7 - 3 * rank, 2:6, 2:5] = 1
+            place = tmp_path / f"derivatives/x/sub-{s:02d}/anat/sub-{s:02d}"
+            save(Path(f"{place}_{key}-{name}_mask.nii.gz"), mask)
+            save(Path(f"{place}_space-MNI_{key}-{name}_mask.nii.gz"), np.ones((4, 4, 4), np.uint8))
+    dataset = open_dataset(tmp_path)
+    assert dataset.labels.names == ("brain", "lesion")
+    assert areas(dataset) == [(6 * 4 * 3, 3 * 4 * 3)] * 3
+    assert sum(aside.count for aside in dataset.aside) == 6

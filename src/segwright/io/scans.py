@@ -95,7 +95,9 @@ def without_labels(place: Path) -> Dataset | None:
         return draft(place.parent, "unlabelled", (case,))
     found = sorted(readable(place))
     named = any(role(part) == "label" for path in found for part in path.relative_to(place).with_suffix("").parts)
-    if not found or named or any(is_label(path) for path in sample(found)):
+    kinds = {suffix_of(path) for path in found}
+    some = [path for kind in kinds for path in sample([p for p in found if suffix_of(p) == kind])]
+    if not found or named or any(is_label(path) for path in some):
         return None
     own = [item for item in items(place) if item.kind == "file"]
     names, cases = pair_items(own, (), place) if own else ((), ())

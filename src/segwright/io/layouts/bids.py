@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset
 from segwright.io.layouts.listing import draft, label_source, structure_names, unique_ids
 from segwright.io.layouts.names import role, safe_id
 from segwright.io.layouts.scan import Item, items, subfolders
-
-_ENTITY = re.compile(r"(sub|ses|run|acq)-([A-Za-z0-9]+)")
 
 
 class Bids:
@@ -28,11 +27,16 @@ class Bids:
         return any(item.stem.rpartition("/")[2].startswith("sub-") for item in items(subjects[0], depth=3))
 
     def open(self, folder: Path) -> Dataset:
-        """Suffixes that most scans have are channels; `_dseg`, `_mask` and `label-` files are labels."""
+        """Suffixes that most scans have are channels; `_dseg`, `_mask` and `label-` files are labels.
+
+        What tells the files of one scan apart (`desc-`, `acq-`, `space-`) is part of what they are only where it does;
+        of labels in several spaces the one in the scan's own is taken, and the others are left over.
+        """
         found = [item for child in _places(folder) for item in items(child, depth=6)]
+        several = _several(found)
         scans: dict[str, dict[str, Item]] = {}
-        for item in found:
-            entity, kind = _parts(item)
+        for item in sorted(found, key=_foreign):
+            entity, kind = _parts(item, several)
             if entity:
                 scans.setdefault(entity, {}).setdefault(kind, item)
         images, labels = _kinds(scans)
@@ -60,14 +64,35 @@ def _places(folder: Path) -> list[Path]:
     return subjects + [child for child in children if child.name in {"derivatives", "labels", "sourcedata"}]
 
 
-def _parts(item: Item) -> tuple[str, str]:
-    """The scan a file belongs to (`sub-01_ses-1`), and what it is (`T1w`, `label-lesion_mask`)."""
+def _entities(item: Item) -> tuple[str, dict[str, str], str]:
+    """The scan of a file (`sub-01_ses-1`), its other entities, and its suffix (`T1w`, `mask`)."""
     stem = item.stem.rpartition("/")[2]
-    entities = [hit for hit in _ENTITY.finditer(stem) if hit.group(1) in {"sub", "ses", "run"}]
-    if not entities:
-        return "", ""
-    rest = re.sub(r"(sub|ses|run|acq|space|desc|res|rec|ce)-[A-Za-z0-9.]+_?", "", stem).strip("_")
-    return "_".join(hit.group(0) for hit in entities), rest
+    told = dict(re.findall(r"([a-z]+)-([A-Za-z0-9.+]+)", stem))
+    scan = "_".join(f"{key}-{told[key]}" for key in ("sub", "ses", "run") if key in told)
+    return scan if "sub" in told else "", told, stem.rpartition("_")[2]
+
+
+def _several(found: Sequence[Item]) -> frozenset[str]:
+    """Entities that differ among files of one scan and suffix, and so say what a file is."""
+    values: dict[tuple[str, str, str], set[str]] = {}
+    for item in found:
+        scan, told, suffix = _entities(item)
+        for key in ("desc", "acq", "rec", "ce"):
+            values.setdefault((scan, suffix, key), set()).add(told.get(key, ""))
+    return frozenset(key for (scan, _, key), seen in values.items() if scan and len(seen) > 1)
+
+
+def _foreign(item: Item) -> tuple[bool, str]:
+    """Files in another space than the scan's come last."""
+    return "space" in _entities(item)[1], item.stem
+
+
+def _parts(item: Item, several: frozenset[str]) -> tuple[str, str]:
+    """The scan a file belongs to, and what it is (`T1w`, `label-lesion_mask`, `lesion_mask`)."""
+    scan, told, suffix = _entities(item)
+    kept = [told[key] for key in ("acq", "ce", "rec", "desc") if key in several and key in told]
+    named = [f"label-{told['label']}"] if "label" in told else []
+    return scan, "_".join([*named, *kept, suffix])
 
 
 def _kinds(scans: dict[str, dict[str, Item]]) -> tuple[tuple[str, ...], tuple[str, ...]]:

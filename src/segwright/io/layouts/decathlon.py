@@ -11,6 +11,7 @@ from segwright.io.layouts.listing import draft, label_source, unique_ids
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.nnunet import channel_names, label_space, modality, peek_json, read_json
 from segwright.io.layouts.scan import Item, relative, stem_of, visible
+from segwright.io.layouts.spreadsheet import located
 
 
 class Decathlon:
@@ -56,12 +57,12 @@ def _document(folder: Path) -> Path | None:
 
 def _case(row: dict[str, Any], folder: Path) -> Case:
     images = row["image"] if isinstance(row["image"], list) else [row["image"]]
-    paths = [folder / image for image in images]
+    paths = [located(folder, image) for image in images]
     label = row.get("label")
     label = label[0] if isinstance(label, list) else label
     return Case(
         id=safe_id(str(row.get("id") or stem_of(paths[0]))),
         images=tuple(Source(path=relative(path, folder)) for path in paths),
-        label=(label_source(Item(folder / label, ""), folder),) if label else (),
+        label=(label_source(Item(located(folder, label), ""), folder),) if label else (),
         group=str(row.get("group") or row.get("patient") or ""),
     )

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 from segwright import io
 from segwright.core.case import Case, Dataset
@@ -13,6 +14,7 @@ from segwright.core.errors import SegwrightError
 from segwright.core.words import amount
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import is_dicom
+from segwright.io.layouts.spreadsheet import groups_in_tables
 
 #: Words that name a view, side, visit or sequence of a patient.
 _VIEWS = frozenset(
@@ -30,6 +32,9 @@ def with_groups(dataset: Dataset) -> Dataset:
     cases = dataset.cases
     if cases and all(case.group for case in cases):
         return dataset if dataset.group_rule else _ruled(dataset, "as the layout states it")
+    stated = groups_in_tables(Path(dataset.root), {c.id: Path(c.images[0].path).name for c in cases if c.images})
+    if stated:
+        return _grouped(dataset, {case: safe_id(group) for case, group in stated[0].items()}, stated[1])
     patients = _patients(dataset)
     if patients:
         told = f"DICOM PatientID ({amount(len(set(patients.values())), 'patient')})"

@@ -13,6 +13,7 @@ from segwright.core.labels import LabelSpace, Structure
 from segwright.io.layouts.listing import draft, label_source, unique_ids
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import Item, items, relative
+from segwright.io.layouts.spreadsheet import located
 
 
 class NnUNet:
@@ -138,8 +139,8 @@ def _listed(facts: dict[str, Any], folder: Path) -> tuple[Case, ...]:
         return ()
     cases = []
     for name, row in table.items():
-        label = (label_source(Item(folder / row["label"], name), folder),) if row.get("label") else ()
-        paths = [relative(folder / image, folder) for image in row["images"]]
+        label = (label_source(Item(located(folder, row["label"]), name), folder),) if row.get("label") else ()
+        paths = [relative(located(folder, image), folder) for image in row["images"]]
         cases.append(Case(id=safe_id(name), images=tuple(Source(path=p) for p in paths), label=label, group=""))
     return unique_ids(cases)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from segwright.core.case import Dataset
 from segwright.core.errors import SegwrightError
+from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names
 from segwright.io.layouts.names import match, role, strip_roles
-from segwright.io.layouts.scan import Item, items
+from segwright.io.layouts.scan import Item, items, suffix_of
 
 
 class Suffix:
@@ -49,9 +50,24 @@ SUFFIX = Suffix()
 
 
 def _divide(found: Sequence[Item]) -> tuple[list[Item], list[Item]]:
-    """Images and labels by the words of the file name."""
-    labels = [item for item in found if role(item.stem.rpartition("/")[2]) == "label"]
+    """Images and labels by the words of the file name; of equal names, by what the files of a suffix hold."""
+    labels = [item for item in found if role(item.stem.rpartition("/")[2]) == "label"] or _of_a_suffix(found)
     return [item for item in found if item not in labels], labels
+
+
+def _of_a_suffix(found: Sequence[Item]) -> list[Item]:
+    """Files that are labels of others with their name and another suffix (`a.jpg`, `a.png`)."""
+    kinds: dict[str, list[Item]] = {}
+    for item in found:
+        kinds.setdefault(suffix_of(item.path), []).append(item)
+    if len(kinds) != 2:
+        return []
+    one, other = kinds.values()
+    shared = {item.stem for item in one} & {item.stem for item in other}
+    if len(shared) * 2 < min(len(one), len(other)):
+        return []
+    judged = [mostly_labels(one), mostly_labels(other)]
+    return [] if judged[0] == judged[1] else one if judged[0] else other
 
 
 def label_sets(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[Item]]:
