@@ -35,6 +35,11 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         ("lobes", {"patch": (24, 32, 40), "overlap": 0.0}),
         ("liver", {"patch": (24, 40, 40), "overlap": 0.0, "width": 2, "levels": 2}),
         ("vertebrae", {"size": (64, 32), "width": 4, "levels": 2}),
+        pytest.param(
+            "mitochondria",
+            {"patch": (8, 48, 48), "overlap": 0.0, "width": 2, "levels": 2},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_show_ends_with_scores_of_scans_no_fold_has_seen(

@@ -202,3 +202,11 @@ def test_pieces_of_one_thing_are_no_larger_than_it(sizes, kept):
     labels = np.array([1, 1, 2, 3, 4])
     costs = np.zeros((5, 5))
     assert _merged(labels, sizes, costs)[:3].tolist() == kept
+
+
+def test_voxels_of_a_body_score_below_two_per_cent_belong_to_nothing():
+    scores, core = chain([(20, 30), (60, 30)], [1, 2])
+    scores[0, 0, 28:31, 30], scores[1, 0, 28:31, 30] = 1 - 0.025, 0.025
+    scores[0, 0, 31:34, 30], scores[1, 0, 31:34, 30] = 1 - 0.015, 0.015
+    found = identify(scores, core).scores
+    assert (found[0, 0, 28:31, 30] > 0).all() and (found[:, 0, 31:34, 30] == 0).all()
