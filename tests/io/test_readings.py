@@ -288,3 +288,35 @@ def test_files_of_a_bids_subject_are_told_apart(tmp_path: Path, key: str) -> Non
     assert dataset.labels.names == ("brain", "lesion")
     assert areas(dataset) == [(6 * 4 * 3, 3 * 4 * 3)] * 3
     assert sum(aside.count for aside in dataset.aside) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "labels.txt",
+            '# ITK-SnAP\n 0 0 0 0 0 0 0 "Clear Label"\n 1 255 0 0 1 1 1 "liver"\n 2 0 255 0 1 1 1 "spleen"\n',
+        ),
+        ("masks.ctbl", "# Slicer\n0 Background 0 0 0 0\n1 liver 255 0 0 255\n2 spleen 0 255 0 255\n"),
+        ("classes.csv", "id,name\n1,liver\n2,spleen\n3,kidney\n"),
+    ],
+)
+def test_legends_name_values(tmp_path: Path, name: str, text: str) -> None:
+    for i in range(3):
+        save(tmp_path / f"images/a{i}.png", picture(i))
+        save(tmp_path / f"masks/a{i}.png", drawing(i, 1, 2))
+    (tmp_path / "masks" / name).write_text(text)
+    assert open_dataset(tmp_path).labels.names == ("liver", "spleen")
+
+
+def test_legends_name_colours(tmp_path: Path) -> None:
+    for i in range(3):
+        save(tmp_path / f"JPEGImages/a{i}.jpg", picture(i))
+        save(tmp_path / f"SegmentationClass/a{i}.png", PAINT[drawing(i, 1, 2)])
+    (tmp_path / "labelmap.txt").write_text(
+        "# label:color\nbackground:0,0,0::\nstroma:70,130,180::\ntumour:220,20,60::\n"
+    )
+    assert {s.name: s.values for s in open_dataset(tmp_path).labels.structures} == {
+        "stroma": (0x4682B4,),
+        "tumour": (0xDC143C,),
+    }

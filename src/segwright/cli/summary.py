@@ -6,8 +6,11 @@ from collections import Counter
 
 from segwright.core.case import Dataset
 from segwright.core.finding import Inspection
-from segwright.core.words import sizes
+from segwright.core.words import amount, sizes
 from segwright.report.text import wrapped
+
+#: Rows of files set aside that are shown.
+_ROWS = 8
 
 
 def describe_dataset(dataset: Dataset, inspection: Inspection) -> str:
@@ -25,7 +28,9 @@ def describe_dataset(dataset: Dataset, inspection: Inspection) -> str:
     ]
     if shapes:
         rows.append(("sizes", sizes(shapes)))
+    rows += [("also", f"{made.topic}: {made.other}") for made in dataset.decisions if made.other]
     rows += [("note", note) for note in dataset.notes]
+    rows += _aside(dataset)
     lines = [line for name, text in rows for line in wrapped(f"{name:<11} {text}", start=2, hang=14)]
     return "\n".join([str(dataset.root), *lines])
 
@@ -34,4 +39,16 @@ def _structures(dataset: Dataset) -> str:
     space = dataset.labels
     shown = [f"{s.name} ({'/'.join(map(str, s.values))})" if s.values else s.name for s in space.structures[:12]]
     more = f" and {len(space.structures) - 12} more" if len(space.structures) > 12 else ""
-    return f"{len(space.structures)} {space.kind}: {', '.join(shown)}{more}"
+    nowhere = f"; {space.ignore} counts nowhere" if space.ignore is not None else ""
+    return f"{len(space.structures)} {space.kind}: {', '.join(shown)}{more}{nowhere}"
+
+
+def _aside(dataset: Dataset) -> list[tuple[str, str]]:
+    """Files of no case, a row a folder and reason."""
+    rows = [("set aside", f"{row.path}{_count(row.count)}: {row.reason}") for row in dataset.aside]
+    more = len(rows) - _ROWS
+    return [*rows[:_ROWS], *([("", f"and {more} more; dataset.yaml lists them")] if more > 0 else [])]
+
+
+def _count(files: int) -> str:
+    return f", {amount(files, 'file')}" if files > 1 else ""

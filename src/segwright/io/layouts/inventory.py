@@ -16,6 +16,10 @@ _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".x
 _DOCUMENTS = frozenset(
     {".csv", ".tsv", ".json", ".yaml", ".yml", ".txt", ".md", ".xml", ".html", ".htm", ".pdf", ".xlsx", ".xls", ".docx"}
 )
+#: Documents that some layout reads.
+_COMPANIONS = frozenset(
+    {"dataset.json", "dataset.yaml", "dataset_description.json", "participants.tsv", "labelmap.txt", "data.yaml"}
+)
 #: Files named one by one; more of a kind are told by their folder.
 _NAMED = 2
 
@@ -80,7 +84,7 @@ def _reason(path: Path) -> str:
     if suffix in _ARCHIVES and not suffix.startswith(".nii"):
         return "an archive: unpack it to have it read"
     if suffix in _DOCUMENTS:
-        return "a document"
+        return "describes the data set" if path.name in _COMPANIONS else "a document: no scan and no label"
     if io.is_readable(path):
         return "can be read, but is the image or label of no case"
     return "no format that is read"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.case import Case, Dataset, LabelSource
+from segwright.core.case import Case, Dataset, Decision, LabelSource
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.volume import LazyArray, Volume
@@ -72,7 +72,11 @@ def _from_values(dataset: Dataset, some: Sequence[Case]) -> Dataset:
         space = space.model_copy(update={"structures": (only,)})
     if len(facts) < sum(bool(case.label) for case in dataset.cases):
         notes.append(f"Label values were looked up in {len(facts)} of the labelled cases.")
-    return dataset.model_copy(update={"labels": space, "notes": (*dataset.notes, *notes)})
+    told = {"notes": (*dataset.notes, *notes)}
+    if meaning.other:
+        decision = Decision(topic="label values", chosen=meaning.kind, other=meaning.other)
+        return dataset.model_copy(update={**told, "labels": space, "decisions": (*dataset.decisions, decision)})
+    return dataset.model_copy(update={**told, "labels": space})
 
 
 def _facts(dataset: Dataset, some: Sequence[Case]) -> dict[str, LabelFacts]:

@@ -1,0 +1,106 @@
+"""Names of label values and colours in files that tools leave beside masks: CVAT, ITK-SNAP, 3D Slicer, FreeSurfer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from segwright.core.case import Dataset
+from segwright.core.errors import ReadError
+from segwright.core.labels import LabelSpace, Structure
+from segwright.io.layouts.scan import visible
+from segwright.io.layouts.spreadsheet import Row, rows_of
+
+#: One row of a legend: value (none where only a colour is told), colour as a packed number (or none), name.
+Entry = tuple[int | None, int | None, str]
+
+_CVAT = re.compile(r"^\s*([^:#]+):(\d+),(\d+),(\d+):")
+_ITKSNAP = re.compile(r'^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s+[\d.]+\s+\d+\s+\d+\s+"(.*)"\s*$')
+_SLICER = re.compile(r"^\s*(\d+)\s+(\S+)\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)\s*$")
+_SUFFIXES = frozenset({".txt", ".label", ".lbl", ".ctbl", ".lut", ".csv", ".tsv"})
+_LARGEST = 1_000_000
+_GROUND = frozenset({"background", "clear label", "unknown", "none", "_background_", "void"})
+
+
+def with_legend(dataset: Dataset) -> Dataset:
+    """The dataset with names and colours of a legend for structures that nobody has named yet.
+
+    A legend counts if it knows every value (or every colour) of the labels; it lies in the dataset's folder, or in a
+    folder of labels.
+    """
+    space = dataset.labels
+    if not space.structures or not all(_nameless(one) for one in space.structures):
+        return dataset
+    folders = {dataset.path(source).parent for case in dataset.labelled[:50] for source in case.label}
+    for path in dict.fromkeys(p for folder in (Path(dataset.root), *sorted(folders)) for p in _files(folder)):
+        named = _named(space, list(_entries(path)))
+        if named is not None:
+            note = f"Names of structures come from {path.name}."
+            return dataset.model_copy(update={"labels": named, "notes": (*dataset.notes, note)})
+    return dataset
+
+
+def _nameless(structure: Structure) -> bool:
+    return len(structure.values) == 1 and bool(re.fullmatch(r"(structure|colour)_[0-9A-F]+|foreground", structure.name))
+
+
+def _files(folder: Path) -> list[Path]:
+    found = [path for path in visible(folder) if path.suffix.lower() in _SUFFIXES and path.is_file()]
+    return [path for path in found if path.stat().st_size <= _LARGEST]
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    """Rows of a legend, of whatever tool; nothing from files that are none."""
+    try:
+        if path.suffix.lower() in {".csv", ".tsv"}:
+            yield from (entry for row in rows_of(path) if (entry := _of_row(row)) is not None)
+            return
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError, ReadError):
+        return
+    for line in lines:
+        if hit := _CVAT.match(line):
+            yield None, _packed(hit.groups()[1:4]), hit.group(1).strip()
+        elif hit := _ITKSNAP.match(line):
+            yield int(hit.group(1)), _packed(hit.groups()[1:4]), hit.group(5)
+        elif hit := _SLICER.match(line):
+            yield int(hit.group(1)), _packed(hit.groups()[2:5]), hit.group(2)
+
+
+def _of_row(row: Row) -> Entry | None:
+    """A row with a name and a value, or a name and the three parts of a colour."""
+    name = next((row[key] for key in ("name", "label_name", "class", "structure", "label") if row.get(key)), "")
+    value = next(
+        (row[key] for key in ("value", "id", "index", "labelvalue", "label") if row.get(key, "").isdigit()), ""
+    )
+    colour = [row.get(key, "") for key in ("r", "g", "b")]
+    packed = _packed(colour) if all(part.isdigit() and int(part) < 256 for part in colour) else None
+    usable = name and not name.isdigit() and (value or packed is not None)
+    return (int(value) if value else None, packed, name) if usable else None
+
+
+def _packed(parts: Sequence[str]) -> int:
+    red, green, blue = (int(part) for part in parts)
+    return red << 16 | green << 8 | blue
+
+
+def _named(space: LabelSpace, entries: list[Entry]) -> LabelSpace | None:
+    """The space with the names of a legend; `None` unless it knows all values, or all colours."""
+    rows = [entry for entry in entries if entry[2].lower() not in _GROUND]
+    for column in (0, 1):
+        table = {entry[column]: entry for entry in rows if entry[column] is not None}
+        found = [table.get(structure.values[0]) for structure in space.structures]
+        names = [entry[2] for entry in found if entry is not None]
+        if len(names) == len(space.structures) and len(set(names)) == len(names):
+            structures = [
+                structure.model_copy(update={"name": entry[2], "colour": _shown(entry[1])})
+                for structure, entry in zip(space.structures, found, strict=True)
+                if entry is not None
+            ]
+            return space.model_copy(update={"structures": tuple(structures)})
+    return None
+
+
+def _shown(colour: int | None) -> str:
+    return "" if colour is None else f"#{colour:06X}"
