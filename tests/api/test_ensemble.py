@@ -15,6 +15,7 @@ from segwright.api.ensemble import ensemble as combine_runs
 from segwright.api.run import Run
 from segwright.core.errors import DataError, ModelError, UsageError
 from segwright.core.model import Combination
+from segwright.core.plan import Plan
 from segwright.io.load import load_label
 from segwright.postprocess.blend import blend, votes_of
 from segwright.postprocess.chain import Chain, apply_to_scores
@@ -143,3 +144,18 @@ def test_damaged_ensembles_are_told(desk: Path, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "e" / "parts" / "1-small")
     with pytest.raises(ModelError, match="part of the ensemble is missing"):
         Model.load(tmp_path / "e")
+
+
+def test_an_ensemble_of_earlier_models_still_opens_when_plans_have_got_new_fields(desk: Path, tmp_path: Path) -> None:
+    combine_runs([desk / "wide", desk / "small"], tmp_path / "e", device="cpu")
+    plan, file = tmp_path / "e" / "parts" / "1-small" / Plan.filename, tmp_path / "e" / Combination.filename
+    older, told = json.loads(plan.read_text()), json.loads(file.read_text())
+    older["prepare"].pop("kept")
+    plan.write_text(json.dumps(older))
+    told["parts"][1]["plan"] = "0" * 12
+    file.write_text(json.dumps(told))
+    with pytest.raises(ModelError, match="not the one it was made of"):
+        Model.load(tmp_path / "e")
+    told["parts"][1]["plan"] = Plan.stored_hash(plan)
+    file.write_text(json.dumps(told))
+    assert len(Model.load(tmp_path / "e").parts) == 2

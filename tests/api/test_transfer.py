@@ -9,12 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 import segwright
 from segwright import io
-from segwright.api.transfer import Transfer
+from segwright.api.transfer import Source, Transfer, other_scale
 from segwright.core.errors import ModelError, PlanError, RecipeError
+from segwright.core.labels import LabelSpace
+from segwright.core.plan import PreparePlan
+from segwright.core.recipe import Recipe
 from segwright.nets import build
 from segwright.nets.transfer import encoder_names
 
@@ -163,3 +167,19 @@ def test_changed_weights_are_refused(desk: Path, tmp_path: Path) -> None:
     (run.folder / "init" / run.plan.train.init.members[1]).write_bytes(b"other")
     with pytest.raises(ModelError, match="missing or changed"):
         segwright.fit(desk / "spines", out=tmp_path / "run", only=[1], **wishes)
+
+
+def test_weights_that_were_learnt_at_another_scale_are_told(plain_plan) -> None:
+    net = {"out_channels": 2, "widths": (4,), "strides": ((1, 1, 1),), "kernels": ((3, 3, 3),)}
+    space = LabelSpace(structures=[{"name": "a"}])
+
+    def plan(spacing):
+        return plain_plan(space, (8, 8, 8), net, prepare=PreparePlan(spacing=spacing, normalise=()))
+
+    source = Source("runs/a", {}, plan((None, 1.5, 1.5)))
+    (told,) = other_scale(source, plan((5.0, 0.7, 0.7)))
+    assert "learnt at 1.5 x 1.5 mm a voxel, and this run works at 0.7 x 0.7 mm" in told
+    assert told.endswith("add spacing=[null,1.5,1.5].")
+    assert Recipe.from_data({"spacing": yaml.safe_load("[null,1.5,1.5]")}).spacing == (None, 1.5, 1.5)
+    for other in ((9.0, 1.4, 1.6), None):
+        assert other_scale(source, plan(other)) == []

@@ -78,7 +78,7 @@ def desk(tmp_path_factory) -> Path:
     save_file(build(plan.net).state_dict(), folder / "fold-0.safetensors")
     report = Report(title="none", scores=(), aggregates=(), notes=())
     weights = {0: (folder / "fold-0.safetensors",)}
-    write_bundle(folder / "model", plan=plan, weights=weights, report=report, chain=None, name="tiny")
+    write_bundle(folder / "model", plan=plan, weights=weights, report=report, beside=(), name="tiny")
     rng = np.random.default_rng(0)
     small = ndimage.gaussian_filter(rng.normal(size=(8, 128, 128)), 2)
     image = np.clip(ndimage.zoom(small / small.std(), 4, order=1) * 40 + 128, 0, 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,18 @@ def test_damaged_files_are_read_errors(tmp_path: Path) -> None:
 
 def test_the_hash_follows_the_content() -> None:
     assert Recipe().content_hash() == Recipe().content_hash() != Recipe(seed=1).content_hash()
+
+
+def test_a_stored_document_keeps_its_hash_when_versions_add_fields(tmp_path: Path) -> None:
+    path = Recipe(seed=3).save(tmp_path / "recipe.json")
+    assert Recipe.stored_hash(path) == Recipe(seed=3).content_hash()
+    older = {key: value for key, value in json.loads(path.read_text()).items() if key != "tolerance"}
+    path.write_text(json.dumps(older))
+    assert Recipe.load(path) == Recipe(seed=3)
+    assert Recipe.stored_hash(path) != Recipe(seed=3).content_hash()
+    path.write_text("{")
+    with pytest.raises(ReadError, match="not valid JSON"):
+        Recipe.stored_hash(path)
 
 
 def test_a_failed_write_leaves_nothing_and_keeps_the_old(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.io import read
 from segwright.io.dataset import open_dataset
-from segwright.io.scans import open_images
 from segwright.io.instances import as_instances
 from segwright.io.load import load_image, load_label
+from segwright.io.scans import open_images
 from segwright.phantoms import PHANTOMS
 from segwright.phantoms.layouts import STYLES
 from segwright.phantoms.spine import spine_xray

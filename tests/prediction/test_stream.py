@@ -12,7 +12,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, Plan, PreparePlan
 from segwright.core.volume import Volume
-from segwright.prediction.stream import segment_volume
+from segwright.prediction.stream import Streamed, segment_prepared
 from segwright.prepare.pipeline import prepare_image
 
 KINDS = ("exclusive", "overlapping")
@@ -35,6 +35,10 @@ def plan_for(plain_plan):
         return plain_plan(space, window, net, batch=2, prepare=ready, target="x")
 
     return make
+
+
+def segment_volume(volume: Volume, forward, *, plan: Plan, **how) -> Streamed:
+    return segment_prepared(prepare_image(volume, plan.prepare), forward, plan=plan, **how)
 
 
 def soft(kind: str, slab: int):

@@ -205,7 +205,7 @@ def _write(
             name=name,
             folder=f"parts/{i}-{name}",
             recipe=run.plan.recipe,
-            plan=Plan.load(run.model_folder / Plan.filename).content_hash(),
+            plan=Plan.stored_hash(run.model_folder / Plan.filename),
             members=len(Manifest.load(run.model_folder / Manifest.filename).members),
         )
         for i, (run, name) in enumerate(zip(team.runs, team.names, strict=True))

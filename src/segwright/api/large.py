@@ -30,11 +30,13 @@ class LargeResult:
     Attributes:
         files: Stores and tables.
         notes: What was assumed, left out or repaired.
+        outside: In what it is unlike the training scans.
         provenance: Facts for the receipt.
     """
 
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    outside: tuple[str, ...]
     provenance: dict[str, Any]
 
 
@@ -119,7 +121,7 @@ def segment_large(
     job = plan_job(model, dataset, case, wish)
     there = _finished(job, folder)
     if there:
-        return LargeResult(there, ("the result was there already",), {"kept": True, **_provenance(job)})
+        return LargeResult(there, ("the result was there already",), job.outside, {"kept": True, **_provenance(job)})
     work = folder / f"{case.id}.incomplete"
     with locked(work):
         job = _agreed(job, work)
@@ -127,7 +129,7 @@ def segment_large(
         if not (work / _MOVING).exists():
             notes += _carry_out(work, job, wish, listen)
         files = _move(work, job, folder)
-    return LargeResult(files, notes, _provenance(job))
+    return LargeResult(files, notes, job.outside, _provenance(job))
 
 
 #: Marks a folder whose results are whole and only need their final names.
@@ -238,14 +240,21 @@ def _move(work: Path, job: Job, folder: Path) -> tuple[Path, ...]:
 def _notes(job: Job) -> tuple[str, ...]:
     """What is to be known of the scan and of how blocks treat it."""
     from segwright.io.load import load_image
+    from segwright.prepare.pipeline import seen_grid, target_shape
 
-    header = load_image(job.dataset, job.dataset.cases[0]).header
+    volume = load_image(job.dataset, job.dataset.cases[0])
+    header, prepare = volume.header, job.plan.prepare
+    grid = seen_grid(volume.geometry, prepare)
     notes = [str(text) for text in (*header.get("warnings", ()), *header.get("adapted", ()))]
-    if any(rule.scheme == "case" for rule in job.plan.prepare.normalise):
+    if any(rule.scheme == "case" for rule in prepare.normalise):
         notes.append(f"{job.survey}, the same for every block")
     if job.survey.unreadable:
         notes.append(f"while sampling, {amount(len(job.survey.unreadable), 'box')} could not be read")
-    if job.plan.prepare.crop:
+    if job.instances == "decoder" and prepare.kept and target_shape(grid, prepare) != grid.shape:
+        notes.append(
+            "voxels are of another size than in training, and by blocks objects are told apart on the scan's own"
+        )
+    if prepare.crop:
         notes.append("empty borders were not cut away")
     if job.chain is not None and job.chain.steps:
         steps = ", ".join(step.name for step in job.chain.steps)

@@ -15,7 +15,7 @@ from segwright.api.lock import writable
 from segwright.api.restored import for_prediction
 from segwright.core.case import Case, Dataset
 from segwright.core.document import Document, Part
-from segwright.core.errors import DataError, SegwrightError, UsageError
+from segwright.core.errors import DataError, ModelError, SegwrightError, UsageError
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
 from segwright.core.room import is_full, told_when_full
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
 
 
 class Predicted(Part):
-    """One case: the files written, or why there are none; `notes` tell what was assumed or repaired."""
+    """One case: the files written, or why there are none.
+
+    `outside` tells in what the scan is unlike those that the model learnt from, `notes` what was assumed or repaired.
+    """
 
     case: str
     files: tuple[str, ...] = ()
     seconds: float = 0.0
     error: str = ""
+    outside: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = Field(default_factory=dict)
 
@@ -50,6 +54,11 @@ class Predictions(Document):
     def failed(self) -> tuple[Predicted, ...]:
         """Cases without a result."""
         return tuple(case for case in self.cases if case.error)
+
+    @property
+    def unlike(self) -> tuple[Predicted, ...]:
+        """Cases with a result that are unlike the scans of training."""
+        return tuple(case for case in self.cases if case.outside and not case.error)
 
 
 def predict(
@@ -79,11 +88,13 @@ def predict(
         folds: Members to use when `model` is a path.
         resume: Keep results that are there already.
         listen: Progress events.
-        options: `tta`, `combine`; for volumes larger than memory, or to share one among workers: `workers`,
-            `scheduler`, `memory` (bytes), `scores`, `instances` (see `segwright.api.large.Wish`).
+        options: `tta`, `combine`; `strict` refuses scans that are unlike those of training; for volumes larger than
+            memory, or to share one among workers: `workers`, `scheduler`, `memory` (bytes), `scores`, `instances` (see
+            `segwright.api.large.Wish`).
 
     Raises:
         UsageError: Results would lie among the scans, or no label can be stored as `suffix`.
+        ModelError: `strict`, and the model does not know what it learnt from.
         DataError: Some scans failed; the others are written, and all are listed in `predictions.json`.
     """
     from segwright.prediction.model import Model
@@ -98,6 +109,7 @@ def predict(
     wish = informed(wish)
     writable(folder)
     writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases), resume=resume)
+    _tell_unrecorded(model, wish, listen)
     model.forward  # noqa: B018 - damaged members are found before any scan is read
     seen: Dataset = dataset
     mended: dict[str, tuple[str, ...]] = {}
@@ -114,8 +126,12 @@ def predict(
                     row = _predict_blocks(model, dataset, case, folder, wish=wish, listen=listen)
                 else:
                     done = writer.kept(case.id) if resume else ()
-                    row = _kept(case, done, folder) if done else _predict_whole(model, seen, seen.case(case.id), writer)
+                    given = seen.case(case.id)
+                    row = _kept(case, done, folder) if done else _predict_whole(model, seen, given, writer, wish)
                 row = row.model_copy(update={"notes": (*row.notes, *mended.get(case.id, ()))})
+                if row.outside:
+                    told = "; ".join(row.outside)
+                    listen({"kind": "note", "text": f"{case.id}: unlike the scans of training: {told}"})
                 for note in row.notes:
                     listen({"kind": "note", "text": f"{case.id}: {note}"})
                 rows.append(row)
@@ -142,14 +158,14 @@ def _needed(rows: Sequence[Predicted], folder: Path, cases: int) -> float | None
     return sum(sizes) / len(sizes) * cases if any(sizes) else None
 
 
-def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer) -> Predicted:
+def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer, wish: Wish) -> Predicted:
     """One scan in memory."""
     start = time.perf_counter()
-    prediction = model.segment(dataset, case)
+    prediction = model.segment(dataset, case, strict=wish.strict)
     files = tuple(dict.fromkeys(source.path for source in writer.add(prediction)))
-    notes, told = _notes(prediction, model.plan), prediction.provenance
-    seconds = time.perf_counter() - start
-    return Predicted(case=case.id, files=files, seconds=seconds, notes=notes, provenance=told)
+    notes, told = _notes(prediction, model.plan), dict(prediction.provenance)
+    outside, seconds = tuple(told.pop("outside")), time.perf_counter() - start
+    return Predicted(case=case.id, files=files, seconds=seconds, outside=outside, notes=notes, provenance=told)
 
 
 def _predict_blocks(
@@ -159,11 +175,16 @@ def _predict_blocks(
     start = time.perf_counter()
     done = segment_large(model, dataset, case, folder, wish=wish, listen=listen)
     seconds = time.perf_counter() - start
-    return _row(case, done.files, folder, seconds=seconds, notes=done.notes, provenance=done.provenance)
+    told = {"outside": done.outside, "notes": done.notes, "provenance": done.provenance}
+    return _row(case, done.files, folder, seconds=seconds, **told)
 
 
 def _kept(case: Case, files: tuple[Path, ...], folder: Path) -> Predicted:
-    return _row(case, files, folder, provenance={"kept": True})
+    """A result of an earlier call, with what that call told of it."""
+    earlier = folder / Predictions.filename
+    rows = Predictions.load(earlier).cases if earlier.exists() else ()
+    told = next(({"outside": row.outside, "notes": row.notes} for row in rows if row.case == case.id), {})
+    return _row(case, files, folder, provenance={"kept": True}, **told)
 
 
 def _row(case: Case, files: tuple[Path, ...], folder: Path, **told: Any) -> Predicted:
@@ -177,8 +198,6 @@ def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:
     repaired = prediction.provenance.get("repaired_voxels", 0)
     if repaired:
         notes.append(f"{amount(repaired, 'voxel')} NaN or infinite, replaced by finite values")
-    if plan.net.slab == 0 and depth == 1:
-        notes.append("the scan is a single plane, but the model learnt from volumes: do not rely on the result")
     if plan.prepare.orientation is None and depth > 1:
         notes.append(f"the model learnt from single planes: each of the {depth} slices was segmented on its own")
     return (*notes, *_doubts(prediction.provenance.get("ordered")))
@@ -198,6 +217,17 @@ def _doubts(ordered: dict[str, Any] | None) -> tuple[str, ...]:
     if ordered["margin"] is not None and ordered["margin"] < SURE and ordered["found"]:
         notes.append("another naming of the row is nearly as likely: check which is which")
     return tuple(notes)
+
+
+def _tell_unrecorded(model: Model, wish: Wish, listen: Listen) -> None:
+    """Models of earlier versions do not know what they learnt from."""
+    if model.records:
+        return
+    what = "The model does not say what it learnt from, as it was made by an earlier version"
+    again = "'segwright report RUN' writes it anew with that record"
+    if wish.strict:
+        raise ModelError(f"{what}, and --strict needs that.", cure=f"Leave out --strict. {again}.")
+    listen({"kind": "note", "text": f"{what}: scans are not compared with those of training. {again}."})
 
 
 def _refuse_overwriting(dataset: Dataset, folder: Path) -> None:

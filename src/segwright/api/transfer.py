@@ -188,7 +188,7 @@ def install(
         adapted=taken.adapted,
         left=taken.left,
         freeze=recipe.freeze,
-        notes=(*taken.sentences(), *notes),
+        notes=(*taken.sentences(), *other_scale(source, plan), *notes),
     )
     found.save(folder / FOLDER / Transfer.filename)
     why = {"train.init": f"{taken.percent} % of the weights come from {source.asked}, as init/transfer.json lists"}
@@ -196,6 +196,27 @@ def install(
         why["train.freeze"] = "asked for in the recipe"
     train = plan.train.model_copy(update={"init": init, "freeze": recipe.freeze})
     return plan.model_copy(update={"train": train, "why": {**plan.why, **why}}), found
+
+
+#: Factor from which voxel edges of two plans count as other scales.
+ALIKE = 1.25
+
+
+def other_scale(source: Source, plan: Plan) -> list[str]:
+    """What to know where the weights were learnt at another physical scale than they are to be used at."""
+    theirs = source.plan.prepare.spacing if source.plan is not None else None
+    own = plan.prepare.spacing
+    if theirs is None or own is None:
+        return []
+    pairs = [(a, b) for a, b in zip(theirs, own, strict=True) if a is not None and b is not None]
+    if all(1 / ALIKE <= a / b <= ALIKE for a, b in pairs):
+        return []
+    sizes = (" x ".join(f"{edge:.3g}" for edge in edges) for edges in zip(*pairs, strict=True))
+    wish = ",".join("null" if edge is None else f"{edge:.4g}" for edge in theirs)
+    return [
+        f"The source learnt at {' mm a voxel, and this run works at '.join(sizes)} mm: its weights know structures of "
+        f"another size in voxels. To work at its scale, add spacing=[{wish}]."
+    ]
 
 
 def _try(source: Source, plan: Plan, file: Path, freeze: float) -> Any:

@@ -27,6 +27,7 @@ from segwright.evaluation.second_look import Judged, doubts
 from segwright.export.bundle import write_bundle
 from segwright.io.load import load_image
 from segwright.metrics.table import score_case
+from segwright.planning.domain import domain_of
 from segwright.postprocess.chain import Chain
 from segwright.postprocess.search import Postprocess, search
 from segwright.report.content import WorstCase
@@ -61,9 +62,10 @@ def conclude(run: Run, *, listen: Listen, device: str, deadline: Deadline | None
     report = report.model_copy(update={"findings": tuple(second_looks(run, cases, chosen.chain, report))})
     report.save(run.report_file)
     weights = {fold: run.weights(fold) for fold in run.finished}
-    chain = chosen.chain if chosen.chain != Chain() else None
+    beside = [domain_of(run.plan, run.dataset, run.inspection.facts)]
+    beside += [chosen.chain] if chosen.chain != Chain() else []
     name = title_of(run)
-    write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, chain=chain, name=name)
+    write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, beside=beside, name=name)
     calibrate(run, cases)
     write(content(run, report, chosen, _worst(cases, report, chosen.chain, listen)), run.page)
     shelf.close()

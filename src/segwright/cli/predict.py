@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from segwright.cli.options import Device, Json, Quiet, fold_numbers, number_of_bytes
 from segwright.core.words import amount
+
+if TYPE_CHECKING:
+    from segwright.api.predict import Predictions
 
 Model = Annotated[Path, typer.Argument(help="Model folder, or the folder of a run.")]
 Images = Annotated[Path, typer.Option("-i", "--images", help="Scan, or folder of scans.")]
@@ -33,6 +36,9 @@ Memory = Annotated[
 Scores = Annotated[str, typer.Option("--scores", help="Keep scores too: uint8 or float32.", show_default=False)]
 
 
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse scans that are unlike those of training.")]
+
+
 def predict(
     model: Model,
     images: Images,
@@ -44,6 +50,7 @@ def predict(
     combine: Annotated[str, typer.Option("--combine", help="Members by 'mean' of scores or 'vote'.")] = "mean",
     vote: Annotated[bool, typer.Option("--vote", help="The same as --combine vote: the majority of members.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Keep results that are there already.")] = False,
+    strict: Strict = False,
     workers: Workers = 0,
     scheduler: Scheduler = None,
     memory: Memory = None,
@@ -68,6 +75,7 @@ def predict(
             resume=resume,
             listen=screen.listen,
             tta=tta,
+            strict=strict,
             combine="vote" if vote else combine,
             workers=workers,
             scheduler=scheduler,
@@ -75,4 +83,10 @@ def predict(
             scores=scores,
             instances=instances,
         )
-    emit(done, f"{amount(len(done.cases), 'scan')} segmented into {out}", as_json=as_json)
+    emit(done, _closing(done, out), as_json=as_json)
+
+
+def _closing(done: Predictions, out: Path) -> str:
+    unlike = len(done.unlike)
+    flagged = f"; {unlike} unlike those of training: see {Path(out, done.filename)}" if unlike else ""
+    return f"{amount(len(done.cases), 'scan')} segmented into {out}{flagged}"

@@ -30,6 +30,7 @@ class Document(Part):
         True
     """
 
+    filename: ClassVar[str]
     current_schema: ClassVar[int] = 1
     schema_number: int = 1
 
@@ -66,8 +67,20 @@ class Document(Part):
 
     def content_hash(self) -> str:
         """Twelve hexadecimal digits that change whenever any field does."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return _hash(self.model_dump(mode="json"))
+
+    @staticmethod
+    def stored_hash(path: str | Path) -> str:
+        """The `content_hash` that a JSON document had when it was saved, whatever fields it has since been given.
+
+        Raises:
+            ReadError: The file cannot be read.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ReadError("The file is not valid JSON.", came=str(error), where=path, cure="Restore it.") from error
+        return _hash(data)
 
     def save(self, path: str | Path) -> Path:
         """Write as YAML or JSON, chosen by suffix; the file appears only when whole."""
@@ -91,6 +104,10 @@ class Document(Part):
         if path.suffix in {".yaml", ".yml"}:
             return cls.from_data(parse_yaml(text, path), where=path)
         return cls.from_json(text, where=path)
+
+
+def _hash(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def parse_yaml(text: str, path: Path) -> Any:

@@ -14,6 +14,7 @@ SegwrightError
     ├── PlanError         data, recipe and machine admit no plan
     │   └── BudgetError   the time budget is too short for the smallest sensible run
     ├── OutOfMemoryError  a step would not fit in memory
+    ├── DomainError       a scan unlike those a model learnt from, where such are to be refused
     ├── TrainingError     training collapsed or became NaN for good
     └── ModelError        a model folder that is incomplete or of another version
 """
@@ -133,6 +134,10 @@ class BudgetError(PlanError):
 
 class OutOfMemoryError(DataError):
     """A step would not fit in memory; names the setting to change."""
+
+
+class DomainError(DataError):
+    """A scan unlike those that the model learnt from."""
 
 
 class TrainingError(DataError):

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from segwright.core.appearance import Appearance
 from segwright.core.document import Document, Part
 
 
@@ -48,6 +49,9 @@ class CaseFacts(Part):
         pieces: Connected pieces of each structure present, crumbs left out; of instances none are counted.
         label_values: Raw value counts of a value map, as found on disk.
         digest: Hash of the image's bytes, for finding duplicates.
+        modality: As the file's header calls it, such as `CT`; empty where it does not.
+        adapted: How its channels were brought to the dataset's.
+        appearance: How it looks; `None` in runs begun before that was measured.
     """
 
     case: str
@@ -70,6 +74,9 @@ class CaseFacts(Part):
     pieces: dict[str, int] = Field(default_factory=dict)
     label_values: dict[int, int] = Field(default_factory=dict)
     digest: str = ""
+    modality: str = ""
+    adapted: tuple[str, ...] = ()
+    appearance: Appearance | None = None
 
 
 class Inspection(Document):

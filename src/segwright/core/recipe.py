@@ -50,9 +50,9 @@ class Recipe(Document):
         members: Networks a fold, trained one after another within its time and averaged.
         modality: `ct`, `mr`, `xray`, `em` or `other`, where the dataset's is not right.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
-        spacing: Target voxel size `(z, y, x)` in mm; `"native"` keeps each scan's own.
+        spacing: Voxel size `(z, y, x)` in mm to work at; `"native"` keeps each scan's own, whatever its size.
         normalise: `case` standardises each scan, `local` also around each pixel of a plane.
-        size: Largest working size `(y, x)` in pixels for images without spacing.
+        size: Largest working size `(y, x)` in pixels for single planes.
         slab: Slices the network sees: 1 (2-D), odd (2.5-D), 0 (3-D).
         patch: Training patch `(z, y, x)` in voxels.
         surround: How many times its edges a tile of a larger image sees, as much coarser; 1 switches that off.

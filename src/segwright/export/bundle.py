@@ -23,7 +23,7 @@ def write_bundle(
     plan: Plan,
     weights: Mapping[int, Sequence[Path]],
     report: Report | None,
-    chain: Document | None,
+    beside: Sequence[Document],
     name: str,
 ) -> Manifest:
     """Gather a model folder; it appears only when whole, and replaces an earlier one.
@@ -33,7 +33,7 @@ def write_bundle(
         plan: The plan its members were trained by.
         weights: safetensors files of each trained fold.
         report: Out-of-fold scores for the card.
-        chain: Chosen post-processing, if any.
+        beside: Further documents: chosen post-processing, what was learnt from.
         name: Shown in the card.
     """
     with atomic_path(folder) as partial:
@@ -52,8 +52,8 @@ def write_bundle(
         )
         plan.save(partial / Plan.filename)
         manifest.save(partial / Manifest.filename)
-        if chain is not None:
-            chain.save(partial / "chain.json")
+        for document in beside:
+            document.save(partial / document.filename)
         (partial / "CARD.md").write_text(_card(manifest, plan), encoding="utf-8")
     return manifest
 
@@ -139,11 +139,20 @@ def _card(manifest: Manifest, plan: Plan) -> str:
         "",
         f"- {amount(len(manifest.members), 'member')}, made {manifest.created} by segwright {manifest.version}",
         f"- recipe `{plan.recipe}`, plan `{plan.content_hash()}`",
+        f"- works at {_scale(plan)}; scans that are unlike those it learnt from are flagged",
         "- scores are out of fold: each case was judged by a member that had not seen its patient",
         "- not a medical device; judge it on your own scans before you rely on it",
         *_score_lines(manifest),
     ]
     return "\n".join([*lines, "", "Use: `segwright predict MODEL -i scans/ -o out/`", ""])
+
+
+def _scale(plan: Plan) -> str:
+    """The physical scale in words."""
+    edges = plan.prepare.spacing or (None, None, None)
+    if not any(edges):
+        return "the voxel size of each scan"
+    return " x ".join("any" if edge is None else f"{edge:.4g}" for edge in edges[plan.flat :]) + " mm a voxel"
 
 
 def _score_lines(manifest: Manifest) -> list[str]:

@@ -97,8 +97,8 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
         raise PlanError("There is no labelled case to plan for.", where=dataset.root, cure="Add labels.")
     dims = 2 if all(fact.shape[0] == 1 for fact in facts) else 3
     orientation = _common_orientation(facts) if dims == 3 else None
-    shapes = np.array([_turned(fact.shape, fact, orientation) for fact in facts], dtype=float)
-    spacings = _stated([_turned(fact.spacing, fact, orientation) for fact in facts], flat=dims == 2)
+    shapes = np.array([turned(fact.shape, fact, orientation) for fact in facts], dtype=float)
+    spacings = _stated([turned(fact.spacing, fact, orientation) for fact in facts], flat=dims == 2)
     median = _over(spacings, 50)
     names = dataset.labels.names
     turns = [turn(fact, orientation) for fact in facts]
@@ -142,7 +142,8 @@ def _common_orientation(facts: list[CaseFacts]) -> str:
     return "".join("RAS"[axis] for axis in (first, *rest))
 
 
-def _turned(values: tuple[float | int | None, ...], fact: CaseFacts, orientation: str | None) -> list[float]:
+def turned(values: tuple[float | int | None, ...], fact: CaseFacts, orientation: str | None) -> list[float]:
+    """Numbers along a case's stored axes in the common order; NaN for `None`."""
     numbers = [float("nan") if value is None else float(value) for value in values]
     if orientation is None:
         return numbers

@@ -17,6 +17,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 from segwright.core.words import amount
 from segwright.io.load import load_image, read_label
+from segwright.ops.appearance import appearance
 from segwright.planning.forms import centres_and_forms
 from segwright.planning.order import covered_shares, shared_voxels
 from segwright.planning.pieces import piece_counts
@@ -59,7 +60,7 @@ def measure(dataset: Dataset, case: Case, *, look: Look | None = None) -> Measur
         except SegwrightError as error:
             findings.append(_as_finding(error, case, "label"))
     facts = _facts(case, volume, clean, label, dataset.labels)
-    facts = facts.model_copy(update={"label_values": counts})
+    facts = facts.model_copy(update={"label_values": counts, "appearance": appearance([array])})
     if look is not None:
         look(facts, clean, label)
     return Measured(facts, tuple(findings), _digest(label) if label is not None else "")
@@ -159,6 +160,8 @@ def _facts(case: Case, volume: Volume, array: NDArray[Any], label: NDArray[Any] 
         covered={} if label is None else covered_shares(label, space),
         pieces={} if label is None else piece_counts(label, space),
         digest=_digest(array),
+        modality=str(volume.header.get("modality") or ""),
+        adapted=tuple(str(text) for text in volume.header.get("adapted", ())),
     )
 
 

@@ -100,13 +100,18 @@ class CombinedModel(Model):
 
         return refuse
 
-    def segment(self, dataset: Dataset, case: Case, *, keep_scores: bool = False) -> Prediction:
+    @property
+    def records(self) -> bool:
+        """Whether every part knows what it learnt from."""
+        return all(part.records for part in self.parts)
+
+    def segment(self, dataset: Dataset, case: Case, *, keep_scores: bool = False, strict: bool = False) -> Prediction:
         """Segment one case: every part on its own grid, mixed on the scan's."""
         assert self.combination is not None
         space, votes = self.plan.labels, self.combination.combine == "vote"
         answers, opinions = [], []
         for part in self.parts:
-            answer = part.segment(dataset, case, keep_scores=not votes)
+            answer = part.segment(dataset, case, keep_scores=not votes, strict=strict)
             opinions.append(votes_of(answer.labels, space) if votes else _scores(answer))
             answers.append(answer)
         scores = blend(opinions, self.shares, votes=votes)
@@ -119,6 +124,7 @@ class CombinedModel(Model):
             "weights": self.combination.weights,
             "postprocess": self.chain is not None,
             "repaired_voxels": max(answer.provenance.get("repaired_voxels", 0) for answer in answers),
+            "outside": list(dict.fromkeys(text for answer in answers for text in answer.provenance["outside"])),
         }
         return Prediction(case.id, labels, space, source, scores if keep_scores else None, provenance)
 
@@ -135,8 +141,8 @@ def _whole(folder: Path, part: EnsemblePart) -> Path:
         raise ModelError(
             "A part of the ensemble is missing.", expected=part.folder, where=folder, cure="Copy the whole folder."
         )
-    found = Plan.load(path / Plan.filename).content_hash()
-    if found != part.plan:
+    found = Plan.stored_hash(path / Plan.filename)
+    if part.plan not in {found, Plan.load(path / Plan.filename).content_hash()}:
         raise ModelError(
             "A part of the ensemble is not the one it was made of.",
             expected=f"plan {part.plan}",

@@ -17,11 +17,14 @@ from torch import Tensor, nn
 
 import segwright
 from segwright.core.case import Case, Dataset
+from segwright.core.domain import Domain
 from segwright.core.errors import ModelError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
+from segwright.core.trail import Resampled, Trail
+from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import agree, listed
 from segwright.io.load import load_image
 from segwright.io.scans import open_images
@@ -30,10 +33,14 @@ from segwright.nets.device import resolve_device, supports_bfloat16
 from segwright.nets.fuse import fused
 from segwright.nets.keep import keep_float32
 from segwright.nets.pretrained import untrained
+from segwright.ops.appearance import appearance
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
+from segwright.prediction.admit import admit, refuse_coarse, refuse_plane
 from segwright.prediction.ensemble import mean, member, vote
-from segwright.prediction.stream import Streamed, segment_volume
+from segwright.prediction.stream import Streamed, segment_prepared
 from segwright.prediction.tta import channel_order
+from segwright.prepare.pipeline import Prepared, prepare_image
+from segwright.prepare.restore import restore_labels
 from segwright.targets import build_target
 
 _COMBINE = {"mean": mean, "vote": vote}
@@ -51,6 +58,7 @@ class Model:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         tta: Average over the plan's mirrored copies.
         combine: `mean` of the members' scores, or `vote`.
+        domain: What it learnt from; `None` in models of earlier versions.
 
     Example:
         >>> Model.load("no/such/folder")
@@ -65,6 +73,7 @@ class Model:
     device: str = "auto"
     tta: bool = True
     combine: str = "mean"
+    domain: Domain | None = None
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -120,6 +129,7 @@ class Model:
             chain=Chain.load(chain_file) if chain_file.exists() else None,
             manifest=manifest,
             device=device,
+            domain=Domain.load(folder / Domain.filename) if (folder / Domain.filename).exists() else None,
             **options,
         )
 
@@ -151,17 +161,35 @@ class Model:
 
         return run
 
-    def segment(self, dataset: Dataset, case: Case, *, keep_scores: bool = False) -> Prediction:
-        """Segment one case of a dataset."""
+    @property
+    def records(self) -> bool:
+        """Whether it knows what it learnt from, so that scans can be held against that."""
+        return self.domain is not None
+
+    def _received(self, volume: Volume, *, strict: bool) -> tuple[Prepared, tuple[str, ...]]:
+        """A scan, read once, as the network sees it, and in what it is unlike those of training."""
+        refuse_plane(volume, self.plan)
+        refuse_coarse(volume, self.plan)
+        array = volume.array()
+        outside = admit(volume, appearance([array]), self.plan, domain=self.domain, strict=strict)
+        held = Volume(LazyArray.of(array), volume.geometry, volume.channels, volume.header)
+        return prepare_image(held, self.plan.prepare), outside
+
+    def segment(self, dataset: Dataset, case: Case, *, keep_scores: bool = False, strict: bool = False) -> Prediction:
+        """Segment one case of a dataset; `provenance["outside"]` tells in what it is unlike the training scans.
+
+        Raises:
+            ReadError: The scan cannot be read, or shows nothing.
+            DomainError: It is a single plane where depth is needed, of voxels far too large, or `strict` and unlike the
+                training scans.
+        """
         volume = load_image(dataset, case)
-        target = build_target(self.plan.target, self.plan.labels)
-        want = keep_scores or self.plan.labels.instances or (self.chain is not None and self.chain.needs_scores)
-        settle = getattr(target, "settle", None)
-        keep = _all_scores if self.plan.labels.instances else target.structure_scores
-        result: Streamed = segment_volume(
-            volume, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep=keep if want else None
-        )
-        labels = self._finish(result, volume.geometry)
+        prepared, outside = self._received(volume, strict=strict)
+        if self._finds_objects_at_its_scale(prepared) and not keep_scores:
+            labels, result = self._objects(prepared)
+        else:
+            result = self._streamed(prepared, keep_scores=keep_scores)
+            labels = self._finish(result, volume.geometry)
         provenance = {
             "segwright": segwright.__version__,
             "plan": self.plan.content_hash(),
@@ -169,10 +197,32 @@ class Model:
             "mirror": list(self.plan.window.mirror) if self.tta else [],
             "postprocess": self.chain is not None,
             "repaired_voxels": result.repaired,
+            "outside": list(outside),
             **result.told,
         }
         scores = result.scores if keep_scores else None
         return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance)
+
+    def _streamed(self, prepared: Prepared, *, keep_scores: bool) -> Streamed:
+        """Labels, and scores where they were asked for or post-processing needs them, on the source grid."""
+        target = build_target(self.plan.target, self.plan.labels)
+        want = keep_scores or self.plan.labels.instances or (self.chain is not None and self.chain.needs_scores)
+        settle = getattr(target, "settle", None)
+        keep = _all_scores if self.plan.labels.instances else target.structure_scores
+        return segment_prepared(
+            prepared, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep=keep if want else None
+        )
+
+    def _finds_objects_at_its_scale(self, prepared: Prepared) -> bool:
+        """Whether objects are to be decoded before the way back: decoders count voxels, as they were in training."""
+        resampled = any(isinstance(step, Resampled) for step, _ in prepared.trail.steps)
+        return self.plan.labels.instances and self.plan.prepare.kept is not None and resampled
+
+    def _objects(self, prepared: Prepared) -> tuple[NDArray[Any], Streamed]:
+        """Objects found at the scale of training, on the source grid."""
+        grid = prepared.trail.target
+        result = self._streamed(Prepared(prepared.array, Trail(grid, grid), prepared.repaired), keep_scores=False)
+        return restore_labels(self._finish(result, grid), prepared.trail, self.plan.labels), result
 
     def _finish(self, result: Streamed, geometry: Geometry) -> NDArray[Any]:
         """Labels after the chosen post-processing; objects are decoded by their target's usual decoder if none was."""
@@ -185,8 +235,8 @@ class Model:
             return apply_to_scores(self.chain, result.scores, self.plan.labels, geometry=geometry)
         return apply(self.chain, result.labels, self.plan.labels, geometry=geometry)
 
-    def predict(self, image: str | Path, *, keep_scores: bool = False) -> Prediction:
-        """Segment one scan: a file, a DICOM series folder, or a folder with one case.
+    def predict(self, image: str | Path, *, keep_scores: bool = False, strict: bool = False) -> Prediction:
+        """Segment one scan: a file, a DICOM series folder, or a folder with one case; see `segment`.
 
         Raises:
             UsageError: The path holds several cases; use `segwright.predict` for folders.
@@ -196,7 +246,7 @@ class Model:
             raise UsageError(
                 "Expected one scan.", came=f"{len(dataset.cases)} cases", where=image, cure="Use segwright.predict."
             )
-        return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores)
+        return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores, strict=strict)
 
 
 def _all_scores(scores: NDArray[Any]) -> NDArray[Any]:

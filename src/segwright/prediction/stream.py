@@ -11,11 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from segwright.core.plan import Plan, RowPlan
-from segwright.core.volume import Volume
 from segwright.ops.distance import step_lengths
 from segwright.prediction.tta import Forward
 from segwright.prediction.window import Slab, predict_slabs
-from segwright.prepare.pipeline import Prepared, prepare_image
+from segwright.prepare.pipeline import Prepared
 from segwright.prepare.restore import Decode, Keep, ScoreRestorer
 
 #: Scores `(C, z, y, x)` of a whole scan and the lengths of its voxels, to scores and what was decided on the way.
@@ -40,30 +39,6 @@ class Streamed:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-def segment_volume(
-    volume: Volume,
-    forward: Forward,
-    *,
-    plan: Plan,
-    decode: Decode,
-    settle: Settle | None = None,
-    keep: Keep | None = None,
-) -> Streamed:
-    """Segment a scan of any size on its own grid.
-
-    Args:
-        volume: Scan with the plan's channels.
-        forward: Windows `(B, C, z, y, x)` to scores `(B, K, z, y, x)`, mirrored copies and members included.
-        plan: Its `prepare`, `window`, `labels` and `net` are read.
-        decode: Scores `(K, dz, y, x)` to canonical labels `(P, dz, y, x)`.
-        settle: Applied to the scores of the whole prepared scan before they are restored, where a target needs to
-            see all of it at once; without it, scores of the whole scan never exist.
-        keep: Which scores to return as well, `target.structure_scores` or all; none by default.
-    """
-    prepared = prepare_image(volume, plan.prepare)
-    return segment_prepared(prepared, forward, plan=plan, decode=decode, settle=settle, keep=keep)
-
-
 def segment_prepared(
     prepared: Prepared,
     forward: Forward,
@@ -73,7 +48,17 @@ def segment_prepared(
     settle: Settle | None = None,
     keep: Keep | None = None,
 ) -> Streamed:
-    """`segment_volume` for a scan that is prepared already, for example one from the cache."""
+    """Segment a prepared scan of any size on its own grid.
+
+    Args:
+        prepared: From `prepare_image`, or from the cache.
+        forward: Windows `(B, C, z, y, x)` to scores `(B, K, z, y, x)`, mirrored copies and members included.
+        plan: Its `window`, `labels`, `net` and `row` are read.
+        decode: Scores `(K, dz, y, x)` to canonical labels `(P, dz, y, x)`.
+        settle: Applied to the scores of the whole prepared scan before they are restored, where a target needs to
+            see all of it at once; without it, scores of the whole scan never exist.
+        keep: Which scores to return as well, `target.structure_scores` or all; none by default.
+    """
     restorer = ScoreRestorer(prepared.trail, plan.labels, decode, keep=keep)
     told: dict[str, Any] = {}
     with torch.inference_mode():

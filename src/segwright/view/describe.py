@@ -81,11 +81,12 @@ def _row(
 
 
 def findings_of(desk: Desk) -> dict[str, list[Finding]]:
-    """Warnings and errors by case, those of inspection and those that the reports of runs have of labels."""
+    """Warnings and errors by case: of inspection, of labels in reports of runs, of scans unlike those of training."""
     inspection = desk.explored.inspection if desk.explored else desk.subject.inspection
     reports = [scored.report for scored in desk.scores.values() if scored.report is not None]
     found: dict[str, list[Finding]] = {}
-    for finding in chain(inspection.findings if inspection else (), *(report.findings for report in reports)):
+    told = [inspection.findings if inspection else (), *(report.findings for report in reports)]
+    for finding in chain(*told, *(item.findings for item in list(desk.results.values()))):
         if finding.level != "note":
             found.setdefault(finding.where, []).append(finding)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segwright.api.run import Run
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, SegwrightError, UsageError
+from segwright.core.finding import Finding
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
@@ -29,6 +30,7 @@ class Result(Protocol):
     name: str
     kind: str
     notes: list[str]
+    findings: list[Finding]
 
     def cases(self) -> Sequence[str]:
         """Ids of the cases it has."""
@@ -52,6 +54,7 @@ class Files:
     parts: dict[str, Parts]
     space: LabelSpace
     notes: list[str]
+    findings: list[Finding] = field(default_factory=list)
 
     def cases(self) -> Sequence[str]:
         """Ids of the cases it has."""
@@ -78,6 +81,7 @@ class OutOfFold:
     name: str
     notes: list[str]
     kind: str = "run"
+    findings: list[Finding] = field(default_factory=list)
 
     @cached_property
     def _folds(self) -> dict[str, int]:
@@ -159,7 +163,27 @@ def _files(found: dict[str, Parts], dataset: Dataset, name: str, place: Path) ->
         )
     strangers = sorted(stem for stem in found if not matching(stem, ids))
     notes = [f"{amount(len(strangers), 'file')} of no case left out: {listed(strangers, 5)}."] if strangers else []
-    return Files(name, "folder", parts, dataset.labels, notes)
+    return Files(name, "folder", parts, dataset.labels, notes, _unlike(place, ids))
+
+
+def _unlike(place: Path, ids: Sequence[str]) -> list[Finding]:
+    """What `predict` said of scans that are unlike those of training, where the folder holds its list."""
+    from segwright.api.predict import Predictions  # draws on most of the package, so only for its results
+
+    file = place / Predictions.filename
+    if not file.exists():
+        return []
+    cure = "Look at this result with care: the model has not learnt from such scans."
+    return [
+        Finding(level="warning", code="unlike-training", what=_sentence(text), where=case, cure=cure)
+        for row in Predictions.load(file).cases
+        if (case := matching(row.case, ids))
+        for text in row.outside
+    ]
+
+
+def _sentence(text: str) -> str:
+    return f"Unlike the scans that the model learnt from: {text}."
 
 
 def matching(stem: str, ids: Sequence[str]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError
+from segwright.core.finding import Finding
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
@@ -34,6 +35,7 @@ class Table:
     space: LabelSpace
     notes: list[str]
     kind: str = "table"
+    findings: list[Finding] = field(default_factory=list)
 
     def cases(self) -> Sequence[str]:
         """Ids of the cases it has rows for."""

@@ -47,6 +47,7 @@ class Job(Document):
         decoder: Row of the decoders' table.
         decoder_params: Its numbers.
         version: Zarr format of the results.
+        outside: In what the scan is unlike those of training.
     """
 
     filename: ClassVar[str] = "job.json"
@@ -71,6 +72,7 @@ class Job(Document):
     decoder: str = ""
     decoder_params: dict[str, Any] = Field(default_factory=dict)
     version: int = 2
+    outside: tuple[str, ...] = ()
 
     @property
     def model_mark(self) -> str:

@@ -16,11 +16,12 @@ from segwright.io.load import load_image
 from segwright.io.omezarr import CHUNK, level_factors
 from segwright.planning.machine import this_machine, usable_cores
 from segwright.planning.memory import prediction_bytes, scan_bytes
+from segwright.prediction.admit import admit, refuse_coarse, refuse_plane
 from segwright.prediction.large.box import DEEP
 from segwright.prediction.large.grid import LARGEST, block_size
 from segwright.prediction.large.job import Job
 from segwright.prediction.large.scan import LazyScan
-from segwright.prediction.large.survey import Survey, survey
+from segwright.prediction.large.survey import BOXES, Survey, survey
 from segwright.prediction.model import Model
 from segwright.prepare.pipeline import seen_grid, target_shape
 from segwright.targets import TARGETS, build_target
@@ -49,6 +50,7 @@ class Wish:
         scores: Keep scores as well, in this type.
         instances: Number the connected components of the labels.
         block: Voxels `(z, y, x)` a block, instead of what memory allows.
+        strict: Refuse scans that are unlike those the model learnt from.
         hands: Blocks that the workers of the scheduler do at once, found by asking it.
     """
 
@@ -58,6 +60,7 @@ class Wish:
     scores: Literal["", "uint8", "float32"] = ""
     instances: bool = False
     block: Triple | None = None
+    strict: bool = False
     hands: int = 0
 
     @property
@@ -87,11 +90,16 @@ def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
     Raises:
         OutOfMemoryError: Not even one block fits.
         ReadError: The scan cannot be read.
+        DomainError: It is a single plane where depth is needed, or unlike those of training where that is refused.
     """
     alone = dataset.select([case.id]).model_copy(update={"root": str(Path(dataset.root).resolve())})
     volume = load_image(alone, case)
+    refuse_plane(volume, model.plan)
+    refuse_coarse(volume, model.plan)
     decoder, params = _decoder(model)
     seen = survey(volume, model.plan.prepare.normalise, model.plan.seed)
+    few, domain = seen.boxes < BOXES, model.domain
+    outside = admit(volume, seen.appearance, model.plan, domain=domain, strict=wish.strict, whole=few)
     chunk, block = _block(model, volume, seen, wish, params)
     hashes = {} if model.manifest is None else {one.weights: one.sha256 for one in model.manifest.members}
     return Job(
@@ -116,6 +124,7 @@ def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
         decoder=decoder,
         decoder_params=params,
         version=int(volume.header.get("zarr_format", 2)),
+        outside=outside,
     )
 
 

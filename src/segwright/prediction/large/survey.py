@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.appearance import Appearance
 from segwright.core.box import Box, tile
 from segwright.core.document import Part
 from segwright.core.errors import PlanError, ReadError, SegwrightError
 from segwright.core.plan import Normalisation
 from segwright.core.seed import derive
 from segwright.core.volume import Volume
+from segwright.ops.appearance import appearance
 from segwright.ops.intensity import SAMPLE_VOXELS
 
 #: Boxes that are looked at, and their size `(z, y, x)`; smaller volumes are read whole.
@@ -69,12 +72,14 @@ class Survey(Part):
         channels: One mapping a channel.
         boxes: Boxes that were looked at.
         voxels: Values a channel that statistics rest on.
+        appearance: How the boxes look; `None` where none could be read whole.
         unreadable: Boxes that could not be read, in words.
     """
 
     channels: tuple[Intensities, ...]
     boxes: int
     voxels: int
+    appearance: Appearance | None = None
     unreadable: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -96,10 +101,13 @@ def survey(volume: Volume, rules: Sequence[Normalisation], seed: int = 0) -> Sur
     chosen = _boxes(volume.geometry.shape, seed)
     limit = max(1, SAMPLE_VOXELS // len(chosen))
     parts: list[NDArray[np.float32]] = []
+    planes: list[NDArray[np.float32]] = []
     failed: list[str] = []
     for box in chosen:
         try:
-            parts.append(_read(volume, box, limit))
+            block = volume.array(box)
+            parts.append(_values(block, limit))
+            planes.append(block[:, :1].copy())
         except SegwrightError as error:
             failed.append(f"voxels {box.start} to {box.stop}: {error.came or error.what}")
             parts += _readable(volume, box, limit)
@@ -112,12 +120,18 @@ def survey(volume: Volume, rules: Sequence[Normalisation], seed: int = 0) -> Sur
         )
     sample = np.concatenate(parts, axis=1)
     channels = tuple(_measure(values, rule) for values, rule in zip(sample, rules, strict=True))
-    return Survey(channels=channels, boxes=len(chosen), voxels=sample.shape[1], unreadable=tuple(failed[:20]))
+    return Survey(
+        channels=channels,
+        boxes=len(chosen),
+        voxels=sample.shape[1],
+        appearance=appearance(planes) if planes else None,
+        unreadable=tuple(failed[:20]),
+    )
 
 
-def _read(volume: Volume, box: Box, limit: int) -> NDArray[np.float32]:
-    """At most about `limit` values a channel, `(C, n)`."""
-    values = volume.array(box).reshape(volume.data.shape[0], -1).astype(np.float32)
+def _values(block: NDArray[Any], limit: int) -> NDArray[np.float32]:
+    """At most about `limit` values a channel of `(C, z, y, x)`, `(C, n)`."""
+    values = block.reshape(len(block), -1).astype(np.float32)
     return values[:, :: max(1, values.shape[1] // limit) | 1 if values.shape[1] > limit else 1]
 
 
@@ -127,7 +141,7 @@ def _readable(volume: Volume, box: Box, limit: int) -> list[NDArray[np.float32]]
         parts = []
         for piece in tile(box.shape, size):
             with suppress(SegwrightError):
-                parts.append(_read(volume, piece.shift(box.start), limit))
+                parts.append(_values(volume.array(piece.shift(box.start)), limit))
         if parts:
             return parts
     return []
