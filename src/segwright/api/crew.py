@@ -106,9 +106,9 @@ class Crew:
 
         return seconds
 
-    def measure(self, plan: Plan, device: torch.device, at_once: int, *, seconds: float, norms: Sequence[str]) -> Any:
-        """The measurement of the slowest worker while all of them measure."""
-        work = partial(_measure, plan, str(device), self.neighbours, (seconds, tuple(norms)))
+    def measure(self, plan: Plan, device: torch.device, at_once: int, **limits: Any) -> Any:
+        """The measurement of the slowest worker while all of them measure, within the limits of `train.measure`."""
+        work = partial(_measure, plan, str(device), self.neighbours, limits)
         found: list[Measurement] = [one["found"] for one in self._each(work, at_once)]
         return max(found, key=lambda one: one.step_seconds)
 
@@ -194,13 +194,10 @@ def _time(work: tuple[NetSpec, Triple, int], device: str, neighbours: int, numbe
     return _answered(lambda: {"seconds": planning.step_timer(_settle(device, neighbours))(*work)})
 
 
-def _measure(
-    plan: Plan, device: str, neighbours: int, limits: tuple[float, tuple[str, ...]], number: int
-) -> dict[str, Any]:
+def _measure(plan: Plan, device: str, neighbours: int, limits: dict[str, Any], number: int) -> dict[str, Any]:
     from segwright.train.measure import measure
 
-    seconds, norms = limits
-    return _answered(lambda: {"found": measure(plan, _settle(device, neighbours), seconds=seconds, norms=norms)})
+    return _answered(lambda: {"found": measure(plan, _settle(device, neighbours), **limits)})
 
 
 def _train(folder: str, device: str, neighbours: int, fold: int) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from segwright.core.room import free_bytes, told_when_full
 from segwright.core.words import amount, byte_size
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
+from segwright.planning.forecast import fitting_precisions, with_memory
 from segwright.planning.machine import Machine
 from segwright.planning.pace import Pace, StepTimer, budget_seconds
 from segwright.planning.split import check_split, make_split
@@ -177,18 +178,20 @@ class Fit:
         wanted, crew = self._wanted(split), self.crew
         at_once = crew.at_once(len(wanted)) if crew else 1
         stage(self.listen, "plan")
+        machine = (crew.machine(self.device) if crew else self._machine()).within(self.recipe.memory)
         draft = planning.make_plan(
             wishes.model_copy(update={"folds": len(split.folds)}) if self.blocks else wishes,
             facts,
-            machine=crew.machine(self.device) if crew else self._machine(),
+            machine=machine,
             folds_trained=math.ceil(len(wanted) / at_once),
             timer=self._timer(at_once) if wishes.width is None and not wishes.steps else None,
         )
-        plan, measured = self._measure(draft, at_once)
+        plan, measured = self._measure(draft, machine, at_once)
         if source:
             plan = self._start_from(source, plan, split, inspection)
         elif self.recipe.freeze:
             plan = plan.model_copy(update={"train": plan.train.model_copy(update={"freeze": self.recipe.freeze})})
+        plan = with_memory(plan, facts, machine, planning.tracer(self.recipe))
         self._look_for_room(fit_bytes(plan, inspection, split))
         self._keep_documents(explored, facts, split)
         self._prepare(plan)
@@ -328,17 +331,20 @@ class Fit:
         """Seconds of the whole fit, or what they would be by default where steps are counted."""
         return budget_seconds(self.recipe, gpu=self.device.type != "cpu")
 
-    def _measure(self, draft: Plan, at_once: int) -> tuple[Plan, Measurement]:
+    def _measure(self, draft: Plan, machine: Machine, at_once: int) -> tuple[Plan, Measurement]:
         """Choose precision, layout and norm on this machine, and write them with the reason into the plan."""
         from segwright.train.measure import measure
 
         stage(self.listen, "speed")
         seconds = min(MEASURE_MOST, MEASURE_SHARE * self._seconds)
-        norms = self._norms(draft)
+        open_ways = {
+            "norms": planning.open_norms(self.recipe, draft, self.device.type),
+            "precisions": fitting_precisions(draft, machine, planning.tracer(self.recipe)),
+        }
         if self.crew:
-            found = self.crew.measure(draft, self.device, at_once, seconds=seconds, norms=norms)
+            found = self.crew.measure(draft, self.device, at_once, seconds=seconds, **open_ways)
         else:
-            found = measure(draft, self.device, seconds=seconds, norms=norms)
+            found = measure(draft, self.device, seconds=seconds, **open_ways)
         chosen = found.chosen
         why = {**draft.why, "train.precision": found.why, "train.channels_last": "measured together with precision"}
         if chosen.norm != draft.net.norm:
@@ -349,13 +355,6 @@ class Fit:
         train = draft.train.model_copy(update={**settled, "float32_layers": found.float32_layers})
         net = draft.net.model_copy(update={"norm": chosen.norm})
         return draft.model_copy(update={"train": train, "net": net, "why": why}), found
-
-    def _norms(self, draft: Plan) -> tuple[str, ...]:
-        """Normalisations that may be chosen by speed, the planned one first."""
-        free = self.recipe.norm is None and self.device.type == "cpu" and draft.net.norm == "batch"
-        free = free and self.recipe.init_from is None  # weights that are taken over belong to their norm
-        free = free and planning.published_net(self.recipe) is None  # those keep the norm of their source
-        return ("batch", "instance") if free else (draft.net.norm,)
 
     def _start_from(self, source: transfer.Source, plan: Plan, split: Split, inspection: Inspection) -> Plan:
         """Bring in trained weights, and tell what came over and what did not."""

@@ -121,14 +121,16 @@ def make_plan(
         folds_trained=folds_trained or max(min(recipe.folds, facts.groups), 1),
         timer=timer,
         known=known,
-        trace=_tracer() if known is not None else None,
+        trace=tracer(recipe),
         why={"target": why},
     ).plan()
     return order.placed(objects.unmirrored(plan), recipe, facts)
 
 
-def _tracer() -> Trace:
-    """Counts costs on a network's own graph; torch is loaded only where a published network asks for it."""
+def tracer(recipe: Recipe) -> Trace | None:
+    """Counts costs on a published network's own graph, and only for those loads torch; others have a formula."""
+    if published_net(recipe) is None:
+        return None
     from segwright.nets.forecast import trace
 
     return trace
@@ -178,3 +180,11 @@ def step_timer(device: torch.device) -> StepTimer:
         return step_seconds(Load(spec, patch, batch, device), usual_candidate(spec, device))
 
     return seconds
+
+
+def open_norms(recipe: Recipe, draft: Plan, device: str) -> tuple[str, ...]:
+    """Normalisations that may be chosen by speed on a kind of device, the planned one first."""
+    free = recipe.norm is None and device == "cpu" and draft.net.norm == "batch"
+    free = free and recipe.init_from is None  # weights that are taken over belong to their norm
+    free = free and published_net(recipe) is None  # those keep the norm of their source
+    return ("batch", "instance") if free else (draft.net.norm,)

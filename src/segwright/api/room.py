@@ -5,34 +5,46 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from segwright.api.planning import MADE_TO_MEASURE
 from segwright.core.case import Split
 from segwright.core.finding import Inspection
 from segwright.core.geometry import Geometry
 from segwright.core.plan import Plan
+from segwright.planning.forecast import SLOTS
 from segwright.planning.memory import parameter_count
 from segwright.prepare.pipeline import target_shape
 
-#: Copies of a network that a fold keeps: net, average and two moments to resume from, the weights of its end and of
-#: its best, and those in the model folder.
-COPIES = 7
+#: Copies of a network that each of a fold's keeps: itself and its average, to resume from, the weights of its end and
+#: of its best, and those in the model folder; beside them the numbers of its optimiser, as many a weight.
+COPIES = 5
 #: Bytes of a prepared voxel beside those of its channels: canonical labels.
 LABEL_BYTES = 2
-#: Networks whose parameters follow from a formula.
-COUNTED = ("unet", "resenc")
+#: Bytes a voxel and plane of a judged case's reference and of its labels, which are kept while a fit concludes.
+JUDGED_BYTES = 2 * 2
 
 
 def fit_bytes(plan: Plan, inspection: Inspection, split: Split) -> float:
     """Bytes that prepared cases, checkpoints and out-of-fold scores take."""
-    structures = len(plan.labels.structures)
+    scores = plan.net.out_channels if plan.labels.instances else len(plan.labels.structures)
     total = 0.0
     judged = {case for fold in split.folds for case in fold.validation}
     for fact in inspection.facts:
         geometry = Geometry.from_spacing(fact.shape, fact.spacing)
         prepared = math.prod(target_shape(geometry, plan.prepare))
         total += prepared * (4 * len(plan.channels) + LABEL_BYTES * plan.labels.planes)
-        total += math.prod(fact.shape) * structures * (fact.case in judged)
-    parameters = parameter_count(plan.net) if plan.net.name in COUNTED else 0
-    return total + 4.0 * COPIES * parameters * len(split.folds)
+        kept = scores + JUDGED_BYTES * plan.labels.planes
+        total += math.prod(fact.shape) * kept * (fact.case in judged)
+    copies = COPIES + SLOTS.get(plan.train.optimiser.name, 2)
+    return total + 4.0 * copies * _parameters(plan) * plan.train.members * len(split.folds)
+
+
+def _parameters(plan: Plan) -> int:
+    """Numbers in a network's weights: by formula, or counted on its own graph."""
+    if plan.net.name in MADE_TO_MEASURE:
+        return parameter_count(plan.net)
+    from segwright.nets.forecast import trace
+
+    return trace(plan.net, plan.sample.patch, 1).parameters
 
 
 def needed_by(folder: Path) -> float | None:

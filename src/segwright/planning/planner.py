@@ -12,7 +12,7 @@ from segwright.core.errors import PlanError
 from segwright.core.plan import AugmentPlan, NetSpec, Plan, PreparePlan, SamplePlan, TrainPlan, Triple, WindowPlan
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.core.words import amount
-from segwright.planning import cost, memory, traced
+from segwright.planning import cost, forecast, memory, traced
 from segwright.planning.extent import patches_held, prepared_shape, prepared_steps
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
@@ -120,7 +120,7 @@ class Planner:
             seed=self.recipe.seed,
             why=self.why,
         )
-        return self._with_memory(plan)
+        return forecast.with_memory(plan, self.facts, self.machine, self.trace)
 
     def _note(self, name: str, decision: tuple[T, str]) -> T:
         """Keep the reason and return the value."""
@@ -177,7 +177,7 @@ class Planner:
         def taken(patch: Triple) -> float:
             patch = self._divisible(patch, spec.strides, slab)
             batch, _ = training.batch(self.recipe, self.machine, math.prod(patch))
-            return self._step_bytes(spec, patch, batch) / budget
+            return self._costs.of_step(spec, patch, batch) / budget
 
         return taken
 
@@ -191,16 +191,15 @@ class Planner:
         if self.recipe.batch is not None:
             return net, batch, self.recipe.accumulate
         net, batch, times, self.why["train.accumulate"] = large.thrift(
-            net, patch, batch, budget=self.machine.gpu_memory or self.machine.memory, needs=self._step_bytes
+            net, patch, batch, budget=self.machine.gpu_memory or self.machine.memory, needs=self._costs.of_step
         )
         return net, batch, times * self.recipe.accumulate
 
-    def _step_bytes(self, net: NetSpec, patch: Triple, batch: int) -> int:
-        """Forecast of a training step."""
-        bytes_each = 2 if self.machine.bfloat16 or self.machine.has_gpu else 4
-        if self.trace is not None:
-            return traced.training_bytes(self.trace(net, patch, batch), net, patch, batch, bytes_each)
-        return memory.training_bytes(net, patch, batch, precision_bytes=bytes_each)
+    @property
+    def _costs(self) -> forecast.Costs:
+        """Memory that networks take, in the precision asked for or usual."""
+        optimiser = self.recipe.optimiser.name if self.recipe.optimiser else "adamw"
+        return forecast.Costs(self.machine, self.recipe.precision, optimiser, self.trace)
 
     def _stages(self, net: NetSpec, patch: Triple) -> tuple[tuple[float, Triple], ...]:
         """Patches before the last one, rounded up to what the network takes.
@@ -361,38 +360,3 @@ class Planner:
             "asked for in the recipe" if folds == self.recipe.folds else short if self.recipe.folds > 1 else one
         )
         return folds
-
-    def _with_memory(self, plan: Plan) -> Plan:
-        patch = max((plan.sample.patch, *(size for _, size in plan.sample.stages)), key=math.prod)
-        train = self._step_bytes(plan.net, patch, plan.train.batch)
-        extent = prepared_shape(self.facts, plan.prepare)
-        scan = memory.scan_bytes(plan.net, plan.window.size, extent)
-        predict = scan + self._window_bytes(plan.net, plan.window)
-        self.why["memory"] = (
-            f"forecast: a training step, and a scan of {extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f}"
-        )
-        budget = self.machine.gpu_memory or self.machine.memory
-        if train > 0.9 * budget:
-            raise PlanError(
-                "A training step would not fit in memory.",
-                expected=f"at most {0.9 * budget / 2**30:.1f} GB",
-                came=f"{train / 2**30:.1f} GB forecast",
-                where="plan",
-                cure=self._lighter(plan.net, patch, plan.train.batch),
-            )
-        return plan.model_copy(update={"memory": {"train": int(train), "predict": int(predict)}})
-
-    def _window_bytes(self, net: NetSpec, window: WindowPlan) -> int:
-        """Forecast of predicting a batch of windows."""
-        if self.trace is not None:
-            return traced.prediction_bytes(self.trace(net, window.size, window.batch), net, window.size, window.batch)
-        return memory.prediction_bytes(net, window.size, window.batch)
-
-    def _lighter(self, net: NetSpec, patch: Triple, batch: int) -> str:
-        """What would bring a step into memory."""
-        usual = "Lower batch=, patch= or width=, or set checkpointing=true."
-        if self.known is None:
-            return usual
-        budget = 0.9 * (self.machine.gpu_memory or self.machine.memory)
-        cure = traced.narrower(net, lambda one: self._step_bytes(one, patch, batch) <= budget)
-        return f"{usual} It would fit with {cure}."

@@ -37,19 +37,21 @@ class Traced(Protocol):
 Trace = Callable[[NetSpec, Triple, int], Traced]
 
 
-def training_bytes(found: Traced, spec: NetSpec, patch: Triple, batch: int, precision_bytes: int) -> int:
-    """Bytes of tensors at the peak of a training step with AdamW and a running average of the weights.
+def training_bytes(
+    found: Traced, spec: NetSpec, patch: Triple, batch: int, precision_bytes: int, optimiser_slots: int = 2
+) -> int:
+    """Bytes of tensors at the peak of a training step with a running average of the weights.
 
     Recomputed activations (`checkpointing`) are seen by the trace itself.
     """
-    weights = 4 * found.parameters * 5 + (2 * found.parameters if precision_bytes < 4 else 0)
+    weights = 4 * found.parameters * (3 + optimiser_slots) + (2 * found.parameters if precision_bytes < 4 else 0)
     activations = found.kept * precision_bytes // 4 + found.widest
     return weights + activations + 4 * LOSS_COPIES * spec.out_channels * batch * math.prod(patch)
 
 
-def prediction_bytes(found: Traced, spec: NetSpec, window: Triple, batch: int) -> int:
+def prediction_bytes(found: Traced, spec: NetSpec, window: Triple, batch: int, members: int = 1) -> int:
     """Bytes of tensors at the peak of predicting a batch of windows, logits and scores in float32 included."""
-    return 4 * found.parameters + found.peak + 8 * spec.out_channels * batch * math.prod(window)
+    return 4 * found.parameters * members + found.peak + 8 * spec.out_channels * batch * math.prod(window)
 
 
 def narrower(spec: NetSpec, fits: Callable[[NetSpec], bool]) -> str:

@@ -1,0 +1,29 @@
+"""The disk foreseen for a run is what the run takes: every network of every fold, counted on its own graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import segwright
+from segwright.api.room import fit_bytes
+
+QUICK = {"steps": 2, "batch": 2, "device": "cpu", "folds": 2}
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [{"width": 24, "levels": 3}, {"width": 24, "levels": 3, "members": 2}, {"net": "vnet", "patch": [16, 32, 32]}],
+    ids=["one network", "two networks", "a network without a formula"],
+)
+def test_a_run_takes_what_was_foreseen(
+    make_folder: Callable[..., Path], tmp_path: Path, wishes: dict[str, object]
+) -> None:
+    run = segwright.fit(make_folder(cases=4), out=tmp_path / "run", **QUICK, **wishes)
+    taken = sum(file.stat().st_size for file in run.folder.rglob("*") if file.is_file())
+    kept = sum(4 * math.prod(fact.shape) for fact in run.inspection.facts)  # held only while it concludes
+    foreseen = fit_bytes(run.plan, run.inspection, run.split)
+    assert 0.8 < (foreseen - kept) / taken < 1.2
