@@ -103,7 +103,7 @@ def predict(
     wish, options = split_wish(options)
     if not isinstance(model, Model):
         model = Model.load(model, device=device, folds=folds, **options)
-    dataset = open_images(images, model.plan.channels, flat=model.plan.flat)
+    dataset = open_images(images, model.plan.channels, flat=model.plan.flat, upright=model.plan.upright)
     folder = Path(out)
     _refuse_overwriting(dataset, folder)
     wish = informed(wish)

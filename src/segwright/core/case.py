@@ -118,6 +118,7 @@ class Dataset(Document):
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         image_axes: Axes of images stored as arrays that do not name them, e.g. `yxc`; empty is guessed.
         label_axes: The same of labels.
+        upright: Pictures that a camera turned (EXIF orientation) are read as they are shown, not as they are stored.
         run_lengths: How tables of run lengths count, such as `columns from 1` or `rows from 0, relative`; empty is
             `rows from 1`.
     """
@@ -138,6 +139,7 @@ class Dataset(Document):
     voxel: tuple[float | None, float | None, float | None] | None = None
     image_axes: str = ""
     label_axes: str = ""
+    upright: bool = False
     run_lengths: str = ""
 
     @property

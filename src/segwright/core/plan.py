@@ -315,6 +315,7 @@ class Plan(Document):
     """All decisions of a run.
 
     Attributes:
+        upright: Pictures that a camera turned are read as they are shown, as those learnt from were.
         exchange: Pairs of structures (by number) that change places when the axis (0 z, 1 y, 2 x) is flipped, in
             training and in prediction.
         row: Usual places of structures that are named by their order, where scans are alike enough to have any.
@@ -326,6 +327,7 @@ class Plan(Document):
     filename: ClassVar[str] = "plan.json"
     recipe: str = "default"
     channels: tuple[str, ...]
+    upright: bool = False
     modality: str = "other"
     labels: LabelSpace
     prepare: PreparePlan

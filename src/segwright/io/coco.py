@@ -213,4 +213,4 @@ def _counts(mask: NDArray[Any]) -> list[int]:
     return [int(n) for n in np.diff(np.concatenate([[0], edges, [np.asarray(mask).size]]))]
 
 
-FORM: Final = Form("coco", entries, read, known)
+FORM: Final = Form("coco", entries, read, known, upright=True)

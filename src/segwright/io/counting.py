@@ -22,8 +22,10 @@ Numbers = NDArray[np.int64]
 
 #: Masks that are decoded, and their pixels all together.
 _MASKS, _PIXELS = 60, 60_000_000
-#: Borders must be longer by this factor for an order to be wrong, and by this share for the first number to be.
-_LONGER, _SOME = 1.15, 0.002
+#: Borders must be longer by this factor for an order to be wrong.
+_LONGER = 1.15
+#: So many times more runs must touch a border, and so many more besides, for the first pixel to be number 0.
+_TOUCHING = 3
 #: Share of rows whose runs may be out of order in a table that counts from the first pixel.
 _UNTIDY = 0.05
 #: Cases whose images are asked.
@@ -101,7 +103,7 @@ class Found(NamedTuple):
 def find_counting(samples: Sequence[Sample]) -> Found:
     """The way of counting that fits the rows of a table.
 
-    Costs the decoding of up to 60 masks four times, and of up to 12 images where shapes do not tell.
+    Costs the decoding of up to 60 masks twice, and of up to 12 images where shapes do not tell.
 
     Raises:
         LabelError: A row is no run-length text.
@@ -118,7 +120,7 @@ def find_counting(samples: Sequence[Sample]) -> Found:
     why, sure = f"shapes have borders {ratio:.1f} times shorter than the other way", ratio >= _LONGER
     if not sure:
         down, why, sure = _by_images(some, relative)
-    first, how = _first(rows, some, down, relative)
+    first, how = _first(rows, down, relative)
     return Found(Counting(down, first, relative), f"{why}; {how}", sure)
 
 
@@ -184,7 +186,7 @@ def _by_images(some: Sequence[Sample], relative: bool) -> tuple[bool, str, bool]
     return verdict.winner == "columns", f"by the images: {verdict.reason}", verdict.winner is not None
 
 
-def _first(rows: Rows, some: Sequence[Sample], down: bool, relative: bool) -> tuple[int, str]:
+def _first(rows: Rows, down: bool, relative: bool) -> tuple[int, str]:
     """The number of the first pixel, and what tells it."""
     if _first_by_bounds(rows, relative) == 0 and not relative:
         return 0, "a run starts at 0"
@@ -193,7 +195,16 @@ def _first(rows: Rows, some: Sequence[Sample], down: bool, relative: bool) -> tu
     ends = [(int((numbers[::2] + numbers[1::2]).max()), sample.size[0] * sample.size[1]) for numbers, sample in rows]
     if any(end == pixels + 1 for end, pixels in ends):
         return 1, "a run ends at the last pixel"
-    lengths = {first: _borders(some, Counting(down, first)) for first in (0, 1)}
-    if lengths[0] < lengths[1] * (1 - _SOME):
-        return 0, "counted from 1, runs would begin in one line and end in the next"
-    return 1, "counted from 0, runs would cross lines" if lengths[0] > lengths[1] * (1 + _SOME) else "from 1 as usual"
+    touching = {first: _touching(rows, first, down) for first in (0, 1)}
+    told = f"{touching[0]} runs would touch a border counted from 0, {touching[1]} from 1"
+    return (0 if touching[0] > _TOUCHING + _TOUCHING * touching[1] else 1), told
+
+
+def _touching(rows: Rows, first: int, down: bool) -> int:
+    """Runs that begin or end with a line, as those of objects at the border do where the first pixel is right."""
+    total = 0
+    for numbers, sample in rows:
+        line = sample.size[0] if down else sample.size[1]
+        starts = numbers[::2] - first
+        total += int((starts % line == 0).sum() + ((starts + numbers[1::2]) % line == 0).sum())
+    return total

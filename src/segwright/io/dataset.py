@@ -23,6 +23,7 @@ from segwright.io.layouts.scan import (
     subfolders,
 )
 from segwright.io.layouts.tree import nearest, seen, tree
+from segwright.io.layouts.turns import with_turns
 from segwright.io.layouts.two import labels_alone, two_places
 from segwright.io.layouts.values import with_labels
 from segwright.io.scans import without_labels
@@ -81,7 +82,7 @@ def _existing(path: str | Path) -> Path:
 
 def complete(dataset: Dataset, readers: Sequence[str] = ()) -> Dataset:
     """The dataset with whatever its layout left open found in the data; `readers` as a person states them."""
-    sifted, dropped = sift(with_channels(with_keys(dataset)), readers)
+    sifted, dropped = sift(with_turns(with_channels(with_keys(dataset))), readers)
     whole = with_groups(with_places(with_legend(with_labels(sifted))))
     return whole.model_copy(update={"aside": set_aside(whole, dropped)})
 

@@ -18,7 +18,10 @@ from segwright.core.labels import LabelSpace
 from segwright.io.drawn import Drawn, Form, json_of
 from segwright.io.protocol import MENDED, reason
 from segwright.io.sources import volume_of
+from segwright.io.turns import stored, turn_of, turned_grid, turned_size, upright
 
+#: Formats of pictures that may carry a camera's turn.
+_TURNED = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 #: Forms that say where a label lies in millimetres.
 _PLACED = frozenset({"dicomseg", "rtstruct"})
 
@@ -60,7 +63,12 @@ def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
             )
         if form.counted is not None:
             form = replace(form, read=form.counted(dataset.run_lengths))
-        drawn = _on_planes(form, place, key, like, _gaps(dataset, case, form))
+        if (turned := _on_other_grid(dataset, case, form, place, key)) != 1:
+            whole_grid, back = turned_grid(like, turned), stored if not dataset.upright else upright
+            drawn = read_form(form, place, key, whole_grid)
+            drawn = replace(drawn, shape=like.shape, masks={n: back(m, turned) for n, m in drawn.masks.items()})
+        else:
+            drawn = _on_planes(form, place, key, like, _gaps(dataset, case, form))
         wanted = {source.structure for source in case.label if (source.path, source.key) == (path, key)}
         for name, mask in drawn.masks.items():
             if None in wanted or name in wanted:
@@ -68,6 +76,21 @@ def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
         whole.repairs += drawn.repairs
         whole.outlines.update(drawn.outlines)
     return whole
+
+
+def _on_other_grid(dataset: Dataset, case: Case, form: Form, path: Path, key: str | None) -> int:
+    """The turn of the image if the label was drawn on it as the dataset does not read it: shown or stored; else 1."""
+    if not case.images or io.suffix_of(case.images[0].path) not in _TURNED:
+        return 1
+    image = io.read(dataset.path(case.images[0]))
+    turn = turn_of(image)
+    if turn == 1:
+        return 1
+    size = (image.geometry.shape[1], image.geometry.shape[2])
+    stated = next((entry.size for entry in form.entries(path) if entry.key == key), None)
+    if stated in (size, turned_size(size, turn)) and size != turned_size(size, turn):
+        return turn if (stated != size) != dataset.upright else 1
+    return turn if form.upright != dataset.upright else 1
 
 
 def _gaps(dataset: Dataset, case: Case, form: Form) -> tuple[tuple[int, int], ...]:

@@ -111,6 +111,7 @@ class Form:
         read: Labels of one of them.
         known: Whether a file is of this form; looks at the suffix before the content.
         paired: Whether files find their images by names alone, so that the layout `outlines` reads them.
+        upright: Whether its tool shows pictures as their camera's turn (EXIF orientation) asks for.
         structures: Values and colours that a file gives its structures, by name; `None` where it gives none.
         grid: The grid that a file states itself; `None` where it does not.
         counted: `read` for a way of counting run lengths, in the words of `dataset.yaml`; `None` where nothing counts.
@@ -121,6 +122,7 @@ class Form:
     read: ReadDrawn
     known: Callable[[Path], bool]
     paired: bool = False
+    upright: bool = False
     structures: Callable[[Path], Mapping[str, Structure]] | None = None
     grid: Callable[[Path], Geometry] | None = None
     counted: Callable[[str], ReadDrawn] | None = None
@@ -151,8 +153,17 @@ def refuse_size(size: tuple[int, int] | None, like: Geometry, where: str | Path)
             expected=f"{like.shape[1]} x {like.shape[2]} pixels (rows x columns), as the image has",
             came=f"{size[0]} x {size[1]}",
             where=where,
-            cure="Give the image the label was drawn on, or draw it anew.",
+            cure=_cure(size, (like.shape[1], like.shape[2])),
         )
+
+
+def _cure(size: tuple[int, int], wanted: tuple[int, int]) -> str:
+    if size == wanted[::-1]:
+        return (
+            "Rows and columns are exchanged, as by a camera's turn (EXIF orientation 6 or 8) applied to one of them: "
+            "rotate the image by a quarter and save it without that turn, or give the original photograph."
+        )
+    return "Give the image the label was drawn on, or draw it anew."
 
 
 def json_object(path: Path) -> Mapping[str, Any] | None:

@@ -77,7 +77,8 @@ def turn_between(geometry: Geometry, like: Geometry) -> tuple[tuple[int, ...], t
 def _shapes_differ(geometry: Geometry, like: Geometry, where: str) -> GeometryError:
     cure = "Export the label on the image's grid."
     if geometry.shape[::-1] == like.shape or (geometry.shape[0], *geometry.shape[:0:-1]) == like.shape:
-        cure = "Rows and columns seem exchanged: transpose the label and save it again."
+        cure = "Rows and columns seem exchanged: transpose the label and save it again, or rotate it by a quarter if "
+        cure += "a camera's turn (EXIF orientation 6 or 8) was applied to one of the two."
     return GeometryError(
         "The label's voxels do not fit the image's.",
         expected=size(like.shape),

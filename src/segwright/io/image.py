@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.alpha import flattened
 from segwright.io.protocol import RGB, Format, decoding, lazy, make_header
 from segwright.io.sniff import suffix_of
+from segwright.io.turns import IGNORED
 
 _DTYPES: dict[str, type] = {"1": np.uint8, "L": np.uint8, "P": np.uint8, "I": np.int32, "F": np.float32}
 _ALPHA = {"RGBA": "RGB", "LA": "L", "PA": "P", "RGBa": "RGB", "La": "L"}
@@ -29,16 +31,18 @@ _LARGEST = 1 << 31
 
 
 def read(path: Path, key: str | None = None) -> Volume:
-    """Open a picture as it is shown, as one plane with unknown spacing (dots an inch describe a screen, not a patient).
+    """Open a picture with its values as shown, as one plane with unknown spacing (dots an inch describe a screen).
 
-    A palette gives colours, or grey values where all its colours are grey; transparency is dropped.
+    A palette gives colours, or grey values where all its colours are grey; transparency is dropped. Pixels stay where
+    they are stored; a camera's turn is kept as `header["turn"]`.
     """
     with decoding(path, "an image"):
         with _open(path) as picture:
             mode = _shown_mode(picture)
             warnings = _oddities(picture, mode)
-            size = picture.size
-        return _volume(path, size, mode, lambda again: _shown(again, mode), warnings)
+            size, turn = picture.size, _turn(picture)
+        volume = _volume(path, size, mode, lambda again: _shown(again, mode), warnings)
+        return volume if turn == 1 else replace(volume, header={**volume.header, "turn": turn})
 
 
 def labels(path: Path, key: str | None = None) -> Volume:
@@ -140,7 +144,7 @@ def _oddities(picture: Image.Image, mode: str) -> list[str]:
     if getattr(picture, "n_frames", 1) > 1:
         found.append(f"The file holds {getattr(picture, 'n_frames', 1)} pictures; the first is used.")
     if _turn(picture) != 1:
-        found.append("The camera's turn (EXIF orientation) is ignored: pixels are read as stored, as labels are.")
+        found.append(IGNORED)
     return found
 
 

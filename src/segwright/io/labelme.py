@@ -165,4 +165,4 @@ def write(path: Path, masks: Mapping[str, NDArray[Any]], image: str, size: Seque
     return path
 
 
-FORM: Final = Form("labelme", entries, read, known)
+FORM: Final = Form("labelme", entries, read, known, upright=True)

@@ -20,7 +20,8 @@ from segwright.io.grids import onto_grid
 from segwright.io.instances import numbered
 from segwright.io.lie import laid
 from segwright.io.masks import are_colours, binary, one_plane, settle, value_counts
-from segwright.io.sources import planes_of_source
+from segwright.io.sources import planes_of_source, volume_of
+from segwright.io.turns import stored, turn_of, upright
 
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
 
@@ -176,11 +177,20 @@ class _Arrays:
             array = array[source.plane : source.plane + 1]
         path = str(self.dataset.path(source))
         values = one_plane(array, where=path, colours=are_colours(opened))
+        values = self._turned(values)
         values, geometry = laid(self.dataset, self.case, source, values, opened.geometry)
         if self.case.sections is None:
             return onto_grid(values, geometry, self.like, where=path)
         grid = load_image(self.dataset, whole(self.case)).geometry
         return onto_grid(values, geometry, grid, where=path)[block_of(grid, self.case).slices]
+
+    def _turned(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of a picture that a camera turned, where rows and columns are those of its other look."""
+        wanted = self.like.shape[1:]
+        if len(values) != 1 or values.shape[1:] == wanted or values.shape[:0:-1] != wanted or not self.case.images:
+            return values
+        turn = turn_of(volume_of(self.dataset, self.case.images[0]))
+        return upright(values, turn) if self.dataset.upright else stored(values, turn)
 
     def _planes(self, source: LabelSource) -> tuple[NDArray[Any], Volume]:
         name = (source.path, source.key)

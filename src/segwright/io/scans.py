@@ -31,13 +31,14 @@ from segwright.io.layouts.sections import SECTIONS, one_stack
 from segwright.io.layouts.tree import seen
 
 
-def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = False) -> Dataset:
+def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = False, upright: bool = False) -> Dataset:
     """Scans to predict: one file, one series, or a folder of scans in any layout; labels are left aside.
 
     Args:
         path: File or folder.
         channels: The model's channels; with several, files of a case are found by name (`_0000`, `_t1`, folders).
         flat: The model takes single planes, so numbered pictures are never taken for sections of one volume.
+        upright: The model learnt from pictures as they are shown, a camera's turn applied.
 
     Raises:
         LayoutError: Nothing here can be read as scans of so many channels.
@@ -58,7 +59,8 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
             cure="Give a file, a folder of files, or a folder a patient.",
         )
     grouped = tuple(case.model_copy(update={"group": case.group or case.id}) for case in cases)
-    return draft(root, "images", grouped, channels=channels, modality="other", group_rule="each case on its own")
+    rule = "each case on its own"
+    return draft(root, "images", grouped, channels=channels, modality="other", group_rule=rule, upright=upright)
 
 
 def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ...]:

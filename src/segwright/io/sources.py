@@ -6,6 +6,7 @@ from segwright import io
 from segwright.core.case import Dataset, LabelSource, Source
 from segwright.core.errors import ReadError
 from segwright.core.volume import Volume
+from segwright.io.turns import shown
 
 
 def volume_of(dataset: Dataset, source: Source) -> Volume:
@@ -20,6 +21,8 @@ def volume_of(dataset: Dataset, source: Source) -> Volume:
         axes = dataset.label_axes if isinstance(source, LabelSource) else dataset.image_axes
     read = io.read_label if isinstance(source, LabelSource) else io.read
     volume = read(path, key=source.key, axes=axes)
+    if dataset.upright and not isinstance(source, LabelSource):
+        volume = shown(volume)
     return volume if source.grid is None else _on(volume, source.grid, dataset, source)
 
 

@@ -50,6 +50,7 @@ class Fingerprint(Document):
     cases: int
     groups: int
     channels: tuple[str, ...]
+    upright: bool = False
     modality: str
     labels: LabelSpace
     dims: int
@@ -106,6 +107,7 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
         cases=len(facts),
         groups=len({fact.group for fact in facts}),
         channels=dataset.channels,
+        upright=dataset.upright,
         modality=dataset.modality,
         labels=dataset.labels,
         dims=dims,

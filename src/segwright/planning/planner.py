@@ -95,6 +95,7 @@ class Planner:
         plan = Plan(
             recipe=self.recipe.name,
             channels=self.facts.channels,
+            upright=self.facts.upright,
             modality=self.facts.modality,
             labels=self.facts.labels,
             prepare=prepare,

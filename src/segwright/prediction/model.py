@@ -241,7 +241,7 @@ class Model:
         Raises:
             UsageError: The path holds several cases; use `segwright.predict` for folders.
         """
-        dataset = open_images(image, self.plan.channels, flat=self.plan.flat)
+        dataset = open_images(image, self.plan.channels, flat=self.plan.flat, upright=self.plan.upright)
         if len(dataset.cases) != 1:
             raise UsageError(
                 "Expected one scan.", came=f"{len(dataset.cases)} cases", where=image, cure="Use segwright.predict."

@@ -142,4 +142,4 @@ def _paste(drawn: Drawn, shape: Element, name: str, told: str) -> None:
     drawn.mask(name)[0, y : y + part.shape[0], x : x + part.shape[1]] |= part
 
 
-FORM: Final = Form("cvat", entries, read, known, paired=True)
+FORM: Final = Form("cvat", entries, read, known, paired=True, upright=True)

@@ -137,4 +137,4 @@ def _ellipse(shape: Mapping[str, Any]) -> NDArray[np.float64]:
     return np.stack([along + float(shape["cx"]), aside + float(shape["cy"])], axis=1)
 
 
-FORM: Final = Form("via", entries, read, known, paired=True)
+FORM: Final = Form("via", entries, read, known, paired=True, upright=True)

@@ -126,4 +126,4 @@ def _names_in(folder: Path) -> Mapping[int, str]:
     return {}
 
 
-FORM: Final = Form("yolo", entries, read, known, paired=True)
+FORM: Final = Form("yolo", entries, read, known, paired=True, upright=True)
