@@ -88,7 +88,7 @@ def one_stack(planes: Sequence[Path]) -> bool:
     try:
         shapes = {io.read(path).geometry.shape for path in planes[:: max(1, len(planes) // 12)]}
         named = all(_WORDS.search(stem_of(path)) for path in planes[:3])
-        return len(shapes) == 1 and (named or resemblance(planes) > 0.05)
+        return len(shapes) == 1 and (named or resemblance(planes) > 0.1)
     except SegwrightError:
         return False
 
