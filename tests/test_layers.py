@@ -28,7 +28,7 @@ LAYERS = {
 DOORS = {
     "nibabel": ["io/nifti.py"],
     "SimpleITK": ["io/itk.py"],
-    "pydicom": ["io/dicom.py", "io/dicomseg.py", "io/dicomsegout.py"],
+    "pydicom": ["io/dicom.py", "io/dicomseg.py", "io/dicomsegout.py", "io/terms.py"],
     "highdicom": ["io/dicomsegout.py"],
     "PIL": ["io/image.py"],
     "tifffile": ["io/tiff.py"],

@@ -34,7 +34,7 @@ def test_text_tells_what_was_written_and_repaired(folder, tmp_path):
     result = run(folder, "-o", tmp_path / "out", "--to", "rle")
     assert result.exit_code == 0
     assert "3 labels written" in result.stdout
-    assert "In 1 of them something was repaired" in result.stdout
+    assert "Repaired: 1 label; conversion.json lists what." in result.stdout
     assert "x0: Shape 1 ('heart') reaches 1 pixels out of the image; it is clipped." in result.stderr
     assert (tmp_path / "out" / "labels.csv").read_text().startswith("image_name,class,rle\nx0.png,heart,49 7 73 7")
 

@@ -21,7 +21,7 @@ from segwright.io.dataset import open_dataset, open_labels
 from segwright.io.drawing import geometry_of
 from segwright.io.layouts.scan import stem_of
 from segwright.io.load import open_source, read_label
-from segwright.io.writers import Writer, known_form, open_writer
+from segwright.io.writers import Writer, known_form, notes_of, open_writer
 from segwright.io.writers.fit import names_of
 from segwright.io.writers.joint import RunTable
 
@@ -106,6 +106,8 @@ def convert(
         rows.append(row)
         cases += [_elsewhere(dataset, case, sources)] if sources and case.images else []
     writer.close()
+    for note in notes_of(writer):
+        listen({"kind": "note", "text": note})
     interpretation = _keep(dataset, cases, space, folder) if cases and dataset.layout != "labels" else ""
     result = Conversion(form=form, out=str(place), cases=tuple(rows), dataset=interpretation)
     result.save(folder / Conversion.filename)

@@ -21,7 +21,7 @@ from segwright.core.prediction import Prediction
 from segwright.core.room import is_full, told_when_full
 from segwright.core.words import amount
 from segwright.io.scans import open_images
-from segwright.io.writers import Writer, known_form, open_writer
+from segwright.io.writers import Writer, known_form, notes_of, open_writer
 from segwright.io.writers.fit import names_of
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def predict(
                 rows.append(Predicted(case=case.id, error=str(error)))
                 listen({"kind": "note", "text": f"{case.id}: {error}"})
         writer.close()
+        for note in notes_of(writer):
+            listen({"kind": "note", "text": note})
         result = Predictions(cases=tuple(rows))
         result.save(folder / Predictions.filename)
     _refuse_failures(result, folder)

@@ -40,11 +40,16 @@ class Structure(Part):
         name: As shown to people.
         values: Values in label files that mean this structure; empty when it has files of its own.
         colour: `#RRGGBB`; chosen from the palette when empty.
+        category, type, modifier: Coded terms `scheme:value:meaning`, such as `SCT:10200004:Liver`, which other programs
+            understand; guessed from the name where a result needs them and they are empty.
     """
 
     name: str
     values: tuple[int, ...] = ()
     colour: str = ""
+    category: str = ""
+    type: str = ""
+    modifier: str = ""
 
 
 class LabelSpace(Part):
@@ -114,8 +119,9 @@ class LabelSpace(Part):
         return np.dtype(np.int16 if self.exclusive else np.int8)
 
     def colour(self, index: int) -> str:
-        """Colour of structure `index`."""
-        return self.structures[index].colour or PALETTE[index % len(PALETTE)]
+        """Colour of structure `index` as `#RRGGBB`; anything else a person wrote is replaced by one of the palette."""
+        chosen = self.structures[index].colour
+        return chosen if re.fullmatch(r"#[0-9a-fA-F]{6}", chosen) else PALETTE[index % len(PALETTE)]
 
     def from_values(self, raw: NDArray[Any], *, where: str | None = None) -> NDArray[Any]:
         """Map file values `(z, y, x)` to a canonical label array `(P, z, y, x)`.

@@ -15,6 +15,7 @@ from segwright.core.model import Combination, Manifest, Member
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.core.words import amount
+from segwright.io.labeltable import FILENAME, write_table
 
 
 def write_bundle(
@@ -54,6 +55,7 @@ def write_bundle(
         manifest.save(partial / Manifest.filename)
         for document in beside:
             document.save(partial / document.filename)
+        write_table(plan.labels, partial / FILENAME)
         (partial / "CARD.md").write_text(_card(manifest, plan), encoding="utf-8")
     return manifest
 

@@ -16,6 +16,7 @@ from segwright.io.layouts.groups import with_groups
 from segwright.io.layouts.inventory import set_aside
 from segwright.io.layouts.judge import choose, proposals
 from segwright.io.layouts.keys import with_keys
+from segwright.io.layouts.labeltable import with_table
 from segwright.io.layouts.legends import with_legend
 from segwright.io.layouts.names import role
 from segwright.io.layouts.places import with_places
@@ -83,7 +84,7 @@ def _existing(path: str | Path) -> Path:
 def complete(dataset: Dataset, readers: Sequence[str] = ()) -> Dataset:
     """The dataset with whatever its layout left open found in the data; `readers` as a person states them."""
     sifted, dropped = sift(with_turns(with_channels(with_keys(dataset))), readers)
-    whole = with_groups(with_places(with_legend(with_labels(sifted))))
+    whole = with_groups(with_places(with_legend(with_table(with_labels(sifted)))))
     return whole.model_copy(update={"aside": set_aside(whole, dropped)})
 
 

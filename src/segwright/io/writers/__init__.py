@@ -49,6 +49,11 @@ class Resumable(Protocol):
         ...
 
 
+def notes_of(writer: Writer) -> tuple[str, ...]:
+    """What a person should know of what a writer assumed; most assume nothing."""
+    return tuple(getattr(writer, "notes", ()))
+
+
 _HERE = "segwright.io.writers"
 
 #: Forms of labels that can be written, beside suffixes of volumes such as `.nii.gz`. Each row is a class that takes

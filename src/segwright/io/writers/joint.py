@@ -19,6 +19,7 @@ from segwright.core.runs import Runs
 from segwright.io import coco
 from segwright.io.protocol import encoding
 from segwright.io.rle import KEYS, RLE, open_rle, writing_rle
+from segwright.io.terms import terms_of
 from segwright.io.writers.fit import image_name, planes_of
 
 
@@ -211,7 +212,10 @@ class Coco(_Joint):
             return {}  # not of this program: written anew
 
     def _write(self) -> None:
-        categories = [{"id": i, "name": name, "supercategory": ""} for i, name in enumerate(self.space.names, start=1)]
+        categories = [
+            {"id": number, "name": one.name, "supercategory": terms_of(one).category.meaning}
+            for number, one in enumerate(self.space.structures, start=1)
+        ]
         document = {"info": {}, "licenses": [], "images": self.images, "categories": categories}
         document["annotations"] = self.objects
         with encoding(self.path, "COCO"), atomic_path(self.path) as partial:
