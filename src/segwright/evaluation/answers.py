@@ -219,7 +219,7 @@ def _arrays(place: Path, direct: Sequence[Path], reference: Dataset) -> Pairs | 
     dataset = with_keys(_dataset(place, reference, found))
     if not dataset.cases:
         return None
-    planes = _ordered(dataset, reference) or with_labels(dataset)
+    planes = _ordered(dataset, reference) or _named(with_labels(dataset), reference.labels.names)
     split = planes.cases[0].label[0].plane is not None
     if not split and all(source.key is None for case in dataset.cases for source in case.label):
         return None
@@ -240,6 +240,24 @@ def _ordered(dataset: Dataset, reference: Dataset) -> Dataset | None:
     note = f"Predictions hold {planes[0]} planes, taken as {', '.join(names)} in this order."
     labels = LabelSpace(structures=tuple(Structure(name=name) for name in names), kind="overlapping")
     return dataset.model_copy(update={"labels": labels, "cases": cases, "notes": (note,)})
+
+
+def _named(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The dataset, with the reference's names for nameless planes that are as many once background is left out."""
+    label = dataset.cases[0].label
+    if label[0].plane is None or len(label) != len(names) or set(dataset.labels.names) & {*names}:
+        return dataset
+    ours = dict(zip(dataset.labels.names, names, strict=True))
+    cases = tuple(
+        case.model_copy(
+            update={"label": tuple(s.model_copy(update={"structure": ours.get(s.structure or "")}) for s in case.label)}
+        )
+        for case in dataset.cases
+    )
+    structures = tuple(s.model_copy(update={"name": ours[s.name]}) for s in dataset.labels.structures)
+    labels = dataset.labels.model_copy(update={"structures": structures})
+    note = f"The planes of the predictions are taken as {', '.join(names)} in this order."
+    return dataset.model_copy(update={"cases": cases, "labels": labels, "notes": (*dataset.notes, note)})
 
 
 def _fits(shape: Sequence[int], reference: Dataset, case: Case) -> bool:
