@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.planning.test_planner import GPU, LAPTOP, facts, make
 
 from segwright.core.errors import PlanError
 from segwright.core.plan import Plan
@@ -10,7 +11,6 @@ from segwright.core.recipe import PartChoice
 from segwright.planning.forecast import Costs, fitting_precisions, with_memory
 from segwright.planning.machine import Machine
 from segwright.planning.memory import parameter_count
-from tests.planning.test_planner import GPU, LAPTOP, facts, make
 
 OLD = Machine(cores=2, memory=24 * 2**30)
 

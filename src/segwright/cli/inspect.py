@@ -44,6 +44,7 @@ def inspect(
         if page is not None:
             write_page(explored, dataset, page, listen=screen.listen)
     from segwright.cli.summary import describe_dataset
+    from segwright.core.case import UNLABELLED
     from segwright.report.brief import exploration_text
     from segwright.report.text import findings_table
 
@@ -56,8 +57,8 @@ def inspect(
         "exploration": explored.exploration.model_dump(mode="json"),
     }
     emit(document, "\n\n".join(part for part in [*parts, kept] if part), as_json=as_json)
-    if found.errors:
-        raise typer.Exit(1)
+    if any(finding.code != "no-labels" or dataset.layout != UNLABELLED for finding in found.errors):
+        raise typer.Exit(1)  # scans without labels are nothing wrong: there is nothing to learn from yet
 
 
 def _refuse_other_page(page: Path | None) -> None:

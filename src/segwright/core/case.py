@@ -65,6 +65,8 @@ class Case(Part):
 
 #: What kinds of images are told apart.
 MODALITIES = ("ct", "mr", "xray", "em", "other")
+#: Layout of scans that have no labels yet.
+UNLABELLED = "unlabelled"
 #: How a rule begins that no file states.
 GUESS = "a guess"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from segwright.core.case import Case, Dataset, Source
+from segwright.core.case import UNLABELLED, Case, Dataset, Source
 from segwright.core.errors import LayoutError, ReadError
 from segwright.core.words import amount
 from segwright.io.layouts.container import roles_of_keys
@@ -94,7 +94,7 @@ def without_labels(place: Path) -> Dataset | None:
     """A file or folder of scans that has no labels yet, as a dataset; `None` where something in it may be a label."""
     if is_single(place):
         case = Case(id=safe_id(stem_of(place)), images=(Source(path=place.name),), group="")
-        return draft(place.parent, "unlabelled", (case,))
+        return draft(place.parent, UNLABELLED, (case,))
     found = sorted(readable(place))
     named = any(role(part) == "label" for path in found for part in path.relative_to(place).with_suffix("").parts)
     kinds = {suffix_of(path) for path in found}
@@ -103,7 +103,7 @@ def without_labels(place: Path) -> Dataset | None:
         return None
     own = [item for item in items(place) if item.kind == "file"]
     names, cases = pair_items(own, (), place) if own else ((), ())
-    return draft(place, "unlabelled", cases if names else unique_ids(_scans(place, ("image",), False)), channels=names)
+    return draft(place, UNLABELLED, cases if names else unique_ids(_scans(place, ("image",), False)), channels=names)
 
 
 def _tests(place: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from segwright.core.case import Dataset
+from segwright.core.case import UNLABELLED, Dataset
 from segwright.core.finding import CaseFacts, Finding, Inspection
 from segwright.core.words import amount, listed, sizes
 from segwright.planning.measure import Level, Look, measure
@@ -56,6 +56,10 @@ def _finding(level: Level, code: str, what: str, where: str, cure: str) -> Findi
 
 def _pairing(dataset: Dataset) -> Iterator[Finding]:
     """Images without labels and labels without images."""
+    if dataset.layout == UNLABELLED:
+        cure = "Add labels before training; 'segwright view' and 'segwright predict' take the scans as they are."
+        yield _finding("error", "no-labels", "There are no labels yet.", "", cure)
+        return
     for case in dataset.cases:
         if not case.images:
             cure = "Add the image, or take the label away."
