@@ -129,9 +129,16 @@ def test_reading_that_will_not_end_in_its_share_is_refused_early(stage: str, sha
     listen({"kind": "progress", "name": stage, "done": 1, "total": 100, "remaining": 400.0})  # too early to tell
     now[0] = 6.0
     listen({"kind": "progress", "name": stage, "done": 5, "total": 100, "remaining": 100 * share - 7})
-    with pytest.raises(BudgetError, match="alone takes about") as caught:
+    with pytest.raises(BudgetError, match=r"takes .* or more of it") as caught:
         listen({"kind": "progress", "name": stage, "done": 5, "total": 100, "remaining": 100 * share - 5})
     assert "minutes=" in (caught.value.cure or "") and len(heard) == 4
+
+
+@pytest.mark.parametrize(("stage", "share"), [("plan", 0.5), ("speed", 0.6), ("prepare", 0.7), ("rehearse", 0.7)])
+def test_a_stage_before_training_that_begins_too_late_is_refused(stage: str, share: float) -> None:
+    after(1000 * share - 1).watching(lambda event: None)({"kind": "stage", "name": stage})
+    with pytest.raises(BudgetError, match="what comes before training"):
+        after(1000 * share + 1).watching(lambda event: None)({"kind": "stage", "name": stage})
 
 
 def test_other_work_and_counted_steps_are_not_watched() -> None:

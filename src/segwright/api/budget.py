@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     from segwright.api.rehearsal import Rehearsal
     from segwright.train.measure import Measurement
 
-#: Share of the budget that may have passed when all files are read, and when all are prepared; the rest of a stage is
-#: foreseen from its pace once it took `PACE` of the budget.
-LATEST, PACE = {"inspect": 0.4, "prepare": 0.7}, 0.05
+#: Share of the budget that may have passed when a stage before training begins, and when it is foreseen to end; its end
+#: is foreseen from its pace once it took `PACE` of the budget.
+LATEST = {"inspect": 0.4, "plan": 0.5, "speed": 0.6, "prepare": 0.7, "rehearse": 0.7}
+PACE = 0.05
 #: Steps of the smallest sensible run: a network trained for fewer is hardly out of its start.
 LEAST_STEPS = 30
 #: Steps a network below which fewer folds are trained instead of all of them badly.
@@ -136,7 +137,7 @@ class Budget:
         return self.clock() - self.started
 
     def watching(self, listen: Listen) -> Listen:
-        """`listen`, and an error as soon as reading or preparing is foreseen to leave too little for the rest.
+        """`listen`, and an error as soon as what comes before training is foreseen to leave too little for the rest.
 
         Raises:
             BudgetError: From the function returned.
@@ -146,13 +147,12 @@ class Budget:
         def hear(event: Event) -> None:
             listen(event)
             name = event.get("name", "")
-            if self.total is None or event["kind"] not in {"stage", "progress"} or name not in LATEST:
+            if self.total is None or name not in LATEST or event["kind"] not in {"stage", "progress"}:
                 return
             now = self.spent
-            if event["kind"] == "stage":
-                began[name] = now
-            elif now - began.get(name, now) > PACE * self.total and event.get("remaining"):
-                self._refuse_late(name, now + event["remaining"])
+            began.setdefault(name, now)
+            known = now - began[name] > PACE * self.total  # a pace tells little at first
+            self._refuse_late(name, now + (event.get("remaining") or 0.0 if known else 0.0))
 
         return hear
 
@@ -160,12 +160,12 @@ class Budget:
         assert self.total is not None
         if end <= LATEST[name] * self.total:
             return
-        work = "reading the files" if name == "inspect" else "reading and preparing the scans"
+        work = "reading the files" if name == "inspect" else "what comes before training"
         raise BudgetError(
-            f"The time budget is too short: on this machine, {work} alone takes about {duration(end)} of it.",
+            f"The time budget is too short: on this machine, {work} takes {duration(end)} or more of it.",
             expected=f"at most {LATEST[name] * 100:.0f} % of {duration(self.total)}",
             came=duration(end),
-            cure=f"Allow more time, minutes={asked(ROOM * end / LATEST[name])}, or give fewer or smaller scans.",
+            cure=f"Give minutes={asked(ROOM * end / LATEST[name])} or more, or fewer or smaller scans.",
         )
 
     def allot(self, plan: Plan, measured: Measurement, work: Work, *, at_once: int = 1) -> Allotment:

@@ -110,7 +110,7 @@ def fit(
             if note not in known_notes:
                 listen({"kind": "note", "text": note})
         budget = Budget.of(chosen, started, where, known=known)
-        job = Fit(run, dataset, chosen, where, only, listen, blocks, crew, devices, budget)
+        job = Fit(run, dataset, chosen, where, only, budget.watching(listen), blocks, crew, devices, budget)
         with told_when_full(run.folder, lambda: job.room, cure="Then run the same command again."):
             if known:
                 job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
@@ -169,7 +169,7 @@ class Fit:
         source = transfer.opened(self.recipe)
         wishes = source.adopt(self.recipe)[0] if source else self.recipe
         self._mend(self.recipe)
-        explored = explore(self.dataset, listen=self.budget.watching(self.listen))
+        explored = explore(self.dataset, listen=self.listen)
         inspection = explored.inspection
         planning.refuse_errors(inspection, self.dataset.root)
         self._tell_findings(inspection)
@@ -379,8 +379,7 @@ class Fit:
         split.save(folder / Split.filename)
 
     def _prepare(self, plan: Plan) -> None:
-        listen = self.budget.watching(self.listen)
-        self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=listen)
+        self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=self.listen)
 
 
 def _refuse_other_data(run: Run, dataset: Dataset) -> None:
