@@ -1,6 +1,6 @@
 """How often scans of training are flagged as unlike them, and how often others are.
 
-    python benchmarks/domain.py [--data ../shared/data] [--cases 30]
+    python benchmarks/domain.py [--data ../shared/data] [--cases 12]
 
 Nothing is trained: what a model would know of its training scans is taken from the real sets. For each set: its own
 scans against the record of all of them; against that of four fifths (so that each is new to it); the scans of other
@@ -154,7 +154,7 @@ def row(name: str, sets: dict[str, Known], most: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--cases", type=int, default=30, help="that are changed, of each set")
+    parser.add_argument("--cases", type=int, default=12, help="that are changed, of each set")
     options = parser.parse_args()
     sets = {name: known(options.data / name) for name in SETS if (options.data / name).exists()}
     print(f"{'flagged':13}" + "".join(f"{title:>13}" for title in ("own", "held out", "other sets", *CHANGES)))

@@ -155,6 +155,18 @@ def test_constant_image(folder: Path) -> None:
     assert [finding.where for finding in findings] == ["c0", "c1"]
 
 
+@pytest.mark.parametrize(
+    ("count", "words"), [(2, "the others at one physical scale"), (4, "all are taken as they lie")]
+)
+def test_what_happens_to_scans_without_spacing_is_told(folder: Path, count: int, words: str) -> None:
+    for i in range(count):
+        for kind, array in (("images", image(i)), ("masks", label())):
+            (folder / kind / f"c{i}.nii.gz").unlink()
+            np.save(folder / kind / f"c{i}.npy", array.transpose(2, 1, 0))
+    finding = only(folder, "spacing-unknown", "warning")
+    assert finding.what.startswith(f"{count} of 6 scans state no spacing") and words in finding.what
+
+
 def test_odd_spacing_orientation_and_scale(folder: Path) -> None:
     odd = np.diag([1.0, 8.0, 2.0, 1.0])
     save(folder / "images/c0.nii.gz", image(0), odd)

@@ -141,8 +141,14 @@ def _spacings(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     """Spacings unknown in some cases, or far from the usual."""
     unknown = [fact.case for fact in facts if None in fact.spacing[1:]]
     if unknown and len(unknown) < len(facts):
-        cure = "Add the spacing to these files, or take them out."
-        yield _finding("warning", "spacing-unknown", "Some scans state no spacing.", listed(unknown), cure)
+        used = len(unknown) * 2 <= len(facts)
+        what = f"{len(unknown)} of {len(facts)} scans state no spacing, so " + (
+            "they are taken as they lie and the others at one physical scale."
+            if used
+            else "all are taken as they lie, whatever their size."
+        )
+        cure = "Add the spacing to these files, state 'voxel' in dataset.yaml, or take them out."
+        yield _finding("warning", "spacing-unknown", what, listed(unknown), cure)
     flat = all(fact.shape[0] == 1 for fact in facts)
     known = [fact for fact in facts if None not in (fact.spacing[1:] if flat else fact.spacing)]
     if len(known) < 3:
