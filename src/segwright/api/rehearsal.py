@@ -112,7 +112,8 @@ def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
 
 def _predicted(dataset: Dataset, plan: Plan, name: str) -> Volume:
     """The whole way of a scan, with even scores in place of a network's."""
-    from segwright.prediction.stream import segment_volume
+    from segwright.prediction.stream import segment_prepared
+    from segwright.prepare.pipeline import prepare_image
     from segwright.targets import build_target
 
     volume = load_image(dataset, dataset.case(name))
@@ -124,7 +125,8 @@ def _predicted(dataset: Dataset, plan: Plan, name: str) -> Volume:
         return windows.new_full((len(windows), plan.net.out_channels, z, y, x), 1 / plan.net.out_channels)
 
     keep = (lambda scores: scores) if plan.labels.instances else target.structure_scores
-    segment_volume(volume, forward, plan=plan, decode=target.decode, keep=keep)
+    prepared = prepare_image(volume, plan.prepare)
+    segment_prepared(prepared, forward, plan=plan, decode=target.decode, keep=keep)
     return volume
 
 
