@@ -10,6 +10,7 @@ from segwright.core.errors import SegwrightError
 from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.content import is_label, sample
 from segwright.io.layouts.inventory import explained, readable
+from segwright.io.layouts.names import role
 from segwright.io.layouts.scan import suffix_of
 
 #: A reading that explains this share of the files is taken without asking the layouts after it.
@@ -76,11 +77,12 @@ def _worth(dataset: Dataset, files: set[Path]) -> float:
 
 
 def _swapped(dataset: Dataset) -> bool:
-    """Whether some case of a few has a picture for its label and a drawing for its image."""
+    """Whether some case of a few has a picture for its label and a drawing for its image, and no name says otherwise."""
     labelled = [case for case in dataset.labelled if case.images]
     for case in sample(labelled, _LOOKED_AT):
         image, label = dataset.path(case.images[0]), dataset.path(case.label[0])
-        if label == image or suffix_of(label) in {".json", ".csv", ".tsv", ".dcm"}:
+        named = any(role(part) == "label" for part in Path(case.label[0].path).parts)
+        if label == image or named or suffix_of(label) in {".json", ".csv", ".tsv", ".dcm"}:
             continue
         if is_label(label) is False and is_label(image) is True:
             return True

@@ -14,6 +14,8 @@ from segwright.core.tally import tally
 
 #: A file of more values than this is described by its values alone; it is no map of a few classes.
 MOST_VALUES = 4096
+#: Where so much of every value is solid, nothing is smeared, and every voxel shows its level.
+_SHAPE = 0.6
 #: Of so few values the pieces are not counted: they are classes whatever their pieces.
 _FEW = 3
 
@@ -69,20 +71,32 @@ def facts_of(raw: NDArray[Any], *, colour: bool = False) -> LabelFacts:
     if len(counts) > MOST_VALUES and not colour:
         return LabelFacts(counts, flat=_flat(raw), span=span)
     values = np.array(sorted(counts))
-    index = np.searchsorted(values, raw).astype(np.int32)
-    level = _flat_colours(raw) if colour else _flat_mask(raw)
-    flat = tally(index[level], len(values))
+    index = _index(raw, values)
+    solid = _table(values, tally(index[_solid(index)], len(values)))
+    shapes = all(solid.get(value, 0) >= _SHAPE * count for value, count in counts.items())
+    level = None if shapes else _flat_colours(raw) if colour else _flat_mask(raw)
     return LabelFacts(
         counts=counts,
-        solid=_table(values, tally(index[_solid(index)], len(values))),
+        solid=solid,
         contact=_contact(index, values),
-        flat=_table(values, flat),
+        flat=counts if level is None else _table(values, tally(index[level], len(values))),
         single=_single(index, len(values)) if len(values) > _FEW else None,
         places=_places(index, values) if len(values) > _FEW else {},
         frame=_frame(raw),
         colour=colour,
         span=span,
     )
+
+
+def _index(raw: NDArray[Any], values: NDArray[Any]) -> NDArray[Any]:
+    """The rank of every voxel's value, in the smallest type; by a table where values span little, as most do."""
+    kind = np.min_scalar_type(len(values))
+    low, high = int(values[0]), int(values[-1])
+    if high - low >= 1 << 20:
+        return np.searchsorted(values, raw).astype(kind)
+    table = np.zeros(high - low + 1, kind)
+    table[values - low] = np.arange(len(values))
+    return table[raw.astype(np.int64) - low if low or raw.dtype.kind == "i" else raw]
 
 
 def _table(values: NDArray[Any], numbers: NDArray[Any]) -> dict[int, int]:
@@ -119,7 +133,7 @@ def _frame(raw: NDArray[Any]) -> dict[int, int]:
     return _counts(np.concatenate([raw[:, [0, -1], :].reshape(-1), raw[:, :, [0, -1]].reshape(-1)]))
 
 
-def _solid(index: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _solid(index: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a voxel and three neighbours that form a square with it in the plane are equal."""
     corner = index[:, 1:, 1:]
     block = (corner == index[:, :-1, 1:]) & (corner == index[:, 1:, :-1]) & (corner == index[:, :-1, :-1])
@@ -130,7 +144,7 @@ def _solid(index: NDArray[np.int32]) -> NDArray[np.bool_]:
     return out
 
 
-def _contact(index: NDArray[np.int32], values: NDArray[Any]) -> dict[int, float]:
+def _contact(index: NDArray[Any], values: NDArray[Any]) -> dict[int, float]:
     """Of each value, the share of neighbours of another value that are not background."""
     zero = int(np.searchsorted(values, 0)) if 0 in values else -1
     every, other = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
@@ -169,10 +183,10 @@ def _flat_colours(raw: NDArray[Any]) -> NDArray[np.bool_]:
     return out
 
 
-def _single(index: NDArray[np.int32], count: int) -> float | None:
+def _single(index: NDArray[Any], count: int) -> float | None:
     """Share of values that are one connected piece; none where there are too many voxels to look cheaply."""
     whole, alone = 0, 0
-    for number, box in enumerate(ndimage.find_objects(index + 1, max_label=count)):
+    for number, box in enumerate(ndimage.find_objects(index.astype(np.int32) + 1, max_label=count)):
         if box is None or number == 0:
             continue
         _, pieces = ndimage.label(index[box] == number, structure=np.ones((3, 3, 3)))
@@ -180,10 +194,10 @@ def _single(index: NDArray[np.int32], count: int) -> float | None:
     return alone / whole if whole else None
 
 
-def _places(index: NDArray[np.int32], values: NDArray[Any]) -> dict[int, tuple[float, ...]]:
+def _places(index: NDArray[Any], values: NDArray[Any]) -> dict[int, tuple[float, ...]]:
     """Middle of the box of each value, in shares of the axes."""
     out: dict[int, tuple[float, ...]] = {}
-    for value, box in zip(values, ndimage.find_objects(index + 1, max_label=len(values)), strict=True):
+    for value, box in zip(values, ndimage.find_objects(index.astype(np.int32) + 1, max_label=len(values)), strict=True):
         if box is not None and value:
             middles = ((part.start + part.stop) / 2 / length for part, length in zip(box, index.shape, strict=True))
             out[int(value)] = tuple(middles)
