@@ -199,10 +199,11 @@ def main() -> None:
                 sys.exit(f"The tests fail without any change, so they can tell nothing of {module}: {failed}")
             chosen = [m for m in mutants_of(module, source, options.kinds) if options.only in m.text][options.portion]
             print(f"{module}: {len(chosen)} mutants; the tests take {time.monotonic() - began:.0f} s", flush=True)
-            tried = list(tell(bench, source, chosen))
-            keep(tried)
-            killed = sum(row["killed"] for row in tried)
-            print(f"{module}: {killed} of {len(tried)} killed", flush=True)
+            killed = 0
+            for row in tell(bench, source, chosen):
+                keep([row])  # at once, so that a run that is stopped loses nothing
+                killed += bool(row["killed"])
+            print(f"{module}: {killed} of {len(chosen)} killed", flush=True)
 
 
 def tell(bench: Bench, source: str, chosen: Sequence[Mutant]) -> Iterator[dict[str, object]]:

@@ -107,3 +107,20 @@ def test_of_few_groups_a_gain_in_each_is_enough_if_it_is_one() -> None:
     assert not mixed.passed
     alone = floor_of(moved(1), {"0": 0.9})
     assert alone.low is None and alone.passed == (alone.gain >= 0.05)
+
+
+@pytest.mark.parametrize(("groups", "passed"), [(5, True), (6, False)])
+def test_from_six_groups_on_the_interval_alone_decides(groups: int, passed: bool) -> None:
+    cases = moved(groups)
+    constant = constant_scores(cases)
+    gains = [0.001] * (groups - 1) + [0.6]
+    floor = floor_of(cases, {name: value + gain for (name, value), gain in zip(constant.items(), gains, strict=True)})
+    assert floor.low < 0 and floor.passed == passed
+
+
+@pytest.mark.parametrize(("last", "passed"), [(0.1, True), (0.06, False)])
+def test_of_few_groups_the_gain_must_be_five_hundredths(last: float, passed: bool) -> None:
+    cases = moved(3)
+    gains = (0.001, 0.07, last)  # means of 0.057 and 0.044
+    floor = floor_of(cases, {k: v + gain for (k, v), gain in zip(constant_scores(cases).items(), gains, strict=True)})
+    assert floor.low < 0 and floor.passed == passed

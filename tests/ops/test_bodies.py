@@ -40,6 +40,8 @@ def test_faint_ones_that_touch_are_parted_at_their_cores() -> None:
     body, core = boxes(1.0, 0.3, 0.3)
     body[:, 30:50, 10:30] = 0.3
     assert len(parted(body, core).sizes) == 3 and len(parted(body, None).sizes) == 2
+    faint = np.where(core < 1, 0.4 * core, core)  # 0.12, where 0.1 is a faint core; 0.09 is none
+    assert len(parted(body, faint).sizes) == 3 and len(parted(body, np.where(core < 1, 0.3 * core, core)).sizes) == 2
 
 
 def test_faint_specks_and_faint_ones_alone_count_for_nothing() -> None:
@@ -90,3 +92,12 @@ def test_how_faint_a_thing_may_be() -> None:
     assert parted(body, None).sizes.tolist() == [200, 200]
     body[:, 25:35, 25:30] = 0.19
     assert parted(body, None).sizes.tolist() == [200, 150]
+
+
+def test_what_is_surely_body_and_core() -> None:
+    """From one half on: a body of 0.6 counts in full, one of 0.45 is faint; cores of 0.6 part, those of 0.45 do not."""
+    np.testing.assert_allclose(parted(*boxes(1.0, 0.6)).peaks, [1, 1])
+    np.testing.assert_allclose(parted(*boxes(1.0, 0.45)).peaks, [1, 0.45], atol=1e-6)
+    body, core = boxes(1.0, 1.0)
+    body[:, 10:30, 10:30] = 1.0
+    assert len(parted(body, 0.6 * core).sizes) == 2 and len(parted(body, 0.45 * core).sizes) == 1
