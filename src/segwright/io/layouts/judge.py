@@ -77,7 +77,7 @@ def _worth(dataset: Dataset, files: set[Path]) -> float:
 
 
 def _swapped(dataset: Dataset) -> bool:
-    """Whether some case of a few has a picture for its label and a drawing for its image, and no name says otherwise."""
+    """Whether some case of a few has a picture for its label and a drawing for its image, though no name says so."""
     labelled = [case for case in dataset.labelled if case.images]
     for case in sample(labelled, _LOOKED_AT):
         image, label = dataset.path(case.images[0]), dataset.path(case.label[0])
