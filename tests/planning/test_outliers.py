@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from segwright.core.finding import CaseFacts
@@ -53,6 +56,16 @@ def test_intensities_of_two_scanners_have_no_usual_size() -> None:
     wide = ((0, 0, 2000, 4000, 4095),)
     assert list(told([fact(n, percentiles=wide) if n == 4 else fact(n) for n in range(12)])) == ["c04"]
     assert told([fact(n, percentiles=wide) if n % 3 == 0 else fact(n) for n in range(12)]) == {}
+
+
+@pytest.mark.parametrize(("deviation", "unusual"), [(3.2, False), (3.4, False), (3.6, True), (4.0, True), (4.8, True)])
+def test_a_case_is_unusual_from_three_and_a_half_deviations_on(deviation: float, unusual: bool) -> None:
+    """By hand: sizes whose logarithms lie 0.1 about the median have the robust spread 1.4826 * 0.1 + 0.05."""
+    logs = [-0.1] * 5 + [0.0] + [0.1] * 4 + [deviation * (1.4826 * 0.1 + 0.05)]
+    sizes = {f"c{n:02}": {"a": 900.0 * math.exp(log)} for n, log in enumerate(logs)}
+    found = oddities([fact(n) for n in range(11)], sizes)
+    assert found["c10"][0][0] == pytest.approx(deviation, abs=0.01)
+    assert [case for case, rows in found.items() if any(far > UNUSUAL for far, _ in rows)] == ["c10"] * unusual
 
 
 def test_pieces_of_random_labels_equal_those_of_scipy() -> None:

@@ -133,3 +133,15 @@ def test_a_leaking_group_is_named() -> None:
         check_split(split)
     with pytest.raises(IntegrityError, match="no group"):
         check_split(Split(folds=(Fold(train=("a",), validation=("x",)),), groups={"a": "p"}))
+
+
+def test_folds_of_a_seed_are_the_kept_ones() -> None:
+    """A run that is repeated years later must divide its cases alike."""
+    dataset = dataset_of(list(range(10)))
+    kept = {
+        0: [("c1", "c9"), ("c2", "c4"), ("c7", "c8"), ("c0", "c3"), ("c5", "c6")],
+        3: [("c1", "c5"), ("c2", "c4"), ("c3", "c8"), ("c7", "c9"), ("c0", "c6")],
+    }
+    for seed, folds in kept.items():
+        split = make_split(dataset, facts_of(dataset, {1, 2}), 5, seed)
+        assert [fold.validation for fold in split.folds] == folds

@@ -46,6 +46,16 @@ def test_a_step_is_a_pure_function_of_seed_fold_and_step():
     assert not same(first.at(3), first.at(4))
 
 
+def test_patches_of_a_seed_are_the_kept_ones():
+    """A run that is repeated years later must see the same patches."""
+    kept = {
+        0: [("c2", (1, 0, 2)), ("c1", (1, 0, 2)), ("c3", (3, 3, 2))],
+        41: [("c4", (3, 4, 2)), ("c2", (0, 4, 3)), ("c4", (3, 5, 0))],
+    }
+    for step, draws in kept.items():
+        assert [(case.id, tuple(box.start)) for case, box in make().draws(step)] == draws
+
+
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_each_case_comes_once_a_pass_in_changing_order(batch):
     patches = make(batch=batch)
