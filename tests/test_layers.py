@@ -26,7 +26,7 @@ LAYERS = {
 
 #: Library -> the modules (or packages, ending in a slash) that may import it.
 DOORS = {
-    "nibabel": ["io/nifti.py"],
+    "nibabel": ["io/nifti.py", "io/formats/neuro/read.py"],
     "SimpleITK": ["io/itk.py"],
     "pydicom": ["io/dicom.py", "io/dicomseg.py", "io/dicomsegout.py", "io/terms.py"],
     "highdicom": ["io/dicomsegout.py"],

@@ -50,6 +50,7 @@ READERS = Registry(
         "npy": "segwright.io.npy:FORMAT",
         "matlab": "segwright.io.matlab:FORMAT",
         "sections": "segwright.io.sections:FORMAT",
+        "neuro": "segwright.io.formats.neuro.read:FORMAT",
     },
 )
 

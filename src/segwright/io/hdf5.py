@@ -13,6 +13,7 @@ from segwright.core.atomic import atomic_path
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, axes_of
+from segwright.io.foreign import refuse_foreign
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
@@ -34,6 +35,7 @@ def keys(path: Path) -> tuple[ArrayInfo, ...]:
             found.append(ArrayInfo(name, tuple(item.shape), str(item.dtype)))
 
     with decoding(path, "HDF5"), h5py.File(path, "r") as store:
+        refuse_foreign(store, path)
         store.visititems(visit)
     return tuple(found)
 

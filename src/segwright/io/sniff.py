@@ -17,6 +17,7 @@ SUFFIXES: dict[str, str] = {
     **dict.fromkeys((".h5", ".hdf5", ".hdf"), "hdf5"),
     **dict.fromkeys((".npy", ".npz"), "npy"),
     ".mat": "matlab",
+    **dict.fromkeys((".mgz", ".mgh", ".mnc", ".par"), "neuro"),
     **dict.fromkeys((".zarr", ".ome.zarr"), "zarr"),
     ".n5": "n5",
 }
@@ -77,7 +78,7 @@ def _sniff_file(path: Path) -> str | None:
     with path.open("rb") as stream:
         head = stream.read(352)
     by_suffix = SUFFIXES.get(suffix_of(path))
-    if by_suffix == "matlab":
+    if by_suffix in {"matlab", "neuro"}:
         return by_suffix
     for offset, magic, name in _MAGIC:
         if head[offset : offset + len(magic)] == magic:

@@ -1,0 +1,59 @@
+"""Recognises formats that live inside HDF5 and mean more than their arrays, so that none is read as bare numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segwright.core.errors import ReadError
+
+
+def refuse_foreign(store: Any, path: Path) -> None:
+    """Refuse an open HDF5 file that belongs to another format, by name, with the way to convert it.
+
+    Raises:
+        ReadError: It is MINC, NetCDF, Imaris, BigDataViewer, NWB, ilastik's project or raw MR data.
+    """
+    found = _kind(store)
+    if found is None:
+        return
+    name, cure = found
+    raise ReadError(
+        f"The file is {name}: its arrays alone would lose scale and place.",
+        expected="plain HDF5 arrays",
+        came=name,
+        where=path,
+        cure=cure,
+    )
+
+
+def _kind(store: Any) -> tuple[str, str] | None:
+    names, attributes = set(store), set(store.attrs)
+    if "minc-2.0" in names:
+        return "MINC 2", "Let its name end in '.mnc', so that it is read as MINC."
+    if "_NCProperties" in attributes or _has_dimensions(store):
+        return "NetCDF", (
+            "Convert it: python -c \"import xarray, nibabel, numpy; a = xarray.open_dataset('IN.nc')['NAME']; "
+            "nibabel.save(nibabel.Nifti1Image(a.values.T, numpy.diag([DX, DY, DZ, 1])), 'OUT.nii.gz')\""
+        )
+    if "DataSetInfo" in names and "DataSet" in names:
+        return "an Imaris file", "In Fiji: File, Import, Bio-Formats, then File, Save As, OME-TIFF."
+    if "s00" in names and any(name.startswith("t0") for name in names):
+        return "a BigDataViewer file", "In Fiji: File, Import, BigDataViewer, then File, Save As, OME-TIFF."
+    if "nwb_version" in attributes:
+        return "an NWB file", "Store the images in it as TIFF or plain HDF5 arrays (pynwb)."
+    if "ilastikVersion" in names | attributes:
+        return "an ilastik project", "In ilastik: Export, format HDF5 or TIFF."
+    if "ismrmrd_header" in names or ("dataset" in names and "xml" in _inside(store, "dataset")):
+        return "raw MR data (ISMRMRD)", "Reconstruct images first, and store them as NIfTI."
+    return None
+
+
+def _has_dimensions(store: Any) -> bool:
+    """Whether arrays share named axes in the way of NetCDF 4."""
+    return any("_Netcdf4Dimid" in item.attrs for item in store.values() if hasattr(item, "shape"))
+
+
+def _inside(store: Any, name: str) -> set[str]:
+    item = store[name]
+    return set() if hasattr(item, "shape") else set(item)
