@@ -131,13 +131,19 @@ def test_empty_rare_and_absent_structures(folder: Path) -> None:
 
 def test_duplicates(folder: Path) -> None:
     save(folder / "images/c1.nii.gz", image(0))
-    finding = only(folder, "leak", "error")
+    finding = only(folder, "duplicate", "warning")
     assert (finding.where, "c0" in finding.what) == ("c1", True)
-    dataset = open_dataset(folder)
-    same = tuple(case.model_copy(update={"group": "g"}) for case in dataset.cases)
-    assert found(inspect(dataset.model_copy(update={"cases": same})), "duplicate")[0].level == "warning"
+    groups = {fact.case: fact.group for fact in inspect(open_dataset(folder)).facts}
+    assert groups["c1"] == groups["c0"] and len(set(groups.values())) == 5
     save(folder / "masks/c1.nii.gz", np.roll(label(), 1, axis=0))
     assert only(folder, "duplicate-labels", "error").where == "c1"
+
+
+def test_near_duplicates_of_scans_are_told_and_share_a_group(folder: Path) -> None:
+    save(folder / "images/c1.nii.gz", 2 * image(0)[:, ::-1] + 7)
+    finding = only(folder, "near-duplicate", "warning")
+    assert (finding.where, "'c0' once more" in finding.what) == ("c1", True)
+    assert len({fact.group for fact in inspect(open_dataset(folder)).facts}) == 5
 
 
 def test_values_that_are_no_numbers(folder: Path) -> None:

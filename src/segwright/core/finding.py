@@ -32,6 +32,7 @@ class CaseFacts(Part):
     """What one pass over a case measured.
 
     Attributes:
+        group: Of cases that stay on one side of a split; near-duplicates share one, whatever the dataset says.
         shape: Voxels `(z, y, x)`.
         spacing: mm a voxel, `None` where unknown.
         orientation: Axis codes.
@@ -52,6 +53,7 @@ class CaseFacts(Part):
         modality: As the file's header calls it, such as `CT`; empty where it does not.
         adapted: How its channels were brought to the dataset's.
         appearance: How it looks; `None` in runs begun before that was measured.
+        sketch: A small copy of the image as text, for finding near-duplicates; see `planning.likeness`.
     """
 
     case: str
@@ -77,6 +79,7 @@ class CaseFacts(Part):
     modality: str = ""
     adapted: tuple[str, ...] = ()
     appearance: Appearance | None = None
+    sketch: str = ""
 
 
 class Inspection(Document):

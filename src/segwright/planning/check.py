@@ -12,6 +12,7 @@ import numpy as np
 from segwright.core.case import UNLABELLED, Dataset
 from segwright.core.finding import CaseFacts, Finding, Inspection
 from segwright.core.words import amount, listed, sizes
+from segwright.planning.duplicates import gathered
 from segwright.planning.measure import Level, Look, measure
 
 _T = TypeVar("_T")
@@ -43,8 +44,9 @@ def inspect(
             labels[case.id] = result.label_digest
         if progress is not None:
             progress(done, len(cases))
+    facts, twice = gathered(facts, labels)
     known = [fact for fact in facts if fact.case in labels]
-    findings += [*_structures(dataset, known), *_duplicates(facts, labels), *_geometry(facts), *_intensities(facts)]
+    findings += [*_structures(dataset, known), *twice, *_geometry(facts), *_intensities(facts)]
     findings += _label_table(dataset, known)
     findings = sorted(_condensed(findings), key=lambda finding: _ORDER[finding.level])
     return Inspection(findings=tuple(findings), facts=tuple(facts))
@@ -98,27 +100,6 @@ def _alike(names: Sequence[str]) -> list[list[str]]:
     for name in names:
         found[re.sub(r"[\W_]+", "", name).casefold()].append(name)
     return [several for several in found.values() if len(several) > 1]
-
-
-def _duplicates(facts: Sequence[CaseFacts], labels: dict[str, str]) -> Iterator[Finding]:
-    """Images that are equal voxel by voxel."""
-    first: dict[str, CaseFacts] = {}
-    for fact in facts:
-        if all(row[0] == row[4] for row in fact.percentiles):
-            continue  # constant images are reported as such
-        twin = first.setdefault(fact.digest, fact)
-        if twin is fact:
-            continue
-        what = f"The image equals that of case {twin.case!r} voxel by voxel"
-        one, other = labels.get(fact.case), labels.get(twin.case)
-        if one and other and one != other:
-            cure = "Keep one of the two: find out which label is right."
-            yield _finding("error", "duplicate-labels", f"{what}, but the labels differ.", fact.case, cure)
-        elif one and other and fact.group != twin.group:
-            cure = "Remove one of the two, or give both the same 'group' in dataset.yaml."
-            yield _finding("error", "leak", f"{what}, in another group: it would leak over folds.", fact.case, cure)
-        else:
-            yield _finding("warning", "duplicate", f"{what}.", fact.case, "Remove one of the two.")
 
 
 def _geometry(facts: Sequence[CaseFacts]) -> Iterator[Finding]:

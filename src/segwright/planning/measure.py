@@ -19,6 +19,7 @@ from segwright.core.words import amount
 from segwright.io.load import load_image, read_label
 from segwright.ops.appearance import appearance
 from segwright.planning.forms import centres_and_forms
+from segwright.planning.likeness import sketch
 from segwright.planning.order import covered_shares, shared_voxels
 from segwright.planning.pieces import piece_counts
 
@@ -162,6 +163,7 @@ def _facts(case: Case, volume: Volume, array: NDArray[Any], label: NDArray[Any] 
         digest=_digest(array),
         modality=str(volume.header.get("modality") or ""),
         adapted=tuple(str(text) for text in volume.header.get("adapted", ())),
+        sketch=sketch(array, volume.geometry.orientation),
     )
 
 

@@ -23,14 +23,16 @@ def make_split(dataset: Dataset, facts: Sequence[CaseFacts], folds: int, seed: i
 
     Args:
         dataset: Only labelled cases take part.
-        facts: Volumes of structures; cases without facts count as without structures.
+        facts: Volumes of structures, and groups, in which near-duplicates are one; cases without facts count as without
+            structures.
         folds: Number of folds; 0 gives one fold that trains on everything and validates on nothing.
         seed: Decides ties.
 
     Raises:
         UsageError: More folds than groups, or a negative number or 1.
     """
-    groups = {case.id: case.group or case.id for case in dataset.labelled}
+    known = {fact.case: fact.group for fact in facts}
+    groups = {case.id: known.get(case.id) or case.group or case.id for case in dataset.labelled}
     ids = tuple(groups)
     count = len(set(groups.values()))
     if folds == 0:
