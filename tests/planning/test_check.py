@@ -140,7 +140,10 @@ def test_duplicates(folder: Path) -> None:
 
 
 def test_near_duplicates_of_scans_are_told_and_share_a_group(folder: Path) -> None:
-    save(folder / "images/c1.nii.gz", 2 * image(0)[:, ::-1] + 7)
+    for number in range(6):
+        save(folder / f"images/c{number}.nii.gz", image(number, (21, 16, 18)))
+        save(folder / f"masks/c{number}.nii.gz", label().repeat(3, axis=0).repeat(2, axis=1).repeat(2, axis=2))
+    save(folder / "images/c1.nii.gz", 2 * image(0, (21, 16, 18))[:, ::-1] + 7)
     finding = only(folder, "near-duplicate", "warning")
     assert (finding.where, "'c0' once more" in finding.what) == ("c1", True)
     assert len({fact.group for fact in inspect(open_dataset(folder)).facts}) == 5

@@ -7,11 +7,9 @@ import json
 import numpy as np
 
 from segwright.api.events import Listen, stage, tracked
+from segwright.api.fold_plan import fold_plan
 from segwright.api.run import Run
 from segwright.core.atomic import atomic_path
-from segwright.core.plan import Plan
-from segwright.planning.fingerprint import turn
-from segwright.planning.places import row_facts
 
 
 def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> None:
@@ -22,7 +20,7 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
     if not waiting:
         return
     stage(listen, "validate", fold=fold, cases=len(waiting))
-    model = Model(_plan(run, fold), run.weights(fold), device=device)
+    model = Model(fold_plan(run, fold), run.weights(fold), device=device)
     for case in tracked(waiting, listen, "validate"):
         prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
         with atomic_path(run.scores_file(case)) as partial, partial.open("wb") as file:
@@ -30,15 +28,3 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
         if "ordered" in prediction.provenance:
             with atomic_path(run.scores_file(case).with_suffix(".json")) as partial:
                 partial.write_text(json.dumps(prediction.provenance["ordered"], indent=1), encoding="utf-8")
-
-
-def _plan(run: Run, fold: int) -> Plan:
-    """The run's plan; what it says of a row is measured without the cases that it is to help judge."""
-    plan = run.plan
-    if plan.row is None:
-        return plan
-    learnt = set(run.split.folds[fold].train)
-    facts = [fact for fact in run.inspection.facts if fact.case in learnt]
-    turns = [turn(fact, plan.prepare.orientation) for fact in facts]
-    row, _ = row_facts(facts, plan.labels.names, plan.row.axis, turns)
-    return plan.model_copy(update={"row": row})

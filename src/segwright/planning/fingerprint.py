@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -103,6 +104,7 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
     median = _over(spacings, 50)
     names = dataset.labels.names
     turns = [turn(fact, orientation) for fact in facts]
+    presence, share = presence_and_share(facts, names)
     return Fingerprint(
         cases=len(facts),
         groups=len({fact.group for fact in facts}),
@@ -124,8 +126,8 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
         zero_share=float(np.median([fact.zero_share for fact in facts])),
         content_share=float(np.median([np.prod(fact.content) / np.prod(fact.shape) for fact in facts])),
         foreground=_foreground(facts),
-        presence={name: sum(fact.volumes.get(name, 0) > 0 for fact in facts) for name in names},
-        share={name: _share(facts, name) for name in names},
+        presence=presence,
+        share=share,
         order=order_of(facts, names, turns),
         sides=sides_of(facts, names, turns),
     )
@@ -208,6 +210,12 @@ def _foreground(facts: list[CaseFacts]) -> tuple[tuple[float, float, float, floa
     return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in means)
 
 
-def _share(facts: list[CaseFacts], name: str) -> float:
+def presence_and_share(facts: Sequence[CaseFacts], names: Sequence[str]) -> tuple[dict[str, int], dict[str, float]]:
+    """Cases in which each structure occurs, and its median share of voxels there."""
+    presence = {name: sum(fact.volumes.get(name, 0) > 0 for fact in facts) for name in names}
+    return presence, {name: _share(facts, name) for name in names}
+
+
+def _share(facts: Sequence[CaseFacts], name: str) -> float:
     shares = [fact.volumes[name] / float(np.prod(fact.shape)) for fact in facts if fact.volumes.get(name, 0) > 0]
     return float(np.median(shares)) if shares else 0.0

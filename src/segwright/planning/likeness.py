@@ -19,8 +19,9 @@ BANDS = ((0.75, 1.5), (0.75, 2.25))
 #: Correlation of each band from which two scans are taken for one. Of 2 to 200 scans of nine sets none of another
 #: scan's reached 0.84 and 0.89; copies with much noise, from JPEG at quality 30 or at half the size had 0.90 and more.
 ALIKE = (0.87, 0.91)
-#: And where all scans of a set look much alike, twins must differ by this share of what is usual there at most.
-STANDS_OUT = 0.5
+#: And twins differ by this share at most of what is usual in their set, where all scans may look much alike; in a set
+#: of three or fewer, what is usual is taken to be a correlation of 0.8.
+STANDS_OUT, USUAL = 0.25, 0.8
 _ROWS = 512
 _WORLD = {"S": 0, "I": 0, "A": 1, "P": 1, "R": 2, "L": 2}
 
@@ -30,8 +31,8 @@ Floats = NDArray[np.float32]
 def sketch(image: NDArray[np.generic], orientation: str) -> str:
     """A small copy of a scan's first channel, as text: means over blocks, 0 to 255 between their percentiles 1 and 99.
 
-    So it is indifferent to brightness and contrast. Axes of a volume come in one order, in any direction. Costs one
-    pass over the channel.
+    So it is indifferent to brightness and contrast. Axes of a volume come in one order, in any direction. Empty for
+    scans of fewer voxels than a sketch, which show too little to be told apart. Costs one pass over the channel.
 
     Args:
         image: `(C, z, y, x)`, finite.
@@ -44,6 +45,8 @@ def sketch(image: NDArray[np.generic], orientation: str) -> str:
     scan = image[0]
     flat = scan.shape[0] == 1
     edge = PLANE if flat else VOLUME
+    if scan.size < edge ** (2 if flat else 3):
+        return ""
     rows, columns = _blocks(scan.shape[1], edge), _blocks(scan.shape[2], edge).T
     planes = np.stack([rows @ plane.astype(np.float32) @ columns for plane in scan])
     small = planes if flat else np.tensordot(_blocks(len(scan), edge), planes, axes=1)
@@ -91,7 +94,7 @@ def _alike(sketches: Floats, axes: tuple[int, ...]) -> NDArray[np.bool_]:
         parts = np.stack([_band(one, fine, coarse, axes) for one in sketches])
         likeness = _likeness(parts, axes)
         np.fill_diagonal(likeness, np.nan)
-        usual = np.nanmedian(likeness, axis=1) if len(sketches) > 3 else np.zeros(len(sketches))
+        usual = np.nanmedian(likeness, axis=1) if len(sketches) > 3 else np.full(len(sketches), USUAL)
         usual = np.maximum(usual[:, None], usual[None])
         same &= (likeness >= least) & (1 - likeness <= STANDS_OUT * (1 - usual))
     return same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import log
 from typing import Literal
 
@@ -91,11 +92,16 @@ def start(recipe: Recipe, target: str, facts: Fingerprint) -> tuple[tuple[float,
     if not facts.share.keys() >= set(facts.labels.names):
         return (), "shares of structures are not known"
     shares = [facts.share[name] * facts.presence[name] / facts.cases for name in facts.labels.names]
-    scores = [min(max(share, RAREST_START), 0.5) for share in shares]
     told = "each structure's share of a scan, so that the first steps need not teach how rare it is"
+    return share_logits(target, shares), f"{told}; in each fold the share in its training cases"
+
+
+def share_logits(target: str, shares: Sequence[float]) -> tuple[float, ...]:
+    """Logits of a target's channels whose scores are the structures' mean shares of a scan."""
+    scores = [min(max(share, RAREST_START), 0.5) for share in shares]
     if target == "regions":
-        return tuple(round(log(score / (1 - score)), 3) for score in scores), told
-    return tuple(round(log(score), 3) for score in (max(1 - sum(scores), 0.1), *scores)), told
+        return tuple(round(log(score / (1 - score)), 3) for score in scores)
+    return tuple(round(log(score), 3) for score in (max(1 - sum(scores), 0.1), *scores))
 
 
 def warmup(recipe: Recipe) -> tuple[float, str]:
