@@ -111,7 +111,7 @@ def test_cases_not_judged_everywhere_are_refused_or_left_out(desk: Path, tmp_pat
     assert not (tmp_path / "e").exists()
     made = combine_runs([desk / "wide", desk / "part"], tmp_path / "e", weights="equal", device="cpu")
     assert made.cases == len(Run.open(desk / "part").split.folds[0].validation)
-    assert "Judged on the" in made.notes[0]
+    assert "Judged on 3 cases" in made.notes[0]
 
 
 def test_runs_that_do_not_fit_are_refused(desk: Path, tmp_path: Path) -> None:

@@ -133,6 +133,8 @@ def test_undefined_values_are_left_out() -> None:
         ({"groups": [1, 2]}, "Each value needs its group"),
         ({"level": 95}, "level is a share"),
         ({"level": 0}, "level is a share"),
+        ({"level": 1}, "level is a share"),
+        ({"level": 1.5}, "level is a share"),
         ({"bounds": (0, 0.85)}, "cannot be a score"),
         ({"bounds": (0.6, 1)}, "cannot be a score"),
         ({"values": [0.5, np.inf, 0.9]}, "cannot be a score"),
