@@ -10,6 +10,7 @@ from segwright.core.case import Dataset, Decision
 from segwright.core.document import parse_yaml
 from segwright.core.errors import LayoutError, UsageError
 from segwright.io.layouts import LAYOUTS, Layout
+from segwright.io.layouts.arrays import with_axes
 from segwright.io.layouts.channels import with_channels
 from segwright.io.layouts.drawings import sift
 from segwright.io.layouts.groups import with_groups
@@ -83,7 +84,7 @@ def _existing(path: str | Path) -> Path:
 
 def complete(dataset: Dataset, readers: Sequence[str] = ()) -> Dataset:
     """The dataset with whatever its layout left open found in the data; `readers` as a person states them."""
-    sifted, dropped = sift(with_turns(with_channels(with_keys(dataset))), readers)
+    sifted, dropped = sift(with_turns(with_channels(with_axes(with_keys(dataset)))), readers)
     whole = with_groups(with_places(with_legend(with_table(with_labels(sifted)))))
     return whole.model_copy(update={"aside": set_aside(whole, dropped)})
 

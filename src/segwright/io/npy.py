@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,8 +52,7 @@ def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
 def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
     def part(index: Index) -> NDArray[Any]:
         if _is_archive(path):
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
-                array = loaded[info.name][index]
+            array = _member(path, path.stat().st_mtime_ns, info.name)[index]
         else:
             array = np.array(np.load(path, mmap_mode="r", allow_pickle=False)[index])
         return array.astype(np.uint8) if array.dtype.kind == "b" else array
@@ -63,6 +63,13 @@ def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
     channel = axes.channel_axes[0] if axes.channel_axes else None
     header = make_header("npy", path, key=info.name, axes=axes.letters, channel_axis=channel)
     return Volume(data, Geometry.from_spacing(data.shape[1:]), header=header)
+
+
+@lru_cache(maxsize=2)
+def _member(path: Path, changed: int, name: str) -> NDArray[Any]:
+    """An array of an archive, which is unpacked whole whatever part is wanted; an image and its label are kept."""
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
+        return np.asarray(loaded[name])
 
 
 def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:

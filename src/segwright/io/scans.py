@@ -8,6 +8,7 @@ from pathlib import Path
 from segwright.core.case import UNLABELLED, Case, Dataset, Source
 from segwright.core.errors import LayoutError, ReadError
 from segwright.core.words import amount
+from segwright.io.layouts.arrays import for_channels
 from segwright.io.layouts.container import roles_of_keys
 from segwright.io.layouts.content import is_label, sample
 from segwright.io.layouts.inventory import readable
@@ -28,6 +29,7 @@ from segwright.io.layouts.scan import (
     suffix_of,
 )
 from segwright.io.layouts.sections import SECTIONS, one_stack
+from segwright.io.layouts.stacked import STACKED
 from segwright.io.layouts.tree import seen
 
 
@@ -60,7 +62,8 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
         )
     grouped = tuple(case.model_copy(update={"group": case.group or case.id}) for case in cases)
     rule = "each case on its own"
-    return draft(root, "images", grouped, channels=channels, modality="other", group_rule=rule, upright=upright)
+    known = {"channels": channels, "modality": "other", "group_rule": rule, "upright": upright}
+    return for_channels(draft(root, "images", grouped, **known), len(channels))
 
 
 def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ...]:
@@ -116,6 +119,8 @@ def _scans(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ..
     """Cases for prediction."""
     if is_single(place):
         return (Case(id=safe_id(stem_of(place)), images=(Source(path=place.name),), group=""),)
+    if STACKED.matches(place):
+        return tuple(case.model_copy(update={"label": ()}) for case in STACKED.open(place).cases)
     if not flat and SECTIONS.matches(place):
         return tuple(case.model_copy(update={"label": ()}) for case in SECTIONS.open(place).cases)
     if not flat and sections_item(place) is not None and one_stack(files(place)):

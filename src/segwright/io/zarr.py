@@ -137,6 +137,7 @@ def _open(path: Path, info: ArrayInfo, axes: Axes, scale: Mapping[str, Any], lev
         path,
         key=info.name,
         axes=axes.letters,
+        named=bool(scale),
         channel_axis=axes.channel_axes[0] if axes.channel_axes else None,
         zarr_format=store.metadata.zarr_format,
         chunks=axes.shape(store.chunks)[1:],

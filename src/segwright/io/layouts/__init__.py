@@ -54,6 +54,7 @@ LAYOUTS = Registry(
         "pairs": f"{_HERE}.pairs:PAIRS",
         "patients": f"{_HERE}.patients:PATIENTS",
         "suffix": f"{_HERE}.suffix:SUFFIX",
+        "stacked": f"{_HERE}.stacked:STACKED",
         "container": f"{_HERE}.container:CONTAINER",
         "parts": f"{_HERE}.parts:PARTS",
     },

@@ -33,7 +33,7 @@ class Container:
         """Keys are judged in the first file that can be read, and looked for in all."""
         found = _files(folder)
         images, labels = _first_roles(found) or ((), ())
-        names = structure_names(labels)
+        names = key_names(labels)
         cases = [_case(item, images, labels, names, folder) for item in found]
         note = f"In each file, {', '.join(images)} is the image and {', '.join(labels)} the label."
         channels = images if len(images) > 1 else ()
@@ -63,27 +63,44 @@ def roles_of_keys(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     Only arrays of the largest grid count. Names decide first; of arrays without a telling name, those made of flat
     areas are labels.
     """
-    arrays = [entry for entry in io.keys(path) if len(entry.shape) >= 2 and min(entry.shape) > 1]
+    arrays = [entry for entry in io.keys(path) if sum(length > 1 for length in entry.shape) >= 2]
     if len(arrays) < 2:
         return None
     largest = max(math.prod(entry.shape) for entry in arrays)
     arrays = [entry for entry in arrays if math.prod(entry.shape) * 20 >= largest]
-    judged = {entry.name: _key_role(entry.name) or _content_role(path, entry.name) for entry in arrays}
+    judged = {entry.name: key_role(entry.name) or _content_role(path, entry.name) for entry in arrays}
     images = tuple(name for name, what in judged.items() if what == "image")
     labels = tuple(name for name, what in judged.items() if what == "label")
     return (_one_grid(arrays, images), labels) if images and labels else None
 
 
-def _key_role(name: str) -> str | None:
-    """Role by name; single letters as people use them in scripts."""
-    last = name.rpartition("/")[2]
-    if last.lower() in {"i", "x", "raw", "im"}:
-        return "image"
-    return "label" if last.lower() in {"y", "l", "m", "s", "neuron_ids"} else role(last)
+def key_role(name: str) -> str | None:
+    """Role by the last part of a name that has one (`labels/nuclei/0`); single letters as people use them."""
+    parts = name.split("/")
+    for part in reversed(parts):
+        if part.lower() in {"i", "x", "raw", "im"}:
+            return "image"
+        told = "label" if part.lower() in {"y", "l", "m", "s", "neuron_ids"} else role(part)
+        if told is not None:
+            return told
+    return "image" if len(parts) == 1 and parts[0].isdigit() else None  # level 0 of a pyramid
 
 
 def _content_role(path: Path, key: str) -> str:
     return "label" if looks_like_label(io.read_label(path, key=key).array()) else "image"
+
+
+def key_names(keys: Sequence[str]) -> dict[str, str]:
+    """Names of structures by key: the part that is neither a level of a pyramid nor a word such as `labels`.
+
+    Example:
+        >>> key_names(["labels/nuclei/0", "mask_heart"])
+        {'labels/nuclei/0': 'nuclei', 'mask_heart': 'heart'}
+    """
+    plain = {key: [part for part in key.split("/") if not part.isdigit()] or [key] for key in keys}
+    short = structure_names(parts[-1] for parts in plain.values())
+    found = {key: short[parts[-1]] for key, parts in plain.items()}
+    return found if len(set(found.values())) == len(found) else {key: key for key in keys}
 
 
 def _one_grid(arrays: Sequence[Any], images: tuple[str, ...]) -> tuple[str, ...]:

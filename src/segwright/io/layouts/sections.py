@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,7 +89,8 @@ def one_stack(planes: Sequence[Path]) -> bool:
     try:
         shapes = {io.read(path).geometry.shape for path in planes[:: max(1, len(planes) // 12)]}
         named = all(_WORDS.search(stem_of(path)) for path in planes[:3])
-        return len(shapes) == 1 and (named or resemblance(planes) > 0.1)
+        flat = all(shape[0] == 1 for shape in shapes)
+        return flat and len(shapes) == 1 and (named or resemblance(planes) > 0.1)
     except SegwrightError:
         return False
 
@@ -99,19 +101,38 @@ def resemblance(planes: Sequence[Path], count: int = 10) -> float:
     On sections of tissue we measured 0.2; among radiographs of different patients neighbours are no more alike than
     others, and the lead of a mean would be luck where there are few.
     """
-    starts = range(0, len(planes) - 1, max(1, (len(planes) - 1) // count))
-    half = len(planes) // 2
-    near, far = [], []
-    for start in starts:
-        here = _small(planes[start])
-        near.append(_correlation(here, _small(planes[start + 1])))
-        far.append(_correlation(here, _small(planes[(start + half) % len(planes)])))
+    starts = list(range(0, len(planes) - 1, max(1, (len(planes) - 1) // count)))
+    wanted = {at for start in starts for at in (start, start + 1, (start + len(planes) // 2) % len(planes))}
+    read = {at: io.read(planes[at]).array()[0, 0] for at in sorted(wanted)}
+    near, far = likeness(read, starts, len(planes) // 2)
     return float(np.quantile(near, 0.1) - np.quantile(far, 0.9))
 
 
-def _small(path: Path) -> NDArray[np.float64]:
+def likeness(
+    planes: Mapping[int, NDArray[Any]], starts: Sequence[int], half: int | None = None
+) -> tuple[list[float], list[float]]:
+    """Correlations of the planes at `starts` with their neighbours, and with planes far away.
+
+    Args:
+        planes: Planes `(y, x)` by number; those that follow `starts` too.
+        starts: Numbers to begin at.
+        half: How far away the others are; by default half of `starts`.
+    """
+    small = {at: _small(plane) for at, plane in planes.items()}
+    last = max(small) + 1
+    far = [(start, (start + half) % last) for start in starts] if half is not None else _far(starts)
+    near = [_correlation(small[start], small[start + 1]) for start in starts if start + 1 in small]
+    return near, [_correlation(small[a], small[b]) for a, b in far if b in small]
+
+
+def _far(starts: Sequence[int]) -> list[tuple[int, int]]:
+    half = len(starts) // 2
+    return [(start, starts[(i + half) % len(starts)]) for i, start in enumerate(starts)]
+
+
+def _small(plane: NDArray[Any]) -> NDArray[np.float64]:
     """A thinned plane as a vector."""
-    plane = io.read(path).array()[0, 0].astype(np.float64)
+    plane = plane.astype(np.float64)
     step = max(1, min(plane.shape) // 128)
     return plane[::step, ::step].ravel()
 

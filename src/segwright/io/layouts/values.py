@@ -15,6 +15,7 @@ from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.volume import LazyArray, Volume
 from segwright.io.drawing import is_drawn
+from segwright.io.layouts.container import key_names
 from segwright.io.layouts.drawn import with_drawn
 from segwright.io.layouts.names import role
 from segwright.io.layouts.planes import from_planes, usual_planes
@@ -48,7 +49,8 @@ def with_labels(dataset: Dataset) -> Dataset:
 
 
 def sample_of(dataset: Dataset, cases: Sequence[Case]) -> list[Case]:
-    """All cases where reading them is cheap, else some, spread evenly."""
+    """All cases where reading them is cheap, else some, spread evenly; one where many are planes of one array."""
+    cases = list({(case.label[0].path, case.label[0].key): case for case in reversed(cases)}.values())[::-1]
     paths = {dataset.path(source) for case in cases for source in case.label}
     size = sum(path.stat().st_size for path in paths if path.is_file())
     if len(cases) <= _ALL_FILES and size <= _ALL_BYTES:
@@ -131,7 +133,11 @@ def _no_labels(dataset: Dataset, some: Sequence[Case], meaning: Meaning) -> Labe
 
 
 def _folder_name(dataset: Dataset, some: Sequence[Case]) -> str:
-    """A name for the only structure: the folder of the labels where that says more than `masks`."""
+    """A name for the only structure: the array or folder of the labels where that says more than `masks`."""
+    keys = {case.label[0].key for case in some}
+    named = key_names([key for key in keys if key and key.startswith("labels/")])
+    if len(keys) == len(named) == 1:
+        return next(iter(named.values()))
     places = {dataset.path(case.label[0]) for case in some}
     stacks = all(place.is_dir() for place in places)
     folders = {place if stacks else place.parent for place in places}
