@@ -13,6 +13,7 @@ from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.arrays import with_axes
 from segwright.io.layouts.channels import with_channels
 from segwright.io.layouts.drawings import sift
+from segwright.io.layouts.forms import with_grids
 from segwright.io.layouts.groups import with_groups
 from segwright.io.layouts.inventory import set_aside
 from segwright.io.layouts.judge import choose, proposals
@@ -24,6 +25,7 @@ from segwright.io.layouts.places import with_places
 from segwright.io.layouts.scan import (
     subfolders,
 )
+from segwright.io.layouts.series import with_series
 from segwright.io.layouts.tree import nearest, seen, tree
 from segwright.io.layouts.turns import with_turns
 from segwright.io.layouts.two import labels_alone, two_places
@@ -84,7 +86,7 @@ def _existing(path: str | Path) -> Path:
 
 def complete(dataset: Dataset, readers: Sequence[str] = ()) -> Dataset:
     """The dataset with whatever its layout left open found in the data; `readers` as a person states them."""
-    sifted, dropped = sift(with_turns(with_channels(with_axes(with_keys(dataset)))), readers)
+    sifted, dropped = sift(with_turns(with_channels(with_axes(with_grids(with_series(with_keys(dataset)))))), readers)
     whole = with_groups(with_places(with_legend(with_table(with_labels(sifted)))))
     return whole.model_copy(update={"aside": set_aside(whole, dropped)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from segwright.core.errors import ReadError
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount
 from segwright.io.frames import Frame, Stack, stack
-from segwright.io.protocol import Format, decoding, lazy, make_header, reason
+from segwright.io.protocol import MENDED, Format, decoding, lazy, make_header, reason
 from segwright.io.sniff import sniff
 
 # Odd values in header fields that are not needed must not stop or delay reading.
@@ -38,12 +38,14 @@ _NOT_IMAGES = {
     "DOC": "a document",
     "ECG": "a waveform",
 }
+_CUT = "not DICOM or cut off"
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality"),
     *("PatientID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "PixelRepresentation", "ImagePositionPatient", "ImageOrientationPatient"),
     *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "RescaleSlope", "RescaleIntercept"),
     *("ModalityLUTSequence", "InstanceNumber", "AcquisitionNumber", "TemporalPositionIdentifier", "EchoNumbers"),
+    *("FrameOfReferenceUID", "ImageType", "TotalPixelMatrixColumns"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "BodyPartExamined"),
 ]
 
@@ -79,7 +81,7 @@ def read(path: Path, key: str | None = None) -> Volume:
 
 def _identity(head: Any) -> dict[str, str]:
     fields = {"patient_id": "PatientID", "study_uid": "StudyInstanceUID", "series_uid": "SeriesInstanceUID"}
-    fields |= {"modality": "Modality", "body_part": "BodyPartExamined"}
+    fields |= {"frame_of_reference": "FrameOfReferenceUID", "modality": "Modality", "body_part": "BodyPartExamined"}
     return {name: str(head.get(tag, "") or "").strip() for name, tag in fields.items()}
 
 
@@ -93,49 +95,98 @@ def _head(path: Path) -> Any:
         head = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
     modality = str(head.get("Modality", "") or "")
     if modality in _NOT_IMAGES or "Rows" not in head or "Columns" not in head:
-        kind = _NOT_IMAGES.get(modality, f"DICOM of modality {modality!r}" if modality else "not DICOM or cut off")
+        kind = _NOT_IMAGES.get(modality, f"DICOM of modality {modality!r}" if modality else _CUT)
         cure = "Remove it from the dataset."
         if modality in {"SEG", "RTSTRUCT"}:
             cure = "Give the folder that holds its scan too: labels are read together with their images."
         raise ReadError("The file holds no image.", expected="a DICOM image", came=kind, where=path, cure=cure)
+    if "TotalPixelMatrixColumns" in head and int(head.get("NumberOfFrames", 1) or 1) > 1:
+        raise ReadError(
+            "The file is a whole-slide image in tiles, which is not read.",
+            expected="one plane, or slices of a volume",
+            came=f"{head.NumberOfFrames} tiles of {head.Rows} x {head.Columns} pixels",
+            where=path,
+            cure="Export the level you need as TIFF, PNG or OME-Zarr, e.g. with 'vips' or QuPath.",
+        )
     return head
 
 
 def _series(folder: Path, key: str | None) -> tuple[Files, list[str]]:
     """Files of the one series in a folder, and what was left out."""
+    groups, names, skipped = _grouped(folder)
+    chosen = _one_series(folder, groups, names, key)
+    left = [f"series {names[u]} ({amount(len(f), 'file')})" for u, f in groups.items() if f is not chosen]
+    left += [f"{amount(n, 'file')}: {kind}" for kind, n in sorted(skipped.items())]
+    return chosen, [f"Left out of the folder: {'; '.join(left)}."] if left else []
+
+
+def _grouped(folder: Path) -> tuple[dict[str, Files], dict[str, str], Counter[str]]:
+    """Image files of a folder by series, what each series is called, and what else there is."""
     groups: dict[str, Files] = defaultdict(list)
     names: dict[str, str] = {}
     skipped: Counter[str] = Counter()
     for file in sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")):
+        if file.stat().st_size == 0:
+            raise ReadError("A file of the series is empty (0 bytes).", where=file, cure=MENDED)
         if sniff(file) != "dicom":
             skipped["not DICOM"] += 1
             continue
         try:
             head = _head(file)
         except ReadError as error:
-            if error.came is None or error.what != "The file holds no image.":
+            if error.came in (None, _CUT) or error.what != "The file holds no image.":
                 raise
             skipped[error.came] += 1
             continue
         uid = str(head.get("SeriesInstanceUID", "") or "")
         groups[uid].append((file, head))
-        names[uid] = f"{head.get('Modality', '')} {head.get('SeriesDescription', '') or ''}".strip()
-    left = [f"{amount(n, 'file')} of the folder left out: {kind}." for kind, n in sorted(skipped.items())]
-    return _one_series(folder, groups, names, key), left
+        kind = "scout" if _is_scout([(file, head)]) else ""
+        told = (str(head.get("Modality", "")), kind, str(head.get("SeriesDescription", "") or ""))
+        names[uid] = " ".join(part for part in told if part)
+    return groups, names, skipped
 
 
 def _one_series(folder: Path, groups: dict[str, Files], names: dict[str, str], key: str | None) -> Files:
-    listing = "; ".join(f"{uid} ({amount(len(files), 'file')}, {names[uid]})" for uid, files in groups.items())
+    listing = "; ".join(f"{uid} ({len(files)} files, {names[uid]})" for uid, files in groups.items())
     if key is not None:
         if key not in groups:
             raise ReadError(f"The folder has no series {key}.", came=listing, where=folder, cure="Use one listed.")
         return groups[key]
     if not groups:
         raise ReadError("The folder holds no DICOM image.", where=folder, cure="Point to the folder of the series.")
-    if len(groups) > 1:
+    scans = volumes_among(groups)
+    if len(scans) != 1:
         cure = f"Point to a folder with one series, or choose with 'key: {next(iter(groups))}'."
         raise ReadError("The folder holds several series.", came=listing, where=folder, cure=cure)
-    return next(iter(groups.values()))
+    return groups[scans[0]]
+
+
+def volumes_among(groups: Mapping[str, Files]) -> list[str]:
+    """The series that can be a scan: scouts are none, and neither are one or two pictures beside a stack of slices."""
+    scans = [uid for uid, files in groups.items() if not _is_scout(files)] or list(groups)
+    stacks = [uid for uid in scans if len(groups[uid]) > 2 or int(groups[uid][0][1].get("NumberOfFrames", 1) or 1) > 2]
+    return stacks or scans
+
+
+def _is_scout(files: Files) -> bool:
+    return any("LOCALIZER" in (str(kind).upper() for kind in head.get("ImageType") or ()) for _, head in files)
+
+
+def sizes_in(files: Sequence[Path]) -> tuple[Counter[str], set[str]]:
+    """How many of some files each series has, and the patients they are of."""
+    heads = [_head(file) for file in files]
+    sizes = Counter(str(head.get("SeriesInstanceUID", "") or "") for head in heads)
+    return sizes, {str(head.get("PatientID", "") or "") for head in heads}
+
+
+def series_in(folder: Path) -> dict[str, str]:
+    """The series of a folder that can be a scan, by identifier, with what each is called; reads all headers.
+
+    Raises:
+        ReadError: A file of a series is empty or cut off.
+    """
+    groups, names, _ = _grouped(folder)
+    return {uid: names[uid] for uid in volumes_among(groups)}
 
 
 def _frames(path: Path, head: Any) -> list[Frame]:

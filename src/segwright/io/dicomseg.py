@@ -24,11 +24,19 @@ _RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 class Reference(NamedTuple):
-    """What a DICOM label says about the images it was drawn on; empty where it says nothing."""
+    """What a DICOM label says about the images it was drawn on; empty where it says nothing.
+
+    Attributes:
+        series: Identifiers of series.
+        images: Identifiers of files.
+        patient: PatientID.
+        frame: Frame of reference, the space that it shares with its images.
+    """
 
     series: tuple[str, ...]
     images: tuple[str, ...]
     patient: str
+    frame: str = ""
 
 
 def known(path: Path) -> bool:
@@ -58,12 +66,23 @@ def opened(path: Path, *, pixels: bool = True) -> Any:
 
 
 def reference(path: Path) -> Reference:
-    """The series and images a segmentation names."""
+    """The series and images a segmentation names, as a whole or frame by frame."""
     head = opened(path, pixels=False)
     series = head.get("ReferencedSeriesSequence") or []
     images = [str(i.ReferencedSOPInstanceUID) for s in series for i in s.get("ReferencedInstanceSequence") or []]
     named = tuple(str(s.SeriesInstanceUID) for s in series if s.get("SeriesInstanceUID"))
-    return Reference(named, tuple(images), str(head.get("PatientID", "") or ""))
+    groups = [head, *(head.get("SharedFunctionalGroupsSequence") or [])]
+    groups += head.get("PerFrameFunctionalGroupsSequence") or []
+    images += [uid for group in groups for uid in _sources(group)]
+    patient, frame = (str(head.get(tag, "") or "") for tag in ("PatientID", "FrameOfReferenceUID"))
+    return Reference(named, tuple(dict.fromkeys(images)), patient, frame)
+
+
+def _sources(group: Any) -> list[str]:
+    """Images that a frame was derived from."""
+    derived = [group, *(group.get("DerivationImageSequence") or [])]
+    sources = [image for one in derived for image in one.get("SourceImageSequence") or []]
+    return [str(image.ReferencedSOPInstanceUID) for image in sources if image.get("ReferencedSOPInstanceUID")]
 
 
 def read(path: Path, key: str | None, like: Geometry) -> Drawn:

@@ -65,6 +65,14 @@ def within(geometry: Geometry, like: Geometry) -> tuple[tuple[int, ...], tuple[i
     return (order, flips, start) if fits else None
 
 
+def fits_grid(geometry: Geometry, like: Geometry) -> bool:
+    """Whether `onto_grid` would lay one grid on the other."""
+    if not (has_place(geometry) and has_place(like)):
+        return geometry.shape == like.shape
+    step = turn_between(geometry, like)
+    return step is not None and geometry.permute(step[0]).flip(step[1]).aligned_with(like, TOLERANCE)
+
+
 def turn_between(geometry: Geometry, like: Geometry) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """`(order, flips)` that turn the axes of `geometry` into those of `like`; `None` if no axes are parallel."""
     between = np.linalg.solve(like.affine[:3, :3], geometry.affine[:3, :3])

@@ -24,6 +24,8 @@ Matrix = NDArray[np.float64]
 
 #: Written into `descrip` where a grid has no spacing, because NIfTI has no other way to say so.
 UNKNOWN: Final = b"spacing unknown"
+#: Voxels by which sform and qform may differ without being two places.
+_APART = 0.1
 _MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 _SINGLE: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _PAIR: dict[int, Any] = {348: nib.nifti1.Nifti1PairHeader, 540: nib.nifti2.Nifti2PairHeader}
@@ -55,6 +57,7 @@ def read(path: Path, key: str | None = None) -> Volume:
             nifti=raw.binaryblock,
             pair=header_path != image_path,
             ndim=min(len(shape), 3),
+            grids=_grids(raw, geometry),
             warnings=(*warnings, *found, *more),
         )
         return Volume(data, geometry, header=header)
@@ -199,11 +202,24 @@ def _affine(raw: Any, shape: tuple[int, int, int], warnings: list[str]) -> tuple
         warnings.append(f"The {name} is damaged (not finite or singular) and is ignored.")
     if len(good) == 2:
         gap = Geometry.from_xyz(shape, good["sform"]).corner_distance(Geometry.from_xyz(shape, good["qform"]))
-        if gap > 0.1:
+        if gap > _APART:
             warnings.append(f"sform and qform place the scan up to {gap:.3g} voxels apart; the sform is used.")
     if good:
         return next(iter(good.values())), (True, True, True)
     return _from_pixdim(raw, shape, warnings)
+
+
+def _grids(raw: Any, geometry: Geometry) -> dict[str, Geometry]:
+    """The grids of sform and qform, where a header states both and they place the scan differently."""
+    mm = _MM.get(int(raw["xyzt_units"]) & 7, 1.0)
+    found = {}
+    for name in ("sform", "qform"):
+        form = _form(raw, name, geometry.shape) if int(raw[f"{name}_code"]) > 0 else None
+        if form is not None:
+            form[:3] *= mm
+            found[name] = Geometry.from_xyz(geometry.shape, form, geometry.known)
+    apart = len(found) == 2 and found["sform"].corner_distance(found["qform"]) > _APART
+    return found if apart and all(geometry.known) else {}
 
 
 def _form(raw: Any, name: str, shape: tuple[int, int, int]) -> Matrix | None:

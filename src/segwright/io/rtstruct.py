@@ -51,7 +51,11 @@ def reference(path: Path) -> Reference:
     series = list(_series(data))
     images = [str(i.ReferencedSOPInstanceUID) for s in series for i in s.get("ContourImageSequence") or []]
     named = tuple(str(s.SeriesInstanceUID) for s in series if s.get("SeriesInstanceUID"))
-    return Reference(named, tuple(images), str(data.get("PatientID", "") or ""))
+    contours = [c for region in data.get("ROIContourSequence") or [] for c in region.get("ContourSequence") or []]
+    images += [str(i.ReferencedSOPInstanceUID) for c in contours for i in c.get("ContourImageSequence") or []]
+    frames = [str(f.get("FrameOfReferenceUID", "")) for f in data.get("ReferencedFrameOfReferenceSequence") or []]
+    frame = frames[0] if len(frames) == 1 else ""
+    return Reference(named, tuple(dict.fromkeys(images)), str(data.get("PatientID", "") or ""), frame)
 
 
 def read(path: Path, key: str | None, like: Geometry) -> Drawn:

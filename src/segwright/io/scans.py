@@ -62,8 +62,8 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
         )
     grouped = tuple(case.model_copy(update={"group": case.group or case.id}) for case in cases)
     rule = "each case on its own"
-    known = {"channels": channels, "modality": "other", "group_rule": rule, "upright": upright}
-    return for_channels(draft(root, "images", grouped, **known), len(channels))
+    made = draft(root, "images", grouped, channels=channels, modality="other", group_rule=rule, upright=upright)
+    return for_channels(made, len(channels))
 
 
 def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ...]:

@@ -62,8 +62,9 @@ def suffix_of(path: str | Path) -> str:
 def sniff(path: str | Path) -> str | None:
     """Name of the format (a row of `READERS`) of a file or folder; `None` where no reader would open it.
 
-    Content decides where it has a signature, the suffix otherwise. A folder is `zarr`, `dicom` (some file in
-    it is, and no other scan) or `sections` (two or more images); independent 2-D images look like sections too.
+    Content decides where it has a signature, the suffix otherwise. A folder is `zarr`, `dicom` (nearly all
+    scans in it are: labels may lie beside a series) or `sections` (two or more images); independent 2-D images look
+    like sections too.
     """
     path = Path(path)
     try:
@@ -103,7 +104,8 @@ def _sniff_folder(path: Path) -> str | None:
         return "n5"
     files = (entry for entry in sorted(path.iterdir()) if entry.is_file() and not entry.name.startswith("."))
     kinds = [kind for kind in map(_sniff_file, islice(files, 12)) if kind is not None]
-    if "dicom" in kinds and not {"nifti", "itk", "hdf5", "npy", "matlab"} & set(kinds):
+    others = sum(kind in {"nifti", "itk", "hdf5", "npy", "matlab"} for kind in kinds)
+    if kinds.count("dicom") > 2 * others:
         return "dicom"
     pictures = [kind for kind in kinds if kind in {"image", "tiff"}]
     return "sections" if len(pictures) >= 2 and len(pictures) == len(kinds) else None

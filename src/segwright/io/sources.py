@@ -43,7 +43,8 @@ def _on(volume: Volume, grid: str, dataset: Dataset, source: Source) -> Volume:
     """The volume on another of the grids that its header states."""
     grids = volume.header.get("grids", {})
     if grid in grids:
-        return Volume(volume.data, grids[grid], volume.channels, volume.header)
+        told = tuple(text for text in volume.header["warnings"] if not text.startswith("sform and qform"))
+        return Volume(volume.data, grids[grid], volume.channels, {**volume.header, "warnings": told})
     raise ReadError(
         f"The header states no {grid}.",
         expected=", ".join(grids) or "a file with one place",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
-from segwright.io import dicomseg, rtstruct
+from segwright.io import dicom, dicomseg, rtstruct
 from segwright.io.dicomseg import Reference
 from segwright.io.layouts.listing import draft, unique_ids
 from segwright.io.layouts.named import case_id, common_folder, images_below
@@ -57,25 +59,25 @@ def label_files(folder: Path, depth: int = 4) -> list[Path]:
 def _images(folder: Path) -> tuple[list[Item], list[Item]]:
     """DICOM images, and other scans that are left out."""
     found = images_below(folder)
-    dicom = [item for item in found if item.kind == "series" or is_dicom(item.path)]
-    return dicom, [item for item in found if item not in dicom]
+    images = [item for item in found if item.kind == "series" or is_dicom(item.path)]
+    return [one for item in images for one in _each_series(item)], [item for item in found if item not in images]
 
 
 def referenced(images: Path, labels: Path) -> Dataset:
     """Images of one folder with the labels of another (or the same)."""
-    dicom, other = _images(images)
-    owner: dict[Path, list[LabelSource]] = defaultdict(list)
+    found, other = _images(images)
+    owner: dict[Item, list[LabelSource]] = defaultdict(list)
     cases = []
-    for path, owned in _owned(dicom, label_files(labels)).items():
+    for path, owned in _owned(found, label_files(labels)).items():
         source = LabelSource(path=relative(path, images))
-        item = owned or (dicom[0] if len(dicom) == 1 else None)
+        item = owned or (found[0] if len(found) == 1 else None)
         if item is None:
             cases.append(Case(id=safe_id(path.stem), images=(), label=(source,), group=""))
         else:
-            owner[item.path].append(source)
-    top = common_folder(dicom) or images
-    for item in dicom:
-        label = tuple(owner.get(item.path, ()))
+            owner[item].append(source)
+    top = common_folder(found) or images
+    for item in found:
+        label = tuple(owner.get(item, ()))
         cases.append(Case(id=case_id(item, top), images=(item.source(images),), label=label, group=""))
     notes = ["Labels are DICOM SEG or RTSTRUCT files, found by the series they refer to."]
     if other:
@@ -89,32 +91,52 @@ def owners(images: Sequence[Item], labels: Sequence[Path]) -> dict[Path, str | N
 
 
 def _owned(images: Sequence[Item], labels: Sequence[Path]) -> dict[Path, Item | None]:
-    series, single = _identifiers(images)
-    return {path: _image_of(path, series, single) for path in labels}
+    known = _identifiers(images)
+    return {path: _image_of(path, known) for path in labels}
 
 
-def _identifiers(found: Sequence[Item]) -> tuple[dict[str, list[Item]], dict[str, Item]]:
-    """Images by the identifier of their series, and by that of each file."""
-    series: dict[str, list[Item]] = defaultdict(list)
-    single: dict[str, Item] = {}
+class _Known(NamedTuple):
+    """Images by the identifier of their series, of each file, and of the space that they share with others."""
+
+    series: dict[str, list[Item]]
+    single: dict[str, Item]
+    frames: dict[str, list[Item]]
+
+
+def _identifiers(found: Sequence[Item]) -> _Known:
+    known = _Known(defaultdict(list), {}, defaultdict(list))
     for item in found:
         try:
-            header = io.read(item.path).header
+            header = io.read(item.path, key=item.key).header
         except SegwrightError:
             continue  # the check will say what is wrong
-        series[str(header.get("series_uid"))].append(item)
-        single.update(dict.fromkeys(map(str, header.get("frame_uids", ())), item))
-    return series, single
+        known.series[str(header.get("series_uid"))].append(item)
+        known.frames[str(header.get("frame_of_reference"))].append(item)
+        known.single.update(dict.fromkeys(map(str, header.get("frame_uids", ())), item))
+    return known
 
 
-def _image_of(path: Path, series: dict[str, list[Item]], single: dict[str, Item]) -> Item | None:
-    """The image a label refers to: by the files it names, else by the series where that holds one image."""
+def _each_series(item: Item) -> list[Item]:
+    """A folder of several series as one item a series."""
+    if item.kind != "series":
+        return [item]
+    try:
+        inside = dicom.series_in(item.path)
+    except SegwrightError:
+        return [item]  # the check will say what is wrong
+    return [item] if len(inside) < 2 else [replace(item, stem=f"{item.stem}/{uid}", key=uid) for uid in inside]
+
+
+def _image_of(path: Path, known: _Known) -> Item | None:
+    """The image a label refers to: by the files it names, else by series or space where these hold one image."""
     try:
         told: Reference = (dicomseg if io.form_of(path) is dicomseg.FORM else rtstruct).reference(path)
     except SegwrightError:
         return None
     for uid in told.images:
-        if uid in single:
-            return single[uid]
-    fitting = [item for uid in told.series for item in series.get(uid, ())]
+        if uid in known.single:
+            return known.single[uid]
+    fitting = [item for uid in told.series for item in known.series.get(uid, ())]
+    if not fitting and told.frame:
+        fitting = known.frames.get(told.frame, [])
     return fitting[0] if len(fitting) == 1 else None

@@ -12,6 +12,7 @@ from typing import Literal
 from segwright import io
 from segwright.core.case import Source
 from segwright.core.errors import SegwrightError
+from segwright.io import dicom
 
 #: Formats that hold named arrays and so may hold an image and its label together.
 STORES = frozenset({".zarr", ".ome.zarr", ".n5"})
@@ -32,15 +33,17 @@ class Item:
         path: File, or folder of a series or stack.
         stem: Name without suffix; with the subfolders below the place searched, joined by `/`.
         kind: What it is.
+        key: Which of several series of a folder.
     """
 
     path: Path
     stem: str
     kind: Literal["file", "series", "sections"] = "file"
+    key: str | None = None
 
     def source(self, root: Path, key: str | None = None, plane: int | None = None) -> Source:
         """The item as a source relative to `root`."""
-        return Source(path=relative(self.path, root), key=key, plane=plane)
+        return Source(path=relative(self.path, root), key=key or self.key, plane=plane)
 
 
 def relative(path: Path, root: Path) -> str:
@@ -128,19 +131,28 @@ def is_dicom(path: Path) -> bool:
 def series_files(found: Sequence[Path]) -> set[Path]:
     """The DICOM files among `found` if they are slices of one series; empty where each is an image of its own.
 
-    One series UID makes a series. Files without any are one if their positions form a stack. Projections never are.
+    One series UID makes a series; so does a stack of slices with other series of the patient, such as a scout, beside
+    it. Files without any are one if their positions form a stack. Projections never are.
     """
-    dicom = [path for path in found if is_dicom(path)]
-    if len(dicom) < 2:
+    own = [path for path in found if is_dicom(path)]
+    if len(own) < 2:
         return set()
     try:
-        headers = [io.read(path).header for path in (dicom[0], dicom[len(dicom) // 2], dicom[-1])]
+        headers = [io.read(path).header for path in (own[0], own[len(own) // 2], own[-1])]
     except SegwrightError:
         return set()
     uids = {header.get("series_uid") for header in headers}
-    if len(uids) > 1 or headers[0].get("modality") in PROJECTIONS:
+    if headers[0].get("modality") in PROJECTIONS:
         return set()
-    return set(dicom) if uids - {"", None} or _stacks(dicom[0].parent) else set()
+    if len(uids) > 1:
+        return set(own) if _scan_among(own) else set()
+    return set(own) if uids - {"", None} or _stacks(own[0].parent) else set()
+
+
+def _scan_among(dicom_files: Sequence[Path]) -> bool:
+    """Whether files of several series hold the slices of one patient's scans, and not pictures of their own."""
+    sizes, patients = dicom.sizes_in(dicom_files)
+    return len(patients) == 1 and max(sizes.values()) > 2
 
 
 def _stacks(folder: Path) -> bool:
