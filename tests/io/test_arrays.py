@@ -12,9 +12,10 @@ import tifffile
 import zarr
 from PIL import Image
 
-from segwright.io.dataset import open_dataset, open_images
+from segwright.io.dataset import open_dataset
 from segwright.io.layouts.arrays import Stored, _together
 from segwright.io.load import load_image, load_label
+from segwright.io.scans import open_images
 
 FLAT = (40, 52)
 

@@ -13,8 +13,9 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from segwright import io
 from segwright.core.errors import ReadError, SegwrightError
 from segwright.io import dicomseg
-from segwright.io.dataset import open_dataset, open_images
+from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
+from segwright.io.scans import open_images
 
 SHAPE = (8, 30, 34)
 
