@@ -10,6 +10,7 @@ import pycocotools.mask
 import pytest
 from PIL import Image
 
+from segwright import evaluate
 from segwright.core.errors import LabelError, UsageError
 from segwright.core.runs import Runs
 from segwright.io.counting import Counting, Sample, find_counting
@@ -162,3 +163,13 @@ def test_nothing_here_and_relative_starts():
     with pytest.raises(LabelError, match="at least 1"):
         Runs.parse("0 3")
     assert find_counting([Sample("-1", (5, 5), lambda: np.zeros((1, 1, 5, 5)))]).sure
+
+
+@pytest.mark.parametrize("way", [Counting(), Counting(down=True), Counting(down=True, first=0, relative=True)], ids=str)
+def test_predictions_are_scored_as_they_count(tmp_path, way):
+    """Reference down the columns; a submission may count in another way and is as good."""
+    write(tmp_path / "reference", Counting(down=True), (48, 80), edge=True)
+    write(tmp_path / "other", way, (48, 80), edge=True)
+    (tmp_path / "other" / "train.csv").rename(tmp_path / "submission.csv")
+    report = evaluate(open_dataset(tmp_path / "reference"), tmp_path / "submission.csv")
+    assert report.aggregate("mean", "dice").mean == 1.0

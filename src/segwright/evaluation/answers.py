@@ -27,6 +27,7 @@ from segwright.io.layouts.dicomseg import label_files, owners
 from segwright.io.layouts.drawn import with_drawn
 from segwright.io.layouts.keys import with_keys
 from segwright.io.layouts.listing import draft
+from segwright.io.layouts.rle import counting_of
 from segwright.io.layouts.scan import Item, files, stem_of, suffix_of
 from segwright.io.layouts.two import drawn_files
 from segwright.io.layouts.values import with_labels
@@ -172,12 +173,22 @@ def _drawn(place: Path, reference: Dataset) -> Pairs:
         else:
             owner[case].append(source)
     answered = {case: _answer(reference, case, owner[case]) for case in owner}
-    dataset = _dataset(place, reference, answered)
+    dataset = _dataset(place, reference, answered).model_copy(update={"run_lengths": _counting(reference, answered)})
     if answered:
         dataset = with_drawn(dataset, dataset.cases, look=reference.labels.exclusive)
     several = [case for case, label in owner.items() if len(label) > 1]
     notes = (f"Several predictions of one case are united: {listed(several)}.",) if several else ()
     return dataset.model_copy(update={"notes": notes}), answered, extra
+
+
+def _counting(reference: Dataset, answered: Mapping[str, Case]) -> str:
+    """How a table of run lengths among predictions counts; empty where there is none."""
+    cases = list(answered.values())
+    for path in dict.fromkeys(Path(source.path) for case in cases for source in case.label):
+        form = io.form_of(path)
+        if form is not None and form.counted is not None:
+            return str(counting_of(Path(reference.root), path, cases).counting)
+    return ""
 
 
 def _entries(place: Path) -> list[tuple[tuple[str, ...], LabelSource]]:
@@ -285,4 +296,5 @@ def _answer(reference: Dataset, case: str, label: Sequence[LabelSource]) -> Case
 
 def _dataset(place: Path, reference: Dataset, found: Mapping[str, Case]) -> Dataset:
     cases = [found[case.id] for case in reference.labelled if case.id in found]
-    return draft(place.parent, "labels", cases, channels=reference.channels, modality=reference.modality)
+    known = {"channels": reference.channels, "modality": reference.modality}
+    return draft(place.parent, "labels", cases, **known, upright=reference.upright)

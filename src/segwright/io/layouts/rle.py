@@ -69,6 +69,20 @@ def _counting(root: Path, table: Path, cases: Sequence[Case], *, usual: bool) ->
     Raises:
         LabelError: Nothing tells, and the table is none of those that are written here, which count along rows.
     """
+    found = counting_of(root, table, cases)
+    if not found.sure and not usual:
+        raise LabelError(
+            "Whether runs go along rows or down columns cannot be told.",
+            came=found.why,
+            where=table,
+            cure="State it: name the columns image_name, class and rle if runs go along rows from 1, or list the cases "
+            "in a dataset.yaml with 'layout: rle' and 'run_lengths: columns from 1' (or 'rows from 1').",
+        )
+    return found
+
+
+def counting_of(root: Path, table: Path, cases: Sequence[Case]) -> Found:
+    """How a table counts that is the label of cases with images; along rows where nothing tells."""
     texts, samples = runlabels.texts(table), []
     labelled = [case for case in cases if case.label and case.images]
     for case in labelled[:: max(1, len(labelled) // _LOOKED_AT)]:
@@ -80,16 +94,7 @@ def _counting(root: Path, table: Path, cases: Sequence[Case], *, usual: bool) ->
         for source in case.label:
             rows = texts.get(source.key or "", ())
             samples += [Sample(text, (size[1], size[2]), partial(_voxels, path)) for text in rows]
-    found = find_counting(samples)
-    if not found.sure and not usual:
-        raise LabelError(
-            "Whether runs go along rows or down columns cannot be told.",
-            came=found.why,
-            where=table,
-            cure="State it: name the columns image_name, class and rle if runs go along rows from 1, or list the cases "
-            "in a dataset.yaml with 'layout: rle' and 'run_lengths: columns from 1' (or 'rows from 1').",
-        )
-    return found
+    return find_counting(samples)
 
 
 def _voxels(path: Path) -> NDArray[Any]:
