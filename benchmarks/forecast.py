@@ -12,9 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -27,23 +26,23 @@ RESULT = Path(__file__).parent / "results" / "forecast.json"
 
 #: What each plan asks for, and the scans it is made for.
 PLANS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "3-D float32": ({"patch": [48, 64, 64], "width": 16, "precision": "float32"}, {}),
-    "3-D bfloat16": ({"patch": [48, 64, 64], "width": 16, "precision": "bfloat16"}, {}),
-    "3-D residual": ({"net": "resenc", "patch": [48, 64, 64], "width": 16, "precision": "float32"}, {}),
+    "3-D float32": ({"patch": [32, 48, 48], "width": 16, "precision": "float32"}, {}),
+    "3-D bfloat16": ({"patch": [32, 48, 48], "width": 16, "precision": "bfloat16"}, {}),
+    "3-D residual": ({"net": "resenc", "patch": [32, 48, 48], "width": 16, "precision": "float32"}, {}),
     "3-D recomputed": (
-        {"patch": [64, 96, 96], "width": 16, "checkpointing": True, "precision": "float32"},
+        {"patch": [32, 64, 64], "width": 16, "checkpointing": True, "precision": "float32"},
         {},
     ),
     "3-D wide, SGD": (
-        {"patch": [32, 32, 32], "width": 96, "optimiser": "sgd", "precision": "float32"},
+        {"patch": [16, 32, 32], "width": 96, "optimiser": "sgd", "precision": "float32"},
         {},
     ),
-    "2-D": ({"slab": 1, "patch": [1, 512, 512], "width": 24, "batch": 4, "precision": "float32"}, {"flat": True}),
+    "2-D": ({"slab": 1, "patch": [1, 256, 256], "width": 24, "batch": 4, "precision": "float32"}, {"flat": True}),
     "slab of 5, bfloat16": (
-        {"slab": 5, "patch": [1, 256, 256], "width": 32, "batch": 8, "precision": "bfloat16"},
+        {"slab": 5, "patch": [1, 160, 160], "width": 32, "batch": 8, "precision": "bfloat16"},
         {},
     ),
-    "V-Net": ({"net": "vnet", "patch": [32, 64, 64], "batch": 2, "slab": 0, "precision": "float32"}, {}),
+    "V-Net": ({"net": "vnet", "patch": [32, 48, 48], "batch": 2, "slab": 0, "precision": "float32"}, {}),
 }
 
 
@@ -81,8 +80,8 @@ def plan_of(name: str) -> Any:
     return make_plan(recipe, facts, machine=Machine(cores=2, memory=64 * 2**30))
 
 
-def train(plan: Any) -> None:
-    """Two steps as a fit takes them, on two scans that are held in memory."""
+def train(plan: Any) -> int:
+    """Bytes that two steps took as a fit takes them, on two scans that are held in memory."""
     import torch
 
     from segwright.sample.case import SampleCase
@@ -93,40 +92,38 @@ def train(plan: Any) -> None:
     cases = []
     for number in range(2):
         image = rng.normal(size=(1, *edges)).astype(np.float32)
-        label = (image > 0.5).astype(np.int16) + (image > 1.5)
+        label = ((image > 0.5).astype(np.int16) + (image > 1.5)).astype(np.int16)
         spots = {k: np.argwhere(label[0] == k + 1)[:100] for k in range(2)}
-        cases.append(SampleCase(image, label.astype(np.int16), spots, f"case-{number}"))
+        cases.append(SampleCase(image, label, spots, f"case-{number}"))
     before = psutil.Process().memory_info().rss
     with tempfile.TemporaryDirectory() as folder:
         FoldRun(plan, 0, Path(folder), torch.device("cpu")).run(FoldData(cases, cases))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"measured": peak - before}))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 
 
-def alone(name: str) -> None:
-    """One plan in this process, after a tiny one that loads what all of them need."""
+def alone(name: str, sink: Any) -> None:
+    """One plan in a process of its own, after a tiny one that loads what all of them need."""
     plan = plan_of(name)
-    small = [1 if n == 1 else 16 for n in plan.sample.patch]
-    tiny = plan.net.model_copy(update={"widths": tuple(2 for _ in plan.net.widths)})
-    sample = plan.sample.model_copy(update={"patch": (small[0], 32, 32)})
-    if plan.net.name != "vnet":
-        train(plan.model_copy(update={"net": tiny, "sample": sample}))
-    train(plan)
+    tiny = plan_of("2-D")
+    net = tiny.net.model_copy(update={"widths": tuple(2 for _ in tiny.net.widths)})
+    sample = tiny.sample.model_copy(update={"patch": (1, 64, 64)})
+    train(tiny.model_copy(update={"net": net, "sample": sample}))
+    sink.send(train(plan))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(PLANS))
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.alone:
-        alone(asked.alone)
-        return
+    import segwright.train.fold  # noqa: F401  loaded once; every plan gets a fork of this process
+
     rows = []
     for name in asked.only or PLANS:
-        command = [sys.executable, __file__, "--alone", name]
-        told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
-        measured = json.loads(told)["measured"]
+        mouth, sink = multiprocessing.Pipe(duplex=False)
+        child = multiprocessing.get_context("fork").Process(target=alone, args=(name, sink))
+        child.start()
+        measured = mouth.recv()
+        child.join()
         plan = plan_of(name)
         ratio = plan.memory["train"] / measured
         rows.append({

@@ -14,9 +14,12 @@ import segwright
 from segwright.api import budget as budget_module
 from segwright.api import fit as fit_module
 from segwright.api.budget import FEW_STEPS, LEAST_STEPS, SLACK, Budget, Work, asked, network_seconds
+from segwright.api.objects import arranged
 from segwright.api.rehearsal import Rehearsal, rehearse
 from segwright.core.errors import BudgetError
 from segwright.core.plan import PreparePlan
+from segwright.core.recipe import Recipe
+from segwright.phantoms.write import write_dataset
 from segwright.planning.check import inspect
 
 
@@ -193,3 +196,22 @@ def test_a_fit_trains_the_folds_that_fit_and_says_so(
     assert run.plan.train.seconds == pytest.approx(1 - SLACK, abs=0.1)
     again = segwright.fit(run.dataset, out=tmp_path / "run", resume=True, **{**options, "minutes": 0.05})
     assert again.finished == (0, 1, 2)
+
+
+@pytest.mark.parametrize("target", ["boundary", "boundary_seed", "affinities", "distance", "flow"])
+def test_a_rehearsal_decodes_objects_of_every_target(tmp_path: Path, target: str) -> None:
+    folder = write_dataset("nuclei", tmp_path, cases=3, seed=1) / "scans"
+    recipe = Recipe(instances=True, target=target, steps=2, width=4, levels=2, folds=0)
+    dataset, _ = arranged(segwright.open_dataset(folder), recipe)
+    found = rehearse(dataset, segwright.plan(dataset, recipe), inspect(dataset).facts)
+    assert min(found.predict, found.search, found.judge, found.draw) > 0
+
+
+@pytest.mark.parametrize("target", ["chain", "shares"])
+def test_a_rehearsal_knows_the_other_targets(make_folder: Callable[..., Path], target: str) -> None:
+    dataset = segwright.open_dataset(make_folder("exclusive", 2))
+    made = segwright.plan(dataset, steps=2, width=4, levels=2, **({"ordered": True} if target == "chain" else {}))
+    if target == "shares":
+        made = made.model_copy(update={"target": "shares"})
+    found = rehearse(dataset, made, inspect(dataset).facts)
+    assert made.target == target and found.predict > 0
