@@ -61,7 +61,7 @@ def _order_unknown(dataset: Dataset, source: LabelSource) -> GeometryError:
         expected="order: position, file or number",
         came="neither fits the images clearly better than the other",
         where=dataset.path(source),
-        cure="Look at the pictures that 'segwright inspect' wrote, and correct 'order' in dataset.yaml.",
+        cure="Look at the label both ways with 'segwright view', and state 'order' in dataset.yaml.",
     )
 
 
