@@ -55,3 +55,19 @@ def test_the_nearest_network_that_was_timed_stands_for_another() -> None:
         pace(net(width), patch, 1)
     pace.seconds = 0.0
     assert pace(net(24), patch, 1) == pytest.approx(32 * step_flops(net(24), patch, 1) / step_flops(net(32), patch, 1))
+
+
+def test_a_busy_machine_counts_what_a_timing_took_by_the_clock() -> None:
+    """Steps of 0.01 s of work that wait ten seconds for their turn: the second network is not timed within 15 s."""
+    now = [0.0]
+    timed: list[int] = []
+
+    def time_step(spec: NetSpec, patch: tuple[int, int, int], batch: int) -> float:
+        timed.append(spec.widths[0])
+        now[0] += 10.0
+        return 0.01
+
+    pace = Pace(time_step, seconds=15.0, clock=lambda: now[0])
+    for width in (8, 12, 16):
+        pace(net(width), (16, 16, 16), 2)
+    assert timed == [8]

@@ -13,8 +13,6 @@ from segwright.planning import cost
 
 #: Minutes when neither a time nor a step budget is asked for.
 MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
-#: A timing costs about so many steps: one to warm up, and those of a turn.
-STEPS_A_TIMING = 2.5
 
 StepTimer = Callable[[NetSpec, Triple, int], float]
 
@@ -45,7 +43,7 @@ class Pace:
     seconds: float
     clock: Callable[[], float] = time.perf_counter
     spent: float = 0.0
-    _known: dict[tuple[str, Triple, int], tuple[float, float]] = field(default_factory=dict)
+    _known: dict[tuple[str, Triple, int], tuple[float, float, float]] = field(default_factory=dict)
 
     def __call__(self, spec: NetSpec, patch: Triple, batch: int) -> float:
         """Seconds of a step on `batch` patches `(z, y, x)`."""
@@ -54,12 +52,12 @@ class Pace:
             return self._known[key][1]
         work = max(cost.step_flops(spec, patch, batch), 1.0)
         if self._known:
-            near, seconds = min(self._known.values(), key=lambda known: abs(math.log(known[0] / work)))
-            expected = seconds * work / near
-            if self.spent + STEPS_A_TIMING * expected > self.seconds:
-                return expected
+            near, seconds, took = min(self._known.values(), key=lambda known: abs(math.log(known[0] / work)))
+            if self.spent + took * work / near > self.seconds:  # on a busy machine a timing takes longer than its steps
+                return seconds * work / near
         start = self.clock()
         found = self.time_step(spec, patch, batch)
-        self.spent += self.clock() - start
-        self._known[key] = (work, found)
+        took = self.clock() - start
+        self.spent += took
+        self._known[key] = (work, found, took)
         return found
