@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import UsageError
 from segwright.core.runs import Runs
-from segwright.io.fit_to_image import judge, look
+from segwright.io.fit_to_image import Verdict, judge, look
 
 Numbers = NDArray[np.int64]
 
@@ -120,7 +120,7 @@ def find_counting(samples: Sequence[Sample]) -> Found:
     why, sure = f"shapes have borders {ratio:.1f} times shorter than the other way", ratio >= _LONGER
     if not sure:
         down, why, sure = _by_images(some, relative)
-    first, how = _first(rows, down, relative)
+    first, how = _first(rows, some, down, relative)
     return Found(Counting(down, first, relative), f"{why}; {how}", sure)
 
 
@@ -162,31 +162,36 @@ def _inside(numbers: Numbers, sample: Sample, relative: bool) -> bool:
 
 
 def _borders(some: Sequence[Sample], way: Counting) -> int:
-    """Length of all borders of the masks."""
+    """Length of all borders of the masks; those at the edge of an image count, or masks would seem better there."""
     total = 0
     for sample in some:
-        mask = way.mask(sample.text, sample.size)
+        mask = np.pad(way.mask(sample.text, sample.size), 1)
         total += int((mask[1:] != mask[:-1]).sum() + (mask[:, 1:] != mask[:, :-1]).sum())
     return total
 
 
 def _by_images(some: Sequence[Sample], relative: bool) -> tuple[bool, str, bool]:
     """The order whose borders lie where the images change."""
-    looks = []
     ways = {name: Counting(down, 0 if relative else 1, relative) for name, down in (("rows", False), ("columns", True))}
+    verdict = _asked(some, ways)
+    if verdict is None:
+        return False, "nothing tells rows from columns", False
+    return verdict.winner == "columns", f"by the images: {verdict.reason}", verdict.winner is not None
+
+
+def _asked(some: Sequence[Sample], ways: dict[str, Counting]) -> Verdict | None:
+    """What the images of some rows say of ways to count; `None` where none has the size of its mask."""
+    looks = []
     for sample in some[:: max(1, len(some) // _ASKED)][:_ASKED]:
         image = sample.image()
         if image.shape[1:] == (1, *sample.size):
             looks.append(
                 {n: look(image, way.mask(sample.text, sample.size)[None].astype(np.uint8)) for n, way in ways.items()}
             )
-    if not looks:
-        return False, "nothing tells rows from columns", False
-    verdict = judge(looks)
-    return verdict.winner == "columns", f"by the images: {verdict.reason}", verdict.winner is not None
+    return judge(looks) if looks else None
 
 
-def _first(rows: Rows, down: bool, relative: bool) -> tuple[int, str]:
+def _first(rows: Rows, some: Sequence[Sample], down: bool, relative: bool) -> tuple[int, str]:
     """The number of the first pixel, and what tells it."""
     if _first_by_bounds(rows, relative) == 0 and not relative:
         return 0, "a run starts at 0"
@@ -197,7 +202,13 @@ def _first(rows: Rows, down: bool, relative: bool) -> tuple[int, str]:
         return 1, "a run ends at the last pixel"
     touching = {first: _touching(rows, first, down) for first in (0, 1)}
     told = f"{touching[0]} runs would touch a border counted from 0, {touching[1]} from 1"
-    return (0 if touching[0] > _TOUCHING + _TOUCHING * touching[1] else 1), told
+    for first in (0, 1):
+        if touching[first] > _TOUCHING + _TOUCHING * touching[1 - first]:
+            return first, told
+    verdict = _asked(some, {"counted from 0": Counting(down, 0), "counted from 1": Counting(down, 1)})
+    if verdict is None or verdict.winner is None:
+        return 1, "from 1 as usual: neither shapes nor images tell"
+    return int(verdict.winner[-1]), f"by the images: {verdict.reason}"
 
 
 def _touching(rows: Rows, first: int, down: bool) -> int:

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from segwright import io
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.scan import Item
+from segwright.io.meaning.decide import decide
+from segwright.io.meaning.facts import facts_of
 
 _T = TypeVar("_T")
+#: Share of voxels that are alike their neighbours, or near a level, and the number of values that are few.
+_FLAT, _FEW = 0.8, 8
 
 
 def looks_like_label(array: NDArray[Any]) -> bool:
@@ -21,7 +25,8 @@ def looks_like_label(array: NDArray[Any]) -> bool:
 
     Two values at most are a mask. More are a label only where nearly every voxel that is not 0 has an equal neighbour
     both in its row and in its column: on labels we measured 0.95 and more, on scans (even 8-bit X-rays of four
-    megapixels) at most 0.55.
+    megapixels) at most 0.55. A few values may be thin, such as a border that counts nowhere: there an equal neighbour
+    in the row or in the column is enough. So may the values between the levels of a label that was compressed.
     """
     whole = array[0, :: max(1, array.shape[1] // 16)]
     if whole.dtype.kind == "f" and not np.array_equal(whole, np.round(np.nan_to_num(whole))):
@@ -32,7 +37,25 @@ def looks_like_label(array: NDArray[Any]) -> bool:
     inside = whole != 0
     if distinct <= 2 or distinct > 4096 or not inside.any():
         return distinct <= 2
-    return bool((_repeats(whole, 1) & _repeats(whole, 2))[inside].mean() > 0.8)
+    rows, columns = _repeats(whole, 1), _repeats(whole, 2)
+    if bool((rows & columns)[inside].mean() > _FLAT) or (distinct <= _FEW and (rows | columns)[inside].mean() > _FLAT):
+        return True
+    return whole.dtype == np.uint8 and _smeared(whole)
+
+
+def _smeared(whole: NDArray[np.uint8]) -> bool:
+    """Whether bytes are a label that was compressed or blurred: a few levels, and values between along borders."""
+    counts = np.bincount(whole.reshape(-1), minlength=256)
+    near = np.convolve(counts, np.ones(9, np.int64), mode="same")  # within 4 of each value
+    total = 0
+    for _ in range(_FEW):
+        top = int(near.argmax())
+        total += int(near[top])
+        near[max(0, top - 8) : top + 9] = 0
+    if total < _FLAT * whole.size:
+        return False  # scans spread over many values: no need to look closer
+    meaning = decide({"": facts_of(whole)}, lambda _: whole)
+    return meaning.kind in ("mask", "classes") and meaning.smeared
 
 
 def _two_values(whole: NDArray[Any]) -> bool:

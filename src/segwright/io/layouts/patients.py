@@ -61,7 +61,7 @@ PATIENTS = Patients()
 
 def _leaves(folder: Path) -> dict[Path, Leaf]:
     """Folders that hold several items, with each item under its name less the folder's; down to three levels."""
-    alone = _leaf(folder)
+    alone = {} if _repeated(folder) else _leaf(folder)
     if 2 <= len(alone) <= 5 and sum(role(name) == "label" for name in alone) == 1 and not _cases_by_number(alone):
         return {folder: alone}
     for depth in (1, 2, 3):
@@ -69,6 +69,12 @@ def _leaves(folder: Path) -> dict[Path, Leaf]:
         if found:
             return found
     return {}
+
+
+def _repeated(folder: Path) -> bool:
+    """Whether two subfolders hold files of one name: then each is a case, whatever lies beside them."""
+    names = Counter(name for child in subfolders(folder) for name in {_bare(item, child) for item in items(child)})
+    return any(count > 1 for count in names.values())
 
 
 def _cases_by_number(parts: Leaf) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
@@ -63,10 +64,29 @@ def _differ(label: Volume) -> bool:
 
 
 def _stacked_masks(array: NDArray[Any]) -> int:
-    """Channels of a label of 0 and 1 (no colours use that range), if planes differ."""
-    binary_planes = array.max() == 1 and array.min() >= 0
+    """Channels of a label of 0 and one other value, if planes differ; above 1 they may be pure colours.
+
+    Of a colour that mixes others, areas lie anywhere; voxels that structures share lie beside those of one alone.
+    """
+    level = array.max()
     same = all((array[0] == plane).all() for plane in array[1:])
-    return array.shape[0] if binary_planes and not same else 0
+    if same or level < 1 or not ((array == 0) | (array == level)).all():
+        return 0
+    return array.shape[0] if level == 1 or _shares_touch(array > 0) else 0
+
+
+def _shares_touch(planes: NDArray[np.bool_]) -> bool:
+    """Whether each piece that several planes share touches voxels of fewer of them."""
+    code = sum(plane.astype(np.int64) << i for i, plane in enumerate(planes))
+    for value in np.unique(code):
+        parts = code == value
+        if int(value).bit_count() < 2:
+            continue
+        fewer = (code != value) & (code > 0) & ((code & value) == code)
+        pieces, count = ndimage.label(parts)
+        if len(np.unique(pieces[ndimage.binary_dilation(fewer) & parts])) < count:
+            return False
+    return True
 
 
 def from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:

@@ -20,6 +20,7 @@ def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
     """One file (or several) a structure: overlapping, unless structures of the layout never share voxels."""
     named = dict.fromkeys(source.structure or "foreground" for case in labelled for source in case.label)
     known = dataset.labels.structures or tuple(Structure(name=name) for name in sorted(named))
+    absent = _absent([structure.name for structure in known], labelled)
     if len(known) == 1:
         return _with(dataset, LabelSpace(structures=known, kind="exclusive"))
     step = max(1, len(labelled) // 12)
@@ -29,7 +30,16 @@ def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
     note += "some voxels belong to several." if overlap else "no voxel belongs to several."
     exclusive = not overlap and dataset.layout == "totalsegmentator"
     note += " They are learnt as exclusive." if exclusive else " They are learnt as overlapping."
-    return _with(dataset, LabelSpace(structures=known, kind="exclusive" if exclusive else "overlapping"), note)
+    return _with(dataset, LabelSpace(structures=known, kind="exclusive" if exclusive else "overlapping"), note, *absent)
+
+
+def _absent(names: Sequence[str], labelled: Sequence[Case]) -> list[str]:
+    """A sentence on structures for which some labelled cases have no file."""
+    found = [(name, c.id) for c in labelled for name in names if name not in {s.structure for s in c.label}]
+    if not found:
+        return []
+    some = ", ".join(f"{name} in {case}" for name, case in found[:4]) + (", ..." if len(found) > 4 else "")
+    return [f"Structures without a file are taken as absent in {amount(len(found), 'place')}: {some}."]
 
 
 def _overlaps(dataset: Dataset, case: Case) -> bool:

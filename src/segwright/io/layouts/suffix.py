@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 from segwright.core.case import Dataset
@@ -57,17 +58,17 @@ def _divide(found: Sequence[Item]) -> tuple[list[Item], list[Item]]:
 
 def _of_a_suffix(found: Sequence[Item]) -> list[Item]:
     """Files that are labels of others with their name and another suffix (`a.jpg`, `a.png`)."""
-    kinds: dict[str, list[Item]] = {}
+    kinds: dict[str, dict[str, Item]] = {}
     for item in found:
-        kinds.setdefault(suffix_of(item.path), []).append(item)
-    if len(kinds) != 2:
+        kinds.setdefault(suffix_of(item.path), {})[item.stem] = item
+    pairs = [(len(a.keys() & b.keys()), i, a, b) for i, (a, b) in enumerate(combinations(kinds.values(), 2))]
+    count, _, one, other = max(pairs, key=lambda pair: pair[0], default=(0, 0, {}, {}))
+    if count * 2 < min(len(one), len(other)) or not count:
         return []
-    one, other = kinds.values()
-    shared = {item.stem for item in one} & {item.stem for item in other}
-    if len(shared) * 2 < min(len(one), len(other)):
-        return []
-    judged = [mostly_labels(one), mostly_labels(other)]
-    return [] if judged[0] == judged[1] else one if judged[0] else other
+    shared = [(one[stem], other[stem]) for stem in one if stem in other]
+    sides = [pair[0] for pair in shared], [pair[1] for pair in shared]
+    judged = [mostly_labels(side) for side in sides]
+    return [] if judged[0] == judged[1] else sides[0] if judged[0] else sides[1]
 
 
 def label_sets(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[Item]]:

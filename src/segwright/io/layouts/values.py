@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +20,15 @@ from segwright.io.layouts.container import key_names
 from segwright.io.layouts.drawn import with_drawn
 from segwright.io.layouts.names import role
 from segwright.io.layouts.planes import from_planes, usual_planes
+from segwright.io.layouts.scan import suffix_of
 from segwright.io.layouts.structures import from_files
 from segwright.io.masks import are_colours, as_colours, is_coloured, values_of
 from segwright.io.meaning.decide import Meaning, decide
 from segwright.io.meaning.facts import LabelFacts, facts_of, in_colours
 from segwright.io.sources import volume_of
 
+#: Suffixes of files that change values, and by how much they may.
+_LOSSY, _LOSS = frozenset({".jpg", ".jpeg"}), 8
 _ALL_FILES, _ALL_BYTES, _SOME = 400, 300_000_000, 40
 
 
@@ -64,6 +68,7 @@ def _from_values(dataset: Dataset, some: Sequence[Case]) -> Dataset:
     meaning = decide(facts, lambda case: _values(dataset, some, case, facts), dense=dataset.modality == "em")
     if meaning.kind == "image":
         raise _no_labels(dataset, some, meaning)
+    _refuse_lossy(dataset, some, meaning)
     space, notes = space_of(meaning), list(meaning.notes)
     if meaning.kind == "objects":
         cases = tuple(_as_one(case) for case in dataset.cases)
@@ -118,6 +123,23 @@ def _values(dataset: Dataset, some: Sequence[Case], case_id: str, facts: Mapping
     label = _label(dataset, case.label[0])
     raw = np.zeros((1, 1, 1), np.uint8) if label is None else _one(dataset, case, label)
     return as_colours(raw) if facts[case_id].colour else raw
+
+
+def _refuse_lossy(dataset: Dataset, some: Sequence[Case], meaning: Meaning) -> None:
+    """JPEG cannot keep numbers of classes apart that lie closer than what it changes."""
+    levels = sorted({0, *meaning.values})
+    steps = [b - a for a, b in itertools.pairwise(levels)]
+    paths = [dataset.path(case.label[0]) for case in some]
+    files = [next(path.iterdir()) if path.is_dir() and not suffix_of(path) else path for path in paths]
+    lossy = [path for path in files if suffix_of(path) in _LOSSY]
+    if lossy and meaning.kind == "classes" and min(steps) < _LOSS:
+        raise LabelError(
+            "Labels are stored as JPEG, which does not keep such values apart.",
+            expected=f"values that differ by {_LOSS} or more",
+            came=", ".join(map(str, levels[:8])),
+            where=lossy[0],
+            cure="Export the labels without compression (PNG, TIFF, NIfTI).",
+        )
 
 
 def _no_labels(dataset: Dataset, some: Sequence[Case], meaning: Meaning) -> LabelError:

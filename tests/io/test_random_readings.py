@@ -1,0 +1,174 @@
+"""Random truths in random forms are read as they were drawn, and what such draws once got wrong, at its smallest."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from segwright.core.errors import LabelError
+from segwright.io.dataset import open_dataset
+from segwright.io.load import load_image, load_label
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+Plane = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def readings():
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        yield importlib.import_module("readings")
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_a_reading_is_right_or_says_what_is_not(readings, part: int) -> None:
+    """A slice of `benchmarks/readings.py`: ten draws and three damaged folders."""
+    found = readings.run(10, 3, 5000 + 10 * part)
+    assert [(r.seed, r.form, r.layout, r.why) for r in found if r.outcome == "different"] == []
+    assert any(r.outcome == "equal" for r in found)
+
+
+def test_the_comparison_sees_a_wrong_reading(readings, tmp_path: Path) -> None:
+    """One voxel, one case or one name that is wrong is noticed."""
+    rng = np.random.default_rng(3)
+    truth = readings.draw(rng, "classes", flat=True)
+    out = readings.FORMS["masks"].write(readings.Writer(truth, tmp_path, rng, set()), "folders")
+    assert readings.judged(tmp_path, truth, out)[0] == "equal"
+    first = next(iter(truth.labelled.values()))
+    first.masks[0][0, 20, 30] ^= True
+    assert readings.judged(tmp_path, truth, out)[0] == "different"
+    first.masks[0][0, 20, 30] ^= True
+    truth.names = (*truth.names[:-1], "brain")
+    assert readings.judged(tmp_path, truth, out)[0] == "different"
+
+
+def save(path: Path, plane: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, plane)
+    else:
+        Image.fromarray(plane).save(path)
+
+
+def picture(seed: int, *masks: NDArray[np.bool_]) -> Plane:
+    noise = np.random.default_rng(seed).integers(50, 70, (48, 64)).astype(np.uint8)
+    return noise + sum(np.uint8(50) * mask for mask in masks)
+
+
+def box(y: int, x: int, height: int = 12, width: int = 16) -> NDArray[np.bool_]:
+    mask = np.zeros((48, 64), bool)
+    mask[y : y + height, x : x + width] = True
+    return mask
+
+
+def masks_of(place: Path) -> list[list[NDArray[np.bool_]]]:
+    dataset = open_dataset(place)
+    out = []
+    for case in dataset.labelled:
+        label = load_label(dataset, case, load_image(dataset, case).geometry)
+        out.append([dataset.labels.mask(label, i)[0] for i in range(len(dataset.labels.structures))])
+    return out
+
+
+class TestPlanes:
+    """Three planes of 0 and 255 in an array file: structures that share voxels, or pure colours."""
+
+    def test_structures_that_share_voxels(self, tmp_path: Path) -> None:
+        truth = [(box(4, 4 + i), box(10, 12 + i), box(30, 40)) for i in range(4)]
+        for i, masks in enumerate(truth):
+            save(tmp_path / f"images/c{i}.png", picture(i, *masks))
+            save(tmp_path / f"masks/c{i}.npy", np.stack(masks, -1) * np.uint8(255))
+        found = masks_of(tmp_path)
+        assert all(np.array_equal(np.stack(a), np.stack(b)) for a, b in zip(found, truth, strict=True))
+
+    def test_a_colour_that_mixes_two_others_is_one_of_its_own(self, tmp_path: Path) -> None:
+        for i in range(4):
+            red, yellow = box(4, 4 + i), box(30, 40 - i)
+            save(tmp_path / f"images/c{i}.png", picture(i, red, yellow))
+            save(tmp_path / f"masks/c{i}.npy", np.stack([red | yellow, yellow, box(4, 40)], -1) * np.uint8(255))
+        names = open_dataset(tmp_path).labels.names
+        assert names == ("colour_0000FF", "colour_FF0000", "colour_FFFF00")
+
+
+class TestWhatLooksLikeALabel:
+    """Labels are told from images by content though they are thin or smeared."""
+
+    def test_thin_borders_that_count_nowhere(self, tmp_path: Path) -> None:
+        for i in range(4):
+            outer, inner = box(9, 9 + i, 14, 18), box(10, 10 + i)
+            save(tmp_path / f"c{i}.jpg", picture(i, inner))
+            save(tmp_path / f"c{i}.png", np.where(inner, 1, np.where(outer, 255, 0)).astype(np.uint8))
+        dataset = open_dataset(tmp_path)
+        assert len(dataset.labelled) == 4 and dataset.labels.ignore == 255
+
+    def test_blurred_masks_are_no_channel(self, tmp_path: Path) -> None:
+        for i in range(4):
+            mask = box(10, 10 + i)
+            save(tmp_path / f"x/{'abcd'[i]}.png", picture(i, mask))
+            soft = Image.fromarray(mask * np.uint8(255)).filter(ImageFilter.GaussianBlur(0.8))
+            save(tmp_path / f"y/{'abcd'[i]}.png", np.asarray(soft))
+        dataset = open_dataset(tmp_path)
+        assert len(dataset.channels) == 1 and len(dataset.labelled) == 4
+        assert np.array_equal(masks_of(tmp_path)[0][0], box(10, 10))
+
+    def test_jpeg_does_not_keep_neighbouring_numbers(self, tmp_path: Path) -> None:
+        for i in range(4):
+            mask = box(10, 11 + i) * np.uint8(1) + box(30, 30 + i) * np.uint8(2)
+            save(tmp_path / f"images/c{i}.png", picture(i, mask > 0))
+            save(tmp_path / f"masks/c{i}.jpg", mask)
+        with pytest.raises(LabelError, match="JPEG"):
+            open_dataset(tmp_path)
+
+
+class TestStrayFiles:
+    """A picture that belongs to no case does not change how the others are read."""
+
+    def test_beside_folders_of_patients(self, tmp_path: Path) -> None:
+        for i in range(4):
+            save(tmp_path / f"p{i}/image.png", picture(i, box(10, 10)))
+            save(tmp_path / f"p{i}/label.png", box(10, 10).astype(np.uint8))
+        save(tmp_path / "overview.png", picture(9))
+        dataset = open_dataset(tmp_path)
+        assert [case.id for case in dataset.labelled] == ["p0", "p1", "p2", "p3"]
+        assert [aside.path for aside in dataset.aside] == ["overview.png"]
+
+    @pytest.mark.parametrize("suffix", [".png", ".bmp"])
+    def test_beside_labels_with_another_suffix(self, tmp_path: Path, suffix: str) -> None:
+        for i in range(4):
+            save(tmp_path / f"c{i}.jpg", picture(i, box(10, 10)))
+            save(tmp_path / f"c{i}.png", box(10, 10) * np.uint8(255))
+        save(tmp_path / f"overview{suffix}", picture(9))
+        dataset = open_dataset(tmp_path)
+        assert [case.id for case in dataset.labelled] == ["c0", "c1", "c2", "c3"]
+        assert all(case.images for case in dataset.cases)
+
+
+def test_a_structure_without_a_file_is_told(tmp_path: Path) -> None:
+    for i in range(4):
+        save(tmp_path / f"images/p{i}.png", picture(i, box(10, 10)))
+        for name in ("heart", "lung") if i else ("heart",):
+            save(tmp_path / f"masks/{name}/p{i}.png", box(10, 10 if name == "lung" else 40) * np.uint8(255))
+    notes = " ".join(open_dataset(tmp_path).notes)
+    assert "absent in 1 place: lung in p0." in notes
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("at", [(35, 20), (0, 20), (20, 20)])
+def test_images_tell_the_number_of_the_first_pixel(tmp_path: Path, first: int, at: tuple[int, int]) -> None:
+    """Masks one pixel from the image's edge, at it, and away from it."""
+    rows = ["ImageId,EncodedPixels"]
+    truth = [box(at[0], at[1] + i) for i in range(6)]
+    for i, mask in enumerate(truth):
+        save(tmp_path / f"images/c{i}.png", picture(i, mask))
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.T.ravel().astype(int), [0]])))
+        rows.append(f"c{i}.png," + " ".join(f"{a + first} {b - a}" for a, b in edges.reshape(-1, 2)))
+    (tmp_path / "train.csv").write_text("\n".join(rows))
+    assert all(np.array_equal(found[0], mask) for found, mask in zip(masks_of(tmp_path), truth, strict=True))
