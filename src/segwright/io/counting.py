@@ -200,15 +200,12 @@ def _first(rows: Rows, some: Sequence[Sample], down: bool, relative: bool) -> tu
     ends = [(int((numbers[::2] + numbers[1::2]).max()), sample.size[0] * sample.size[1]) for numbers, sample in rows]
     if any(end == pixels + 1 for end, pixels in ends):
         return 1, "a run ends at the last pixel"
+    verdict = _asked(some, {"counted from 0": Counting(down, 0), "counted from 1": Counting(down, 1)})
+    if verdict is not None and verdict.winner is not None:
+        return int(verdict.winner[-1]), f"by the images: {verdict.reason}"
     touching = {first: _touching(rows, first, down) for first in (0, 1)}
     told = f"{touching[0]} runs would touch a border counted from 0, {touching[1]} from 1"
-    for first in (0, 1):
-        if touching[first] > _TOUCHING + _TOUCHING * touching[1 - first]:
-            return first, told
-    verdict = _asked(some, {"counted from 0": Counting(down, 0), "counted from 1": Counting(down, 1)})
-    if verdict is None or verdict.winner is None:
-        return 1, "from 1 as usual: neither shapes nor images tell"
-    return int(verdict.winner[-1]), f"by the images: {verdict.reason}"
+    return (0 if touching[0] > _TOUCHING + _TOUCHING * touching[1] else 1), told
 
 
 def _touching(rows: Rows, first: int, down: bool) -> int:
