@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from segwright.core.errors import LabelError
+from segwright.core.errors import LabelError, LayoutError
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
 
@@ -149,6 +149,17 @@ class TestStrayFiles:
         dataset = open_dataset(tmp_path)
         assert [case.id for case in dataset.labelled] == ["c0", "c1", "c2", "c3"]
         assert all(case.images for case in dataset.cases)
+
+
+def test_a_lone_label_of_another_name_is_not_laid_on_a_lone_image(tmp_path: Path) -> None:
+    for site, names in {"siteA": "abc", "siteB": "de"}.items():
+        for name in names:
+            save(tmp_path / site / f"images/{name}.png", picture(ord(name), box(10, 10)))
+            save(tmp_path / site / f"masks/{name}.png", box(10, 10) * np.uint8(255))
+    (tmp_path / "siteB/images/d.png").unlink()
+    (tmp_path / "siteB/masks/e.png").unlink()
+    with pytest.raises(LayoutError, match="not understood"):
+        open_dataset(tmp_path)
 
 
 def test_a_structure_without_a_file_is_told(tmp_path: Path) -> None:

@@ -127,7 +127,8 @@ def match(images: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     """Pair image stems with label stems, `{image: label}`, one to one.
 
     Ways are tried from strict to loose (equal stems, stems without role words, without affixes that all share,
-    by numbers only, by prefix); the first that pairs the most wins.
+    by numbers only, by prefix); the first that pairs the most wins. An image and a label that stand alone pair unless
+    both have names of their own, which speak of two cases.
 
     Example:
         >>> match(["volume-1", "volume-2"], ["segmentation-2", "segmentation-1"])
@@ -141,7 +142,7 @@ def match(images: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     prefixed = _by_prefix(images, labels)
     if len(prefixed) > len(best):
         best = prefixed
-    if not best and len(images) == len(labels) == 1:
+    if not best and len(images) == len(labels) == 1 and not (strip_roles(images[0]) and strip_roles(labels[0])):
         return {images[0]: labels[0]}
     return best
 
