@@ -320,3 +320,24 @@ def test_legends_name_colours(tmp_path: Path) -> None:
         "stroma": (0x4682B4,),
         "tumour": (0xDC143C,),
     }
+
+
+class TestFoldersOfEqualNames:
+    @staticmethod
+    def folders(root: Path, second: Callable[[int], Plane]) -> None:
+        for i in range(4):
+            save(root / "north" / f"p{i}.png", picture(i, drawing(i, 1)))
+            save(root / "south" / f"p{i}.png", second(i))
+            save(root / "masks" / f"p{i}.png", drawing(i, 255))
+
+    def test_one_scene_is_channels(self, tmp_path: Path) -> None:
+        self.folders(tmp_path, lambda i: 200 - picture(90 + i, drawing(i, 1)))
+        assert open_dataset(tmp_path).channels == ("north", "south")
+
+    def test_two_scenes_are_asked_about(self, tmp_path: Path) -> None:
+        self.folders(tmp_path, lambda i: picture(70 + i, drawing(70 + i, 1)))
+        with pytest.raises(LayoutError, match="different things") as caught:
+            open_dataset(tmp_path)
+        assert "images: [north, south]" in str(caught.value)
+        (tmp_path / "dataset.yaml").write_text("images: [north, south]\nlabels: masks\n")
+        assert open_dataset(tmp_path).channels == ("north", "south")

@@ -25,6 +25,7 @@ from segwright.io.layouts.places import with_places
 from segwright.io.layouts.scan import (
     subfolders,
 )
+from segwright.io.layouts.scenes import refuse_strangers
 from segwright.io.layouts.series import with_series
 from segwright.io.layouts.tree import nearest, seen, tree
 from segwright.io.layouts.turns import with_turns
@@ -106,6 +107,7 @@ def _draft(place: Path, layout: str | None) -> Dataset:
         return row.open(place)
     chosen = choose(proposals(place))
     if chosen is not None:
+        refuse_strangers(chosen)
         return chosen
     children = [] if place.is_file() else subfolders(place)
     fitting = [child for child in children if role(child.name) != "label"]
