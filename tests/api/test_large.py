@@ -254,7 +254,8 @@ def test_a_full_disk_is_told_and_resumable(models, scans, tmp_path, monkeypatch)
 
 def test_no_object_is_no_error(models, scans, tmp_path):
     model = models()
-    io.write(Volume.of(np.zeros(SHAPE, np.uint8), Geometry.from_spacing(SHAPE)), tmp_path / "em.zarr")
+    faint = np.random.default_rng(0).integers(0, 3, SHAPE).astype(np.uint8)
+    io.write(Volume.of(faint, Geometry.from_spacing(SHAPE)), tmp_path / "em.zarr")
     chained = Model(model.plan, model.weights, Chain(foreground=1.0), device="cpu")
     done = go(chained, tmp_path, tmp_path / "out", block=(8, 32, 32), instances=True)
     assert "no object was found" in done.notes

@@ -60,6 +60,7 @@ def test_a_budget_in_seconds_ends_all_processes_at_the_same_step(
 ) -> None:
     monkeypatch.setattr(budget_module, "LEAST_STEPS", 0)
     monkeypatch.setattr(budget_module, "CLOSING", 0.0)
+    monkeypatch.setattr(budget_module, "LATEST", dict.fromkeys(budget_module.LATEST, 1.0))
     monkeypatch.setattr(fit_module, "rehearse", lambda *args: Rehearsal(0.0, 0.0, 0.0, 0.0))
     monkeypatch.setattr(fit_module.Budget, "of", lambda *args, **options: Budget(60.0, 0.0, clock=lambda: 54.0))
     timed = {name: value for name, value in LIKE.items() if name != "steps"}

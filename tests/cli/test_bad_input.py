@@ -182,11 +182,14 @@ def test_names_of_scans_stay_and_doubts_are_told(run: Path, tmp_path: Path) -> N
     flat = nib.Nifti1Image(np.asarray(image.dataobj)[:, :, :1], image.affine)
     nib.save(flat, tmp_path / "in" / "flat.nii.gz")
     done = segwright("predict", run, "-i", "in", "-o", "out", "--json", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout  # the flat one is refused, the others are predicted
+    assert "single plane" in json.loads(done.stdout)["error"]["came"]
+    (tmp_path / "in" / "flat.nii.gz").unlink()
+    done = segwright("predict", run, "-i", "in", "-o", "out", "--json", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     cases = {row["case"]: row for row in json.loads(done.stdout)["cases"]}
     assert cases["Jörg (1)"]["files"] == ["Jörg (1).nii.gz"]
     assert len(list((tmp_path / "out").glob("y*.nii.gz"))) == 1
-    assert "single plane" in cases["flat"]["notes"][0]
 
 
 def test_scans_of_several_phases_are_not_mixed_into_one_channel(run: Path, tmp_path: Path) -> None:

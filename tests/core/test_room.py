@@ -50,7 +50,7 @@ def test_it_is_told_once_with_place_and_need(tmp_path: Path) -> None:
         told_when_full(tmp_path, lambda: 2e9, cure="Go on."),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert told.value.expected == "room for about 2.0 GB in all"
+    assert told.value.expected == "room for about 1.9 GiB in all"
     assert told.value.where == str(tmp_path)
     assert told.value.cure == "Free some space. Go on."
     with pytest.raises(KeyError), told_when_full(tmp_path, lambda: None, cure=""):

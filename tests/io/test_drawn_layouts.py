@@ -124,7 +124,7 @@ class TestLabelMe:
             (tmp_path / f"images/x{i}.json").write_text('{"ExposureTime": 3}')
         dataset = open_dataset(tmp_path)
         assert (dataset.layout, len(dataset.labelled)) == ("unlabelled", 0)
-        assert [(a.path, a.count) for a in dataset.aside] == [("images/ (.json)", 3)]
+        assert [(a.path, a.count) for a in dataset.aside] == [("./ (.json)", 3)]
 
 
 class TestCoco:

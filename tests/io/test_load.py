@@ -92,7 +92,7 @@ class TestLabel:
         nii(tmp_path / "i.nii.gz", noise())
         nii(tmp_path / "l.nii.gz", label3()[:-1])
         dataset, case = make(tmp_path, ["i.nii.gz"], [LabelSource(path="l.nii.gz")])
-        with pytest.raises(GeometryError, match=r"\(4, 5, 6\)"):
+        with pytest.raises(GeometryError, match="4 x 5 x 6 voxels"):
             load_label(dataset, case, load_image(dataset, case).geometry)
 
     def test_exchanged_rows_and_columns_are_named(self) -> None:
@@ -214,7 +214,7 @@ class TestImage:
     def test_missing_channel_and_missing_image(self, tmp_path: Path) -> None:
         nii(tmp_path / "a.nii.gz", noise())
         dataset, case = make(tmp_path, ["a.nii.gz"], [], channels=("a", "b"))
-        with pytest.raises(ReadError, match="1 channels"):
+        with pytest.raises(ReadError, match="1 channel"):
             load_image(dataset, case)
         dataset, case = make(tmp_path, [], [LabelSource(path="l.png")])
         with pytest.raises(ReadError, match="no image"):

@@ -233,7 +233,8 @@ def test_bfloat16_gradients_point_the_same_way(name, slab):
             result = net(x)
         (result.float() ** 3).mean().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
-    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.99 - ROUGH.get(name, 0.0)
+    # 0.988 for the SegMRI networks on some processors; wrong kernels gave 0.5 and less
+    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.98 - ROUGH.get(name, 0.0)
 
 
 @each_row

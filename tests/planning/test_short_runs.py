@@ -44,7 +44,7 @@ RUNS: dict[str, tuple[str, tuple[int, int, int], Mapping[str, Any]]] = {
     "spine-scanography-unet": ("spine-xray", (1, 4, 4), XRAY),
     "spine-scanography-res": ("spine-xray", (1, 4, 4), XRAY),
     "spine-scanography-se": ("spine-xray", (1, 4, 4), XRAY),
-    "spine-scanography-attention": ("spine-xray", (1, 4, 4), XRAY),
+    "spine-scanography-attention": ("spine-xray", (1, 4, 4), {**XRAY, "augment": "light", "steps": 90}),
     "spine-vertebrae": ("vertebrae-xray", (1, 4, 4), {**XRAY, "batch": 4, **COUNTED, "lr": 0.01}),
     "hand-bones": ("hand-xray", (1, 3, 3), {"patch": (1, 96, 64), "lr": 0.002, "steps": 60}),
     "vnet-prostate": (
@@ -65,7 +65,11 @@ RUNS: dict[str, tuple[str, tuple[int, int, int], Mapping[str, Any]]] = {
         (1, 2, 2),
         {"patch": (1, 32, 32), "width": 8, "lr": 0.01, "batch": 8, "steps": 120},
     ),
-    "liver-tumour-hybrid": ("liver-mri", (1, 2, 2), {"patch": (3, 32, 32), "width": 8, "lr": 0.005, "steps": 50}),
+    "liver-tumour-hybrid": (
+        "liver-mri",
+        (1, 2, 2),
+        {"patch": (3, 32, 32), "width": 8, "lr": 0.005, "steps": 50, "augment": "light"},
+    ),
 }
 SYSTEMS = [name for name in recipe_names() if load_recipe(name).net is not None and name != "resenc"]
 LEARNT, HELD_BACK = 6, 2

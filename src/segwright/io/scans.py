@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from segwright import io
 from segwright.core.case import UNLABELLED, Case, Dataset, Source
 from segwright.core.errors import LayoutError, ReadError
 from segwright.core.words import amount
@@ -95,6 +96,8 @@ def _ordered(images: tuple[Source, ...], order: tuple[int, ...]) -> tuple[Source
 
 def without_labels(place: Path) -> Dataset | None:
     """A file or folder of scans that has no labels yet, as a dataset; `None` where something in it may be a label."""
+    if is_single(place) and not io.is_readable(place):
+        return None
     if is_single(place):
         case = Case(id=safe_id(stem_of(place)), images=(Source(path=place.name),), group="")
         return draft(place.parent, UNLABELLED, (case,))

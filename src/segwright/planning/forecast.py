@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Plan, Triple, WindowPlan
+from segwright.core.words import amount
 from segwright.planning import memory, traced
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
@@ -85,7 +86,7 @@ def with_memory(plan: Plan, facts: Fingerprint, machine: Machine, trace: traced.
         )
     reason = (
         f"forecast: a training step in {_precision(costs)}, and a scan of "
-        f"{extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} with {members} network(s)"
+        f"{extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} with {amount(members, 'network')}"
     )
     forecast = {"train": int(train), "predict": int(predict)}
     return plan.model_copy(update={"memory": forecast, "why": {**plan.why, "memory": reason}})

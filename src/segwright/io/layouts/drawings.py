@@ -34,6 +34,8 @@ _LOOKED_AT, _MOST = 8, 12
 _SAME, _READERS, _ALIKE = 0.97, 0.5, 0.97
 #: Two masks that agree so well, and none of which lies in the other, were drawn by two people, whatever their names.
 _SURELY_READERS, _INSIDE = 0.85, 0.99
+#: So many cases tell a mask that was saved twice, or a field of view.
+_ENOUGH = 3
 #: A field of view covers at least this share of every image.
 _FIELD = 0.35
 _READER_WORDS = frozenset(
@@ -138,7 +140,7 @@ def _fields(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
         masks = [look[name] != 0 for look in looks if name in look]
         others = [look[o] != 0 for look in looks for o in look if o != name and name in look]
         mine = [look[name] != 0 for look in looks for o in look if o != name and name in look]
-        if kinds[name].name != "mask" or len(masks) < 3 or min(mask.mean() for mask in masks) < _FIELD:
+        if kinds[name].name != "mask" or len(masks) < _ENOUGH or min(mask.mean() for mask in masks) < _FIELD:
             continue
         pairs = [(a, b) for a, b in combinations(masks, 2) if a.shape == b.shape]
         inside = all(_within(other, mask) for other, mask in zip(others, mine, strict=True))
@@ -152,7 +154,8 @@ def _copies(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
     found: dict[str, str] = {}
     for a, b in combinations(names, 2):
         agreement = _agreement(a, b, looks)
-        if not agreement or min(agreement) < _SAME:
+        masks = kinds[a].name == kinds[b].name == "mask"  # few equal masks may be two structures of one shape
+        if len(agreement) < (_ENOUGH if masks else 1) or min(agreement) < _SAME:
             continue
         better, copy = (a, b) if _says_more(a, b, looks, kinds) else (b, a)
         if copy in found:

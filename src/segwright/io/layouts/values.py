@@ -179,8 +179,8 @@ def space_of(meaning: Meaning) -> LabelSpace:
     """The label space of a meaning; without structures where values number objects or there are none.
 
     Example:
-        >>> space_of(Meaning("mask", (255, 1))).structures
-        (Structure(name='foreground', values=(255, 1), colour=''),)
+        >>> [(one.name, one.values) for one in space_of(Meaning("mask", (255, 1))).structures]
+        [('foreground', (255, 1))]
     """
     if meaning.kind not in ("mask", "classes"):
         return LabelSpace()
