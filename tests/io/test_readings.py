@@ -341,3 +341,17 @@ class TestFoldersOfEqualNames:
         assert "images: [north, south]" in str(caught.value)
         (tmp_path / "dataset.yaml").write_text("images: [north, south]\nlabels: masks\n")
         assert open_dataset(tmp_path).channels == ("north", "south")
+
+
+@pytest.mark.parametrize("marks", [("plan.json", "splits.json"), ("plan.json", "manifest.json"), ("predictions.json",)])
+def test_results_in_the_folder_are_no_data(tmp_path: Path, marks: tuple[str, ...]) -> None:
+    for i in range(3):
+        save(tmp_path / f"images/p{i}.png", picture(i, drawing(i, 1)))
+        save(tmp_path / f"masks/p{i}.png", drawing(i, 255))
+        save(tmp_path / f"results/p{i}.png", drawing(i, 255, grow=1))
+    for mark in marks:
+        (tmp_path / "results" / mark).write_text("{}")
+    dataset = open_dataset(tmp_path)
+    assert not dataset.readers and len(dataset.labelled) == 3
+    assert [(a.path, a.count) for a in dataset.aside] == [("results", 1)]
+    assert "of segwright" in dataset.aside[0].reason

@@ -384,7 +384,8 @@ class Fit:
 
 def _refuse_other_data(run: Run, dataset: Dataset) -> None:
     """The folder may have moved; what it holds and means may not have changed."""
-    here, there = (one.model_dump(exclude={"root", "notes", "modality_rule"}) for one in (dataset, run.dataset))
+    told = {"root", "notes", "modality_rule", "decisions", "aside"}  # words, and files of no case
+    here, there = (one.model_dump(exclude=told) for one in (dataset, run.dataset))
     other = [name for name in here if here[name] != there[name]]
     if other:
         raise UsageError(

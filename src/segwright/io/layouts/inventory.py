@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from segwright import io
 from segwright.core.case import Aside, Dataset
-from segwright.io.layouts.scan import DROPPINGS, STORES, suffix_of
+from segwright.io.layouts.scan import DROPPINGS, STORES, made_here, suffix_of
 
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz"})
 _DOCUMENTS = frozenset(
@@ -52,17 +52,18 @@ _PARTNERS = {
 
 
 def every_file(root: Path) -> Iterator[Path]:
-    """Files below a folder in path order; a store (Zarr, N5) is one file."""
+    """Files below a folder in path order; a store (Zarr, N5) is one, and so is a folder of results."""
     for place, folders, names in os.walk(root):
-        stores = [name for name in folders if suffix_of(Path(name)) in STORES]
-        folders[:] = sorted(name for name in folders if name not in stores and name not in DROPPINGS)
-        yield from (Path(place, name) for name in sorted([*names, *stores]))
+        whole = [name for name in folders if suffix_of(Path(name)) in STORES or made_here(Path(place, name))]
+        folders[:] = sorted(name for name in folders if name not in whole and name not in DROPPINGS)
+        yield from (Path(place, name) for name in sorted([*names, *whole]))
 
 
 def readable(root: Path) -> set[Path]:
     """Files below a folder that hold scans or labels: what a reading of the folder has to explain."""
     found = (path for path in every_file(root) if path.name[0] not in ".~" and path.name not in DROPPINGS)
-    return {path for path in found if suffix_of(path) not in _DOCUMENTS | _ARCHIVES and io.is_readable(path)}
+    scans = (path for path in found if suffix_of(path) not in _DOCUMENTS | _ARCHIVES and io.is_readable(path))
+    return {path for path in scans if not made_here(path)}
 
 
 def explained(dataset: Dataset, files: Set[Path]) -> float:
@@ -79,6 +80,8 @@ def explained(dataset: Dataset, files: Set[Path]) -> float:
 
 def _reason(path: Path) -> str:
     suffix = suffix_of(path)
+    if made_here(path):
+        return made_here(path)
     if path.name[0] in ".~" or path.name in DROPPINGS:
         return "hidden, or left by the system"
     if suffix in _ARCHIVES and not suffix.startswith(".nii"):

@@ -22,6 +22,12 @@ PROJECTIONS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "MG", "PX", "IO"})
 PLANE_FORMATS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif"})
 #: What systems and archives leave in folders.
 DROPPINGS = frozenset({"__MACOSX", "Thumbs.db", "DICOMDIR", "desktop.ini", "@eaDir"})
+#: Documents by which folders of results are known.
+_RESULTS = {
+    ("plan.json", "splits.json"): "a run",
+    ("plan.json", "manifest.json"): "a model",
+    ("predictions.json",): "predictions",
+}
 _VIEWS_OF_FILES = frozenset({".csv", ".json", ".yaml", ".yml", ".txt", ".md", ".xml", ".pdf", ".html", ".xlsx", ".zip"})
 
 
@@ -70,12 +76,21 @@ def suffix_of(path: Path) -> str:
     return str(io.suffix_of(path) or "").lower()
 
 
+def made_here(folder: Path) -> str:
+    """What segwright itself left in a folder, in words; empty for every other folder.
+
+    Results are no data to learn from: masks that a model drew would come back as if a person had drawn them.
+    """
+    found = next((what for marks, what in _RESULTS.items() if all((folder / mark).is_file() for mark in marks)), "")
+    return f"{found} of segwright, no data to learn from" if found else ""
+
+
 def visible(folder: Path) -> list[Path]:
-    """Entries of a folder in name order, without hidden ones and archives' droppings."""
+    """Entries of a folder in name order, without hidden ones, archives' droppings and results of segwright."""
     if not folder.is_dir():
         return []
     found = (entry for entry in folder.iterdir() if entry.name[0] not in ".~" and entry.name not in DROPPINGS)
-    return sorted(entry for entry in found if entry.is_file() or entry.is_dir())
+    return sorted(entry for entry in found if entry.is_file() or (entry.is_dir() and not made_here(entry)))
 
 
 def subfolders(folder: Path) -> list[Path]:
