@@ -23,6 +23,7 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
     model = Model(fold_plan(run, fold), run.weights(fold), device=device)
     for case in tracked(waiting, listen, "validate"):
         prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
+        assert prediction.scores is not None
         with atomic_path(run.scores_file(case)) as partial, partial.open("wb") as file:
             np.save(file, prediction.scores)
         if "ordered" in prediction.provenance:

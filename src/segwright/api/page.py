@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from segwright.api.judged import JudgedCase
 from segwright.api.receipt import describe_machine
@@ -29,7 +32,7 @@ def calibrate(run: Run, cases: Sequence[JudgedCase]) -> Calibration:
     if not getattr(target, "chances", True):
         found = Calibration(cases=0, structures=(), notes=(_NO_CHANCE,))
     else:
-        scores = target.structure_scores if space.instances else lambda kept: kept
+        scores: Callable[[NDArray[Any]], NDArray[Any]] = target.structure_scores if space.instances else np.asarray
         voxels = (ScoredVoxels(case.case, scores(case.scores()), case.reference()) for case in cases)
         found = calibration(voxels, space)
         note = _OBJECTS if space.instances else _SETTLED if hasattr(target, "settle") else ""

@@ -191,9 +191,9 @@ def _mend(stack: Stack, found: Sequence[Fault], learnt: Interpolation) -> Iterat
 
     def between(before: Plane, after: Plane) -> Plane:
         if not _by_network(learnt):
-            return (before + after) / 2
+            return (before + after) * np.float32(0.5)
         made = between_sections(learnt.network, (before - mean) / deviation, (after - mean) / deviation)
-        return made * deviation + mean
+        return (made * deviation + mean).astype(np.float32)
 
     error = deviation * (learnt.error if _by_network(learnt) else learnt.error_mean)
     return mend(stack.count, stack.plane, found, between, error=error, contrast=deviation)

@@ -74,7 +74,7 @@ def for_prediction(
     apart = {case.id for case in dataset.cases if _asked(large, case)}
     small = [case for case in dataset.cases if case.id not in apart]
     found = mend(dataset, small, folder / AMONG_RESULTS, Effort(steps=STEPS), listen=listen)
-    notes = {name: (record.told,) for name, record in found.items() if record.rows}
+    notes: dict[str, tuple[str, ...]] = {name: (record.told,) for name, record in found.items() if record.rows}
     for case in dataset.cases:
         if case.id in apart:
             path = dataset.path(case.images[0])

@@ -77,7 +77,8 @@ def train_together(run: Run, fold: int, member: int, device: torch.device, *, re
         TrainingError: A process ended before the others.
         SegwrightError: What one of them raised.
     """
-    from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, get_context
+    from torch.multiprocessing import get_context
+    from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
     from segwright.train.fabric import launch
 

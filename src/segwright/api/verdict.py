@@ -17,6 +17,7 @@ from segwright.api.page import calibrate, content, title_of
 from segwright.api.run import Run
 from segwright.api.shelf import Shelf
 from segwright.core.deadline import Deadline
+from segwright.core.document import Document
 from segwright.core.errors import UsageError
 from segwright.core.finding import Finding
 from segwright.core.report import Report
@@ -62,7 +63,7 @@ def conclude(run: Run, *, listen: Listen, device: str, deadline: Deadline | None
     report = report.model_copy(update={"findings": tuple(second_looks(run, cases, chosen.chain, report))})
     report.save(run.report_file)
     weights = {fold: run.weights(fold) for fold in run.finished}
-    beside = [domain_of(run.plan, run.dataset, run.inspection.facts)]
+    beside: list[Document] = [domain_of(run.plan, run.dataset, run.inspection.facts)]
     beside += [chosen.chain] if chosen.chain != Chain() else []
     name = title_of(run)
     write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, beside=beside, name=name)

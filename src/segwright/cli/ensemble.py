@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -74,7 +74,7 @@ def ensemble(
 
             if weights not in {None, "auto", "equal"}:
                 raise UsageError("Unknown --weights.", expected="auto or equal", came=weights)
-            wish = "equal" if weights == "equal" else "auto"
+            wish: Literal["auto", "equal"] = "equal" if weights == "equal" else "auto"
             made = combine_runs(inputs, out, weights=wish, vote=vote, device=device, listen=screen.listen)
     if tables:
         emit(voted, vote_summary(voted), as_json=as_json)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -94,7 +94,7 @@ def fit(
     text = f"{fold_table(report, run.log())}\n\n{score_table(report)}\n\n{doubts_line(report)}"
     text += f"Report   {run.page}\nModel    {run.model_folder}\n"
     text += f"Predict  segwright predict {run.model_folder} -i new/ -o out/"
-    document = {
+    document: dict[str, Any] = {
         "run": str(run.folder),
         "model": str(run.model_folder),
         "report": str(run.page),

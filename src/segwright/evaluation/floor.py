@@ -51,7 +51,9 @@ def filled(case: str, group: str, fold: int | None, reference: NDArray[Any], spa
     counts = [
         np.bincount(cells[space.mask(reference, index) & known], minlength=number) for index in range(len(space.names))
     ]
-    return Filled(case, group, fold, np.array(counts, np.float64), np.bincount(cells[known], minlength=number) * 1.0)
+    return Filled(
+        case, group, fold, np.array(counts, np.float64), np.bincount(cells[known], minlength=number).astype(np.float64)
+    )
 
 
 def constant_scores(cases: Sequence[Filled]) -> dict[str, float]:

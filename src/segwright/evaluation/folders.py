@@ -169,6 +169,8 @@ def _by_case(found: Mapping[str, Parts], finder: CaseFinder, place: Path) -> dic
 def _with_folder(reference: Path, place: Path, space: LabelSpace | None) -> tuple[Matched, Sequence[str]]:
     """Files of labels by name."""
     notes: list[str] = []
+    wanted: dict[str, Parts]
+    found: dict[str, Parts]
     if reference.is_file() and place.is_file():
         name = stem_of(place)
         wanted, found = {name: {"": reference}}, {name: {"": place}}

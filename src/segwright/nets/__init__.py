@@ -63,12 +63,16 @@ def build(spec: NetSpec) -> SlabNet | SurroundNet:
         >>> net(torch.zeros(1, 1, 5, 6, 7)).shape
         torch.Size([1, 2, 5, 6, 7])
     """
-    from segwright.nets.slab import SlabNet
-
     if spec.scout is not None:
         from segwright.nets.surround import SurroundNet
 
-        return SurroundNet(spec, build)
+        return SurroundNet(spec, _slab)
+    return _slab(spec)
+
+
+def _slab(spec: NetSpec) -> SlabNet:
+    from segwright.nets.slab import SlabNet
+
     builder = NETS.load(spec.name)
     _refuse_unknown(spec, builder)
     return SlabNet(builder(spec, **spec.params), spec)

@@ -170,7 +170,7 @@ def initialise(module: nn.Module) -> None:
             if part.bias is not None:
                 nn.init.zeros_(part.bias)
         if isinstance(part, Residual):
-            nn.init.zeros_(part.second[1].weight)  # type: ignore[arg-type]
+            nn.init.zeros_(part.second[1].weight)  # type: ignore[index]
 
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)

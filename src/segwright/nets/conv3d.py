@@ -18,6 +18,6 @@ class Conv3d(nn.Conv3d):
         """`(B, C, z, y, x)` to `(B, outputs, ...)`."""
         if not 1 < x.shape[2] < self.kernel_size[0]:
             return super().forward(x)
-        depth, *plane = self.padding
-        padded = F.pad(x, (0, 0, 0, 0, int(depth), int(depth)))
-        return F.conv3d(padded, self.weight, self.bias, self.stride, (0, *map(int, plane)), self.dilation, self.groups)
+        depth, *plane = map(int, self.padding)
+        padded = F.pad(x, (0, 0, 0, 0, depth, depth))
+        return F.conv3d(padded, self.weight, self.bias, self.stride, (0, *plane), self.dilation, self.groups)

@@ -113,7 +113,7 @@ class _Live(TorchDispatchMode):
     """Counts the bytes of all tensors that operations returned and nobody has let go."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.top = 0
         self.seen: dict[int, int] = {}
 

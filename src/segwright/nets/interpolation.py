@@ -80,9 +80,9 @@ class InterpolationNet(nn.Module):
         self.heads = nn.ModuleList(_head(widths[1], count) for count in outputs)
         initialise(self)
         for head, bias in zip(self.heads, _halves(kernel, separable), strict=True):
-            nn.init.zeros_(head[-1].weight)  # type: ignore[index, arg-type]
+            nn.init.zeros_(head[-1].weight)  # type: ignore[index]
             with torch.no_grad():
-                head[-1].bias.copy_(bias)  # type: ignore[index, union-attr]
+                head[-1].bias.copy_(bias)  # type: ignore[index]
 
     def forward(self, sections: Tensor) -> Tensor:
         """The section between.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,9 @@ def keep_float32(net: nn.Module, names: Sequence[str]) -> None:
     for name in names:
         layer = net.get_submodule(name)
         if not isinstance(layer, _InFloat32):
-            layer.__class__ = _kept(type(layer))
+            layer.__class__ = _kept(type(layer))  # type: ignore[arg-type]  # a class is hashable
 
 
 @cache
-def _kept(layer: type[nn.Module]) -> type[nn.Module]:
+def _kept(layer: Any) -> Any:
     return type(f"Float32{layer.__name__}", (_InFloat32, layer), {})

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -129,7 +130,7 @@ class PartialConv(nn.Module):
         self.weigh = operator("conv", dims)(
             inputs, outputs, self.size, 1, tuple(edge // 2 for edge in self.size), bias=False
         )
-        self.bias = nn.Parameter(self.weigh.weight.new_zeros(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, inputs, ...)` to `(B, outputs, ...)` of the same size."""

@@ -147,7 +147,7 @@ def attention_unet(spec: NetSpec, *, dropout: float = 0.0) -> nn.Module:
     _single(spec)
     least_levels(spec, 2)
     check_levels(spec)
-    kernel: Triple = tuple(max(edges) for edges in zip(*spec.kernels, strict=True))  # type: ignore[assignment]
+    kernel: Triple = tuple(max(edges) for edges in zip(*spec.kernels, strict=True))
     net = _nets().AttentionUnet(
         **_ends(spec),
         channels=spec.widths,

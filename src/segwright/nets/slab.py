@@ -46,7 +46,7 @@ class SlabNet(nn.Module):
         """Store weights channels-last (or plain again), which batch-norm networks in bfloat16 run fastest in."""
         last = torch.channels_last_3d if self.spec.slab == 0 else torch.channels_last
         self.layout = last if on else torch.contiguous_format
-        self.net.to(memory_format=self.layout)
+        self.net.to(memory_format=self.layout)  # type: ignore[call-overload]  # torch's stub forgets this one
         return self
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:

@@ -269,11 +269,11 @@ def _steady(net: nn.Module) -> None:
     """Let networks with pooled branches train on batches of one image."""
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.__class__ = _steadied(type(module))
+            module.__class__ = _steadied(type(module))  # type: ignore[arg-type]  # a class is hashable
 
 
 @cache
-def _steadied(norm: type[nn.Module]) -> type[nn.Module]:
+def _steadied(norm: Any) -> Any:
     return type(f"Steady{norm.__name__}", (_Steady, norm), {})
 
 

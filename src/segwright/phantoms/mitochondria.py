@@ -7,6 +7,7 @@ noise of its own, and now and then one is folded, torn or lost, as with a real u
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,9 @@ SPACE = LabelSpace(structures=(Structure(name="mitochondria", values=(255,)),))
 class Rod:
     """One mitochondrion: points of its axis `(n, 3)` in nm, its radius there, and how far along each point lies."""
 
-    axis: Field
-    radius: Field
-    along: Field
+    axis: NDArray[np.floating[Any]]
+    radius: NDArray[np.floating[Any]]
+    along: NDArray[np.floating[Any]]
 
 
 def mitochondria_em(seed: int, patient: int, view: int = 0) -> Phantom:

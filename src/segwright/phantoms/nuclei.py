@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from segwright.core.geometry import Geometry
-from segwright.core.labels import LabelSpace
+from segwright.core.labels import LabelSpace, Structure
 from segwright.core.seed import derive
 from segwright.phantoms.phantom import Phantom
 from segwright.phantoms.texture import Field, cloud, smooth_noise
@@ -15,7 +15,7 @@ from segwright.phantoms.texture import Field, cloud, smooth_noise
 SIZE = (128, 128)
 #: Nuclei that are tried to be placed, and pixels that one must show to be kept.
 TRIED, FEWEST = (26, 44), 40
-SPACE = LabelSpace(structures=({"name": "nuclei"},), kind="instances")
+SPACE = LabelSpace(structures=(Structure(name="nuclei"),), kind="instances")
 
 
 def nuclei(seed: int, patient: int, view: int = 0) -> Phantom:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def soft(distance: Field, width: float = 1.0) -> Field:
     return ramp
 
 
-def ellipsoid(grid: Sequence[Field], centre: Sequence[float], radii: Sequence[float]) -> Field:
+def ellipsoid(grid: Sequence[Field], centre: Sequence[float], radii: Sequence[float] | Field) -> Field:
     """Approximate distance to the surface of an ellipsoid, positive inside, in the units of `grid`.
 
     Args:
@@ -60,6 +61,11 @@ def warp(rng: np.random.Generator, grid: Sequence[Field], *, amount: float, sigm
     return [axis + amount * smooth_noise(rng, axis.shape, sigma) for axis in grid]
 
 
-def paint(signal: Field, distance: Field, level: Field | float, width: float = 2.0) -> None:
+def paint(
+    signal: Field,
+    distance: Field,
+    level: NDArray[Any] | float,
+    width: float = 2.0,
+) -> None:
     """Replace `signal` by `level` where `distance` is positive, with a soft edge of `width`, in place."""
     signal += (level - signal) * soft(distance, width)

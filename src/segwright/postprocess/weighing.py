@@ -151,9 +151,9 @@ def _values_of(case: JointCase, space: LabelSpace, weights: Sequence[Table]) -> 
     for k in range(len(space.structures)):
         top = np.maximum.reduce([one[k] for one in opinions])
         ceiling = ceiling + top if space.exclusive else np.maximum(ceiling, top)
-    where = np.nonzero(((ceiling >= 127) | (reference > 0).any(axis=0)) & ~space.ignored(reference))
-    parts = [one[(slice(None), *where)][:, None, None] for one in opinions]
-    truth = reference[(slice(None), *where)][:, None, None]
+    where: tuple[Any, ...] = np.nonzero(((ceiling >= 127) | (reference > 0).any(axis=0)) & ~space.ignored(reference))
+    parts = [one[:, *where][:, None, None] for one in opinions]
+    truth = reference[:, *where][:, None, None]
     return np.array([_dice(decode(blend(parts, shares), space), truth, space) for shares in weights])
 
 

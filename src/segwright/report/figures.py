@@ -73,7 +73,7 @@ def display(codes: str) -> Display:
     """
     if len(codes) != 2 or not set(codes) <= set(_OPPOSITE):
         return Display()
-    rows, columns = codes
+    rows, columns = tuple(codes)
     rank = {letter: i for i, pair in enumerate(("IS", "PA", "LR")) for letter in pair}
     transpose = rank[columns] < rank[rows]
     rows, columns = (columns, rows) if transpose else (rows, columns)

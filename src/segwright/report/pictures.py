@@ -114,7 +114,8 @@ def telling_slice(worst: WorstCase, labels: LabelSpace, axis: int = 0) -> int:
     """Slice along an axis with most voxels labelled differently; without any, the one with most structure."""
     others = tuple(other for other in range(3) if other != axis)
     ignored = labels.ignored(worst.reference)
-    reference, prediction = worst.reference, worst.prediction
+    reference: NDArray[Any] = worst.reference
+    prediction: NDArray[Any] = worst.prediction
     if labels.instances:  # objects are numbered differently, so their union is compared
         reference, prediction = reference > 0, prediction > 0
     differ = ((reference != prediction).any(axis=0) & ~ignored).sum(axis=others)

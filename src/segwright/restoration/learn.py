@@ -98,7 +98,7 @@ def _crops(read: Read, triples: Sequence[int], seed: int) -> Iterator[tuple[Tens
             whole = [read(z + step) for step in (-1, 0, 1)]
             corner = [int(rng.integers(max(n - CROP, 0) + 1)) for n in whole[0].shape]
             three = np.stack([plane[corner[0] : corner[0] + CROP, corner[1] : corner[1] + CROP] for plane in whole])
-            three = np.flip(three, axis=[axis for axis in range(3) if rng.random() < 0.5])
+            three = np.flip(three, axis=tuple(axis for axis in range(3) if rng.random() < 0.5))
             stacks.append(three.swapaxes(1, 2) if three.shape[1] == three.shape[2] and rng.random() < 0.5 else three)
         batch = torch.from_numpy(np.ascontiguousarray(np.stack(stacks)))[:, None]
         yield batch[:, :, ::2], batch[:, :, 1:2]

@@ -60,7 +60,7 @@ class ClassesTarget:
         labels = np.zeros((1, *shape), dtype=np.int16)
         rows = max(1, BLOCK // max(1, shape[2]))
         for box in tile(shape, (1, rows, max(1, shape[2]))):
-            _largest(scores[:, *box.slices], out=labels[0, *box.slices])
+            _largest(scores[:, *box.slices], out=labels[0][box.slices])
         return labels
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 import torch
 import torch.distributed
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 #: Processes that train together, as one of them sees them.
 Group: TypeAlias = Fabric
@@ -37,7 +38,7 @@ def launch(
         partly: Some parameters have no gradient for a while, and must not be waited for.
     """
     strategy = DDPStrategy(start_method="spawn", find_unused_parameters=partly)
-    _fabric(device, precision, devices=devices, strategy=strategy).launch(_enter, work)
+    _fabric(device, precision, devices=devices, strategy=strategy).launch(partial(_enter, work=work))
 
 
 def _enter(group: Group, work: Callable[[Group], None]) -> None:

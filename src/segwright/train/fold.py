@@ -209,7 +209,7 @@ class FoldRun:
             self.losses.append(step.loss)
             if step.progress >= min(next_check, 1.0):
                 next_check = step.progress + 1 / CHECKS
-                event |= self.fabric.broadcast(judge.check(state.average.net) if self.leads else None)
+                event |= self.fabric.broadcast(judge.check(state.average.net) if self.leads else {})
                 restart = self._restart(step, event["pseudo_dice"], state)
                 if restart is not None:
                     return restart

@@ -122,10 +122,12 @@ def _gradients(state: TrainState, parts: Parts, fabric: Fabric, criterion: Bound
         image, target, weight = _batch(state, parts, fabric, number)
         waited += time.perf_counter() - start
         last = part == parts.accumulate - 1
-        with fabric.no_backward_sync(state.net, enabled=not last):
+        with fabric.no_backward_sync(state.net, enabled=not last):  # type: ignore[arg-type]  # Fabric's own wrapper
             loss = criterion(state.net(image), target, weight=weight)
             fabric.backward(loss / parts.accumulate)
-        total += float(fabric.all_reduce(loss.detach(), reduce_op="mean"))
+        mean = fabric.all_reduce(loss.detach(), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        total += float(mean)
     return total / parts.accumulate, waited
 
 

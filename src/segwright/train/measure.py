@@ -21,6 +21,7 @@ from segwright.nets import build
 from segwright.nets.device import supports_bfloat16
 from segwright.nets.fuse import fused
 from segwright.nets.slab import SlabNet
+from segwright.nets.surround import SurroundNet
 from segwright.train import OPTIMISERS
 from segwright.train.selftest import failing_convolutions
 
@@ -71,7 +72,7 @@ class Load:
         shape = (count or self.batch, self.spec.in_channels, *seen)
         return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
 
-    def network(self, candidate: Candidate) -> SlabNet:
+    def network(self, candidate: Candidate) -> SlabNet | SurroundNet:
         """The network as the candidate wants it."""
         spec = self.spec.model_copy(update={"norm": candidate.norm})
         return build(spec).channels_last(candidate.channels_last).to(self.device)

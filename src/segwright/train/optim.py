@@ -19,7 +19,7 @@ def adamw(
     net: nn.Module, *, lr: float, weight_decay: float, betas: tuple[float, float] = (0.9, 0.999)
 ) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019)."""
-    return torch.optim.AdamW(parameter_groups(net, weight_decay), lr=lr, betas=tuple(betas))
+    return torch.optim.AdamW(parameter_groups(net, weight_decay), lr=lr, betas=(betas[0], betas[1]))
 
 
 def sgd(

@@ -34,7 +34,7 @@ def failing_convolutions(net: nn.Module, image: Tensor, device: torch.device) ->
     failing = []
     for name, shape in shapes.items():
         module = net.get_submodule(name)
-        key = (type(module), shape, tuple(module.weight.shape), module.stride, module.padding)  # type: ignore[union-attr]
+        key = (type(module), shape, tuple(module.weight.shape), module.stride, module.padding)  # type: ignore[arg-type]
         if key not in verdicts:
             verdicts[key] = _agrees(module, shape, device)
         if not verdicts[key]:

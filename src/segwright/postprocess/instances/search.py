@@ -66,7 +66,8 @@ def search_decoder(
     if not cases or not decoders:
         raise UsageError("There is nothing to search on.", expected="cases with scores, and decoders")
     options = list(_options(decoders))
-    columns, every, deadline = [], len(cases), deadline or Deadline()
+    columns: list[Any] = []
+    every, deadline = len(cases), deadline or Deadline()
     for case in cases:
         if not deadline.admits() and columns:
             break

@@ -174,7 +174,7 @@ class Bench:
             chosen = np.take_along_axis(scores, np.maximum(labels.astype(np.int64) - 1, 0), axis=0)
         else:
             chosen = scores
-        return chosen.astype(np.float32) / (255 if scores.dtype == np.uint8 else 1)
+        return chosen.astype(np.float32) / np.float32(255 if scores.dtype == np.uint8 else 1)
 
 
 def quantised(scores: NDArray[np.float32], dtype: np.dtype[Any]) -> NDArray[Any]:

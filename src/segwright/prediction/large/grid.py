@@ -15,7 +15,7 @@ from segwright.core.geometry import Triple
 LARGEST = 1 << 27
 
 #: Offsets of all blocks that touch one by a face, an edge or a corner.
-AROUND = tuple(o for o in itertools.product((-1, 0, 1), repeat=3) if any(o))
+AROUND: tuple[Triple, ...] = tuple((a, b, c) for a, b, c in itertools.product((-1, 0, 1), repeat=3) if any((a, b, c)))
 
 
 @dataclass(frozen=True, slots=True)

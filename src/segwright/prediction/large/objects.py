@@ -62,7 +62,8 @@ def _components(bench: Bench, box: Box) -> tuple[Box, NDArray[Any], NDArray[np.i
     """Connected components of each structure: box that was looked at, numbers `(P, ...)`, structure of each number."""
     near = box.grow((1, 1, 1)).clip(bench.job.shape)
     labels = bench.canonical(read_level(bench.store("labels"), near))
-    planes, kinds = [], []
+    planes: list[NDArray[Any]] = []
+    kinds: list[NDArray[np.int64]] = []
     for plane, values in enumerate(labels):
         ids = connected_ids(values.astype(np.uint32))
         count, before = int(ids.max(initial=0)), sum(map(len, kinds))

@@ -100,7 +100,7 @@ def shrink(bench: Bench, name: str, level: int, index: int) -> dict[str, Any]:
     """A block of a smaller level of a result, from the level before, a chunk's depth at a time."""
     pyramid = bench.pyramid(name)
     whole = bench.blocks(pyramid.shape(level)).box(index)
-    factor: Triple = tuple(b // a for a, b in zip(*pyramid.levels[level - 1 : level + 1], strict=True))  # type: ignore[assignment]
+    factor: Triple = tuple(b // a for a, b in zip(*pyramid.levels[level - 1 : level + 1], strict=True))
     for part in tile(whole.shape, (pyramid.chunk[0], *whole.shape[1:])):
         box = part.shift(whole.start)
         source = Box(

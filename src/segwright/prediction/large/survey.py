@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -164,17 +165,17 @@ def _measure(values: NDArray[np.float32], rule: Normalisation) -> Intensities:
         raise PlanError("Local contrast is not taken block by block.", where="normalise", cure=cure)
     finite = values[np.isfinite(values)]
     lowest, highest = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    seen = {"lowest": lowest, "highest": highest}
     if rule.scheme == "none":
-        return Intensities(**seen)
+        return Intensities(lowest=lowest, highest=highest)
+    seen = partial(Intensities, lowest=lowest, highest=highest)
     if rule.scheme == "fixed":
-        return Intensities(low=rule.low, high=rule.high, mean=rule.mean, std=rule.std, **seen)
+        return seen(low=rule.low, high=rule.high, mean=rule.mean, std=rule.std)
     sample = finite[finite != 0] if rule.nonzero else finite
     if sample.size == 0 or sample.min() == sample.max():
-        return Intensities(nonzero=rule.nonzero, constant=True, **seen)
+        return seen(nonzero=rule.nonzero, constant=True)
     low, high = np.percentile(sample, (rule.low_percentile, rule.high_percentile))
     if not low < high:  # nearly constant with rare content, which clipping would erase
         low, high = sample.min(), sample.max()
     sample = np.clip(sample, low, high)
     mean, std = float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
-    return Intensities(low=float(low), high=float(high), mean=mean, std=std, nonzero=rule.nonzero, **seen)
+    return seen(low=float(low), high=float(high), mean=mean, std=std, nonzero=rule.nonzero)
