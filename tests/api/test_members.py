@@ -61,7 +61,7 @@ def test_only_what_is_missing_is_trained_again(
     assert not run.trained(0) and run.finished == (1,)
     heard: list[dict[str, object]] = []
     data = run.dataset.root
-    again = segwright.fit(data, out=run.folder, resume=True, listen=heard.append, **{"device": "cpu"})
+    again = segwright.fit(data, out=run.folder, resume=True, listen=heard.append, device="cpu")
     assert again.finished == (0, 1)
     assert first.stat().st_mtime_ns == before and second.read_bytes() == repeated
     steps = [event for event in heard if event["kind"] == "step"]

@@ -43,7 +43,7 @@ def started(scans, **environment) -> Iterator[tuple[subprocess.Popen, dict]]:
 def test_it_says_where_it_is_and_answers_there(scans):
     with started(scans) as (_, told), urllib.request.urlopen(f"{told['url']}api/state", timeout=60) as answer:
         state = json.load(answer)
-    assert told["cases"] == 2 and sorted(row["id"] for row in state["cases"])[0] == "p000_a"
+    assert told["cases"] == 2 and min(row["id"] for row in state["cases"]) == "p000_a"
     assert told["url"].startswith("http://127.0.0.1:")
 
 

@@ -168,7 +168,7 @@ def test_arrays_have_a_background_plane_that_is_the_complement_of_all_structures
     np.testing.assert_array_equal(written[..., 3], ~planes[:, 0].any(axis=0))
 
 
-@pytest.mark.parametrize("form", [name for name in WRITERS if name not in {"png"}])
+@pytest.mark.parametrize("form", [name for name in WRITERS if name != "png"])
 def test_voxels_that_count_nowhere_are_not_lost(tmp_path, form):
     labels = np.zeros((1, 1, 4, 4), np.int16)
     labels[0, 0, 0, 0] = -1

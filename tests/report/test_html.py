@@ -172,7 +172,7 @@ def test_all_cases_are_listed_worst_first(make_run):
     run = make_run()
     text = render(run)
     table = text.split('id="cases-table"')[1].split("</table>")[0]
-    rows = re.findall(r"<tr[ >].*?</tr>", table.split("<tbody>")[1], re.S)
+    rows = re.findall(r"<tr[ >].*?</tr>", table.split("<tbody>")[1], re.DOTALL)
     assert len(rows) == 12
     dice = [float(re.findall(r'<td class="num">(.*?)</td>', row)[1]) for row in rows]
     assert dice == sorted(dice)

@@ -54,7 +54,7 @@ GO_ON = "Then run the same command with --resume."
 RECIPE_FILE, WARNINGS_SHOWN = "recipe.yaml", 5
 
 
-def fit(
+def fit(  # noqa: PLR0913  # the flags of a command
     data: Dataset | str | Path,
     recipe: str | Path | Recipe = "default",
     *,
@@ -164,7 +164,7 @@ class Fit:
     room: float | None = None
     original: Dataset = field(init=False)
 
-    def begin(self) -> None:
+    def begin(self) -> None:  # noqa: PLR0915
         """Inspect, plan, measure, prepare; leaves the documents of the run."""
         source = transfer.opened(self.recipe)
         wishes = source.adopt(self.recipe)[0] if source else self.recipe

@@ -23,7 +23,7 @@ from segwright.report.wording import colour
 FORMATS = (".csv", ".json")
 
 
-def measure(
+def measure(  # noqa: PLR0913  # the flags of a command
     source: str | Path,
     measures: Sequence[str] = (),
     *,

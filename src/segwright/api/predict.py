@@ -61,7 +61,7 @@ class Predictions(Document):
         return tuple(case for case in self.cases if case.outside and not case.error)
 
 
-def predict(
+def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
     model: Model | str | Path,
     images: str | Path,
     out: str | Path,

@@ -10,7 +10,7 @@ from segwright.losses.precision import in_float32, quiet, voxel_mean
 
 
 @in_float32
-def dice_ce(
+def dice_ce(  # noqa: PLR0913  # what a recipe may set is a keyword
     logits: Tensor,
     target: Tensor,
     *,
@@ -41,7 +41,7 @@ def dice_ce(
 
 
 @in_float32
-def dice_bce(
+def dice_bce(  # noqa: PLR0913  # what a recipe may set is a keyword
     logits: Tensor,
     target: Tensor,
     *,

@@ -18,7 +18,7 @@ FORMS = ("text", "code", "bce")
 
 
 @in_float32
-def lrdehl(
+def lrdehl(  # noqa: PLR0913  # what a recipe may set is a keyword
     logits: Tensor,
     target: Tensor,
     *,

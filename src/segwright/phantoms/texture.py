@@ -61,11 +61,6 @@ def warp(rng: np.random.Generator, grid: Sequence[Field], *, amount: float, sigm
     return [axis + amount * smooth_noise(rng, axis.shape, sigma) for axis in grid]
 
 
-def paint(
-    signal: Field,
-    distance: Field,
-    level: NDArray[Any] | float,
-    width: float = 2.0,
-) -> None:
+def paint(signal: Field, distance: Field, level: NDArray[Any] | float, width: float = 2.0) -> None:
     """Replace `signal` by `level` where `distance` is positive, with a soft edge of `width`, in place."""
     signal += (level - signal) * soft(distance, width)

@@ -26,7 +26,7 @@ def _options(facts: StructureFacts) -> list[Params]:
 
 
 @step(_options)
-def drop_small(
+def drop_small(  # noqa: PLR0913  # what a recipe may set is a keyword
     labels: Labels,
     space: LabelSpace,
     *,

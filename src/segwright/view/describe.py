@@ -52,7 +52,7 @@ def state(desk: Desk) -> dict[str, Any]:
 
 def colours(space: LabelSpace) -> list[str]:
     """A colour for each structure: its own, the palette's, and beyond that lighter and darker turns of the palette."""
-    return [s.colour if s.colour else _varied(space.colour(i), i // 12) for i, s in enumerate(space.structures)]
+    return [s.colour or _varied(space.colour(i), i // 12) for i, s in enumerate(space.structures)]
 
 
 def _varied(colour: str, turn: int) -> str:

@@ -228,7 +228,7 @@ def _without_affixes(stems: Sequence[str]) -> Key:
     tail = cut.group(0) if cut else ""
 
     def key(stem: str) -> str:
-        rest = stem[len(head) :] if stem.startswith(head) else stem
+        rest = stem.removeprefix(head)
         return rest[: -len(tail)] if tail and rest.endswith(tail) and len(rest) > len(tail) else rest
 
     return key
