@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segwright.core.box import Box
-from segwright.core.errors import GeometryError
-from segwright.ops.crop import content_box, pad_to, read_box
+from segwright.ops.crop import content_box, read_box
 
 
 @settings(max_examples=50, deadline=None)
@@ -42,29 +40,8 @@ def test_nothing_inside_keeps_the_grid() -> None:
     assert content_box(np.zeros((1, 2, 3, 4))) == Box.whole((2, 3, 4))
 
 
-@settings(max_examples=50, deadline=None)
-@given(
-    shape=st.tuples(*[st.integers(1, 6)] * 3),
-    wanted=st.tuples(*[st.integers(1, 9)] * 3),
-    where=st.sampled_from(["centre", "end"]),
-    mode=st.sampled_from(["edge", "constant"]),
-)
-def test_padding_is_undone_by_its_box(shape, wanted, where, mode) -> None:
-    array = np.random.default_rng(0).normal(size=(2, *shape))
-    padded, box = pad_to(array, wanted, where=where, mode=mode)
-    assert padded.shape[1:] == tuple(map(max, shape, wanted))
-    np.testing.assert_array_equal(padded[(slice(None), *box.slices)], array)
-    pads = [(a, n - b) for a, b, n in zip(box.start, box.stop, padded.shape[1:], strict=True)]
-    np.testing.assert_array_equal(padded, np.pad(array, [(0, 0), *pads], mode=mode))
-
-
 def test_box_wholly_outside_repeats_the_edge_or_is_filled() -> None:
     array = np.arange(3.0).reshape(1, 1, 1, 3)
     box = Box((0, 0, 5), (1, 1, 7))
     assert read_box(array, box).ravel().tolist() == [2, 2]
     assert read_box(array, box, mode="constant", value=9).ravel().tolist() == [9, 9]
-
-
-def test_wrong_shape_is_refused() -> None:
-    with pytest.raises(GeometryError, match="three lengths"):
-        pad_to(np.zeros((1, 1, 1, 1)), (4, 4))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from segwright.ops.distance import distance_to, signed_distance, step_lengths
+from segwright.ops.distance import distance_to, step_lengths
 
 GRIDS = [((9, 10, 11), (1.0, 1.0, 1.0)), ((7, 12, 9), (5.0, 0.7, 0.4)), ((1, 20, 15), (1.0, 0.3, 0.9))]
 
@@ -16,14 +16,6 @@ def test_distance_is_scipys(shape: tuple[int, ...], lengths: tuple[float, ...]) 
     mask = np.random.default_rng(1).random(shape) < 0.03
     expected = ndimage.distance_transform_edt(~mask, sampling=lengths)
     np.testing.assert_allclose(distance_to(mask, lengths), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("shape", "lengths"), GRIDS)
-def test_signed_distance_has_the_sign_of_the_side(shape: tuple[int, ...], lengths: tuple[float, ...]) -> None:
-    mask = np.random.default_rng(2).random(shape) < 0.5
-    signed = signed_distance(mask, lengths)
-    assert (signed[mask] > 0).all() and (signed[~mask] < 0).all()
-    np.testing.assert_allclose(signed[mask], ndimage.distance_transform_edt(mask, sampling=lengths)[mask], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 7), (3, 1, 5), (1, 6, 1)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from segwright.ops.morphology import dilate, erode, fill_holes, find_holes
+from segwright.ops.morphology import dilate, erode, find_holes
 
 
 def ball(radius: float, lengths: tuple[float, ...]) -> np.ndarray:
@@ -36,15 +36,15 @@ def test_balls_are_scipys(radius: float, lengths: tuple[float, ...], shape: tupl
 def test_holes_are_scipys(seed: int, shape: tuple[int, ...]) -> None:
     mask = np.random.default_rng(seed).random(shape) < 0.7
     expected = ndimage.binary_fill_holes(mask.squeeze()).reshape(shape)
-    assert np.array_equal(fill_holes(mask), expected)
-    assert np.array_equal(fill_holes(fill_holes(mask)), fill_holes(mask))
+    assert np.array_equal(mask | find_holes(mask), expected)
+    assert not find_holes(expected).any()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_slicewise_holes_are_scipys_slice_by_slice(seed: int) -> None:
     mask = np.random.default_rng(seed).random((5, 14, 14)) < 0.6
     expected = np.stack([ndimage.binary_fill_holes(plane) for plane in mask])
-    assert np.array_equal(fill_holes(mask, slicewise=True), expected)
+    assert np.array_equal(mask | find_holes(mask, slicewise=True), expected)
 
 
 def test_one_ring_in_a_stack_is_a_tunnel_not_a_hole() -> None:
@@ -60,4 +60,4 @@ def test_empty_and_full_masks() -> None:
     for mask in (none, full):
         assert np.array_equal(dilate(mask, 2), mask)
         assert np.array_equal(erode(mask, 2), mask)
-        assert np.array_equal(fill_holes(mask), mask)
+        assert not find_holes(mask).any()

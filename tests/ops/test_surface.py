@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from segwright.ops import surface
-from segwright.ops.surface import border, border_distances, surface_distances
+from segwright.ops.surface import border, border_distances, counting_axes
 
 
 def scipy_border(mask: np.ndarray) -> np.ndarray:
@@ -40,7 +40,9 @@ def test_distances_are_the_nearest_of_all_pairs(seed: int, flat: bool, spacing: 
         return
     scale = np.array(spacing)
     table = cdist(np.argwhere(scipy_border(first)) * scale, np.argwhere(scipy_border(second)) * scale)
-    ahead, back = surface_distances(first, second, lengths=spacing)
+    axes = counting_axes(first.shape)
+    edges = border(first, axes), border(second, axes)
+    ahead, back = border_distances(*edges, spacing), border_distances(*edges[::-1], spacing)
     np.testing.assert_allclose(ahead, table.min(axis=1), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(back, table.min(axis=0), rtol=1e-5, atol=1e-5)
 
@@ -57,15 +59,5 @@ def test_tree_and_map_give_the_same_distances(monkeypatch: pytest.MonkeyPatch) -
 def test_far_from_nothing() -> None:
     some, none = np.zeros((2, 2, 4, 4), bool)
     some[0, 1, 1] = True
-    ahead, back = surface_distances(some, none, lengths=(1, 1, 1))
-    assert np.isinf(ahead).all() and back.size == 0
-    assert [d.size for d in surface_distances(none, none, lengths=(1, 1, 1))] == [0, 0]
-
-
-def test_work_is_done_in_the_joint_box_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(surface, "border", lambda mask, axes: seen.append(mask.shape) or border(mask, axes))
-    first, second = np.zeros((2, 40, 50, 60), bool)
-    first[10:12, 20:23, 30:34] = second[11:13, 20:23, 30:34] = True
-    surface_distances(first, second, lengths=(1, 1, 1))
-    assert seen == [(3, 3, 4)] * 2
+    assert np.isinf(border_distances(some, none, (1, 1, 1))).tolist() == [True]
+    assert border_distances(none, some, (1, 1, 1)).size == border_distances(none, none, (1, 1, 1)).size == 0

@@ -220,11 +220,6 @@ class LabelSpace(Part):
             return None
         return lower.index(swapped)
 
-    @property
-    def has_sides(self) -> bool:
-        """Whether mirroring left and right would swap structures."""
-        return any(self.partner(i) is not None for i in range(len(self.structures)))
-
 
 def _swap_side(word: str) -> str:
     for a, b in _SIDES:

@@ -161,22 +161,6 @@ def open_rle(path: str | Path, *, keys: Sequence[str] | None = None, rle: str | 
     return RleTable(path, found, rle, delimiter)
 
 
-def is_rle_table(path: Path) -> bool:
-    """Whether a file is a CSV table with a run-length column; any other file is none.
-
-    Example:
-        >>> is_rle_table(Path("no/such/table.csv"))
-        False
-    """
-    if path.suffix.lower() not in {".csv", ".tsv"}:
-        return False
-    try:
-        open_rle(path)
-    except (ReadError, UsageError, OSError):
-        return False
-    return True
-
-
 class RleWriter:
     """Rows into an open table; see `writing_rle`."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.box import Box
-from segwright.core.errors import GeometryError
 
 Mode = Literal["edge", "constant"]
 
@@ -60,25 +58,3 @@ def read_box(array: NDArray[Any], box: Box, *, mode: Mode = "edge", value: float
     result = np.full((array.shape[0], *box.shape), value, dtype=array.dtype)
     result[(slice(None), *inner.shift([-a for a in box.start]).slices)] = array[(slice(None), *inner.slices)]
     return result
-
-
-def pad_to(
-    array: NDArray[Any], shape: Sequence[int], *, where: Literal["centre", "end"] = "centre", mode: Mode = "edge"
-) -> tuple[NDArray[Any], Box]:
-    """Pad `(C, z, y, x)` up to at least `shape`; axes that are long enough stay.
-
-    Returns:
-        The padded array, and the box of the original in it: `padded[(slice(None), *box.slices)]` undoes it.
-
-    Example:
-        >>> padded, box = pad_to(np.ones((1, 1, 1, 1)), (1, 1, 3), mode="constant")
-        >>> padded.ravel().tolist(), box.start
-        ([0.0, 1.0, 0.0], (0, 0, 1))
-    """
-    old = array.shape[1:]
-    if len(shape) != 3:
-        raise GeometryError("A padded shape needs three lengths (z, y, x).", came=tuple(shape))
-    missing = [max(0, wanted - n) for wanted, n in zip(shape, old, strict=True)]
-    before = [m // 2 if where == "centre" else 0 for m in missing]
-    outer = Box(tuple(-b for b in before), tuple(n + m - b for n, m, b in zip(old, missing, before, strict=True)))
-    return read_box(array, outer, mode=mode), Box.whole(old).shift(before)

@@ -48,16 +48,6 @@ def distance_to(mask: NDArray[np.bool_], lengths: Sequence[float]) -> NDArray[np
     return far.reshape(mask.shape)
 
 
-def signed_distance(mask: NDArray[np.bool_], lengths: Sequence[float]) -> NDArray[np.float32]:
-    """Distance to the nearest voxel of the other side, positive inside a mask `(z, y, x)`, negative outside.
-
-    Example:
-        >>> signed_distance(np.array([[[1, 1, 0, 0]]], bool), (1.0, 1.0, 1.0)).tolist()
-        [[[2.0, 1.0, -1.0, -2.0]]]
-    """
-    return np.where(mask, distance_to(~mask, lengths), -distance_to(mask, lengths))
-
-
 def plane_depths(ids: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
     """How deep each voxel of `(z, y, x)` lies in its object, in voxels of its plane; negative outside all objects.
 

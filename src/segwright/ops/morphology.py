@@ -70,11 +70,6 @@ def find_holes(mask: NDArray[np.bool_], *, slicewise: bool = False) -> NDArray[n
     return holes
 
 
-def fill_holes(mask: NDArray[np.bool_], *, slicewise: bool = False) -> NDArray[np.bool_]:
-    """A mask `(z, y, x)` together with its holes, as `find_holes` sees them."""
-    return mask | find_holes(mask, slicewise=slicewise)
-
-
 def _enclosed(mask: NDArray[np.bool_], axes: Sequence[int]) -> NDArray[np.bool_]:
     """Components of the outside that touch no face of the array along `axes`."""
     components, count = label_components(~mask, connectivity=6)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from segwright.ops.components import connected_ids, label_components
+from segwright.ops.components import label_components
 
 Ids = NDArray[np.uint32]
 
@@ -34,16 +34,6 @@ def renumber(ids: NDArray[Any]) -> tuple[Ids, NDArray[Any]]:
     known, inverse = np.unique(ids, return_inverse=True)
     table = np.where(known > 0, np.cumsum(known > 0), 0).astype(np.uint32)
     return table[inverse].reshape(ids.shape), np.concatenate([[0], known[known > 0]]).astype(ids.dtype)
-
-
-def split_parts(ids: NDArray[Any], connectivity: int = 26) -> Ids:
-    """Each connected component of equal ids `(z, y, x)` an object of its own, numbered from 1.
-
-    Example:
-        >>> split_parts(np.array([[[1, 0, 1, 2]]], dtype=np.uint32)).tolist()
-        [[[1, 0, 2, 3]]]
-    """
-    return connected_ids(ids, connectivity)
 
 
 def mask_objects(mask: NDArray[np.bool_], connectivity: int = 26) -> Ids:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from segwright.ops.components import enclosing_box
 from segwright.ops.distance import distance_to
 
 #: A distance map costs about as much as a tree over this many border voxels a voxel of the box, plus the voxels that
@@ -46,41 +45,6 @@ def counting_axes(shape: Sequence[int]) -> tuple[int, ...]:
         ((1, 2), (2,))
     """
     return tuple(axis for axis, length in enumerate(shape) if length > 1) or (len(shape) - 1,)
-
-
-def surface_distances(
-    first: NDArray[np.bool_],
-    second: NDArray[np.bool_],
-    *,
-    lengths: Sequence[float],
-    axes: Sequence[int] | None = None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Distances from each surface element of one mask to the nearest of the other, in both directions.
-
-    Surface elements are border voxels (`border`), distances are between voxel centres. Work and memory grow with
-    the joint bounding box, not with the array.
-
-    Args:
-        first: `(z, y, x)`.
-        second: `(z, y, x)`.
-        lengths: Edge lengths of a voxel; the result has their unit.
-        axes: As for `border`, decided by the whole scan where the masks are crops of it.
-
-    Returns:
-        Distances `first -> second` and `second -> first`, in array order; infinite where the other mask is empty.
-
-    Example:
-        >>> a, b = np.zeros((2, 1, 1, 5), bool)
-        >>> a[..., 1], b[..., 3] = True, True
-        >>> surface_distances(a, b, lengths=(1, 1, 0.5))
-        (array([1.]), array([1.]))
-    """
-    axes = counting_axes(first.shape) if axes is None else tuple(axes)
-    box = enclosing_box(first, second)
-    if box is None:
-        return np.zeros(0), np.zeros(0)
-    edges = border(first[box.slices], axes), border(second[box.slices], axes)
-    return border_distances(*edges, lengths), border_distances(*edges[::-1], lengths)
 
 
 def border_distances(

@@ -24,19 +24,6 @@ def importance_profile(size: int, sigma: float = 0.125, floor: float = 0.01) -> 
     return np.maximum(np.exp(-0.5 * distance**2), floor).astype(np.float32)
 
 
-def gaussian_importance(size: Sequence[int], sigma: float = 0.125) -> NDArray[np.float32]:
-    """Weight of each voxel of a window: the outer product of one profile an axis.
-
-    Being a product, the sum of weights over a regular cover of windows is a product as well; nobody stores it.
-    """
-    weight = np.ones((1,) * len(size), dtype=np.float32)
-    for axis, length in enumerate(size):
-        shape = [1] * len(size)
-        shape[axis] = length
-        weight = weight * importance_profile(length, sigma).reshape(shape)
-    return weight
-
-
 def window_starts(length: int, size: int, overlap: float = 0.5) -> tuple[int, ...]:
     """First voxels of windows that cover `length` evenly; the last one ends flush with the axis.
 

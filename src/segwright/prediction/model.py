@@ -35,15 +35,14 @@ from segwright.nets.keep import keep_float32
 from segwright.nets.pretrained import untrained
 from segwright.ops.appearance import appearance
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
+from segwright.prediction import COMBINE
 from segwright.prediction.admit import admit, refuse_coarse, refuse_plane
-from segwright.prediction.ensemble import mean, member, vote
+from segwright.prediction.ensemble import member
 from segwright.prediction.stream import Streamed, segment_prepared
 from segwright.prediction.tta import channel_order
 from segwright.prepare.pipeline import Prepared, prepare_image
 from segwright.prepare.restore import restore_labels
 from segwright.targets import build_target
-
-_COMBINE = {"mean": mean, "vote": vote}
 
 
 @dataclass
@@ -77,8 +76,10 @@ class Model:
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if self.combine not in _COMBINE:
-            raise UsageError(f"Unknown combination {self.combine!r}.", expected="mean or vote", cure="Use 'mean'.")
+        if self.combine not in COMBINE:
+            raise UsageError(
+                f"Unknown combination {self.combine!r}.", expected=" or ".join(COMBINE), cure="Use 'mean'."
+            )
 
     @classmethod
     def load(
@@ -147,7 +148,7 @@ class Model:
         orders = {a: channel_order(pairs, target.channels, len(space.structures)) for a, pairs in exchange.items()}
         members = [member(self._runner(path), target.activate, mirror, orders) for path in self.weights]
         one_channel = space.kind == "exclusive" and not hasattr(target, "settle")  # those have other channels too
-        return _COMBINE[self.combine](members, exclusive=one_channel)
+        return COMBINE.load(self.combine)(members, exclusive=one_channel)
 
     def _runner(self, path: Path) -> Callable[[Tensor], Tensor]:
         net = load_member(self.plan, path).to(self.torch_device)

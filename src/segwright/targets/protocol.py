@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.core.labels import LabelSpace
-from segwright.core.plan import RowPlan
 
 Scores = TypeVar("Scores", Tensor, NDArray[Any])
 
@@ -46,15 +45,4 @@ class Target(Protocol):
 
     def decode(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Scores `(C, z, y, x)`, floats or uint8 where 255 is 1, to a canonical label array."""
-        ...
-
-
-class Settling(Target, Protocol):
-    """A target that must see a whole scan at once before its scores mean anything."""
-
-    def settle(
-        self, scores: NDArray[Any], lengths: tuple[float, float, float], row: RowPlan | None = None
-    ) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Scores `(C, z, y, x)` of a whole prepared scan to such that can be restored and decoded slab by slab, and
-        what was decided, for the prediction's provenance; voxel lengths and usual places are given."""
         ...

@@ -13,7 +13,7 @@ from segwright.core.box import Box, tile
 from segwright.core.geometry import Geometry
 from segwright.core.plan import Normalisation, PreparePlan, WindowPlan
 from segwright.core.volume import Volume
-from segwright.prediction.large.box import count_windows, predict_box, predict_boxes, reach, touching
+from segwright.prediction.large.box import count_windows, predict_boxes, reach, touching
 from segwright.prediction.large.scan import LazyScan
 from segwright.prediction.large.survey import survey
 from segwright.prediction.window import axis_covers, predict_slabs
@@ -54,7 +54,7 @@ def test_boxes_equal_the_whole(shape, size, overlap, context, divisor):
         whole = np.concatenate([scores for _, _, scores in slabs], axis=1)
     for box in tile(shape, (5, 7, 11)):
         read = lambda part: image[(slice(None), *part.slices)]  # noqa: E731
-        scores = predict_box(read, shape, forward, box, window=window, net=(margins, divisor))
+        (scores,) = predict_boxes(read, shape, forward, [box], window=window, net=(margins, divisor))
         assert np.allclose(scores, whole[(slice(None), *box.slices)], atol=1e-6)
 
 
@@ -78,12 +78,13 @@ def test_reach_is_what_a_box_depends_on():
     window, net = WindowPlan(size=(4, 8, 8), overlap=0.5), ((0, 0, 0), (2, 4, 4))
     box, forward = Box((0, 10, 10), (4, 14, 14)), network()
     read = lambda part: image[(slice(None), *part.slices)]  # noqa: E731
-    before = predict_box(read, (4, 30, 30), forward, box, window=window, net=net)
+    (before,) = predict_boxes(read, (4, 30, 30), forward, [box], window=window, net=net)
     part = reach((4, 30, 30), window, box, *net)
     outside = np.ones(image.shape[1:], bool)
     outside[part.slices] = False
     image[0][outside] = 9.0
-    assert np.array_equal(before, predict_box(read, (4, 30, 30), forward, box, window=window, net=net))
+    (after,) = predict_boxes(read, (4, 30, 30), forward, [box], window=window, net=net)
+    assert np.array_equal(before, after)
 
 
 PREPARES = [
@@ -182,8 +183,8 @@ def test_a_row_of_boxes_equals_single_ones_reads_once_and_predicts_each_window_o
     spans = zip(cover, whole.start, whole.stop, strict=True)
     assert sum(windows) == math.prod(len(touching(c, a, b)) for c, a, b in spans)
     for box, scores in zip(row, found, strict=True):
-        again = predict_box(
-            lambda part: image[(slice(None), *part.slices)], shape, forward, box, window=window, net=net
+        (again,) = predict_boxes(
+            lambda part: image[(slice(None), *part.slices)], shape, forward, [box], window=window, net=net
         )
         assert scores.shape == again.shape and np.allclose(scores, again, atol=1e-6)
 
@@ -193,6 +194,6 @@ def test_boxes_of_a_row_may_share_slices():
     window, net = WindowPlan(size=(4, 8, 8), overlap=0.5), ((0, 0, 0), (2, 4, 4))
     read = lambda part: image[(slice(None), *part.slices)]  # noqa: E731
     row = [Box((0, 0, 0), (5, 9, 9)), Box((4, 0, 0), (8, 9, 9)), Box((7, 0, 0), (12, 9, 9))]
-    whole = predict_box(read, (12, 9, 9), network(), Box.whole((12, 9, 9)), window=window, net=net)
+    (whole,) = predict_boxes(read, (12, 9, 9), network(), [Box.whole((12, 9, 9))], window=window, net=net)
     for box, scores in zip(row, predict_boxes(read, (12, 9, 9), network(), row, window=window, net=net), strict=True):
         assert np.allclose(scores, whole[(slice(None), *box.slices)], atol=1e-6)

@@ -24,13 +24,6 @@ Read = Callable[[Box], NDArray[np.float32]]
 DEEP = 32
 
 
-def predict_box(
-    read: Read, shape: Triple, forward: Forward, box: Box, *, window: WindowPlan, net: tuple[Triple, Triple]
-) -> NDArray[np.float32]:
-    """Scores `(K, *box.shape)` of one box; arguments as for `predict_boxes`."""
-    return next(predict_boxes(read, shape, forward, [box], window=window, net=net))
-
-
 def predict_boxes(
     read: Read, shape: Triple, forward: Forward, boxes: Sequence[Box], *, window: WindowPlan, net: tuple[Triple, Triple]
 ) -> Iterator[NDArray[np.float32]]:
