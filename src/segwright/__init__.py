@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from segwright.api.fit import fit
     from segwright.api.measure import measure
     from segwright.api.planning import inspect, plan
-    from segwright.api.predict import Predictions, predict
+    from segwright.api.predict import predict
     from segwright.api.run import Run
     from segwright.core.box import Box
     from segwright.core.case import Case, Dataset, Split
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from segwright.core.geometry import Geometry
     from segwright.core.labels import LabelSpace, Structure
     from segwright.core.plan import Plan
-    from segwright.core.prediction import Prediction
+    from segwright.core.prediction import Prediction, Predictions
     from segwright.core.recipe import Recipe
     from segwright.core.report import Report
     from segwright.core.volume import Volume
@@ -47,7 +47,7 @@ _HOMES = {
     "Model": "segwright.prediction.model",
     "Plan": "segwright.core.plan",
     "Prediction": "segwright.core.prediction",
-    "Predictions": "segwright.api.predict",
+    "Predictions": "segwright.core.prediction",
     "Recipe": "segwright.core.recipe",
     "Report": "segwright.core.report",
     "Run": "segwright.api.run",

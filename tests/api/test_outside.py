@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 import segwright
 from segwright import io
-from segwright.api.predict import Predictions
 from segwright.cli.app import app
 from segwright.core.domain import Domain
 from segwright.core.errors import DataError, DomainError, ModelError, ReadError
 from segwright.core.geometry import Geometry
+from segwright.core.prediction import Predictions
 from segwright.core.report import Report
 from segwright.core.volume import Volume
 from segwright.export.bundle import write_bundle

@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.large import by_blocks, informed, segment_large, split_wish
 from segwright.api.lock import writable
 from segwright.api.restored import for_prediction
 from segwright.core.case import Case, Dataset
-from segwright.core.document import Document, Part
 from segwright.core.errors import DataError, ModelError, SegwrightError, UsageError
 from segwright.core.plan import Plan
-from segwright.core.prediction import Prediction
+from segwright.core.prediction import Predicted, Prediction, Predictions
 from segwright.core.room import is_full, told_when_full
 from segwright.core.words import amount
 from segwright.io.scans import open_images
@@ -27,38 +24,6 @@ from segwright.io.writers.fit import names_of
 if TYPE_CHECKING:
     from segwright.prediction.large.plan import Wish
     from segwright.prediction.model import Model
-
-
-class Predicted(Part):
-    """One case: the files written, or why there are none.
-
-    `outside` tells in what the scan is unlike those that the model learnt from, `notes` what was assumed or repaired.
-    """
-
-    case: str
-    files: tuple[str, ...] = ()
-    seconds: float = 0.0
-    error: str = ""
-    outside: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    provenance: dict[str, Any] = Field(default_factory=dict)
-
-
-class Predictions(Document):
-    """All cases of a call; written as `predictions.json` beside the results."""
-
-    filename: ClassVar[str] = "predictions.json"
-    cases: tuple[Predicted, ...]
-
-    @property
-    def failed(self) -> tuple[Predicted, ...]:
-        """Cases without a result."""
-        return tuple(case for case in self.cases if case.error)
-
-    @property
-    def unlike(self) -> tuple[Predicted, ...]:
-        """Cases with a result that are unlike the scans of training."""
-        return tuple(case for case in self.cases if case.outside and not case.error)
 
 
 def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
@@ -128,10 +93,11 @@ def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
                     done = writer.kept(case.id) if resume else ()
                     given = seen.case(case.id)
                     row = _kept(case, done, folder) if done else _predict_whole(model, seen, given, writer, wish)
-                row = row.model_copy(update={"notes": (*row.notes, *mended.get(case.id, ()))})
+                told = {"image": _place(dataset, case), "notes": (*row.notes, *mended.get(case.id, ()))}
+                row = row.model_copy(update=told)
                 if row.outside:
-                    told = "; ".join(row.outside)
-                    listen({"kind": "note", "text": f"{case.id}: unlike the scans of training: {told}"})
+                    why = "; ".join(row.outside)
+                    listen({"kind": "note", "text": f"{case.id}: unlike the scans of training: {why}"})
                 for note in row.notes:
                     listen({"kind": "note", "text": f"{case.id}: {note}"})
                 rows.append(row)
@@ -152,6 +118,10 @@ def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
 
 
 _GO_ON = "Then run the same command with --resume: results that are there are kept."
+
+
+def _place(dataset: Dataset, case: Case) -> str:
+    return dataset.path(case.images[0]).resolve().as_posix()
 
 
 def _needed(rows: Sequence[Predicted], folder: Path, cases: int) -> float | None:

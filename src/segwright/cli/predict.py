@@ -11,7 +11,7 @@ from segwright.cli.options import Device, Json, Quiet, fold_numbers, number_of_b
 from segwright.core.words import amount
 
 if TYPE_CHECKING:
-    from segwright.api.predict import Predictions
+    from segwright.core.prediction import Predictions
 
 Model = Annotated[Path, typer.Argument(help="Model folder, or the folder of a run.")]
 Images = Annotated[Path, typer.Option("-i", "--images", help="Scan, or folder of scans.")]

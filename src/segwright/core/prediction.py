@@ -1,12 +1,14 @@
-"""The answer for one case, on the grid of its source."""
+"""The answer for one case, on the grid of its source, and the list of a call's answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
+from pydantic import Field
 
+from segwright.core.document import Document, Part
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
@@ -36,3 +38,44 @@ class Prediction:
     def geometry(self) -> Geometry:
         """The source's grid."""
         return self.source.geometry
+
+
+class Predicted(Part):
+    """One case: the files written, or why there are none.
+
+    Attributes:
+        case: Its id among the scans that were given.
+        image: Where its first image lies, by which the answer finds its reference whatever either is called.
+        files: Files written, relative to the list.
+        seconds: Time taken.
+        error: Why there is no result.
+        outside: In what the scan is unlike those that the model learnt from.
+        notes: What was assumed or repaired.
+        provenance: Model hash, members, flips, version.
+    """
+
+    case: str
+    image: str = ""
+    files: tuple[str, ...] = ()
+    seconds: float = 0.0
+    error: str = ""
+    outside: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+
+class Predictions(Document):
+    """All cases of a call; written as `predictions.json` beside the results."""
+
+    filename: ClassVar[str] = "predictions.json"
+    cases: tuple[Predicted, ...]
+
+    @property
+    def failed(self) -> tuple[Predicted, ...]:
+        """Cases without a result."""
+        return tuple(case for case in self.cases if case.error)
+
+    @property
+    def unlike(self) -> tuple[Predicted, ...]:
+        """Cases with a result that are unlike the scans of training."""
+        return tuple(case for case in self.cases if case.outside and not case.error)

@@ -18,7 +18,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.words import listed
 from segwright.evaluation.naming import same_names
-from segwright.evaluation.pairing import CaseFinder
+from segwright.evaluation.pairing import CaseFinder, made_of
 from segwright.io.dataset import open_dataset
 from segwright.io.drawing import geometry_of, is_drawn, read_drawn, to_canonical
 from segwright.io.drawn import Drawn
@@ -163,7 +163,7 @@ def _by_id(theirs: Dataset, reference: Dataset) -> Pairs:
 
 def _drawn(place: Path, reference: Dataset) -> Pairs:
     """Files that name their structures, each given to its case; several of one case are united."""
-    finder = CaseFinder(reference.labelled)
+    finder = CaseFinder(reference.labelled, made_of(place, reference))
     owner: dict[str, list[LabelSource]] = defaultdict(list)
     extra: list[str] = []
     for names, source in [*_entries(place), *_objects(place, reference)]:
@@ -218,7 +218,7 @@ def _objects(place: Path, reference: Dataset) -> list[tuple[tuple[str, ...], Lab
 
 def _arrays(place: Path, direct: Sequence[Path], reference: Dataset) -> Pairs | None:
     """Arrays with a plane a structure, as the reference's own may be; `None` where they are maps of values."""
-    finder = CaseFinder(reference.labelled)
+    finder = CaseFinder(reference.labelled, made_of(place, reference))
     found: dict[str, Case] = {}
     extra = []
     for path in direct:

@@ -21,7 +21,7 @@ from segwright.core.volume import Volume
 from segwright.core.words import amount, listed
 from segwright.evaluation.answers import Answers, drawn_in, find_answers
 from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
-from segwright.evaluation.pairing import CaseFinder
+from segwright.evaluation.pairing import CaseFinder, made_of
 from segwright.evaluation.score import Judge, LabelPair
 from segwright.evaluation.sides import OBJECTS, as_written, infer_space, number_objects
 from segwright.io.dataset import open_labels
@@ -121,7 +121,7 @@ def _with_dataset(reference: Dataset, place: Path, space: LabelSpace | None) -> 
     answers = find_answers(place, reference)
     found: Mapping[str, Parts] = {}
     if answers is None:
-        finder = CaseFinder(reference.labelled)
+        finder = CaseFinder(reference.labelled, made_of(place, reference))
         found = _by_case(find_labels(place, [c.id for c in reference.labelled]), finder, place)
     overlapping = answers.overlapping if answers else any(name for parts in found.values() for name in parts)
     notes = list(answers.notes) if answers else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from segwright import io
 from segwright.core.case import UNLABELLED, Case, Dataset, Source
@@ -13,7 +14,6 @@ from segwright.io.layouts.arrays import for_channels
 from segwright.io.layouts.container import roles_of_keys
 from segwright.io.layouts.content import is_label, sample
 from segwright.io.layouts.inventory import readable
-from segwright.io.layouts.judge import choose, proposals
 from segwright.io.layouts.listing import draft, pair_items, unique_ids
 from segwright.io.layouts.names import role, safe_id, tokens
 from segwright.io.layouts.patients import unlabelled_leaves
@@ -30,8 +30,13 @@ from segwright.io.layouts.scan import (
     suffix_of,
 )
 from segwright.io.layouts.sections import SECTIONS, one_stack
+from segwright.io.layouts.series import with_series
 from segwright.io.layouts.stacked import STACKED
 from segwright.io.layouts.tree import seen
+from segwright.io.reading import reading_of
+
+#: Files that list cases, or their labels, and are no scan themselves.
+LISTS = frozenset({".yaml", ".yml", ".csv", ".tsv", ".json"})
 
 
 def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = False, upright: bool = False) -> Dataset:
@@ -50,9 +55,9 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
     if not place.exists():
         raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
     place = place.resolve()
-    root = place.parent if is_single(place) else place
-    read = _as_learnt(place, channels, flat) or _scans(place, channels, flat)
-    cases = tuple(_keyed(case, root) for case in read)
+    learnt = _as_learnt(place, channels, flat)
+    root = Path(learnt.root) if learnt else place.parent if is_single(place) else place
+    cases = tuple(_keyed(case, root) for case in (learnt.cases if learnt else _scans(place, channels, flat)))
     if not cases:
         raise LayoutError(
             "No scans were found.",
@@ -63,24 +68,30 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
         )
     grouped = tuple(case.model_copy(update={"group": case.group or case.id}) for case in cases)
     rule = "each case on its own"
-    made = draft(root, "images", grouped, channels=channels, modality="other", group_rule=rule, upright=upright)
+    told: dict[str, Any] = {"voxel": learnt.voxel, "image_axes": learnt.image_axes} if learnt else {}
+    made = draft(root, "images", grouped, channels=channels, modality="other", group_rule=rule, upright=upright, **told)
     return for_channels(made, len(channels))
 
 
-def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ...]:
-    """The cases as training reads the folder, labels aside, so that ids are equal; none where channels do not fit."""
-    if is_single(place) or _tests(place):
-        return ()
-    chosen = choose(proposals(place))
+def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> Dataset | None:
+    """The scans as training reads the place, labels aside, so that ids are equal; `None` where channels do not fit.
+
+    Where some folders are called the test part, their cases alone are meant; `None` if training leaves them out.
+    """
+    if is_single(place) and suffix_of(place) not in LISTS:
+        return None
+    chosen = reading_of(place).dataset
     if chosen is None or (flat and chosen.layout == "sections"):
-        return ()
+        return None
+    chosen, tests = with_series(chosen), [] if place.is_file() else _tests(place)
     order = _order(chosen.channels, channels)
     cases = tuple(
         case.model_copy(update={"label": (), "images": _ordered(case.images, order)})
         for case in chosen.cases
-        if case.images
+        if case.images and (not tests or not set(tests).isdisjoint(chosen.path(case.images[0]).parents))
     )
-    return cases if all(len(case.images) in {1, len(channels)} for case in cases) else ()
+    fits = bool(cases) and all(len(case.images) in {1, len(channels)} for case in cases)
+    return chosen.model_copy(update={"cases": cases}) if fits else None
 
 
 def _order(read: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from segwright.core.errors import LabelError, LayoutError, SegwrightError, Usage
 from segwright.core.finding import Finding
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
+from segwright.core.prediction import Predictions
 from segwright.core.report import Report
 from segwright.core.words import amount, listed
 from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
@@ -168,8 +169,6 @@ def _files(found: dict[str, Parts], dataset: Dataset, name: str, place: Path) ->
 
 def _unlike(place: Path, ids: Sequence[str]) -> list[Finding]:
     """What `predict` said of scans that are unlike those of training, where the folder holds its list."""
-    from segwright.api.predict import Predictions  # draws on most of the package, so only for its results
-
     file = place / Predictions.filename
     if not file.exists():
         return []

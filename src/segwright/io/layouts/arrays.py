@@ -68,6 +68,8 @@ def with_axes(dataset: Dataset) -> Dataset:
 
 def for_channels(dataset: Dataset, count: int) -> Dataset:
     """Scans to predict, with their axes stated where only others than the guessed ones give `count` channels."""
+    if dataset.image_axes:
+        return dataset
     found = []
     for case in dataset.cases[:_CASES]:
         try:

@@ -79,16 +79,19 @@ def _ends(path: Path, wanted: PurePosixPath) -> bool:
 
 
 def _nearest(found: list[Item], near: Path) -> list[Item]:
-    """The item whose last folders are called as those of `near`; all of them where that tells none apart."""
-    shared = [_shared(item.path.parent.parts, near.parts) for item in found]
+    """The item that shares most folders with `near`, above both or at their ends; all where that tells none apart."""
+    shared = [_alike(item.path.parent.parts, near.parts) for item in found]
     best = max(shared)
-    return [found[shared.index(best)]] if best > 0 and shared.count(best) == 1 else found
+    return [found[shared.index(best)]] if shared.count(best) == 1 else found
 
 
-def _shared(one: Sequence[str], other: Sequence[str]) -> int:
-    """How many names at the end of two paths are equal."""
-    pairs = zip(reversed(one), reversed(other), strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0].lower() == pair[1].lower(), pairs))
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many names two paths have in common where they begin, and where they end."""
+
+    def equal(pairs: Iterable[tuple[str, str]]) -> int:
+        return sum(1 for _ in takewhile(lambda pair: pair[0].lower() == pair[1].lower(), pairs))
+
+    return equal(zip(one, other, strict=False)) + equal(zip(reversed(one), reversed(other), strict=False))
 
 
 Labels = Sequence[tuple[Path, Entry]]

@@ -1,0 +1,114 @@
+"""What the cases of a place are, before anything is discovered in its data: for learning and for predicting alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from segwright.core.case import Dataset
+from segwright.core.document import parse_yaml
+from segwright.core.errors import LayoutError, UsageError
+from segwright.core.words import amount
+from segwright.io.layouts import LAYOUTS, Layout
+from segwright.io.layouts.judge import choose, proposals
+from segwright.io.layouts.names import role
+from segwright.io.layouts.scan import items, subfolders
+from segwright.io.layouts.tree import seen
+from segwright.io.stated import Stated
+
+
+class Reading(NamedTuple):
+    """A place as its layout, or a person, says.
+
+    Attributes:
+        place: The folder that was read: below the one given, where that holds nothing but one folder.
+        dataset: Its cases; `None` where no layout fits.
+        stated: The lines of a short `dataset.yaml` that decide.
+        whole: Whether a `dataset.yaml` lists every case, so that nothing is left to discover.
+        guessed: Whether nobody said how it is arranged.
+    """
+
+    place: Path
+    dataset: Dataset | None
+    stated: Stated | None = None
+    whole: bool = False
+    guessed: bool = False
+
+
+def reading_of(place: Path, layout: str | None = None) -> Reading:
+    """The cases of a folder, a table, a file of labels or a `dataset.yaml`.
+
+    A YAML file is taken as it is, and so are the lines of a `dataset.yaml` in the folder that names no cases.
+
+    Raises:
+        LayoutError: The folder is not arranged as `layout`, or as a `dataset.yaml` says.
+        UnknownNameError: No layout is called `layout`.
+    """
+    lines = place if place.suffix.lower() in {".yaml", ".yml"} and place.is_file() else place / Stated.filename
+    if lines == place and not _is_short(lines):
+        return Reading(place, _edited(lines), whole=True)
+    if layout is not None or not (lines == place or (lines.is_file() and _is_short(lines))):
+        return _read(place.resolve(), layout)
+    stated = Stated.load(lines)
+    root = _root_of(stated.root, lines)
+    if stated.folders:
+        return Reading(root, stated.on(stated.pairs(root)), stated)
+    found = _read(root, stated.layout)
+    return found._replace(dataset=stated.on(found.dataset) if found.dataset else None, stated=stated)
+
+
+def _read(place: Path, layout: str | None) -> Reading:
+    if layout is not None:
+        return Reading(place, _as_told(place, layout))
+    found = choose(proposals(place))
+    children = subfolders(place) if found is None and place.is_dir() else []
+    if len(children) != 1 or role(children[0].name) == "label":
+        return Reading(place, found, guessed=True)
+    inner, beside = _read(children[0], None), items(place)
+    if inner.dataset is None or not beside:
+        return inner
+    told = (
+        f"{amount(len(beside), 'scan')} beside the folder {children[0].name} belong to no case: {beside[0].path.name}"
+    )
+    notes = (*inner.dataset.notes, f"{told}{', ...' if len(beside) > 1 else ''}.")
+    return inner._replace(dataset=inner.dataset.model_copy(update={"notes": notes}))
+
+
+def _as_told(place: Path, layout: str) -> Dataset:
+    row: Layout = LAYOUTS.load(layout)
+    if not row.matches(place):
+        raise LayoutError(
+            f"The folder is not arranged as {layout!r}.",
+            expected=row.looks_like,
+            came=seen(place),
+            where=place,
+            cure="Leave the layout out to have it recognised, or write a CSV table.",
+        )
+    return row.open(place)
+
+
+def _is_short(path: Path) -> bool:
+    """Whether a `dataset.yaml` states a few things of a folder, and not every case."""
+    data = parse_yaml(path.read_text(encoding="utf-8-sig"), path)
+    return isinstance(data, dict) and "cases" not in data
+
+
+def _edited(path: Path) -> Dataset:
+    """An interpretation that a person may have edited; a relative root is meant from the file's folder."""
+    dataset = Dataset.load(path)
+    doubled = [name for name, count in Counter(case.id for case in dataset.cases).items() if count > 1]
+    if doubled:
+        raise UsageError(
+            f"Two cases are called {doubled[0]!r}.",
+            where=path,
+            cure="Give every case an id of its own in dataset.yaml.",
+        )
+    return dataset.model_copy(update={"root": str(_root_of(dataset.root, path))})
+
+
+def _root_of(root: str, path: Path) -> Path:
+    full = Path(root) if Path(root).is_absolute() else (path.parent / root).resolve()
+    if not full.is_dir():
+        raise LayoutError("The dataset's root does not exist.", came=full, where=path, cure="Correct 'root'.")
+    return full
