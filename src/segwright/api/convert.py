@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from segwright.api.events import Listen, silent, stage, tracked
-from segwright.api.lock import writable
+from segwright.api.lock import locked
+from segwright.api.results import Results
 from segwright.core.case import Case, Dataset, LabelSource
-from segwright.core.document import Document, Part
+from segwright.core.document import Document
 from segwright.core.errors import DataError, LayoutError, SegwrightError, UsageError
+from segwright.core.identity import Made
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
+from segwright.core.room import is_full, told_when_full
 from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import amount
 from segwright.io.dataset import open_dataset, open_labels
@@ -26,13 +29,10 @@ from segwright.io.writers.fit import names_of
 from segwright.io.writers.joint import RunTable
 
 
-class Converted(Part):
-    """One case: the files its labels are in, or why there are none; `notes` tell what was repaired."""
+class Converted(Made):
+    """One case; `sources` say what of each file is a label."""
 
-    case: str
-    files: tuple[str, ...] = ()
-    error: str = ""
-    notes: tuple[str, ...] = ()
+    sources: tuple[LabelSource, ...] = ()
 
 
 class Conversion(Document):
@@ -64,6 +64,7 @@ def convert(
     to: str,
     images: str | Path | None = None,
     columns: Sequence[str] | None = None,
+    resume: bool = False,
     listen: Listen = silent,
 ) -> Conversion:
     """Write the labels of a dataset in another form.
@@ -78,10 +79,12 @@ def convert(
             `.nii.gz`.
         images: Folder of the images, where labels lie elsewhere and do not say how large they are.
         columns: Names of the three columns of a run-length table; `image_name`, `class`, `rle` by default.
+        resume: Keep results of an earlier call that are whole and were made from the same files in the same way; it is
+            told which are made again, and why.
         listen: Progress events.
 
     Raises:
-        UsageError: Unknown form, or results would lie among the sources.
+        UsageError: Unknown form, results would lie among the sources, or another call writes to the folder.
         DataError: Some labels could not be converted; the others are written, and all are listed in `conversion.json`.
     """
     form = known_form(to) or ""
@@ -91,28 +94,51 @@ def convert(
         raise LayoutError("There are no labels.", where=dataset.root, cure="Give a folder with labels.")
     place = Path(out)
     space = _with_values(dataset.labels)
-    writer = open_writer(form, place, space, names_of(dataset, labelled))
+    writer = open_writer(form, place, space, names_of(dataset, labelled), resume=resume)
     if columns is not None:
         _call(writer, columns, form)
     folder = place.parent if writer.joint and place.suffix else place
     _refuse_overwriting(dataset, labelled, folder)
-    writable(folder)
-    stage(listen, "convert", cases=len(labelled))
-    rows, cases = [], []
-    for case in tracked(labelled, listen, "convert"):
-        row, sources = _one(dataset, case, space, writer)
+    made = {"to": form, "columns": list(columns or ())}
+    results = Results[Converted](folder, dataset, writer, options=made, labels=True)
+    with locked(folder), told_when_full(folder, lambda: None, cure=_GO_ON):
+        results.begin(Conversion, Converted, resume=resume)
+        kept = results.kept(labelled, listen) if resume else {}
+        result = _all(results, labelled, space, kept, listen).model_copy(update={"form": form, "out": str(place)})
+        result.save(folder / Conversion.filename)
+        results.end()
+    _refuse_failures(result, folder)
+    return result
+
+
+_GO_ON = "Then run the same command with --resume: results that are there are kept."
+
+
+def _all(
+    results: Results[Converted], cases: Sequence[Case], space: LabelSpace, kept: Mapping[str, Converted], listen: Listen
+) -> Conversion:
+    """Convert every case that is not kept."""
+    stage(listen, "convert", cases=len(cases))
+    rows, dataset, writer = [], results.dataset, results.writer
+    for case in tracked(cases, listen, "convert"):
+        row = kept.get(case.id)
+        if row is None:
+            origin = results.made_from(case)
+            row = results.note(_one(dataset, case, space, writer), origin)
         for text in (*row.notes, *([row.error] if row.error else [])):
             listen({"kind": "note", "text": f"{case.id}: {text}"})
         rows.append(row)
-        cases += [_elsewhere(dataset, case, sources)] if sources and case.images else []
     writer.close()
     for note in notes_of(writer):
         listen({"kind": "note", "text": note})
-    interpretation = _keep(dataset, cases, space, folder) if cases and dataset.layout != "labels" else ""
-    result = Conversion(form=form, out=str(place), cases=tuple(rows), dataset=interpretation)
-    result.save(folder / Conversion.filename)
-    _refuse_failures(result, folder)
-    return result
+    paired = [
+        _elsewhere(dataset, case, row.sources)
+        for case, row in zip(cases, rows, strict=True)
+        if row.sources and case.images
+    ]
+    keep = paired and dataset.layout != "labels"
+    interpretation = _keep(dataset, paired, space, results.folder) if keep else ""
+    return Conversion(form="", out="", cases=results.finish(rows), dataset=interpretation)
 
 
 def _call(writer: Writer, columns: Sequence[str], form: str) -> None:
@@ -143,7 +169,7 @@ def _with_values(space: LabelSpace) -> LabelSpace:
     return space.model_copy(update={"structures": tuple(filled)})
 
 
-def _one(dataset: Dataset, case: Case, space: LabelSpace, writer: Writer) -> tuple[Converted, tuple[LabelSource, ...]]:
+def _one(dataset: Dataset, case: Case, space: LabelSpace, writer: Writer) -> Converted:
     """Convert one case."""
     try:
         source = _source(dataset, case)
@@ -152,9 +178,11 @@ def _one(dataset: Dataset, case: Case, space: LabelSpace, writer: Writer) -> tup
     except UsageError:
         raise
     except SegwrightError as error:
-        return Converted(case=case.id, error=str(error)), ()
+        if is_full(error):
+            raise
+        return Converted(case=case.id, error=str(error))
     files = tuple(dict.fromkeys(source.path for source in sources))
-    return Converted(case=case.id, files=files, notes=found.repairs), sources
+    return Converted(case=case.id, files=files, notes=found.repairs, sources=sources)
 
 
 def _source(dataset: Dataset, case: Case) -> Volume:

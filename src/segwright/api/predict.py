@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.large import by_blocks, informed, segment_large, split_wish
-from segwright.api.lock import writable
+from segwright.api.lock import locked
 from segwright.api.restored import for_prediction
+from segwright.api.results import Results
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import DataError, ModelError, SegwrightError, UsageError
 from segwright.core.plan import Plan
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from segwright.prediction.model import Model
 
 
-def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
+def predict(  # noqa: PLR0913  # the flags of a command
     model: Model | str | Path,
     images: str | Path,
     out: str | Path,
@@ -51,7 +54,8 @@ def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
             `dicomseg`); each scan's own format by default.
         device: Used when `model` is a path.
         folds: Members to use when `model` is a path.
-        resume: Keep results that are there already.
+        resume: Keep results of an earlier call that are whole and were made from the same scans by the same model and
+            options; it is told which are made again, and why.
         listen: Progress events.
         options: `tta`, `combine`; `strict` refuses scans that are unlike those of training; for volumes larger than
             memory, or to share one among workers: `workers`, `scheduler`, `memory` (bytes), `scores`, `instances` (see
@@ -72,47 +76,18 @@ def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
     folder = Path(out)
     _refuse_overwriting(dataset, folder)
     wish = informed(wish)
-    writable(folder)
-    writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases), resume=resume)
-    _tell_unrecorded(model, wish, listen)
-    model.forward  # noqa: B018 - damaged members are found before any scan is read
-    seen: Dataset = dataset
-    mended: dict[str, tuple[str, ...]] = {}
-    if model.plan.restore_sections:
-        seen, mended = for_prediction(
-            dataset, folder, large=lambda case: by_blocks(model, dataset, case, wish, suffix), listen=listen
-        )
-    stage(listen, "predict", cases=len(dataset.cases))
-    rows: list[Predicted] = []
-    with told_when_full(folder, lambda: _needed(rows, folder, len(dataset.cases)), cure=_GO_ON):
-        for case in tracked(dataset.cases, listen, "predict"):
-            try:
-                if by_blocks(model, dataset, case, wish, suffix):
-                    row = _predict_blocks(model, dataset, case, folder, wish=wish, listen=listen)
-                else:
-                    done = writer.kept(case.id) if resume else ()
-                    given = seen.case(case.id)
-                    row = _kept(case, done, folder) if done else _predict_whole(model, seen, given, writer, wish)
-                told = {"image": _place(dataset, case), "notes": (*row.notes, *mended.get(case.id, ()))}
-                row = row.model_copy(update=told)
-                if row.outside:
-                    why = "; ".join(row.outside)
-                    listen({"kind": "note", "text": f"{case.id}: unlike the scans of training: {why}"})
-                for note in row.notes:
-                    listen({"kind": "note", "text": f"{case.id}: {note}"})
-                rows.append(row)
-            except UsageError:
-                raise
-            except SegwrightError as error:
-                if is_full(error):
-                    raise
-                rows.append(Predicted(case=case.id, error=str(error)))
-                listen({"kind": "note", "text": f"{case.id}: {error}"})
-        writer.close()
-        for note in notes_of(writer):
-            listen({"kind": "note", "text": note})
-        result = Predictions(cases=tuple(rows))
-        result.save(folder / Predictions.filename)
+    with locked(folder):
+        writer = open_writer(suffix, folder, model.plan.labels, names_of(dataset, dataset.cases), resume=resume)
+        _tell_unrecorded(model, wish, listen)
+        model.forward  # noqa: B018 - damaged members are found before any scan is read
+        made = {"format": suffix, "tta": model.tta, "combine": model.combine}
+        made |= {"scores": wish.scores, "instances": wish.instances}
+        results = Results[Predicted](folder, dataset, writer, model.identity, made)
+        results.begin(Predictions, Predicted, resume=resume)
+        kept = results.kept(dataset.cases, listen, refused=partial(_unwanted, wish)) if resume else {}
+        call = Call(model, dataset, results, wish, suffix, listen, kept)
+        with told_when_full(folder, call.needed, cure=_GO_ON):
+            result = call.run()
     _refuse_failures(result, folder)
     return result
 
@@ -120,14 +95,87 @@ def predict(  # noqa: C901, PLR0913, PLR0915  # the flags of a command
 _GO_ON = "Then run the same command with --resume: results that are there are kept."
 
 
-def _place(dataset: Dataset, case: Case) -> str:
-    return dataset.path(case.images[0]).resolve().as_posix()
+def _unwanted(wish: Wish, row: Predicted) -> str:
+    """Why an earlier result is not wanted though it holds."""
+    return "--strict refuses scans unlike those of training" if wish.strict and row.outside else ""
 
 
-def _needed(rows: Sequence[Predicted], folder: Path, cases: int) -> float | None:
-    """Bytes all results will take, judged by those that are there."""
-    sizes = [sum((folder / name).stat().st_size for name in row.files if (folder / name).is_file()) for row in rows]
-    return sum(sizes) / len(sizes) * cases if any(sizes) else None
+@dataclass
+class Call:
+    """A call in progress: the scans of a folder, one after the other."""
+
+    model: Model
+    dataset: Dataset
+    results: Results[Predicted]
+    wish: Wish
+    suffix: str | None
+    listen: Listen
+    kept: Mapping[str, Predicted]
+    seen: Dataset = field(init=False)
+    mended: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: list[Predicted] = field(default_factory=list)
+
+    def run(self) -> Predictions:
+        """Predict every case, and list what was done with each."""
+        self.seen, writer, folder = self.dataset, self.results.writer, self.results.folder
+        if self.model.plan.restore_sections:
+            self.seen, self.mended = for_prediction(self.dataset, folder, large=self._by_blocks, listen=self.listen)
+        stage(self.listen, "predict", cases=len(self.dataset.cases))
+        for case in tracked(self.dataset.cases, self.listen, "predict"):
+            self.rows.append(self._one(case))
+        writer.close()
+        for note in notes_of(writer):
+            self.listen({"kind": "note", "text": note})
+        result = Predictions(cases=self.results.finish(self.rows))
+        result.save(folder / Predictions.filename)
+        self.results.end()
+        return result
+
+    def _one(self, case: Case) -> Predicted:
+        """One case: as it was kept, or predicted, or the reason why it cannot be."""
+        image = self.dataset.path(case.images[0]).resolve().as_posix()
+        if case.id in self.kept:
+            row = self.kept[case.id]
+            row = row.model_copy(update={"image": image, "provenance": {**row.provenance, "kept": True}})
+            self._tell(row)
+            return row
+        origin = self.results.made_from(case)
+        try:
+            if self._by_blocks(case):
+                row = self._blocks(case)
+            else:
+                row = _predict_whole(self.model, self.seen, self.seen.case(case.id), self.results.writer, self.wish)
+            row = row.model_copy(update={"image": image, "notes": (*row.notes, *self.mended.get(case.id, ()))})
+        except UsageError:
+            raise
+        except SegwrightError as error:
+            if is_full(error):
+                raise
+            row = Predicted(case=case.id, error=str(error))
+        self._tell(row)
+        return self.results.note(row, origin)
+
+    def _tell(self, row: Predicted) -> None:
+        told = [f"unlike the scans of training: {'; '.join(row.outside)}"] if row.outside else []
+        for text in (*told, *row.notes, *([row.error] if row.error else [])):
+            self.listen({"kind": "note", "text": f"{row.case}: {text}"})
+
+    def _by_blocks(self, case: Case) -> bool:
+        return by_blocks(self.model, self.dataset, case, self.wish, self.suffix)
+
+    def _blocks(self, case: Case) -> Predicted:
+        """One scan block by block."""
+        start, folder = time.perf_counter(), self.results.folder
+        done = segment_large(self.model, self.dataset, case, folder, wish=self.wish, listen=self.listen)
+        files = tuple(str(path.relative_to(folder)) for path in done.files)
+        told = {"outside": done.outside, "notes": done.notes, "provenance": done.provenance}
+        return Predicted(case=case.id, files=files, seconds=time.perf_counter() - start, **told)
+
+    def needed(self) -> float | None:
+        """Bytes all results will take, judged by those that are there."""
+        places = [[self.results.folder / name for name in row.files] for row in self.rows]
+        sizes = [sum(place.stat().st_size for place in some if place.is_file()) for some in places]
+        return sum(sizes) / len(sizes) * len(self.dataset.cases) if any(sizes) else None
 
 
 def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer, wish: Wish) -> Predicted:
@@ -138,29 +186,6 @@ def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer, w
     notes, told = _notes(prediction, model.plan), dict(prediction.provenance)
     outside, seconds = tuple(told.pop("outside")), time.perf_counter() - start
     return Predicted(case=case.id, files=files, seconds=seconds, outside=outside, notes=notes, provenance=told)
-
-
-def _predict_blocks(
-    model: Model, dataset: Dataset, case: Case, folder: Path, *, wish: Wish, listen: Listen
-) -> Predicted:
-    """One scan block by block."""
-    start = time.perf_counter()
-    done = segment_large(model, dataset, case, folder, wish=wish, listen=listen)
-    seconds = time.perf_counter() - start
-    told = {"outside": done.outside, "notes": done.notes, "provenance": done.provenance}
-    return _row(case, done.files, folder, seconds=seconds, **told)
-
-
-def _kept(case: Case, files: tuple[Path, ...], folder: Path) -> Predicted:
-    """A result of an earlier call, with what that call told of it."""
-    earlier = folder / Predictions.filename
-    rows = Predictions.load(earlier).cases if earlier.exists() else ()
-    told = next(({"outside": row.outside, "notes": row.notes} for row in rows if row.case == case.id), {})
-    return _row(case, files, folder, provenance={"kept": True}, **told)
-
-
-def _row(case: Case, files: tuple[Path, ...], folder: Path, **told: Any) -> Predicted:
-    return Predicted(case=case.id, files=tuple(str(path.relative_to(folder)) for path in files), **told)
 
 
 def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:

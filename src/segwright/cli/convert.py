@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segwright.cli.options import Json, Quiet
+from segwright.cli.options import Json, Quiet, Resume
 from segwright.core.words import amount
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def convert(
     to: To,
     images: Images = None,
     columns: Columns = None,
+    resume: Resume = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,7 +50,8 @@ def convert(
 
     with Screen("Finding the labels", quiet=quiet) as screen:
         names = columns.split(",") if columns else None
-        done = segwright.convert(labels, out, to=to, images=images, columns=names, listen=screen.listen)
+        told = {"columns": names, "resume": resume, "listen": screen.listen}
+        done = segwright.convert(labels, out, to=to, images=images, **told)
     emit(done, _summary(done), as_json=as_json)
 
 

@@ -10,6 +10,7 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Keep results that still match what they were made from.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 Data = Annotated[
     Path | None, typer.Argument(help="Folder of scans, a dataset.yaml, or a CSV table.", show_default=False)

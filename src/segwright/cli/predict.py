@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segwright.cli.options import Device, Json, Quiet, fold_numbers, number_of_bytes
+from segwright.cli.options import Device, Json, Quiet, Resume, fold_numbers, number_of_bytes
 from segwright.core.words import amount
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def predict(
     tta: Annotated[bool, typer.Option("--tta/--no-tta", help="Average over mirrored copies.")] = True,
     combine: Annotated[str, typer.Option("--combine", help="Members by 'mean' of scores or 'vote'.")] = "mean",
     vote: Annotated[bool, typer.Option("--vote", help="The same as --combine vote: the majority of members.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep results that are there already.")] = False,
+    resume: Resume = False,
     strict: Strict = False,
     workers: Workers = 0,
     scheduler: Scheduler = None,

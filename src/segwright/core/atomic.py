@@ -1,21 +1,29 @@
-"""Files and folders that appear under their final name only when they are whole."""
+"""Files and folders that appear under their final name only when they are whole, and stay when the power goes."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+#: A write that failed while not even this many bytes were free failed for want of space, whatever the library says.
+NO_ROOM = 1 << 16
 
 
 @contextmanager
-def atomic_path(final: str | Path) -> Iterator[Path]:
-    """Yield a temporary neighbour of `final`; rename it onto `final` if the body succeeds.
+def atomic_path(final: str | Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yield a temporary neighbour of `final`; store it durably and rename it onto `final` if the body succeeds.
 
     The temporary name keeps the suffixes of the final one, because writers choose a format by suffix.
-    A folder left by an earlier run under `final` is replaced as a whole.
+    A folder left by an earlier run under `final` is replaced as a whole. Of what can be made again, or is checked
+    before it is used, `durable=False` spares the wait for the disk.
+
+    Raises:
+        OSError: With `ENOSPC` if the body failed because the disk is full, in whatever words.
 
     Example:
         >>> import tempfile
@@ -28,17 +36,89 @@ def atomic_path(final: str | Path) -> Iterator[Path]:
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
     partial = _neighbour(final, "partial")
-    try:
+    with _cleared(partial):
         yield partial
+        if durable:
+            settle(partial)
         if partial.is_dir() and final.is_dir():
             _swap_folder(partial, final)
         else:
             os.replace(partial, final)
+        if durable:
+            settle_names(final.parent)
+
+
+@contextmanager
+def atomic_group(final: str | Path) -> Iterator[Path]:
+    """Yield a folder for `final` and files that it names, all under their final names; `final` is moved last.
+
+    A detached header names its voxel file, so that names must be final when it is written.
+    """
+    final = Path(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    folder = _neighbour(final, "partial")
+    folder.mkdir()
+    with _cleared(folder):
+        yield folder
+        settle(folder)
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == final.name):
+            os.replace(file, final.with_name(file.name))
+        settle_names(final.parent)
+
+
+def settle(path: Path) -> None:
+    """Have a file, or everything in a folder, on the disk before going on."""
+    if path.is_dir():
+        for place, _, names in os.walk(path):
+            for name in names:
+                _sync(Path(place, name), os.O_RDONLY)
+            settle_names(Path(place))
+    else:
+        _sync(path, os.O_RDONLY)
+
+
+def settle_names(folder: Path) -> None:
+    """Have the names in a folder on the disk; nothing where the system cannot do that."""
+    with suppress(PermissionError):  # Windows opens no folders
+        _sync(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+
+
+def _sync(path: Path, flags: int) -> None:
+    file = os.open(path, flags)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:  # file systems that cannot, Windows
+            raise
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def _cleared(partial: Path) -> Iterator[None]:
+    """Leave nothing of a temporary name behind; a full disk is called so while it still is one."""
+    try:
+        yield
+    except Exception as error:
+        if not _says_so(error) and _no_room(partial.parent):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(partial)) from error
+        raise
     finally:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
         else:
             partial.unlink(missing_ok=True)
+
+
+def _says_so(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def _no_room(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < NO_ROOM
+    except OSError:
+        return False
 
 
 def _neighbour(final: Path, mark: str) -> Path:

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 from pydantic import Field
 
-from segwright.core.document import Document, Part
+from segwright.core.document import Document
 from segwright.core.geometry import Geometry
+from segwright.core.identity import Made
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 
@@ -40,27 +41,19 @@ class Prediction:
         return self.source.geometry
 
 
-class Predicted(Part):
+class Predicted(Made):
     """One case: the files written, or why there are none.
 
     Attributes:
-        case: Its id among the scans that were given.
         image: Where its first image lies, by which the answer finds its reference whatever either is called.
-        files: Files written, relative to the list.
         seconds: Time taken.
-        error: Why there is no result.
         outside: In what the scan is unlike those that the model learnt from.
-        notes: What was assumed or repaired.
         provenance: Model hash, members, flips, version.
     """
 
-    case: str
     image: str = ""
-    files: tuple[str, ...] = ()
     seconds: float = 0.0
-    error: str = ""
     outside: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +9,7 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from segwright.core.atomic import atomic_group
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
@@ -191,19 +189,11 @@ def _place(image: Any, geometry: Geometry, m: int) -> None:
 
 
 def _save(image: Any, path: Path, grid: dict[str, str]) -> None:
-    """Write in a folder of its own, then move: a detached header names its voxel file, so names must be final."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = path.with_name(f".partial-{uuid.uuid4().hex[:8]}")
-    folder.mkdir()
-    try:
+    """Write under final names: a detached header names its voxel file."""
+    with atomic_group(path) as folder:
         sitk.WriteImage(image, str(folder / path.name), useCompression=True)
         if grid:
             _restore_text(folder / path.name, grid)
-        made = sorted(folder.iterdir(), key=lambda file: file.name == path.name)
-        for file in made:
-            os.replace(file, path.with_name(file.name))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 FORMAT: Final = Format(

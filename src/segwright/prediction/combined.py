@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -99,6 +100,13 @@ class CombinedModel(Model):
             )
 
         return refuse
+
+    @cached_property
+    def identity(self) -> str:
+        """Changes with anything that changes results: the parts, how they are mixed, post-processing."""
+        assert self.combination is not None
+        own = [self.combination.content_hash(), self.chain.content_hash() if self.chain else ""]
+        return hashlib.sha256(repr([own, [part.identity for part in self.parts]]).encode()).hexdigest()[:16]
 
     @property
     def records(self) -> bool:

@@ -20,6 +20,7 @@ from segwright.core.case import Case, Dataset
 from segwright.core.domain import Domain
 from segwright.core.errors import ModelError, UsageError
 from segwright.core.geometry import Geometry
+from segwright.core.identity import digest_of
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction
@@ -161,6 +162,14 @@ class Model:
             return logits
 
         return run
+
+    @cached_property
+    def identity(self) -> str:
+        """Changes with anything that changes results: plan, post-processing, weights, what it learnt from."""
+        known = {} if self.manifest is None else {one.weights: one.sha256 for one in self.manifest.members}
+        documents = [one.content_hash() if one else "" for one in (self.plan, self.chain, self.domain)]
+        weights = [known.get(Path(path).name) or digest_of(Path(path)) for path in self.weights]
+        return hashlib.sha256(repr([documents, weights]).encode()).hexdigest()[:16]
 
     @property
     def records(self) -> bool:

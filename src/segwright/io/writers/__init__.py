@@ -48,6 +48,10 @@ class Resumable(Protocol):
         """Keep cases from now on, and those of an earlier writer if `go_on`."""
         ...
 
+    def place(self, case: str) -> Path | None:
+        """The file in which a case is kept until the one for all is there; `None` where there is none."""
+        ...
+
 
 def notes_of(writer: Writer) -> tuple[str, ...]:
     """What a person should know of what a writer assumed; most assume nothing."""

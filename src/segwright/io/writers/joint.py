@@ -52,8 +52,9 @@ class _Joint(ABC):
         content = self._content(item, name)
         self._take(item.case, name, content)
         if self.parts is not None:
-            with encoding(self.parts, "a part of one file for all cases"), atomic_path(self._part(name)) as partial:
-                partial.write_text(json.dumps({"name": name, "content": content}), encoding="utf-8")
+            text, place = json.dumps({"name": name, "content": content}), self._part(name)
+            with encoding(place, "a part of one file for all cases"), atomic_path(place, durable=False) as partial:
+                partial.write_text(text, encoding="utf-8")
         return (LabelSource(path=self.path.name, key=name),)
 
     def kept(self, case: str) -> tuple[Path, ...]:
@@ -75,6 +76,11 @@ class _Joint(ABC):
         if self.parts is not None:
             shutil.rmtree(self.parts, ignore_errors=True)
         return (self.path,)
+
+    def place(self, case: str) -> Path | None:
+        """The file in which a case is kept until all are there."""
+        part = self._part(self.names.get(case, case)) if self.parts is not None else None
+        return part if part is not None and part.exists() else None
 
     def _part(self, name: str) -> Path:
         assert self.parts is not None

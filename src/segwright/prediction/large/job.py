@@ -121,7 +121,7 @@ class Record:
 
     def advance(self, step: str, index: int, share: float) -> None:
         """Note how much of a block is done, for people who watch."""
-        _write(self.folder / "under-way" / step / f"{index}.json", {"share": share})
+        _write(self.folder / "under-way" / step / f"{index}.json", {"share": share}, durable=False)
 
     def under_way(self, step: str) -> float:
         """How many blocks' worth is done of those that are not finished."""
@@ -157,6 +157,6 @@ def _indices(place: Path) -> set[int]:
     return {int(file.stem) for file in place.glob("[0-9]*.json")} if place.is_dir() else set()
 
 
-def _write(file: Path, data: dict[str, Any]) -> None:
-    with atomic_path(file) as partial:
+def _write(file: Path, data: dict[str, Any], *, durable: bool = True) -> None:
+    with atomic_path(file, durable=durable) as partial:
         partial.write_text(json.dumps(data), encoding="utf-8")

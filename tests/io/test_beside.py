@@ -1,0 +1,44 @@
+"""A scan with a detached header is all its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segwright import io
+from segwright.core.geometry import Geometry
+from segwright.core.identity import identify, still
+from segwright.core.volume import Volume
+from segwright.io.beside import files_of
+
+SHAPE = (3, 8, 9)
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr", ".hdr", ".img"])
+def test_voxels_beside_a_header_are_part_of_the_scan(tmp_path: Path, suffix: str) -> None:
+    array = np.random.default_rng(0).integers(0, 200, SHAPE).astype(np.uint8)
+    path = tmp_path / f"scan{suffix}"
+    io.write(Volume.of(array, Geometry.from_spacing(SHAPE)), path)
+    (tmp_path / "other.raw").write_bytes(b"no part of it")
+    found = files_of(path)
+    assert found[0] == path and set(found) == {*tmp_path.iterdir()} - {tmp_path / "other.raw"} and len(found) == 2
+    known = identify(found)
+    other = found[1]
+    other.write_bytes(other.read_bytes()[:-1] + b"\x07")
+    assert still(known, files_of(path)) is None
+
+
+def test_numbered_slices_that_a_header_names_are_part_of_it(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"s{number:03d}.raw").write_bytes(bytes(6))
+    path = tmp_path / "scan.mhd"
+    path.write_text("NDims = 3\nDimSize = 2 3 3\nElementType = MET_UCHAR\nElementDataFile = s%03d.raw 0 2 1\n")
+    assert [file.name for file in files_of(path)] == ["scan.mhd", "s000.raw", "s001.raw", "s002.raw"]
+
+
+def test_what_is_no_header_is_one_file(tmp_path: Path) -> None:
+    for name in ("a.nii.gz", "a.raw", "a.json"):
+        (tmp_path / name).write_bytes(b"1")
+    assert files_of(tmp_path / "a.nii.gz") == (tmp_path / "a.nii.gz",)
