@@ -37,6 +37,7 @@ class _Joint(ABC):
         self.space = space
         self.names = names
         self.seen: dict[str, str] = {}
+        self.taken: dict[str, Any] = {}
         self.parts: Path | None = None
         self.found: dict[str, Any] | None = None
 
@@ -71,7 +72,10 @@ class _Joint(ABC):
         return (self.path,)
 
     def close(self) -> tuple[Path, ...]:
-        """Write the file of all cases."""
+        """Write the file of all cases, in their order however they came."""
+        order = {name: number for number, name in enumerate(self.names.values())}
+        for name in sorted(self.taken, key=lambda name: order.get(name, len(order))):
+            self._hold(name, self.taken[name])
         self._write()
         if self.parts is not None:
             shutil.rmtree(self.parts, ignore_errors=True)
@@ -102,7 +106,7 @@ class _Joint(ABC):
                 cure="Give the images different names.",
             )
         self.seen[name] = case
-        self._hold(name, content)
+        self.taken[name] = content
 
     @abstractmethod
     def _content(self, item: Prediction, name: str) -> Any:
