@@ -57,7 +57,7 @@ class Conversion(Document):
         return tuple(case for case in self.cases if case.error)
 
 
-def convert(
+def convert(  # noqa: PLR0913  # the flags of a command
     source: Dataset | str | Path,
     out: str | Path,
     *,

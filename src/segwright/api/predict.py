@@ -168,8 +168,14 @@ class Call:
         start, folder = time.perf_counter(), self.results.folder
         done = segment_large(self.model, self.dataset, case, folder, wish=self.wish, listen=self.listen)
         files = tuple(str(path.relative_to(folder)) for path in done.files)
-        told = {"outside": done.outside, "notes": done.notes, "provenance": done.provenance}
-        return Predicted(case=case.id, files=files, seconds=time.perf_counter() - start, **told)
+        return Predicted(
+            case=case.id,
+            files=files,
+            seconds=time.perf_counter() - start,
+            outside=done.outside,
+            notes=done.notes,
+            provenance=done.provenance,
+        )
 
     def needed(self) -> float | None:
         """Bytes all results will take, judged by those that are there."""

@@ -50,8 +50,7 @@ def convert(
 
     with Screen("Finding the labels", quiet=quiet) as screen:
         names = columns.split(",") if columns else None
-        told = {"columns": names, "resume": resume, "listen": screen.listen}
-        done = segwright.convert(labels, out, to=to, images=images, **told)
+        done = segwright.convert(labels, out, to=to, images=images, columns=names, resume=resume, listen=screen.listen)
     emit(done, _summary(done), as_json=as_json)
 
 
