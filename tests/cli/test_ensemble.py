@@ -68,7 +68,7 @@ def test_thresholds_by_class_and_from_a_file(segwright, desk):
         (["a.csv", "b.csv", "-o", "a.csv"], 2, "would replace"),
         (["a.csv", "none.csv", "-o", "o.csv"], 1, "none.csv"),
         (["a.csv", "bad.csv", "-o", "o.csv"], 1, "bad.csv, line 2 (x.png, ulna)"),
-        (["a.csv", "b.csv", "-o", "o.csv", "--threshold", "none.yaml"], 1, "Cannot read the thresholds"),
+        (["a.csv", "b.csv", "-o", "o.csv", "--threshold", "none.yaml"], 1, "Cannot read none.yaml"),
     ],
 )
 def test_bad_input_ends_with_words_and_a_code(segwright, desk, words, code, said):

@@ -269,11 +269,10 @@ class TestRuns:
 
 
 def test_errors_of_decoders_become_ours(tmp_path):
-    from segwright.io.drawing import read_form
     from segwright.io.drawn import Form
 
     def broken(path, key, like):
         raise KeyError("pixels")
 
     with pytest.raises(ReadError, match="KeyError"):
-        read_form(Form("odd", lambda path: (), broken, lambda path: True), tmp_path / "x", None, LIKE)
+        Form("odd", lambda path: (), broken, lambda path: True).read(tmp_path / "x", None, LIKE)

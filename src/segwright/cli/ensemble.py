@@ -126,14 +126,10 @@ def thresholds(texts: list[str]) -> tuple[str, dict[str, str]]:
 
 def _from_yaml(path: Path) -> dict[str, str]:
     """Class names to thresholds."""
-    import yaml
-
     from segwright.core.errors import ReadError
+    from segwright.core.parse import LARGEST_YAML, parse_yaml, text_of
 
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ReadError("Cannot read the thresholds.", came=str(error), where=path, cure="Check the file.") from error
+    data = parse_yaml(text_of(path, largest=LARGEST_YAML), path)
     if not isinstance(data, dict) or any(isinstance(value, dict | list) for value in data.values()):
         raise ReadError(
             "The file holds no thresholds.", expected="lines such as 'ulna: 2', and 'default: 50%'", where=path

@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segwright.core.atomic import atomic_path
-from segwright.core.errors import DataError, ReadError, UnknownNameError
+from segwright.core.errors import DataError, UnknownNameError
+from segwright.core.parse import LARGEST_YAML, parse_json, parse_yaml, text_of
 
 
 class Part(BaseModel):
@@ -41,12 +42,7 @@ class Document(Part):
     @classmethod
     def from_json(cls, text: str, *, where: str | Path | None = None) -> Self:
         """Parse JSON text; `where` names the file in error messages."""
-        try:
-            return cls.from_data(json.loads(text), where=where)
-        except json.JSONDecodeError as error:
-            raise ReadError(
-                "The file is not valid JSON.", came=str(error), where=where, cure="Restore the file."
-            ) from error
+        return cls.from_data(parse_json(text, where, numbers=False), where=where)
 
     @classmethod
     def from_data(cls, data: Any, *, where: str | Path | None = None) -> Self:
@@ -76,11 +72,7 @@ class Document(Part):
         Raises:
             ReadError: The file cannot be read.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ReadError("The file is not valid JSON.", came=str(error), where=path, cure="Restore it.") from error
-        return _hash(data)
+        return _hash(parse_json(text_of(Path(path)), path, numbers=False))
 
     def save(self, path: str | Path) -> Path:
         """Write as YAML or JSON, chosen by suffix; the file appears only when whole."""
@@ -97,31 +89,13 @@ class Document(Part):
     def load(cls, path: str | Path) -> Self:
         """Read YAML or JSON, chosen by suffix."""
         path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ReadError(f"Cannot read {path.name}.", came=str(error), where=path, cure="Check the path.") from error
         if path.suffix in {".yaml", ".yml"}:
-            return cls.from_data(parse_yaml(text, path), where=path)
-        return cls.from_json(text, where=path)
+            return cls.from_data(parse_yaml(text_of(path, largest=LARGEST_YAML), path), where=path)
+        return cls.from_json(text_of(path), where=path)
 
 
 def _hash(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def parse_yaml(text: str, path: Path) -> Any:
-    """The data in YAML text; `path` names the file in error messages.
-
-    Raises:
-        ReadError: The text is no YAML.
-    """
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ReadError(
-            "The file is not valid YAML.", came=str(error), where=path, cure="Mend the line named."
-        ) from error
 
 
 def _explain(cls: type[Document], error: ValidationError, where: str | Path | None) -> DataError | UnknownNameError:

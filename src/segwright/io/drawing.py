@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from segwright import io
 from segwright.core.case import Case, Dataset
-from segwright.core.errors import LabelError, ReadError, SegwrightError
+from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.io.drawn import Drawn, Form, json_of
-from segwright.io.protocol import MENDED, reason
 from segwright.io.sources import volume_of
 from segwright.io.turns import stored, turn_of, turned_grid, turned_size, upright
 
@@ -65,7 +64,7 @@ def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
             form = replace(form, read=form.counted(dataset.run_lengths))
         if (turned := _on_other_grid(dataset, case, form, place, key)) != 1:
             whole_grid, back = turned_grid(like, turned), stored if not dataset.upright else upright
-            drawn = read_form(form, place, key, whole_grid)
+            drawn = form.read(place, key, whole_grid)
             drawn = replace(drawn, shape=like.shape, masks={n: back(m, turned) for n, m in drawn.masks.items()})
         else:
             drawn = _on_planes(form, place, key, like, _gaps(dataset, case, form))
@@ -106,28 +105,16 @@ def _on_planes(form: Form, path: Path, key: str | None, like: Geometry, gaps: tu
     The grid of such a series is too short behind a gap; frames would come to lie on the wrong planes.
     """
     if not gaps:
-        return read_form(form, path, key, like)
+        return form.read(path, key, like)
     planes = np.arange(like.shape[0])
     for before, missing in gaps:
         planes[before + 1 :] += missing
-    whole = read_form(form, path, key, Geometry((int(planes[-1]) + 1, *like.shape[1:]), like.affine, like.known))
+    whole = form.read(path, key, Geometry((int(planes[-1]) + 1, *like.shape[1:]), like.affine, like.known))
     absent = np.ones(whole.shape[0], dtype=bool)
     absent[planes] = False
     lost = [name for name, mask in whole.masks.items() if bool(mask[absent].any())]
     told = [f"The label of {', '.join(lost)} on slices that the series lacks is left out."] if lost else []
     return Drawn(like.shape, {name: mask[planes] for name, mask in whole.masks.items()}, [*whole.repairs, *told])
-
-
-def read_form(form: Form, path: Path, key: str | None, like: Geometry) -> Drawn:
-    """`form.read`, where whatever a decoder raises becomes a `ReadError`; our own errors keep the row they name."""
-    try:
-        return form.read(path, key, like)
-    except SegwrightError:
-        raise
-    except Exception as error:
-        raise ReadError(
-            f"The file cannot be read as {form.name}.", came=reason(error), where=path, cure=MENDED
-        ) from error
 
 
 def geometry_of(dataset: Dataset, case: Case) -> Geometry:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.errors import LabelError, ReadError
+from segwright.core.errors import LabelError, ReadError, SegwrightError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import Structure
+from segwright.core.parse import parse_json, regular, text_of
 from segwright.io.polygon import crosses_itself, fill_box
+from segwright.io.protocol import MENDED, reason
 
 Mask = NDArray[np.bool_]
 
@@ -127,6 +128,30 @@ class Form:
     grid: Callable[[Path], Geometry] | None = None
     counted: Callable[[str], ReadDrawn] | None = None
 
+    def __post_init__(self) -> None:
+        """Whatever is wrong with a file comes as an error of ours: it may hold anything in any place."""
+        for name in ("entries", "read", "structures", "grid"):
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, _guarded(given, self.name))
+
+
+def _guarded(read: Callable[..., Any], form: str) -> Callable[..., Any]:
+    """A function of a file whose foreign exceptions are `ReadError`s; our own errors keep the row they name."""
+
+    @wraps(read)
+    def call(path: Path, *rest: Any) -> Any:
+        try:
+            return read(path, *rest)
+        except SegwrightError:
+            raise
+        except Exception as error:
+            raise ReadError(
+                f"The file cannot be read as {form}.", came=reason(error), where=path, cure=MENDED
+            ) from error
+
+    return call
+
 
 def usable(points: NDArray[np.float64]) -> bool:
     """Whether corners are numbers that can mean pixels."""
@@ -172,7 +197,7 @@ def json_object(path: Path) -> Mapping[str, Any] | None:
         return None
     try:
         data = json_of(path)
-    except (ReadError, OSError, UnicodeDecodeError):
+    except ReadError:
         return None
     return data if isinstance(data, Mapping) else None
 
@@ -183,21 +208,13 @@ def json_of(path: Path) -> Any:
     Raises:
         ReadError: No JSON; says where it breaks.
     """
-    stat = path.stat()
-    return _parsed(path, stat.st_mtime_ns, stat.st_size)
+    size = regular(path)
+    return _parsed(path, path.stat().st_mtime_ns, size)
 
 
 @lru_cache(maxsize=8)
 def _parsed(path: Path, changed: int, size: int) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ReadError(
-            "The file is not valid JSON.",
-            came=str(error),
-            where=path,
-            cure="Export it again, or take the case out of the dataset.",
-        ) from error
+    return parse_json(text_of(path), path)
 
 
 def listed(data: Mapping[str, Any], key: str, where: Path) -> list[Mapping[str, Any]]:
@@ -218,7 +235,7 @@ def whole(value: Any) -> int | None:
     """A positive whole number, or nothing."""
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if number > 0 else None
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import LabelError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.parse import text_of
 from segwright.core.terms import Code, Terms
 from segwright.core.words import listed
 from segwright.io.terms import terms_of
 
 FILENAME = "labels.csv"
+_LARGEST = 50_000_000
 _PARTS = {"Category": "category", "Type": "type", "TypeModifier": "modifier"}
 _CODE = ("CodingScheme", "CodeValue", "CodeMeaning")
 COLUMNS = (
@@ -57,17 +59,27 @@ def read_table(path: Path) -> dict[int, Structure]:
         LabelError: A value or colour is no number, or a value comes twice.
     """
     found: dict[int, Structure] = {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        for line, row in enumerate(csv.DictReader(stream), start=2):
-            try:
-                value, structure = int(row["LabelValue"]), _structure(row)
-            except (KeyError, TypeError, ValueError) as error:
-                raise _refused(path, line, f"{error}") from error
-            if value in found:
-                raise _refused(path, line, f"value {value} comes twice")
-            if value > 0:  # 0 is the background, which some programs list
-                found[value] = structure
+    reader = csv.DictReader(text_of(path, largest=_LARGEST).splitlines())
+    for row in _rows(reader, path):
+        line = reader.line_num
+        try:
+            value, structure = int(row["LabelValue"]), _structure(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _refused(path, line, f"{error}") from error
+        if value in found:
+            raise _refused(path, line, f"value {value} comes twice")
+        if not 0 <= value < 1 << 31:
+            raise _refused(path, line, f"value {value} is no label value")
+        if value > 0:  # 0 is the background, which some programs list
+            found[value] = structure
     return found
+
+
+def _rows(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise _refused(path, reader.line_num + 1, str(error)) from error
 
 
 def _refused(path: Path, line: int, came: str) -> LabelError:

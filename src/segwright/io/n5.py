@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import itertools
-import json
 import lzma
 import math
 import zlib
@@ -17,9 +16,11 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
+from segwright.core.parse import parse_json, text_of
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, axes_of
 from segwright.io.protocol import (
+    MENDED,
     ArrayInfo,
     Format,
     decoding,
@@ -53,7 +54,9 @@ def _found(folder: Path, name: str) -> list[ArrayInfo]:
 
 def _attributes(folder: Path) -> dict[str, Any]:
     file = folder / _ATTRIBUTES
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    found = parse_json(text_of(file), file) if file.exists() else {}
+    if not isinstance(found, dict):
+        raise ReadError("The attributes are no object.", came=type(found).__name__, where=file, cure=MENDED)
     return found
 
 

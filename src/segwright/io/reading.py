@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segwright.core.case import Dataset
-from segwright.core.document import parse_yaml
 from segwright.core.errors import LayoutError, UsageError
+from segwright.core.parse import LARGEST_YAML, parse_yaml, text_of
 from segwright.core.words import amount
 from segwright.io.layouts import LAYOUTS, Layout
-from segwright.io.layouts.judge import choose, proposals
+from segwright.io.layouts.judge import choose, opened, proposals
 from segwright.io.layouts.names import role
 from segwright.io.layouts.scan import items, subfolders
 from segwright.io.layouts.tree import seen
@@ -85,12 +85,12 @@ def _as_told(place: Path, layout: str) -> Dataset:
             where=place,
             cure="Leave the layout out to have it recognised, or write a CSV table.",
         )
-    return row.open(place)
+    return opened(row, place)
 
 
 def _is_short(path: Path) -> bool:
     """Whether a `dataset.yaml` states a few things of a folder, and not every case."""
-    data = parse_yaml(path.read_text(encoding="utf-8-sig"), path)
+    data = parse_yaml(text_of(path, largest=LARGEST_YAML), path)
     return isinstance(data, dict) and "cases" not in data
 
 

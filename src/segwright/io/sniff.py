@@ -94,7 +94,11 @@ def _is_n5(path: Path) -> bool:
     if suffix_of(path) == ".n5":
         return True
     file = path / "attributes.json"
-    return file.exists() and any(mark in file.read_text(encoding="utf-8") for mark in ('"n5"', '"blockSize"'))
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        head = stream.read(1 << 16)
+    return any(mark in head for mark in (b'"n5"', b'"blockSize"'))
 
 
 def _sniff_folder(path: Path) -> str | None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import ReadError, WriteError
 from segwright.core.geometry import Geometry, Spacing
+from segwright.core.parse import parse_xml
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, stated_axes
 from segwright.io.protocol import MENDED, RGB, Format, decoding, lazy_stored, make_header, same_format
@@ -203,7 +203,7 @@ def _resolution(page: Any, tag: str) -> float | None:
 
 def _ome(xml: str) -> Spacing:
     """PhysicalSizeZ, Y and X of the first image; micrometres unless a unit is given."""
-    pixels = next(node for node in ElementTree.fromstring(xml).iter() if node.tag.endswith("}Pixels"))
+    pixels = next(node for node in parse_xml(xml, None).iter() if node.tag.endswith("}Pixels"))
     steps: list[float | None] = []
     for axis in "ZYX":
         size = pixels.get(f"PhysicalSize{axis}")

@@ -7,9 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from segwright.core.errors import DataError, ReadError, RecipeError, UnknownNameError
+from segwright.core.parse import parse_yaml
 from segwright.core.recipe import PartChoice, Recipe
 
 
@@ -34,7 +33,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         data = _from_file(text).model_dump()
     elif text in recipe_names():
         resource = files("segwright.planning") / "recipes" / f"{text}.yaml"
-        data = yaml.safe_load(resource.read_text(encoding="utf-8"))
+        data = parse_yaml(resource.read_text(encoding="utf-8"), text)
     else:
         raise UnknownNameError.among("recipe", text, recipe_names())
     for key, value in (overrides or {}).items():
@@ -102,8 +101,8 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
         if not sign or not key:
             raise RecipeError(f"Cannot read the override {word!r}.", expected="key=value", cure="Write e.g. width=24.")
         try:
-            overrides[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            overrides[key.strip()] = parse_yaml(value, None)
+        except ReadError as error:
             raise RecipeError(
                 f"Cannot read the value of the override {word!r}.",
                 expected="a number, a word, true, false, or a list as [1, 2]",

@@ -60,7 +60,7 @@ def _names(dataset: Dataset, labelled: Sequence[Case]) -> dict[str, None]:
         form = io.form_of(path)
         try:
             found = form.entries(path) if form else ()
-        except (SegwrightError, AttributeError, ValueError, KeyError, TypeError):
+        except SegwrightError:
             continue
         names.update(dict.fromkeys(name for entry in found for name in entry.names))
     return names

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segwright.core.case import Dataset, Decision
-from segwright.core.errors import SegwrightError
+from segwright.core.errors import LayoutError, SegwrightError
 from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.content import is_label, sample
 from segwright.io.layouts.inventory import explained, readable
 from segwright.io.layouts.names import role
 from segwright.io.layouts.scan import suffix_of
+from segwright.io.protocol import reason
 
 #: A reading that explains this share of the files is taken without asking the layouts after it.
 ENOUGH = 0.95
@@ -49,7 +50,7 @@ def proposals(place: Path) -> list[Proposal]:
         if not row.matches(place):
             continue
         if getattr(row, "stated", False):
-            return [Proposal(name, row.open(place), 1.0)]
+            return [Proposal(name, opened(row, place), 1.0)]
         made = _proposed(name, row, place, files)
         if made is not None:
             found.append(made)
@@ -58,9 +59,29 @@ def proposals(place: Path) -> list[Proposal]:
     return found
 
 
+def opened(row: Layout, place: Path) -> Dataset:
+    """The place as a layout reads it; a document that states cases may hold anything in any place.
+
+    Raises:
+        LayoutError: What it holds cannot be understood, or what the layout itself refuses.
+    """
+    try:
+        return row.open(place)
+    except SegwrightError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+        raise LayoutError(
+            "What the folder's documents state cannot be understood.",
+            expected=row.looks_like,
+            came=reason(error),
+            where=place,
+            cure="Correct the document, or take it away to have the folder read by its names.",
+        ) from error
+
+
 def _proposed(name: str, row: Layout, place: Path, files: set[Path]) -> Proposal | None:
     try:
-        dataset = row.open(place)
+        dataset = opened(row, place)
     except SegwrightError:
         return None  # another layout may fit; if none does, the place is not understood
     return Proposal(name, dataset, _worth(dataset, files))

@@ -9,6 +9,7 @@ from pathlib import Path
 from segwright.core.case import Dataset
 from segwright.core.errors import ReadError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.parse import text_of
 from segwright.io.layouts.scan import visible
 from segwright.io.layouts.spreadsheet import Row, rows_of
 
@@ -56,8 +57,8 @@ def _entries(path: Path) -> Iterator[Entry]:
         if path.suffix.lower() in {".csv", ".tsv"}:
             yield from (entry for row in rows_of(path) if (entry := _of_row(row)) is not None)
             return
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError, ReadError):
+        lines = text_of(path).splitlines()
+    except ReadError:
         return
     for line in lines:
         if hit := _CVAT.match(line):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import LayoutError, ReadError
 from segwright.core.labels import LabelSpace, Structure
+from segwright.core.parse import parse_json, text_of
 from segwright.io.layouts.listing import draft, label_source, unique_ids
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import Item, items, relative
@@ -66,10 +66,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ReadError: Absent, damaged or not an object.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise ReadError(f"Cannot read {path.name}.", came=str(error), where=path, cure="Restore the file.") from error
+    data = parse_json(text_of(path), path)
     if not isinstance(data, dict):
         raise ReadError(f"{path.name} is not an object.", came=type(data).__name__, where=path, cure="Restore it.")
     return data

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 from segwright.core.errors import ReadError
+from segwright.core.parse import regular
+from segwright.core.words import byte_size
 from segwright.io.layouts.names import tokens
 from segwright.io.layouts.scan import relative, stem_of, visible
 
@@ -26,8 +28,10 @@ def rows_of(path: Path) -> list[Row]:
     """Rows with lower-case column names and stripped values; comma, semicolon or tab; UTF-8 or what Windows writes.
 
     Raises:
-        ReadError: The file is no text.
+        ReadError: The file is no text, too large, or a line of it cannot be split.
     """
+    if regular(path) > _LARGEST:
+        raise ReadError("The table is too large.", came=byte_size(path.stat().st_size), where=path, cure="Split it.")
     data = path.read_bytes()
     try:
         text = data.decode("utf-16") if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else data.decode("utf-8-sig")
@@ -38,7 +42,11 @@ def rows_of(path: Path) -> list[Row]:
     head = text.partition("\n")[0]
     sign = max(",;\t", key=head.count)
     reader = csv.DictReader(text.splitlines(), delimiter=sign)
-    return [{str(k).strip().lower(): (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
+    try:
+        return [{str(k).strip().lower(): (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
+    except csv.Error as error:
+        came = f"line {reader.line_num + 1}: {error}"
+        raise ReadError("Cannot read the table.", came=came, where=path, cure="Correct the line.") from error
 
 
 def tables_in(folder: Path) -> list[Path]:

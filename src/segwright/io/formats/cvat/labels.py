@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
+from segwright.core.parse import parse_xml, text_of
 from segwright.core.runs import Runs
 from segwright.io.drawn import Drawn, Entry, Form, refuse_size, size_of, usable
 
@@ -37,10 +37,7 @@ def _tree(path: Path) -> Element:
 
 @lru_cache(maxsize=4)
 def _parsed(path: Path, changed: int, size: int) -> Element:
-    try:
-        tree = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as error:
-        raise ReadError("The file is not valid XML.", came=str(error), where=path, cure="Export it again.") from error
+    tree = parse_xml(text_of(path), path)
     if tree.find("track") is not None:
         raise ReadError(
             "The file holds tracks of a video.",

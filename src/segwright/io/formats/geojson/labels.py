@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.errors import LabelError
+from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.io.drawn import Drawn, Entry, Form, json_of, refuse_size, usable
 
@@ -23,7 +23,7 @@ def known(path: Path) -> bool:
         return False
     try:
         data = json_of(path)
-    except Exception:  # whatever is wrong, it is not GeoJSON
+    except ReadError:
         return False
     if isinstance(data, Mapping) and data.get("type") == "FeatureCollection":
         return isinstance(data.get("features"), list)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import yaml
 
-from segwright.core.errors import LabelError
+from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
+from segwright.core.parse import LARGEST_YAML, parse_yaml, text_of
 from segwright.io.drawn import Drawn, Entry, Form, refuse_size
 
 _LINE = re.compile(r"\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*", re.IGNORECASE)
@@ -43,8 +43,8 @@ def _known(path: Path, changed: int, size: int) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
+        return text_of(path)
+    except ReadError:
         return "?"
 
 
@@ -111,8 +111,8 @@ def _names_in(folder: Path) -> Mapping[int, str]:
     """Names that a folder lists: `names` of a YAML file, or a list with a name a line."""
     for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         try:
-            data: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError):
+            data: Any = parse_yaml(text_of(path, largest=LARGEST_YAML), path)
+        except ReadError:
             continue
         names = data.get("names") if isinstance(data, dict) else None
         if isinstance(names, list):
