@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -40,8 +41,13 @@ def started(scans, **environment) -> Iterator[tuple[subprocess.Popen, dict]]:
             process.kill()
 
 
+def api(told: dict) -> str:
+    """Where the state is, token included."""
+    return told["url"].replace("/?", "/api/state?")
+
+
 def test_it_says_where_it_is_and_answers_there(scans):
-    with started(scans) as (_, told), urllib.request.urlopen(f"{told['url']}api/state", timeout=60) as answer:
+    with started(scans) as (_, told), urllib.request.urlopen(api(told), timeout=60) as answer:
         state = json.load(answer)
     assert told["cases"] == 2 and min(row["id"] for row in state["cases"]) == "p000_a"
     assert told["url"].startswith("http://127.0.0.1:")
@@ -49,13 +55,14 @@ def test_it_says_where_it_is_and_answers_there(scans):
 
 def test_it_lives_on_when_an_upload_breaks_off_and_leaves_nothing_behind(scans, tmp_path):
     with started(scans, TMPDIR=str(tmp_path)) as (process, told):
-        host, _, port = told["url"].removeprefix("http://").strip("/").partition(":")
+        where = urlsplit(told["url"])
         head = (
-            f"POST /api/results?name=a.csv HTTP/1.1\r\nHost: {host}\r\nx-segwright: 1\r\nContent-Length: 9000\r\n\r\n"
+            f"POST /api/results?name=a.csv&{where.query} HTTP/1.1\r\nHost: {where.hostname}\r\n"
+            "x-segwright: 1\r\nContent-Length: 9000\r\n\r\n"
         )
-        with socket.create_connection((host, int(port)), timeout=60) as visitor:
+        with socket.create_connection((where.hostname, where.port), timeout=60) as visitor:
             visitor.sendall(head.encode() + b"image_name,class")
-        with urllib.request.urlopen(f"{told['url']}api/state", timeout=60) as answer:
+        with urllib.request.urlopen(api(told), timeout=60) as answer:
             assert answer.status == 200
         process.terminate()
         assert process.wait(timeout=60) == 128 + signal.SIGTERM
@@ -70,6 +77,8 @@ def test_it_lives_on_when_an_upload_breaks_off_and_leaves_nothing_behind(scans, 
         (["SCANS", "--result", "missing.csv"], 1, "no such result"),
         (["SCANS", "--port", "99999"], 2, "65535"),
         (["SCANS", "--host", "256.1.1.1"], 2, "cannot listen"),
+        (["SCANS", "--host", "0.0.0.0", "--no-token"], 2, "everybody on the network"),
+        (["SCANS", "--tls", "missing.pem", "missing.pem"], 2, "certificate cannot be used"),
         (["SCANS/images/p000_a.png", "--label", "missing.png"], 1, "no such file"),
         (["SCANS", "--label", "SCANS/masks/p000_a.png", "--host"], 2, "--host"),
     ],

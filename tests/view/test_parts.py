@@ -33,7 +33,7 @@ from segwright.view.planes import as_levels, reduced
 from segwright.view.pool import Pool
 from segwright.view.reading import in_turn, read_codes
 from segwright.view.scan import Scan
-from segwright.view.uploads import TooLargeError, receive, safe_name, unpacked
+from segwright.view.uploads import BusyError, Inbox, Limits, TooLargeError, TooSlowError, safe_name
 
 
 def space_of(count: int, kind: str) -> LabelSpace:
@@ -406,27 +406,71 @@ async def _parts(*parts):
         yield part
 
 
-def test_uploads_stop_at_the_limit_and_leave_nothing(tmp_path):
-    target = tmp_path / "a.csv"
+def test_uploads_stop_at_the_limit_and_leave_nothing():
+    inbox = Inbox(Limits(each=100))
+
+    def take(*parts) -> None:
+        with inbox.folder() as folder:
+            anyio.run(lambda: inbox.receive(_parts(*parts), folder / "a.csv"))
+
     with pytest.raises(TooLargeError, match="too large"):
-        anyio.run(lambda: receive(_parts(b"x" * 60, b"x" * 60), target, limit=100))
+        take(b"x" * 60, b"x" * 60)
     with pytest.raises(UsageError, match="empty"):
-        anyio.run(lambda: receive(_parts(), target))
-    assert not target.exists()
-    assert anyio.run(lambda: receive(_parts(b"ab", b"c"), target)) == 3
+        take()
+    take(b"ab", b"c")
+    assert not list(inbox.place.iterdir())
 
 
-def test_zips_with_names_that_lead_outside_or_grow_are_refused(tmp_path):
-    bad, bomb, broken = tmp_path / "bad.zip", tmp_path / "bomb.zip", tmp_path / "broken.zip"
-    with zipfile.ZipFile(bad, "w") as file:
-        file.writestr("../outside.png", b"x")
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("a.png", bytes(100_000))
-    broken.write_bytes(zlib.compress(b"no zip"))
-    with pytest.raises(ReadError, match="leads outside"):
-        unpacked(bad, tmp_path / "out")
-    with pytest.raises(TooLargeError):
-        unpacked(bomb, tmp_path / "out", limit=50_000)
-    with pytest.raises(ReadError, match="cannot be unpacked"):
-        unpacked(broken, tmp_path / "out")
-    assert not (tmp_path / "outside.png").exists()
+def test_all_uploads_together_have_a_limit_and_removing_one_makes_room():
+    inbox = Inbox(Limits(each=100, every=150))
+    with inbox.folder() as first:
+        anyio.run(lambda: inbox.receive(_parts(b"x" * 90), first / "a.csv"))
+        inbox.keep(first, 1)
+    for _ in range(2):
+        with pytest.raises(TooLargeError), inbox.folder() as second:
+            anyio.run(lambda: inbox.receive(_parts(b"x" * 61), second / "b.csv"))
+        assert inbox.has(1) and [path.name for path in inbox.place.rglob("*.csv")] == ["a.csv"]
+    inbox.remove(1)
+    assert not inbox.has(1) and not list(inbox.place.iterdir())
+    with inbox.folder() as third:
+        anyio.run(lambda: inbox.receive(_parts(b"x" * 61), third / "b.csv"))
+
+
+def test_an_upload_that_trickles_is_given_up_and_few_are_taken_at_once():
+    inbox = Inbox(Limits(at_once=1, patience=0.2, rate=1_000_000))
+
+    async def trickle():
+        while True:
+            await anyio.sleep(0.01)
+            yield b"x"
+
+    with inbox.folder() as folder:
+        with pytest.raises(TooSlowError, match="too slowly"):
+            anyio.run(lambda: inbox.receive(trickle(), folder / "a.csv"))
+        with pytest.raises(BusyError, match="at once"), inbox.folder():
+            pass
+    with inbox.folder():
+        pass
+
+
+def test_time_for_an_upload_grows_with_what_came_up_to_a_limit():
+    limits = Limits(seconds=100, patience=10, rate=1000)
+    assert (limits.allowed(0), limits.allowed(20_000), limits.allowed(10**9)) == (10, 30, 100)
+
+
+def test_zips_with_names_that_lead_outside_or_grow_are_refused():
+    inbox = Inbox(Limits(each=50_000))
+    with inbox.folder() as folder:
+        bad, bomb, broken = folder / "bad.zip", folder / "bomb.zip", folder / "broken.zip"
+        with zipfile.ZipFile(bad, "w") as file:
+            file.writestr("../outside.png", b"x")
+        with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("a.png", bytes(100_000))
+        broken.write_bytes(zlib.compress(b"no zip"))
+        with pytest.raises(ReadError, match="leads outside"):
+            inbox.unpack(bad)
+        with pytest.raises(TooLargeError):
+            inbox.unpack(bomb)
+        with pytest.raises(ReadError, match="cannot be unpacked"):
+            inbox.unpack(broken)
+        assert not (folder / "outside.png").exists()

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import socket
+import subprocess
+import threading
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
+import psutil
 import pytest
 from starlette.testclient import TestClient
 
 from segwright import io
+from segwright.core.errors import GeometryError, UsageError
 from segwright.core.finding import Finding
 from segwright.core.report import Report
 from segwright.core.volume import Volume
 from segwright.evaluation.folders import evaluate_folders
+from segwright.evaluation.maskfiles import read_labels
 from segwright.io.dataset import open_dataset
 from segwright.view.desk import Desk
-from segwright.view.launch import make_viewer
+from segwright.view.launch import Address, Viewer, make_viewer
+from segwright.view.listen import Watched, reached_as
 from segwright.view.server import build_app
 from segwright.view.subject import open_subject
+from segwright.view.uploads import Limits
 
 OWN = {"x-segwright": "1"}
 
@@ -142,7 +155,7 @@ def test_the_page_comes_with_what_it_would_ask_for_first(xrays, copied):
     assert told() == {"state": page.get("/api/state").json(), "first": None}
     desk.warm()
     assert told()["first"] == page.get("/api/cases/0").json()
-    assert desk.pool.has(("codes", desk.cases[1].id, 0))  # and the case that the next key press leads to
+    assert desk.pool.has(desk._key("codes", 1, 0))  # and the case that the next key press leads to
     damaged = Desk(open_subject(copied))
     (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
     damaged.warm()
@@ -162,7 +175,7 @@ def test_the_first_case_is_read_before_the_page_asks(volumes, xrays, copied):
     for source in (volumes, xrays):
         desk = Desk(open_subject(source))
         desk.warm()
-        assert desk.pool.has(("codes", desk.cases[0].id, 0)) and "percentiles" in vars(desk.scan(0))
+        assert desk.pool.has(desk._key("codes", 0, 0)) and "percentiles" in vars(desk.scan(0))
     desk = Desk(open_subject(copied))
     (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
     desk.warm()  # says nothing
@@ -193,7 +206,7 @@ def test_addresses_that_lead_nowhere_are_refused_in_words(page, path):
     assert "root:" not in answer.text and answer.json()["error"]["what"]
 
 
-@pytest.mark.parametrize("query", ["step=x", "box=1,2", "box=a,b,c,d", "c=5", "c=-1"])
+@pytest.mark.parametrize("query", ["step=x", "step=0", "step=99999", "box=1,2", "box=a,b,c,d", "c=5", "c=-1"])
 def test_wrong_questions_are_answered_in_words(page, query):
     answer = page.get(f"/api/cases/0/image/0/0?{query}")
     assert answer.status_code == 422 and answer.json()["error"]["what"]
@@ -322,7 +335,7 @@ def test_uploads_that_are_no_results_are_refused_in_words(xrays, name, content, 
 
 
 def test_an_upload_beyond_the_limit_is_refused_before_and_while_it_comes(xrays):
-    page = ask(Desk(open_subject(xrays)), upload_limit=1000)
+    page = ask(Desk(open_subject(xrays)), limits=Limits(each=1000))
     declared = page.post("/api/results?name=a.csv", headers={**OWN, "content-length": "5000000000"}, content=b"")
     assert declared.status_code == 413 and "too large" in declared.json()["error"]["what"]
 
@@ -364,26 +377,209 @@ def test_unlabelled_scans_can_be_looked_at(xrays):
     assert page.get("/api/cases/0/image/0/0").status_code == 200
 
 
-def test_other_hosts_need_the_token(xrays):
-    viewer = make_viewer(xrays, host="0.0.0.0")
-    token = viewer.url.partition("?token=")[2]
+def test_a_token_is_asked_for_on_this_machine_too(xrays):
+    viewer = make_viewer(xrays)
     viewer.sockets[0].close()
-    assert len(token) >= 20
+    token = viewer.url.partition("?token=")[2]
+    assert len(token) >= 20 and viewer.url.startswith("http://127.0.0.1:")
     page = ask(viewer.desk, token=token)
-    assert page.get("/api/state").status_code == 401
-    assert page.get("/api/state?token=wrong").status_code == 401
-    assert page.get(f"/?token={token}").status_code == 200
+    assert page.get("/api/state").status_code == page.get("/").status_code == 401
+    assert page.get("/api/state?token=wrong").status_code == page.get("/api/state?token=%ff").status_code == 401
+    first = page.get(f"/?token={token}")
+    assert first.status_code == 200, "the address keeps the token, so that it can be handed on"
+    cookie = first.headers["set-cookie"].lower()
+    assert cookie.startswith("segwright-8000=") and "samesite=lax" in cookie and "httponly" in cookie
     assert page.get("/api/state").status_code == 200, "the cookie is enough from now on"
+    assert page.get("/api/state", headers={"authorization": "Bearer no"}).status_code == 401
+
+
+def test_two_viewers_on_one_host_do_not_log_each_other_out(desk):
+    apps = [ask(desk, token="a" * 24), ask(desk, token="b" * 24)]
+    apps[1].base_url = "http://127.0.0.1:8001"
+    apps[0].get(f"/?token={'a' * 24}")
+    apps[1].cookies.update(apps[0].cookies)  # browsers give cookies of a host to all of its ports
+    apps[1].get(f"/?token={'b' * 24}")
+    apps[0].cookies.update(apps[1].cookies)
+    assert [page.get("/api/state").status_code for page in apps] == [200, 200]
+
+
+def test_no_token_is_for_this_machine_alone(xrays):
+    viewer = make_viewer(xrays, address=Address(token=False))
+    viewer.sockets[0].close()
+    assert "token" not in viewer.url
+    with pytest.raises(UsageError, match="everybody on the network"):
+        Address("0.0.0.0", token=False)
+
+
+def test_all_interfaces_print_addresses_that_others_can_open(xrays):
+    viewer = make_viewer(xrays, address=Address("0.0.0.0"))
+    viewer.sockets[0].close()
+    hosts = [url.split("/")[2].rsplit(":", 1)[0] for url in viewer.urls]
+    assert hosts[-1] == "127.0.0.1" and "0.0.0.0" not in hosts and viewer.url == viewer.urls[-1]
+    others = [a.address for found in psutil.net_if_addrs().values() for a in found if a.family == socket.AF_INET]
+    assert set(hosts[:-1]) == {a for a in others if not a.startswith(("127.", "169.254."))}
+    assert reached_as("fe80::1") == ["[fe80::1]"]
+
+
+def test_tls_takes_a_certificate_and_tells_what_is_wrong_with_one(xrays, tmp_path):
+    (tmp_path / "a.pem").write_text("no certificate")
+    with pytest.raises(UsageError, match="certificate cannot be used"):
+        make_viewer(xrays, address=Address(tls=(tmp_path / "a.pem", tmp_path / "a.pem")))
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl")
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=localhost"
+    subprocess.run(made.split(), cwd=tmp_path, check=True, capture_output=True)
+    with running(make_viewer(xrays, address=Address(tls=(tmp_path / "c.pem", tmp_path / "k.pem")))) as url:
+        assert url.startswith("https://")
+        answer = httpx.get(url, verify=False)
+        assert answer.status_code == 200 and "secure" in answer.headers["set-cookie"].lower()
 
 
 def test_a_port_that_is_taken_is_told(xrays):
-    from segwright.core.errors import UsageError
-
     first = make_viewer(xrays)
     first.sockets[0].listen()
     with pytest.raises(UsageError, match="cannot listen"):
-        make_viewer(xrays, port=first.sockets[0].getsockname()[1])
+        make_viewer(xrays, address=Address(port=first.sockets[0].getsockname()[1]))
     first.sockets[0].close()
+
+
+@contextmanager
+def running(viewer: Viewer) -> Iterator[str]:
+    thread = threading.Thread(target=viewer.server.run, kwargs={"sockets": viewer.sockets}, daemon=True)
+    thread.start()
+    try:
+        yield viewer.url
+    finally:
+        viewer.server.should_exit = True
+        thread.join(timeout=10)
+
+
+# Clients that hold on
+
+
+def closed(client: socket.socket) -> bytes:
+    """All that comes until the server ends the connection."""
+    client.settimeout(20)
+    found = b""
+    try:
+        while part := client.recv(65536):
+            found += part
+    except ConnectionResetError:
+        pass
+    return found
+
+
+@pytest.mark.parametrize("kind", ["nothing", "half a head", "half a body", "a refused body", "a reply nobody reads"])
+def test_a_client_that_goes_silent_is_dropped(volumes, monkeypatch, kind):
+    monkeypatch.setattr(Watched, "silent_seconds", 0.3)
+    with running(make_viewer(volumes)) as url:
+        where = urlsplit(url)
+        with socket.create_connection((where.hostname, where.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            head = f"Host: 127.0.0.1:{where.port}\r\nAuthorization: Bearer {where.query[6:]}\r\n"
+            if kind == "half a head":
+                client.sendall(b"GET / HTTP/1.1\r\nHost")
+            elif kind == "half a body":
+                asked = f"POST /api/results?name=a.csv HTTP/1.1\r\n{head}x-segwright: 1\r\n"
+                client.sendall(f"{asked}content-length: 9\r\n\r\nabc".encode())
+            elif kind == "a refused body":
+                client.sendall(b"POST /api/results HTTP/1.1\r\nHost: x\r\ncontent-length: 9999999\r\n\r\n")
+            elif kind == "a reply nobody reads":
+                asked = f"GET /api/cases/0/image/0/9 HTTP/1.1\r\n{head}\r\n".encode()
+                client.sendall(asked * 40)
+                time.sleep(1.5)
+            closed(client)
+        assert httpx.get(url).status_code == 200
+
+
+def test_a_client_that_never_stops_sending_is_cut_off_and_leaves_no_file(xrays, monkeypatch):
+    monkeypatch.setattr(Watched, "silent_seconds", 0.3)
+    monkeypatch.setattr("segwright.view.server.Limits", lambda: Limits(each=100_000))
+    viewer = make_viewer(xrays, address=Address(token=False))
+    with running(viewer) as url:
+        where = urlsplit(url)
+        with socket.create_connection((where.hostname, where.port)) as client:
+            head = "POST /api/results?name=a.csv HTTP/1.1\r\nHost: 127.0.0.1\r\nx-segwright: 1\r\n"
+            client.sendall(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
+            with pytest.raises((ConnectionError, TimeoutError)):
+                send_forever(client)
+        inbox = viewer.server.config.app.state.inbox
+        assert not list(inbox.place.iterdir()) and httpx.get(url).status_code == 200
+
+
+def send_forever(client: socket.socket) -> None:
+    """A gigabyte in chunks, unless the server ends the connection."""
+    for _ in range(1 << 15):
+        client.sendall(b"8000\r\n" + bytes(0x8000) + b"\r\n")
+
+
+# Any question gets an answer
+
+
+ODD = ["", "0", "-1", "1", "99", "9" * 30, "9" * 5000, "x", "1.5", "%00", "%ff", "é", "nan", "1e9", "../..", "0,5,0,5"]
+
+
+def test_two_thousand_random_questions_are_answered_in_words(page):
+    rng = random.Random(0)
+    routes = [
+        "/", "/static/{}", "/api/state", "/api/data", "/api/runs", "/api/cases/{}", "/api/cases/{}/thumb.png",
+        "/api/cases/{}/image/{}/{}", "/api/cases/{}/labels/{}/{}/{}", "/api/cases/{}/extents/{}",
+        "/api/cases/{}/objects/{}/{}", "/api/cases/{}/objects/{}/{}/{}/{}", "/api/results", "/api/results/{}",
+        "/api/results/{}/scores", "/api/compare/{}/{}", "/{}",
+    ]  # fmt: skip
+    seen = set()
+    for _ in range(2000):
+        path = rng.choice(routes)
+        path = path.format(*(rng.choice([*"0012", rng.choice(ODD)]) for _ in range(path.count("{}"))))
+        names = rng.sample(["step", "box", "c", "name", "token"], rng.randint(0, 2))
+        query = "&".join(f"{name}={rng.choice([*ODD, '-5,3,-9,400', '0,0,0,0', f'{10**20},1,2,3'])}" for name in names)
+        method = rng.choice(["GET"] * 8 + ["POST", "DELETE", "PUT", "OPTIONS", "HEAD"])
+        answer = page.request(method, f"{path}?{query}", headers=rng.choice([OWN, {}]))
+        seen.add(answer.status_code)
+        assert answer.status_code < 500, (method, path, query, answer.text)
+        if answer.status_code >= 400 and method != "HEAD":
+            assert answer.json()["error"]["what"], (method, path, query)
+    assert {200, 404, 405, 422} <= seen
+
+
+def test_no_answer_tells_where_on_this_machine_files_lie(copied):
+    (copied / "imagesTr" / "m001_0000.nii.gz").write_bytes(b"no scan")
+    (copied / "labelsTr" / "m002.nii.gz").unlink()
+    page = ask(Desk(open_subject(copied)))
+    for path in ("cases/1", "cases/1/image/0/0", "cases/2/labels/0/0/0", "cases/2/extents/0", "state", "data"):
+        told = page.get(f"/api/{path}").text
+        assert str(copied.parent) not in told and "/tmp/" not in told, told
+    assert "m001_0000.nii.gz" in page.get("/api/cases/1").text
+
+
+def test_other_sites_may_not_take_answers_in(page):
+    for path in ("/", "/static/main.js", "/api/cases/0/image/0/0", "/api/nothing"):
+        assert page.get(path).headers["cross-origin-resource-policy"] == "same-origin"
+    assert page.get("/", headers={"host": "evil.example"}).headers["cross-origin-resource-policy"] == "same-origin"
+    assert page.get("/", headers={"host": "a:b:c"}).status_code == 403
+
+
+def test_uploads_are_removed_with_the_result_and_after_refusal(xrays, table):
+    app = build_app(Desk(open_subject(xrays)))
+    page = TestClient(app, base_url="http://127.0.0.1:8000")
+    inbox = app.state.inbox
+    assert drop(page, "a.csv", b"nothing,of,use\n").status_code == 422
+    assert drop(page, "a.zip", b"no zip").status_code == 422
+    assert not list(inbox.place.iterdir())
+    number = drop(page, "half.csv", table.read_bytes()).json()["number"]
+    assert [path.name for path in inbox.place.rglob("*.csv")] == ["half.csv"]
+    page.delete(f"/api/results/{number}", headers=OWN)
+    assert not list(inbox.place.iterdir())
+
+
+def test_a_label_of_another_shape_is_refused_before_it_is_decoded(volumes, tmp_path, monkeypatch):
+    label = io.read(volumes / "labelsTr" / "m000.nii.gz")
+    values = label.array()[:, :, :-3]
+    io.write(Volume.of(values, label.geometry.crop(_box(values.shape))), tmp_path / "a.nii.gz")
+    parts, like = {"": tmp_path / "a.nii.gz"}, label.geometry
+    monkeypatch.setattr("segwright.evaluation.maskfiles.values_of", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(GeometryError, match="do not fit"):
+        read_labels(parts, open_dataset(volumes).labels, like=like)
 
 
 def test_labels_that_a_report_doubts_are_marked_at_their_case(volumes, shifted):

@@ -45,6 +45,12 @@ def locked_beside(folder: Path) -> Iterator[None]:
         yield
 
 
+def busy(folder: Path) -> bool:
+    """Whether a process is at work in a folder, by what its lock says; nothing is locked to find out."""
+    holder = _holder(folder / NAME)
+    return bool(holder) and not _ended(holder)
+
+
 def writable(folder: Path) -> Path:
     """The folder, made where it is missing.
 

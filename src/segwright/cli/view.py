@@ -21,9 +21,13 @@ def view(
         typer.Option("--result", help="Result to compare: folder, run, RLE table or label; may be repeated."),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free port.")] = 0,
-    host: Annotated[str, typer.Option("--host", help="Other than this machine alone, a token is asked for.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[str, typer.Option("--host", help="0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    token: Annotated[
+        bool, typer.Option("--token/--no-token", help="Ask every visitor for the token in the printed address.")
+    ] = True,
+    tls: Annotated[
+        tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="Certificate and key (PEM) for https.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -31,12 +35,17 @@ def view(
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
 
-    with Screen("Opening the data"):
-        from segwright.view.launch import make_viewer
+    with Screen(f"Opening {source}"):
+        from segwright.view.launch import Address, make_viewer
 
-        viewer = make_viewer(source, labels=label or (), results=result or (), host=host, port=port)
+        address = Address(host, port, token, tls)
+        viewer = make_viewer(source, labels=label or (), results=result or (), address=address)
     subject = viewer.desk.subject
-    told = {"url": viewer.url, "title": subject.title, "kind": subject.kind, "cases": len(viewer.desk.cases)}
-    text = f"{subject.title}: {amount(len(viewer.desk.cases), 'case')} at\n\n  {viewer.url}\n\nStop with Ctrl+C."
+    count = len(viewer.desk.cases)
+    told = {
+        "url": viewer.url, "urls": list(viewer.urls), "title": subject.title, "kind": subject.kind, "cases": count,
+    }  # fmt: skip
+    lines = "\n".join(f"  {url}" for url in viewer.urls)
+    text = f"{subject.title}: {amount(count, 'case')} at\n\n{lines}\n\nStop with Ctrl+C."
     emit(told, text, as_json=as_json)
     viewer.run(browser=browser)

@@ -21,14 +21,9 @@ from pydantic import Field, model_validator
 
 from segwright.core.document import Part
 from segwright.core.errors import LabelError
+from segwright.core.palette import colour_of
 
 IGNORE = -1
-
-#: Twelve colours that stay apart for colour-blind readers (after Okabe-Ito and Paul Tol's muted set).
-PALETTE = (
-    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00",
-    "#CC79A7", "#88CCEE", "#AA4499", "#44AA99", "#DDCC77", "#882255",
-)  # fmt: skip
 
 _SIDES = (("left", "right"), ("l", "r"), ("lt", "rt"), ("lh", "rh"))
 
@@ -121,7 +116,7 @@ class LabelSpace(Part):
     def colour(self, index: int) -> str:
         """Colour of structure `index` as `#RRGGBB`; anything else a person wrote is replaced by one of the palette."""
         chosen = self.structures[index].colour
-        return chosen if re.fullmatch(r"#[0-9a-fA-F]{6}", chosen) else PALETTE[index % len(PALETTE)]
+        return chosen if re.fullmatch(r"#[0-9a-fA-F]{6}", chosen) else colour_of(index)
 
     def from_values(self, raw: NDArray[Any], *, where: str | None = None) -> NDArray[Any]:
         """Map file values `(z, y, x)` to a canonical label array `(P, z, y, x)`.

@@ -13,7 +13,7 @@ from segwright import io
 from segwright.core.errors import LabelError, LayoutError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.io.grids import onto_grid
+from segwright.io.grids import onto_grid, refuse_other_shape
 from segwright.io.instances import numbered
 from segwright.io.layouts.scan import files, stem_of, subfolders
 from segwright.io.masks import binary, settle, values_of
@@ -79,6 +79,8 @@ def read_labels(parts: Parts, space: LabelSpace, *, like: Geometry | None = None
     grid = like
     for structure, path in parts.items():
         volume = io.read_label(path)
+        if like is not None:
+            refuse_other_shape(volume.geometry, like, where=str(path))  # before anything is decoded
         raw = values_of(volume, where=str(path))
         grid = grid or volume.geometry
         masks[structure] = onto_grid(raw, volume.geometry, grid, where=str(path))

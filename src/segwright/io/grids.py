@@ -44,8 +44,7 @@ def onto_grid(array: NDArray[Any], geometry: Geometry, like: Geometry, *, where:
         order, flips = step
         if geometry.permute(order).flip(flips).aligned_with(like, TOLERANCE):
             return np.flip(array.transpose(order), flips)
-    if sorted(geometry.shape) != sorted(like.shape):
-        raise _shapes_differ(geometry, like, where)
+    refuse_other_shape(geometry, like, where=where)
     raise _places_differ(geometry, like, where)
 
 
@@ -80,6 +79,16 @@ def turn_between(geometry: Geometry, like: Geometry) -> tuple[tuple[int, ...], t
     if sorted(order) != [0, 1, 2]:
         return None
     return order, tuple(axis for axis in range(3) if between[axis, order[axis]] < 0)
+
+
+def refuse_other_shape(geometry: Geometry, like: Geometry, *, where: str) -> None:
+    """Refuse a label by its header, before its voxels cost anything.
+
+    Raises:
+        GeometryError: No order of its axes gives the shape of the grid.
+    """
+    if sorted(geometry.shape) != sorted(like.shape):
+        raise _shapes_differ(geometry, like, where)
 
 
 def _shapes_differ(geometry: Geometry, like: Geometry, where: str) -> GeometryError:

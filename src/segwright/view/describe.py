@@ -14,7 +14,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.report import Report, Score
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.compare import compare
-from segwright.report.wording import column
+from segwright.report.wording import columns_of
 from segwright.view.coded import places
 from segwright.view.desk import REFERENCE, Desk
 from segwright.view.directions import views
@@ -29,6 +29,10 @@ CT_WINDOWS = (
 )  # fmt: skip
 
 
+#: Who stays in one fold, where it is not a patient.
+GROUP_WORDS = {"em": "specimen", "other": "group"}
+
+
 def state(desk: Desk) -> dict[str, Any]:
     """Everything the case list needs; scores as far as they are known."""
     subject, folds = desk.subject, desk.subject.folds()
@@ -37,7 +41,8 @@ def state(desk: Desk) -> dict[str, Any]:
         "version": segwright.__version__,
         "title": subject.title,
         "kind": subject.kind,
-        "notes": subject.notes,
+        "group_word": GROUP_WORDS.get(desk.dataset.modality, "patient"),
+        "notes": list(dict.fromkeys([*subject.notes, *desk.dataset.notes])),
         "channels": list(desk.dataset.channels),
         "modality": desk.dataset.modality,
         "exclusive": desk.space.exclusive,
@@ -51,19 +56,8 @@ def state(desk: Desk) -> dict[str, Any]:
 
 
 def colours(space: LabelSpace) -> list[str]:
-    """A colour for each structure: its own, the palette's, and beyond that lighter and darker turns of the palette."""
-    return [s.colour or _varied(space.colour(i), i // 12) for i, s in enumerate(space.structures)]
-
-
-def _varied(colour: str, turn: int) -> str:
-    """The palette's colour again, lighter in odd turns and darker in even ones, so that 12, 24, 36 stay apart."""
-    if turn == 0:
-        return colour
-    rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    share = min(0.75, 0.45 * ((turn + 1) // 2))
-    goal = 255 if turn % 2 else 0
-    mixed = [round(part + (goal - part) * share) for part in rgb]
-    return "#" + "".join(f"{part:02X}" for part in mixed)
+    """A colour for each structure."""
+    return [space.colour(i) for i in range(len(space.structures))]
 
 
 def _row(
@@ -112,10 +106,10 @@ def scores(desk: Desk, number: int) -> dict[str, Any]:
     """Scores of a result as `{case: {structure: {metric: value}}}`, and its aggregates once all are there."""
     scored = desk.scores[number]
     listed = list(scored.rows.items())
-    metrics = dict.fromkeys(row.metric for _, rows in listed for row in rows)
+    known = Report(scores=tuple(chain.from_iterable(rows for _, rows in listed)), aggregates=())
     return {
         **result(desk, number),
-        "metrics": [asdict(column(name)) for name in metrics],
+        "metrics": [asdict(column) for column in columns_of(known)],
         "mean": MEAN,
         "rows": {case: _nested(rows) for case, rows in listed},
         "failed": {case: rows[0].note for case, rows in listed if rows and rows[0].note.startswith("error")},
@@ -143,7 +137,7 @@ def case(desk: Desk, index: int) -> dict[str, Any]:
         "id": desk.cases[index].id,
         "shape": list(geometry.shape),
         "spacing": list(geometry.spacing),
-        "orientation": geometry.orientation if views(volume)[0]["letters"] else "",
+        "orientation": geometry.orientation[::-1] if views(volume)[0]["letters"] else "",
         "affine": geometry.affine.tolist(),
         "volume": geometry.voxel_volume,
         "type": str(volume.dtype),
@@ -180,7 +174,8 @@ def _curves(run: Any) -> dict[str, Any]:
     try:
         return {**curves(run), "error": ""}
     except (SegwrightError, OSError, ValueError) as error:
-        return {"folds": [], "finished": False, "running": False, "planned": 0, "error": why(error)}
+        nothing = {"finished": False, "running": False, "doing": "cannot be read", "planned": 0}
+        return {"folds": [], **nothing, "error": why(error)}
 
 
 def comparison(desk: Desk, first: int, second: int) -> dict[str, Any]:
@@ -208,7 +203,7 @@ def data(desk: Desk) -> dict[str, Any]:
         "groups": {case.id: case.group for case in desk.cases},
         "folds": desk.subject.folds(),
         "group_rule": desk.dataset.group_rule,
-        "notes": [*desk.subject.notes],
+        "notes": list(dict.fromkeys([*desk.subject.notes, *desk.dataset.notes])),
     }
 
 

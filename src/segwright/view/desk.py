@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from segwright.view.reading import read_codes
 from segwright.view.results import Result, open_result, why
 from segwright.view.scan import AT_ONCE_BYTES, WHOLE_BYTES, Scan
 from segwright.view.scoring import Scored, Scorer
+from segwright.view.stamp import Stamp, stamp_of
 from segwright.view.subject import Subject
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ SLAB_BYTES = 1 << 24
 WHOLE_LABEL_VOXELS = WHOLE_BYTES // 2
 #: Most pixels an edge that the page asks for at once; beyond, they come averaged.
 PAGE_PIXELS = 2048
+#: Seconds for which files are taken as unchanged once they were looked at: a slice asks several times.
+STAMP_SECONDS = 0.3
 #: Source number of the labels; results follow from 1.
 REFERENCE = 0
 
@@ -69,7 +72,9 @@ class Desk:
         self._lock = threading.Lock()
         self._next = 1
         self._preparing: set[int] = set()
-        self.scan = lru_cache(maxsize=4096)(self._scan)
+        self._scans: dict[int, Scan] = {}
+        self._stamps: dict[tuple[int, int | None], tuple[float, Stamp]] = {}
+        self._judged: dict[tuple[int, str], Stamp] = {}
         self.runs = list(subject.runs)
         for path in [*results, *subject.extra]:
             self.add(open_result(path, self.dataset))
@@ -81,8 +86,39 @@ class Desk:
         """All cases, in the dataset's order."""
         return self.dataset.cases
 
-    def _scan(self, index: int) -> Scan:
-        return Scan(self.dataset, self.cases[index], self.pool)
+    def scan(self, index: int) -> Scan:
+        """The scan of a case as its files are now."""
+        stamp, known = self.stamp(index, None), self._scans.get(index)
+        if known is None or known.stamp != stamp:
+            known = self._scans[index] = Scan(self.dataset, self.cases[index], self.pool, stamp)
+        return known
+
+    def stamp(self, index: int, source: int | None) -> Stamp:
+        """When the files of a case's scan (no source), labels (0) or result were changed."""
+        known, now = self._stamps.get((index, source)), time.monotonic()
+        if known is None or now - known[0] > STAMP_SECONDS:
+            known = self._stamps[index, source] = now, stamp_of(self._files(index, source))
+        return known[1]
+
+    def _files(self, index: int, source: int | None) -> Sequence[Path]:
+        case = self.cases[index]
+        if source:
+            result = self.results.get(source)
+            return result.files(case.id) if result is not None and case.id in result.cases() else ()
+        return [self.dataset.path(part) for part in (case.images if source is None else case.label)]
+
+    def refresh(self, index: int) -> None:
+        """Score a case anew in each result where files have changed since; it is being looked at, so it goes first."""
+        case = self.cases[index].id
+        for number, result in list(self.results.items()):
+            judged, scored = self._judged.get((number, case)), self.scores.get(number)
+            if scored is not None and judged is not None and judged != self._pair_stamp(index, number):
+                del self._judged[number, case]
+                self.scorer.again(number, result, scored, case)
+            self.scorer.hurry(number, case)
+
+    def _pair_stamp(self, index: int, number: int) -> Stamp:
+        return (*self.stamp(index, None), *self.stamp(index, REFERENCE), *self.stamp(index, number))
 
     def warm(self) -> None:
         """Read what the page will show first, while the browser is still opening: the first case, then the next."""
@@ -127,13 +163,15 @@ class Desk:
     def pair(self, result: Result, case_id: str) -> LabelPair:
         """Both labels of a case, to be scored."""
         index = next(i for i, case in enumerate(self.cases) if case.id == case_id)
+        for number in [number for number, known in list(self.results.items()) if known is result]:
+            self._judged[number, case_id] = self._pair_stamp(index, number)
         case, fold = self.cases[index], self.subject.folds().get(case_id)
         try:
             geometry = self.scan(index).volume.geometry
             reference = load_label(self.dataset, case, geometry)
             labels = result.labels(case_id, geometry)
         except SegwrightError as error:
-            return LabelPair(case_id, case.group, fold=fold, error=str(error))
+            return LabelPair(case_id, case.group, fold=fold, error=why(error))
         return LabelPair(case_id, case.group, geometry.spacing, reference, labels, fold)
 
     def sources(self, index: int) -> list[int]:
@@ -152,7 +190,11 @@ class Desk:
         Raises:
             SegwrightError: They are missing, damaged, or do not fit the scan.
         """
-        return self.pool.get(("codes", self.cases[index].id, source), lambda: self._codes(index, source))
+        return self.pool.get(self._key("codes", index, source), lambda: self._codes(index, source))
+
+    def _key(self, kind: str, index: int, source: int, *rest: Hashable) -> Hashable:
+        """Name in the pool of what is made of labels; no other than that of the files as they are now."""
+        return kind, self.cases[index].id, source, self.stamp(index, source), self.stamp(index, None), *rest
 
     def _codes(self, index: int, source: int) -> Coded:
         geometry = self.scan(index).volume.geometry
@@ -161,10 +203,19 @@ class Desk:
         return code_labels(self.labels(index, source, geometry), self.space)
 
     def labels(self, index: int, source: int, like: Any) -> NDArray[Any]:
-        """Canonical labels of a case from the labels (0) or a result."""
+        """Canonical labels of a case from the labels (0) or a result.
+
+        Raises:
+            SegwrightError: There are none for this case, or they cannot be read.
+        """
         if source == REFERENCE:
             return load_label(self.dataset, self.cases[index], like)
-        return self._result(source).labels(self.cases[index].id, like)
+        result, case = self._result(source), self.cases[index].id
+        if case not in result.cases():
+            raise UsageError(
+                f"Result '{result.name}' has nothing for this case.", came=case, cure="Choose another one."
+            )
+        return result.labels(case, like)
 
     def _result(self, number: int) -> Result:
         result = self.results.get(number)
@@ -184,7 +235,7 @@ class Desk:
         if self.large(index):
             return True
         case, scan = self.cases[index], self.scan(index)
-        if axis or scan.nbytes <= AT_ONCE_BYTES or self.pool.has(("codes", case.id, REFERENCE)):
+        if axis or scan.nbytes <= AT_ONCE_BYTES or self.pool.has(self._key("codes", index, REFERENCE)):
             return False
         return not self.space.instances and all(plain_label(self.dataset, s, scan.volume.geometry) for s in case.label)
 
@@ -194,7 +245,7 @@ class Desk:
         count = slab_slices(2 * int(np.prod(_rest(shape, axis)))) if axis == 0 else 1
         start = at // count * count
         part = slice(start, min(start + count, shape[axis]))
-        key: Hashable = ("label slab", self.cases[index].id, axis, start)
+        key = self._key("slab", index, REFERENCE, axis, start)
         slab = self.pool.get(key, lambda: code_labels(self._lazy(index, axis, part), self.space))
         if not self.large(index):
             self._prepare(index)
@@ -223,7 +274,7 @@ class Desk:
     def _lazy(self, index: int, axis: int, part: slice) -> NDArray[Any]:
         """Canonical labels of neighbouring slices, read from files whose grid is the scan's."""
         case, geometry = self.cases[index], self.scan(index).volume.geometry
-        parts = [self._stored(case, source, geometry, (axis, part)) for source in case.label]
+        parts = [self._stored(index, source, geometry, (axis, part)) for source in case.label]
         if case.label[0].structure is None:
             values = settle(parts[0], self.space, where=case.label[0].path)
             return mapped(values, self.space, value_counts(values), where=case.label[0].path)
@@ -232,7 +283,8 @@ class Desk:
             masks[self.space.names.index(str(source.structure))] |= binary(stored)
         return self.space.from_masks(masks)
 
-    def _stored(self, case: Case, source: LabelSource, geometry: Any, place: tuple[int, slice]) -> NDArray[Any]:
+    def _stored(self, index: int, source: LabelSource, geometry: Any, place: tuple[int, slice]) -> NDArray[Any]:
+        case = self.cases[index]
         volume = planes_of(open_label(self.dataset, source), case)
         axis, part = place
         if volume.geometry.shape != geometry.shape or not volume.geometry.aligned_with(geometry):
@@ -245,7 +297,8 @@ class Desk:
             )
         z, y, x = (part if a == axis else slice(0, n) for a, n in enumerate(geometry.shape))
         if volume.data.shape[0] == 1:
-            bricks = Bricks(("label", case.id, source.path, source.key), volume, self.pool)
+            name = ("label", case.id, source.path, source.key, self.stamp(index, REFERENCE))
+            bricks = Bricks(name, volume, self.pool)
             return one_plane(bricks.read(0, (z, y, x))[None], where=source.path)
         voxels = volume.data[(slice(0, volume.data.shape[0]), z, y, x)]
         return one_plane(voxels, where=source.path, colours=are_colours(volume))
@@ -254,7 +307,8 @@ class Desk:
         """Single objects of a structure, with the share of each that the labels (or first result) have too."""
         if self.large(index):
             raise UsageError("Objects of so large a scan are not numbered while looking at it.")
-        key: Hashable = ("objects", self.cases[index].id, source, structure)
+        others = [self.stamp(index, number) for number in self.sources(index)]
+        key = self._key("objects", index, source, structure, *others)
         return self.pool.get(key, lambda: self._objects(index, source, structure))
 
     def _objects(self, index: int, source: int, structure: int) -> Objects:

@@ -7,16 +7,42 @@ import socket
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
 
 from segwright.core.errors import UsageError
 from segwright.view.desk import Desk
-from segwright.view.guard import LOOPBACK, new_token
+from segwright.view.guard import new_token
+from segwright.view.listen import LOOPBACK, Watched, bound, reached_as, secured
 from segwright.view.server import build_app
 from segwright.view.subject import open_subject
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where and to whom the viewer answers.
+
+    Attributes:
+        host: What to listen on; other than loopback opens it to the network.
+        port: 0 takes a free one.
+        token: Whether a token is asked for; without one, any account of this machine reads the scans.
+        tls: Certificate and key, both PEM.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: bool = True
+    tls: tuple[Path, Path] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.token and self.host not in LOOPBACK:
+            raise UsageError(
+                "Without a token, everybody on the network would read these scans.",
+                came=f"--no-token --host {self.host}",
+                cure="Leave out --no-token, or --host.",
+            )
 
 
 @dataclass(frozen=True)
@@ -24,16 +50,18 @@ class Viewer:
     """A server that is ready to run.
 
     Attributes:
-        url: Address to open; holds the token if one is asked for.
+        url: Address to open on this machine; holds the token if one is asked for.
         server: The server; `run()` blocks until it is stopped.
         sockets: What it listens on.
         desk: What is open.
+        urls: Addresses that others can open, then that of this machine.
     """
 
     url: str
     server: uvicorn.Server
     sockets: list[socket.socket]
     desk: Desk
+    urls: tuple[str, ...] = field(default=())
 
     def run(self, *, browser: bool = False) -> None:
         """Serve until interrupted."""
@@ -67,8 +95,7 @@ def make_viewer(
     *,
     labels: Sequence[str | Path] = (),
     results: Sequence[str | Path] = (),
-    host: str = "127.0.0.1",
-    port: int = 0,
+    address: Address | None = None,
 ) -> Viewer:
     """Open a dataset, run or scan and bind a port.
 
@@ -76,39 +103,27 @@ def make_viewer(
         source: Folder of a dataset or run, `dataset.yaml`, CSV table, or a scan.
         labels: Label files of a single scan.
         results: Folders, run-length tables, label files or runs to compare with the labels.
-        host: Other than loopback, a token is made and asked for.
-        port: 0 takes a free one.
+        address: Where to listen; by default a free port of this machine alone.
 
     Raises:
-        SegwrightError: The source cannot be understood, or the port is taken.
+        SegwrightError: The source cannot be understood, the port is taken, or the certificate cannot be used.
     """
+    address = address or Address()
+    tls = secured(address.tls) if address.tls else {}
     desk = Desk(open_subject(source, labels), results)
-    token = "" if host in LOOPBACK else new_token()
-    bound = _bind(host, port)
-    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host
-    url = f"http://{shown}:{bound.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    socket_ = bound(address.host, address.port)
+    token = new_token() if address.token else ""
+    scheme, port = "https" if tls else "http", socket_.getsockname()[1]
+    tail = f":{port}/" + (f"?token={token}" if token else "")
+    urls = tuple(f"{scheme}://{name}{tail}" for name in reached_as(address.host))
     config = uvicorn.Config(
-        build_app(desk, token=token),
+        build_app(desk, token=token, link=urls[0]),
+        http=Watched,
         log_level="warning",
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=2,
+        ssl_certfile=tls.get("ssl_certfile"),
+        ssl_keyfile=tls.get("ssl_keyfile"),
     )
-    return Viewer(url, uvicorn.Server(config), [bound], desk)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-        bound.listen(64)  # from here on visitors wait, instead of being refused, until the server is up
-    except (OSError, OverflowError) as error:
-        bound.close()
-        raise UsageError(
-            "The viewer cannot listen there.",
-            came=f"{host}:{port}: {getattr(error, 'strerror', None) or error}",
-            cure="Choose another --port, or leave it out for a free one.",
-        ) from error
-    return bound
+    return Viewer(urls[-1], uvicorn.Server(config), [socket_], desk, urls)

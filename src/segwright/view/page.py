@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+from segwright.view.wire import as_json
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 #: Where the page's head takes in what is told.
@@ -32,6 +33,6 @@ def filled(html: bytes, scripts: list[str], told: dict[str, Any]) -> bytes:
         '<script type="application/json" id="told">{"title":"\\u003c/script>"}</script>'
     """
     links = [f'<link rel="modulepreload" href="/static/{name}">' for name in scripts]
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    text = as_json(told).replace("<", "\\u003c")
     lines = [*links, f'<script type="application/json" id="told">{text}</script>']
-    return html.replace(_MARK, "\n".join(lines).encode(), 1)
+    return html.replace(_MARK, "\n".join(lines).encode(errors="replace"), 1)

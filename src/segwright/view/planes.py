@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: Share of voxels that makes a value the background.
+BACKGROUND = 0.2
+
 
 def fitted(plane: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
     """A plane cut, or grown at its far edges, to a shape: levels of a pyramid round their lengths up or down."""
@@ -51,11 +54,25 @@ def reduced(plane: NDArray[Any], step: int | tuple[int, int]) -> NDArray[Any]:
 
 
 def percentiles(values: NDArray[Any]) -> list[float]:
-    """The 0, 0.5, 1, 50, 99, 99.5 and 100 percentile of what is finite."""
+    """The 0, 0.5, 1, 50, 99, 99.5 and 100 percentile of what is finite; between the ends, of what is no background.
+
+    Background is the least value, or 0, where a fifth of all voxels have exactly that: a brain that was standardised
+    and set to -9 outside is then shown from its own dark to its own bright, not from air to brain.
+
+    Example:
+        >>> percentiles(np.array([-9.0] * 5 + [1, 2, 3, 4, 5]))[:4]
+        [-9.0, 1.02, 1.04, 3.0]
+    """
     real = values[np.isfinite(values)] if values.dtype.kind == "f" else values.reshape(-1)
     if not real.size:
         return [0.0] * 7
-    return [float(v) for v in np.percentile(real, (0, 0.5, 1, 50, 99, 99.5, 100))]
+    ends, seen = (real.min(), real.max()), real
+    for background in {ends[0], real.dtype.type(0)}:
+        outside = seen == background
+        if outside.sum() > BACKGROUND * real.size and not outside.all():
+            seen = seen[~outside]
+    inner = (float(v) for v in np.percentile(seen, (0.5, 1, 50, 99, 99.5)))
+    return [float(ends[0]), *inner, float(ends[1])]
 
 
 def as_levels(plane: NDArray[Any]) -> tuple[bytes, dict[str, Any]]:

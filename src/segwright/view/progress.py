@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from segwright.api.lock import busy
 from segwright.api.run import Run
 from segwright.core.errors import SegwrightError
+from segwright.core.plan import Plan
 
 #: Points of a loss curve.
 POINTS = 300
@@ -17,11 +19,27 @@ SILENT_SECONDS = 180.0
 
 
 def curves(run: Run) -> dict[str, Any]:
-    """Every fold begun: curves, how far it is, and whether it goes on."""
+    """Every fold begun: curves, how far it is, and in words what the run is doing."""
     folds = [_fold(run, fold, events) for fold, events in sorted(_logs(run).items())]
     finished = run.report_file.exists()
-    running = not finished and any(fold["running"] for fold in folds)
-    return {"folds": folds, "finished": finished, "running": running, "planned": len(run.split.folds)}
+    held = busy(run.folder) or any(busy(run.fold_folder(fold["fold"])) for fold in folds)
+    running = held or (not finished and any(fold["running"] for fold in folds))
+    return {
+        "folds": folds,
+        "finished": finished,
+        "running": running,
+        "doing": _doing(run, folds, running=running, finished=finished),
+        "planned": len(run.split.folds),
+    }
+
+
+def _doing(run: Run, folds: list[dict[str, Any]], *, running: bool, finished: bool) -> str:
+    """A word or two; between the end of a fold's training and the report, cases are predicted and scored."""
+    if running and not (run.folder / Plan.filename).exists():
+        return "planning"
+    if running:
+        return "training" if not folds or any(not fold["ended"] for fold in folds) else "predicting"
+    return "finished" if finished else "not running" if folds else "has not begun"
 
 
 def _logs(run: Run) -> dict[int, list[dict[str, Any]]]:

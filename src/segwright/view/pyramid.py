@@ -11,6 +11,7 @@ from segwright.core.geometry import Triple
 from segwright.core.volume import Volume
 from segwright.view.bricks import Bricks, Part
 from segwright.view.pool import Pool
+from segwright.view.stamp import Stamp
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Level:
         return z, y, x
 
 
-def levels_of(dataset: Dataset, case: Case, volume: Volume, pool: Pool) -> tuple[Level, ...]:
+def levels_of(dataset: Dataset, case: Case, volume: Volume, pool: Pool, stamp: Stamp = ()) -> tuple[Level, ...]:
     """The scan as it is, and smaller copies out of its file, where they hold the same channels; finest first."""
-    full = Level(Bricks(("image", case.id, 0), volume, pool))
+    full = Level(Bricks(("image", case.id, 0, stamp), volume, pool))
     if len(case.images) != 1 or case.sections is not None or case.images[0].plane is not None:
         return (full,)
     try:
@@ -56,7 +57,7 @@ def levels_of(dataset: Dataset, case: Case, volume: Volume, pool: Pool) -> tuple
     found = [full]
     for number, copy in enumerate(copies, start=1):
         if copy.data.shape[0] == volume.data.shape[0] and copy.dtype == volume.dtype:
-            found.append(Level(Bricks(("image", case.id, number), copy, pool), _factors(volume, copy)))
+            found.append(Level(Bricks(("image", case.id, number, stamp), copy, pool), _factors(volume, copy)))
     return tuple(found)
 
 

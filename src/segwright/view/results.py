@@ -23,6 +23,7 @@ from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
 from segwright.evaluation.sides import as_written
 from segwright.io.layouts.scan import stem_of
 from segwright.view.subject import is_run
+from segwright.view.wire import plainly
 
 
 class Result(Protocol):
@@ -39,6 +40,10 @@ class Result(Protocol):
 
     def labels(self, case: str, like: Geometry) -> NDArray[Any]:
         """Canonical labels of a case on the grid of its scan."""
+        ...
+
+    def files(self, case: str) -> Sequence[Path]:
+        """What the labels of a case are read from each time; nothing, if they were read when it was opened."""
         ...
 
     def report(self) -> Report | None:
@@ -64,6 +69,10 @@ class Files:
     def labels(self, case: str, like: Geometry) -> NDArray[Any]:
         """Canonical labels of a case; what values of the files mean is found out when the first is wanted."""
         return read_labels(self.parts[case], self._written, like=like)[0]
+
+    def files(self, case: str) -> Sequence[Path]:
+        """The label files of a case."""
+        return list(self.parts[case].values())
 
     @cached_property
     def _written(self) -> LabelSpace:
@@ -99,6 +108,10 @@ class OutOfFold:
 
         return JudgedCase(self.run, case, self._folds[case]).predicted(final_chain(self.run))
 
+    def files(self, case: str) -> Sequence[Path]:
+        """What is written when a case has been predicted, and when post-processing was chosen."""
+        return [self.run.scores_file(case), self.run.postprocess_file]
+
     def report(self) -> Report | None:
         """The run's own scores."""
         return self.run.report if self.run.report_file.exists() else None
@@ -121,7 +134,7 @@ def open_result(path: str | Path, dataset: Dataset, *, name: str = "", folder_on
         raise LayoutError("There is no such result.", where=place, cure="Check the path given with --result.")
     name = name or stem_of(place.resolve())
     if not folder_only and is_run(place):
-        return OutOfFold(Run.open(place), name, [])
+        return OutOfFold(Run(place), name, [])
     if place.suffix.lower() in {".csv", ".tsv"}:
         from segwright.view.tables import open_table
 
@@ -214,5 +227,5 @@ def refuse_empty_space(space: LabelSpace) -> None:
 def why(error: Exception) -> str:
     """An error in one line for the page."""
     if isinstance(error, SegwrightError):
-        return str(error)
+        return str(plainly(error))
     return str(LabelError(f"Reading failed: {type(error).__name__}: {error}"))

@@ -18,6 +18,7 @@ from segwright.view.bricks import Bricks, Part
 from segwright.view.planes import fitted, percentiles, reduced
 from segwright.view.pool import Pool
 from segwright.view.pyramid import Level, levels_of
+from segwright.view.stamp import Stamp
 
 #: Volumes up to this many bytes are decoded once and kept; of larger ones only the slices asked for are read.
 WHOLE_BYTES = 400_000_000
@@ -39,11 +40,13 @@ class Scan:
         dataset: Its dataset.
         case: The case.
         pool: Where decoded arrays are kept.
+        stamp: When its files were changed.
     """
 
     dataset: Dataset
     case: Case
     pool: Pool
+    stamp: Stamp = ()
 
     def __post_init__(self) -> None:
         self._loading = threading.Lock()
@@ -58,7 +61,7 @@ class Scan:
     @cached_property
     def levels(self) -> tuple[Level, ...]:
         """The volume and its smaller copies, where the file keeps some, finest first."""
-        return levels_of(self.dataset, self.case, self.volume, self.pool)
+        return levels_of(self.dataset, self.case, self.volume, self.pool, self.stamp)
 
     @property
     def nbytes(self) -> int:
@@ -67,9 +70,9 @@ class Scan:
         return int(np.prod(data.shape)) * data.dtype.itemsize
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str, Stamp]:
         """Name in the pool."""
-        return ("image", self.case.id)
+        return ("image", self.case.id, self.stamp)
 
     def whole(self) -> NDArray[Any]:
         """All voxels `(C, z, y, x)`, decoded once."""
@@ -113,7 +116,7 @@ class Scan:
                 "There is no such slice.", expected=f"an index inside {shape}", came=(channel, axis, index)
             )
         rows, columns = (n for a, n in enumerate(shape[1:]) if a != axis)
-        region = _clipped(region or (0, rows, 0, columns), rows, columns)
+        region = clipped(region or (0, rows, 0, columns), rows, columns)
         if self.ready() or (axis and self.nbytes <= WHOLE_BYTES):
             top, bottom, left, right = region
             return reduced(np.take(self.whole()[channel], index, axis=axis)[top:bottom, left:right], step)
@@ -172,11 +175,17 @@ class Scan:
         middle = depth // 2
         edge = 1024
         top, left = max(0, (rows - edge) // 2), max(0, (columns - edge) // 2)
-        region = _clipped((top, top + edge, left, left + edge), rows, columns)
+        region = clipped((top, top + edge, left, left + edge), rows, columns)
         return self._from(self.levels[0], 0, middle, channel=channel, step=1, region=region)
 
 
-def _clipped(region: Region, rows: int, columns: int) -> Region:
+def clipped(region: Region, rows: int, columns: int) -> Region:
+    """A part of a slice, cut to what there is: a pixel at least.
+
+    Example:
+        >>> clipped((-5, 3, 9, 2), 4, 8)
+        (0, 3, 7, 8)
+    """
     top, bottom, left, right = region
     top, left = min(max(top, 0), rows - 1), min(max(left, 0), columns - 1)
     return top, min(max(bottom, top + 1), rows), left, min(max(right, left + 1), columns)

@@ -60,11 +60,7 @@ class Scorer:
         if not cases:
             scored.error = "No case of this result has a label to be scored against."
             return scored
-        with self._lock:
-            self._waiting.extend((number, result, scored, case) for case in cases)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, daemon=True)
-                self._thread.start()
+        self._enter([(number, result, scored, case) for case in cases])
         return scored
 
     def hurry(self, number: int, case: str) -> None:
@@ -75,6 +71,20 @@ class Scorer:
                     self._waiting.remove(item)
                     self._waiting.appendleft(item)
                     return
+
+    def again(self, number: int, result: Result, scored: Scored, case: str) -> None:
+        """Score a case anew, as its labels have changed."""
+        scored.rows.pop(case, None)
+        scored.report = None
+        self._enter([(number, result, scored, case)])
+        self.hurry(number, case)
+
+    def _enter(self, jobs: list[tuple[int, Result, Scored, str]]) -> None:
+        with self._lock:
+            self._waiting.extend(jobs)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, daemon=True)
+                self._thread.start()
 
     def forget(self, number: int) -> None:
         """Score no more of a result."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
-from collections.abc import Callable
-from functools import cached_property, partial
+import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from segwright.core.errors import SegwrightError, UsageError
@@ -24,48 +22,60 @@ from segwright.view import describe
 from segwright.view.coded import Coded, pack_runs
 from segwright.view.desk import Desk
 from segwright.view.directions import views
-from segwright.view.guard import Guard, said
+from segwright.view.guard import Guard
 from segwright.view.page import filled, page_files
 from segwright.view.picture import thumbnail
 from segwright.view.planes import as_levels
 from segwright.view.results import open_result, why
-from segwright.view.scan import AT_ONCE_BYTES, Region
-from segwright.view.uploads import LIMIT_BYTES, TooLargeError, receive, safe_name, too_large, unpacked
-from segwright.view.wire import refusal, slice_response, tagged
+from segwright.view.scan import AT_ONCE_BYTES, Region, clipped
+from segwright.view.uploads import BusyError, Inbox, Limits, TooLargeError, TooSlowError, safe_name, too_large
+from segwright.view.wire import Told, refusal, said, slice_response, tagged
 
 #: A case of more bytes gets no thumbnail: reading it would take the disk from the slice being looked at.
 THUMB_BYTES = 1_500_000_000
+#: Most pixels an edge that are averaged to one: a slice of two million pixels an edge then fits a screen.
+MOST_STEP = 1024
 
-Answer = Callable[[Request], Response]
+#: Refusals that are no fault of what was sent.
+_STATUS = {TooLargeError: 413, TooSlowError: 408, BusyError: 503}
 
 
-def build_app(desk: Desk, *, token: str = "", upload_limit: int = LIMIT_BYTES) -> Starlette:
+class _Count(IntegerConvertor):
+    """A whole number of a length that things here can have; a longer one leads nowhere."""
+
+    regex = "[0-9]{1,9}"
+
+
+def build_app(desk: Desk, *, token: str = "", link: str = "/", limits: Limits | None = None) -> Starlette:
     """The application for what is on the desk.
 
     Args:
         desk: What is open.
         token: Asked of every visitor if not empty.
-        upload_limit: Largest upload in bytes.
+        link: Address under which others reach the page.
+        limits: What uploads may take.
     """
-    routes = Routes(desk, upload_limit)
-    return Starlette(
+    register_url_convertor("count", _Count())
+    objects = "/api/cases/{case:count}/objects/{source:count}/{structure:count}"
+    routes = Routes(desk, link, Inbox(limits or Limits()))
+    app = Starlette(
         routes=[
             Route("/", routes.page),
             Route("/static/{name}", routes.static),
             Route("/api/state", routes.state),
             Route("/api/data", routes.data),
             Route("/api/runs", routes.runs),
-            Route("/api/cases/{case:int}", routes.case),
-            Route("/api/cases/{case:int}/thumb.png", routes.thumb),
-            Route("/api/cases/{case:int}/image/{axis:int}/{at:int}", routes.image),
-            Route("/api/cases/{case:int}/labels/{source:int}/{axis:int}/{at:int}", routes.labels),
-            Route("/api/cases/{case:int}/extents/{source:int}", routes.extents),
-            Route("/api/cases/{case:int}/objects/{source:int}/{structure:int}", routes.objects),
-            Route("/api/cases/{case:int}/objects/{source:int}/{structure:int}/{axis:int}/{at:int}", routes.ids),
+            Route("/api/cases/{case:count}", routes.case),
+            Route("/api/cases/{case:count}/thumb.png", routes.thumb),
+            Route("/api/cases/{case:count}/image/{axis:count}/{at:count}", routes.image),
+            Route("/api/cases/{case:count}/labels/{source:count}/{axis:count}/{at:count}", routes.labels),
+            Route("/api/cases/{case:count}/extents/{source:count}", routes.extents),
+            Route(objects, routes.objects),
+            Route(objects + "/{axis:count}/{at:count}", routes.ids),
             Route("/api/results", routes.upload, methods=["POST"]),
-            Route("/api/results/{number:int}", routes.remove, methods=["DELETE"]),
-            Route("/api/results/{number:int}/scores", routes.scores),
-            Route("/api/compare/{first:int}/{second:int}", routes.compare),
+            Route("/api/results/{number:count}", routes.remove, methods=["DELETE"]),
+            Route("/api/results/{number:count}/scores", routes.scores),
+            Route("/api/compare/{first:count}/{second:count}", routes.compare),
         ],
         middleware=[Middleware(Guard, token=token)],
         exception_handlers={
@@ -75,11 +85,13 @@ def build_app(desk: Desk, *, token: str = "", upload_limit: int = LIMIT_BYTES) -
             Exception: _fault,
         },
     )
+    app.state.inbox = routes.inbox
+    return app
 
 
 async def _told(request: Request, error: Exception) -> Response:
     assert isinstance(error, SegwrightError)
-    return refusal(error, 413 if isinstance(error, TooLargeError) else 422)
+    return refusal(error, next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 422))
 
 
 async def _left(request: Request, error: Exception) -> Response:
@@ -89,6 +101,8 @@ async def _left(request: Request, error: Exception) -> Response:
 
 async def _absent(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
+    if status == 405:
+        return said(405, f"{request.method} does nothing at this address.", "Start from the first page, '/'.")
     return said(status, "There is nothing at this address.", "Start from the first page, '/'.")
 
 
@@ -103,18 +117,11 @@ async def _fault(request: Request, error: Exception) -> Response:
 class Routes:
     """One method a route; plain ones run in a thread each, so that reading never blocks the others."""
 
-    def __init__(self, desk: Desk, upload_limit: int) -> None:
+    def __init__(self, desk: Desk, link: str, inbox: Inbox) -> None:
         self.desk = desk
-        self.limit = upload_limit
+        self.link = link
+        self.inbox = inbox
         self.files = page_files()
-        self._dropped: set[int] = set()
-
-    @cached_property
-    def _uploads(self) -> str:
-        """A folder that goes with the server."""
-        folder = tempfile.mkdtemp(prefix="segwright-view-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return folder
 
     def page(self, request: Request) -> Response:
         """The page itself, with the state and, once it is read, the first case: what it would ask for next."""
@@ -139,28 +146,27 @@ class Routes:
 
     def state(self, request: Request) -> Response:
         """Everything open."""
-        return JSONResponse(self._state())
+        return Told(self._state())
 
     def _state(self) -> dict[str, Any]:
-        told = {**describe.state(self.desk), "upload_limit": self.limit}
+        told = {**describe.state(self.desk), "upload_limit": self.inbox.limits.each, "link": self.link}
         for row in told["results"]:
-            row["dropped"] = row["number"] in self._dropped
+            row["dropped"] = self.inbox.has(row["number"])
         return told
 
     def data(self, request: Request) -> Response:
         """The dataset in numbers."""
-        return JSONResponse(describe.data(self.desk))
+        return Told(describe.data(self.desk))
 
     def runs(self, request: Request) -> Response:
         """Curves of all runs."""
-        return JSONResponse(describe.runs(self.desk))
+        return Told(describe.runs(self.desk))
 
     def case(self, request: Request) -> Response:
         """One case."""
         index = self._case(request)
-        for number in list(self.desk.results):
-            self.desk.scorer.hurry(number, self.desk.cases[index].id)
-        return JSONResponse(describe.case(self.desk, index))
+        self.desk.refresh(index)
+        return Told(describe.case(self.desk, index))
 
     def thumb(self, request: Request) -> Response:
         """A small picture of a case."""
@@ -181,9 +187,9 @@ class Routes:
         """A slice of a scan; `c` channel, `step` pixels averaged, `box` a part of it."""
         scan = self.desk.scan(self._case(request))
         axis, at = request.path_params["axis"], request.path_params["at"]
-        step, region = _number(request, "step", 1), _region(request)
+        step, region = _step(request), _region(request)
         channels = [_number(request, "c", 0)] if request.query_params.get("c") != "all" else [0, 1, 2]
-        read = partial(scan.plane, axis, at, step=min(max(step, 1), 256), region=region)
+        read = partial(scan.plane, axis, at, step=step, region=region)
         parts = [as_levels(read(channel=c)) for c in channels]
         header = {**parts[0][1], "step": step, "channels": len(channels)}
         return slice_response(request, header, b"".join(body for body, _ in parts))
@@ -191,7 +197,7 @@ class Routes:
     def labels(self, request: Request) -> Response:
         """A slice of labels as runs of codes, with the structures of each code."""
         index, axis, at = self._place(request)
-        source, step, region = request.path_params["source"], max(_number(request, "step", 1), 1), _region(request)
+        source, step, region = request.path_params["source"], _step(request), _region(request)
         coded = self.desk.code_plane(index, source, axis, at)
         plane = _thinned(coded.codes[0], step, region)
         header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": step, "members": coded.members}
@@ -199,60 +205,60 @@ class Routes:
 
     def extents(self, request: Request) -> Response:
         """Where structures lie."""
-        return JSONResponse(describe.extents(self.desk, self._case(request), request.path_params["source"]))
+        return Told(describe.extents(self.desk, self._case(request), request.path_params["source"]))
 
     def objects(self, request: Request) -> Response:
         """The table of single objects of a structure."""
         found = self.desk.objects(self._case(request), *self._structure(request))
-        return JSONResponse({"total": found.total, "rows": found.rows})
+        return Told({"total": found.total, "rows": found.rows})
 
     def ids(self, request: Request) -> Response:
         """A slice of object numbers as runs."""
         index, axis, at = self._place(request)
         found = self.desk.objects(index, *self._structure(request))
-        step = max(_number(request, "step", 1), 1)
+        step = _step(request)
         plane = _thinned(np.take(found.ids, at, axis=axis), step, _region(request))
         header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": step}
         return slice_response(request, header, pack_runs(plane))
 
     def scores(self, request: Request) -> Response:
         """Scores of a result."""
-        return JSONResponse(describe.scores(self.desk, self._result(request.path_params["number"])))
+        return Told(describe.scores(self.desk, self._result(request)))
 
     def compare(self, request: Request) -> Response:
         """Paired differences of two results."""
-        first, second = (self._result(request.path_params[name]) for name in ("first", "second"))
-        return JSONResponse(describe.comparison(self.desk, first, second))
+        first, second = (self._result(request, name) for name in ("first", "second"))
+        return Told(describe.comparison(self.desk, first, second))
 
     async def upload(self, request: Request) -> Response:
         """Take a result in: the body is the file, `name` its name."""
         name = safe_name(request.query_params.get("name", ""))
-        if int(request.headers.get("content-length") or 0) > self.limit:
-            raise too_large(self.limit)
-        folder = Path(tempfile.mkdtemp(dir=self._uploads))
-        await receive(request.stream(), folder / name, limit=self.limit)
-        number = await run_in_threadpool(self._take, folder / name)
-        return JSONResponse(describe.result(self.desk, number))
+        declared = request.headers.get("content-length", "")
+        with self.inbox.folder() as folder:
+            if declared.isdecimal() and int(declared[:18]) > self.inbox.left(folder):
+                raise too_large(self.inbox.limits)
+            await self.inbox.receive(request.stream(), folder / name)
+            number = await run_in_threadpool(self._take, folder / name)
+            self.inbox.keep(folder, number)
+        return Told(describe.result(self.desk, number))
 
     def _take(self, path: Path) -> int:
         try:
-            is_zip = path.suffix.lower() == ".zip"
-            place = unpacked(path, path.with_suffix(".files"), limit=self.limit) if is_zip else path
-            number = self.desk.add(open_result(place, self.desk.dataset, name=path.stem, folder_only=True))
+            place = self.inbox.unpack(path) if path.suffix.lower() == ".zip" else path
+            return self.desk.add(open_result(place, self.desk.dataset, name=path.stem, folder_only=True))
         except SegwrightError:
             raise
         except Exception as error:
             raise UsageError("The file cannot be read as a result.", came=why(error), where=path.name) from error
-        self._dropped.add(number)
-        return number
 
     def remove(self, request: Request) -> Response:
         """Forget a result that was dropped onto the page."""
-        number = self._result(request.path_params["number"])
-        if number not in self._dropped:
+        number = self._result(request)
+        if not self.inbox.has(number):
             raise UsageError("Only results that were dropped onto the page can be removed.")
         self.desk.remove(number)
-        return JSONResponse({"removed": number})
+        self.inbox.remove(number)
+        return Told({"removed": number})
 
     def _case(self, request: Request) -> int:
         index: int = request.path_params["case"]
@@ -272,17 +278,26 @@ class Routes:
             raise HTTPException(404)
         return source, structure
 
-    def _result(self, number: int) -> int:
+    def _result(self, request: Request, name: str = "number") -> int:
+        number: int = request.path_params[name]
         if number not in self.desk.results:
             raise HTTPException(404)
         return number
 
 
 def _number(request: Request, name: str, default: int) -> int:
-    try:
-        return int(request.query_params.get(name, default))
-    except ValueError:
-        raise UsageError(f"'{name}' must be a whole number.", came=request.query_params[name]) from None
+    text = request.query_params.get(name, str(default))
+    if not re.fullmatch("[0-9]{1,9}", text):
+        raise UsageError(f"'{name}' must be a whole number.", came=text[:40])
+    return int(text)
+
+
+def _step(request: Request) -> int:
+    """Edge of the square of pixels that becomes one."""
+    step = _number(request, "step", 1)
+    if not 1 <= step <= MOST_STEP:
+        raise UsageError("'step' is out of range.", expected=f"1 to {MOST_STEP}", came=step)
+    return step
 
 
 def _region(request: Request) -> Region | None:
@@ -292,15 +307,17 @@ def _region(request: Request) -> Region | None:
     try:
         top, bottom, left, right = (int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError("'box' must be four whole numbers.", expected="top,bottom,left,right", came=text) from None
+        raise UsageError(
+            "'box' must be four whole numbers.", expected="top,bottom,left,right", came=text[:80]
+        ) from None
     return top, bottom, left, right
 
 
 def _thinned(plane: Any, step: int, region: Region | None) -> Any:
     """Every `step`-th pixel, at the middle of the square the image averages."""
     if region is not None:
-        top, bottom, left, right = region
-        plane = plane[max(top, 0) : bottom, max(left, 0) : right]
+        top, bottom, left, right = clipped(region, *plane.shape)
+        plane = plane[top:bottom, left:right]
     if step == 1:
         return plane
     rows, columns = -(-plane.shape[0] // step), -(-plane.shape[1] // step)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segwright import io
+from segwright.api.lock import NAME as LOCK
+from segwright.api.lock import busy
 from segwright.api.run import Run
-from segwright.core.case import Case, Dataset, LabelSource, Source
+from segwright.core.case import Case, Dataset, LabelSource, Source, Split
 from segwright.core.errors import LayoutError, SegwrightError, UsageError
 from segwright.core.finding import Inspection
 from segwright.core.labels import LabelSpace, Structure
@@ -21,6 +23,10 @@ from segwright.io.scans import open_images
 
 #: More values than this are no label.
 MOST_VALUES = 1000
+
+
+#: Documents that a fit keeps before it has a plan, which takes it minutes.
+_BEFORE_PLAN = (Split.filename, Inspection.filename)
 
 
 @dataclass
@@ -56,8 +62,9 @@ class Subject:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder is that of a fit, finished or not."""
-    return path.is_dir() and (path / Plan.filename).exists() and (path / Dataset.filename).exists()
+    """Whether a folder is that of a fit: finished, going on, or with all its documents but the plan."""
+    kept = path.is_dir() and (path / Dataset.filename).exists()
+    return kept and ((path / Plan.filename).exists() or all((path / name).exists() for name in _BEFORE_PLAN))
 
 
 def open_subject(source: str | Path, labels: Sequence[str | Path] = ()) -> Subject:
@@ -76,6 +83,8 @@ def open_subject(source: str | Path, labels: Sequence[str | Path] = ()) -> Subje
     if is_run(path):
         _refuse_labels(labels, "a run")
         return _of_run(path)
+    if path.is_dir() and {entry.name for entry in path.iterdir()} == {LOCK}:
+        raise _unplanned(path)
     if labels or (path.is_file() and path.suffix.lower() not in {".yaml", ".yml", ".csv", ".tsv"}):
         return _of_image(path, [Path(label) for label in labels])
     return _of_dataset(path)
@@ -89,11 +98,25 @@ def _refuse_labels(labels: Sequence[str | Path], what: str) -> None:
 
 
 def _of_run(path: Path) -> Subject:
-    run = Run.open(path)
-    inspection = None
-    if (path / Inspection.filename).exists():
-        inspection = run.inspection
-    return Subject(path.resolve().name, "run", run.dataset, inspection, [run])
+    run = Run(path)
+    inspection = run.inspection if (path / Inspection.filename).exists() else None
+    notes = [] if (path / Plan.filename).exists() else ["This run has no plan yet; its curves follow once it has."]
+    return Subject(path.resolve().name, "run", run.dataset, inspection, [run], notes=notes)
+
+
+def _unplanned(path: Path) -> LayoutError:
+    """A fit reads all data before it writes anything."""
+    if busy(path):
+        return LayoutError(
+            "A fit has begun in this folder and is still reading its data.",
+            where=path,
+            cure="Look again in some minutes; the scans themselves can be viewed already.",
+        )
+    return LayoutError(
+        "A fit began in this folder, and ended before it had a plan.",
+        where=path,
+        cure="Run 'segwright fit' again with the same folder.",
+    )
 
 
 def _of_dataset(path: Path) -> Subject:

@@ -55,6 +55,10 @@ class Table:
         count = len(self.space.structures)
         return self.space.from_masks([masks[i].mask(like.shape) if i in masks else empty for i in range(count)])
 
+    def files(self, case: str) -> Sequence[Path]:
+        """The table was read when it was opened."""
+        return []
+
     def report(self) -> Report | None:
         """Nothing was scored before."""
         return None

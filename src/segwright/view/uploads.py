@@ -1,11 +1,17 @@
-"""Results dropped onto the page: kept in a folder of the server's own, up to a size, and never written elsewhere."""
+"""Results dropped onto the page: kept in folders of the server's own, within limits, and gone with the result."""
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
+import tempfile
+import weakref
 import zipfile
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
@@ -13,10 +19,33 @@ import anyio
 from segwright import io
 from segwright.core.errors import ReadError, UsageError
 
-#: Largest upload, and largest content of a zip.
-LIMIT_BYTES = 2_000_000_000
 #: Most files in a zip.
 MOST_FILES = 20_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What uploads may take.
+
+    Attributes:
+        each: Bytes of one, and of what a zip holds.
+        every: Bytes of all that are kept, a zip by what it holds.
+        at_once: Uploads under way.
+        seconds: An upload may last so long.
+        patience: Seconds before it has to come as fast as `rate`.
+        rate: Bytes a second that it has to bring on average.
+    """
+
+    each: int = 2_000_000_000
+    every: int = 8_000_000_000
+    at_once: int = 4
+    seconds: float = 3600.0
+    patience: float = 30.0
+    rate: int = 50_000
+
+    def allowed(self, size: int) -> float:
+        """Seconds in which so many bytes have to be there."""
+        return min(self.seconds, self.patience + size / self.rate)
 
 
 class TooLargeError(UsageError):
@@ -34,7 +63,7 @@ def safe_name(name: str) -> str:
         'my result.csv'
     """
     last = re.split(r"[\\/]", name)[-1]
-    clean = re.sub(r"[^\w .()+-]", "_", last).lstrip(".")[-120:]
+    clean = re.sub(r"[^\w .()+-]", "_", last).encode()[-200:].decode(errors="ignore").lstrip(".")
     suffix = Path(clean).suffix.lower()
     if suffix not in {".csv", ".tsv", ".zip"} and io.suffix_of(clean) not in io.label_suffixes():
         raise UsageError(
@@ -46,70 +75,168 @@ def safe_name(name: str) -> str:
     return clean
 
 
-async def receive(stream: AsyncIterator[bytes], target: Path, *, limit: int = LIMIT_BYTES) -> int:
-    """Write an upload to disk as it arrives; returns its bytes. Nothing is left behind where it fails.
+class TooSlowError(UsageError):
+    """An upload that does not come."""
 
-    Raises:
-        TooLargeError: It is larger than `limit`; told as soon as that is known.
-        UsageError: It is empty.
+
+class BusyError(UsageError):
+    """More uploads at once than are taken."""
+
+
+@dataclass
+class Inbox:
+    """Uploads on disk: a folder each, counted together, removed with the result, when refused, and with the server.
+
+    Attributes:
+        limits: What they may take.
     """
-    size = 0
-    try:
-        async with await anyio.open_file(target, "wb") as file:
-            async for part in stream:
-                size += len(part)
-                if size > limit:
-                    raise too_large(limit)
-                await file.write(part)
+
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        self.place = Path(tempfile.mkdtemp(prefix="segwright-view-"))
+        weakref.finalize(self, shutil.rmtree, self.place, ignore_errors=True)
+        self._sizes: dict[Path, int] = {}
+        self._folders: dict[int, Path] = {}
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder for one upload, removed unless the result made of it is `kept`.
+
+        Raises:
+            BusyError: Too many are under way.
+        """
+        if len(self._sizes) - len(self._folders) >= self.limits.at_once:
+            raise BusyError("Too many uploads at once.", cure="Wait until one has ended.")
+        found = Path(tempfile.mkdtemp(dir=self.place))
+        self._sizes[found] = 0
+        try:
+            yield found
+        finally:
+            if found not in self._folders.values():
+                self._discard(found)
+
+    def keep(self, folder: Path, number: int) -> None:
+        """The upload has become a result."""
+        self._folders[number] = folder
+
+    def has(self, number: int) -> bool:
+        """Whether a result was dropped onto the page."""
+        return number in self._folders
+
+    def remove(self, number: int) -> None:
+        """Remove what a result was made of."""
+        self._discard(self._folders.pop(number))
+
+    def _discard(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        self._sizes.pop(folder, None)
+
+    def left(self, folder: Path) -> int:
+        """Bytes that an upload may still take."""
+        mine = self._sizes[folder]
+        return min(self.limits.each - mine, self.limits.every - sum(self._sizes.values()))
+
+    def count(self, folder: Path, size: int) -> None:
+        """Take bytes, or give them back.
+
+        Raises:
+            TooLargeError: One is too large, or all are.
+        """
+        if size > self.left(folder):
+            raise too_large(self.limits, size + self._sizes[folder])
+        self._sizes[folder] += size
+
+    async def receive(self, stream: AsyncIterator[bytes], target: Path) -> None:
+        """Write an upload to disk as it arrives.
+
+        Raises:
+            TooLargeError: It, or all together, are too large; told as soon as that is known.
+            TooSlowError: It does not come, or too slowly.
+            UsageError: It is empty, or the disk is full.
+        """
+        started, size = anyio.current_time(), 0
+        try:
+            async with await anyio.open_file(target, "wb") as file:
+                while True:
+                    with anyio.fail_after(started + self.limits.allowed(size) - anyio.current_time()):
+                        part = await anext(stream, None)
+                    if part is None:
+                        break
+                    size += len(part)
+                    self.count(target.parent, len(part))
+                    await file.write(part)
+        except TimeoutError as error:
+            raise TooSlowError(
+                "The upload came too slowly.",
+                expected=f"{self.limits.rate / 1e3:g} kB a second, all of it in {self.limits.seconds / 60:g} minutes",
+                came=f"{size:,} bytes in {anyio.current_time() - started:.0f} s",
+                cure="Copy the result to this machine and start the viewer with --result.",
+            ) from error
+        except OSError as error:
+            raise unkept(error) from error
         if not size:
             raise UsageError("The file is empty (0 bytes).", came=target.name, cure="Drop the whole file.")
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
-    return size
+
+    def unpack(self, archive: Path) -> Path:
+        """Unpack a zip and remove it; returns the folder of its files, below folders that hold but one folder.
+
+        Raises:
+            ReadError: It is no zip, a part of it is damaged, or names lead outside.
+            TooLargeError: It would become larger than is left.
+        """
+        target, size = archive.with_suffix(".files"), archive.stat().st_size
+        try:
+            with zipfile.ZipFile(archive) as opened:
+                parts = [part for part in opened.infolist() if not part.is_dir() and "__MACOSX" not in part.filename]
+                _refuse(parts, archive, self.limits)
+                self.count(archive.parent, sum(part.file_size for part in parts))
+                for part in parts:
+                    _extract(opened, part, target)
+        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise unkept(error) from error
+            raise ReadError(
+                "The zip cannot be unpacked.", came=str(error), where=archive.name, cure="Pack it again."
+            ) from error
+        archive.unlink()
+        self.count(archive.parent, -size)
+        while len(listed := list(target.iterdir())) == 1 and listed[0].is_dir():
+            target = listed[0]
+        return target
 
 
-def too_large(limit: int) -> TooLargeError:
-    """The refusal of an upload beyond the limit."""
-    return TooLargeError(
-        "The upload is too large.",
-        expected=f"at most {limit / 1e9:g} GB",
-        cure="Start the viewer with --result and the folder or file instead; nothing is copied then.",
+def _extract(opened: zipfile.ZipFile, part: zipfile.ZipInfo, target: Path) -> None:
+    """Write a part, never more of it than it says."""
+    place = target / part.filename
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with opened.open(part) as source, place.open("wb") as file:
+        shutil.copyfileobj(source, file)
+
+
+def unkept(error: OSError) -> UsageError:
+    """The refusal of an upload that the disk does not take."""
+    return UsageError(
+        "The upload cannot be kept.", came=error.strerror or str(error), cure="Free some disk space, or set TMPDIR."
     )
 
 
-def unpacked(archive: Path, target: Path, *, limit: int = LIMIT_BYTES) -> Path:
-    """Unpack a zip; returns the folder that holds its files, below folders that hold nothing but one folder.
-
-    Raises:
-        ReadError: It is no zip, a part of it is damaged, or names lead outside.
-        TooLargeError: It would become larger than `limit`.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            parts = [part for part in opened.infolist() if not part.is_dir() and "__MACOSX" not in part.filename]
-            _refuse(parts, archive, limit)
-            for part in parts:
-                place = target / part.filename
-                place.parent.mkdir(parents=True, exist_ok=True)
-                with opened.open(part) as source, place.open("wb") as file:
-                    shutil.copyfileobj(source, file)
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
-        raise ReadError(
-            "The zip cannot be unpacked.", came=str(error), where=archive.name, cure="Pack it again."
-        ) from error
-    inside = target
-    while len(listed := list(inside.iterdir())) == 1 and listed[0].is_dir():
-        inside = listed[0]
-    return inside
+def too_large(limits: Limits, came: int | None = None) -> TooLargeError:
+    """The refusal of an upload beyond the limits."""
+    return TooLargeError(
+        "The upload is too large.",
+        expected=f"at most {limits.each / 1e9:g} GB, and {limits.every / 1e9:g} GB for all that are kept",
+        came=None if came is None else f"{came / 1e9:.3g} GB",
+        cure="Remove results that are done with, or start the viewer with --result; nothing is copied then.",
+    )
 
 
-def _refuse(parts: list[zipfile.ZipInfo], archive: Path, limit: int) -> None:
+def _refuse(parts: list[zipfile.ZipInfo], archive: Path, limits: Limits) -> None:
     for part in parts:
         steps = Path(part.filename.replace("\\", "/"))
         if steps.is_absolute() or ".." in steps.parts:
             raise ReadError("A name in the zip leads outside of it.", came=part.filename, where=archive.name)
-    if len(parts) > MOST_FILES or sum(part.file_size for part in parts) > limit:
-        raise too_large(limit)
+    if len(parts) > MOST_FILES:
+        raise TooLargeError("The zip holds too many files.", expected=f"at most {MOST_FILES:,}", came=len(parts))
     if not parts:
         raise ReadError("The zip holds no files.", where=archive.name, cure="Pack the label files.")

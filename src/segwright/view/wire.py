@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from segwright.core.errors import SegwrightError
+
+#: An absolute path in a sentence: what comes before its last part is nobody's business.
+_PLACE = re.compile(r"""(?<![\w/.:<])/(?:[^/\s'",;()\\]+/)+""")
 
 
 def packed(header: dict[str, Any], body: bytes) -> bytes:
@@ -38,6 +44,65 @@ def tagged(request: Request, content: bytes, media_type: str) -> Response:
     return Response(content, media_type=media_type, headers=headers)
 
 
-def refusal(error: SegwrightError, status: int = 422) -> JSONResponse:
+class Told(JSONResponse):
+    """JSON in which no sentence tells where on this machine something lies."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return as_json(content).encode(errors="replace")
+
+
+def as_json(content: Any) -> str:
+    """JSON that browsers read, numbers that are none as null, without the server's folders.
+
+    Example:
+        >>> as_json({"a": float("inf"), "b": "/home/ann/x.nii"})
+        '{"a":null,"b":"x.nii"}'
+    """
+    try:
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return as_json(_finite(content))
+    return nameless(text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def nameless(text: str) -> str:
+    """A sentence, or JSON, with the last parts of absolute paths alone.
+
+    Example:
+        >>> nameless("Where: /home/ann/scans/a.nii.gz. See http://127.0.0.1/x and/or images/b.png.")
+        'Where: a.nii.gz. See http://127.0.0.1/x and/or images/b.png.'
+    """
+    return _PLACE.sub("", text)
+
+
+def plainly(error: SegwrightError) -> SegwrightError:
+    """The same error without the server's folders.
+
+    Example:
+        >>> str(plainly(SegwrightError("It is missing.", where="/home/ann smith/a.nii")))
+        'It is missing. Where: a.nii.'
+    """
+    told = {key: nameless(text) for key, text in error.details().items()}
+    if "where" in told:
+        told["where"] = Path(str(error.where)).name if str(error.where).startswith("/") else told["where"]
+    return SegwrightError(nameless(error.what), **told)
+
+
+def refusal(error: SegwrightError, status: int = 422) -> Told:
     """An error in words: what, expected, came, where, cure."""
-    return JSONResponse({"error": {"what": error.what, **error.details()}}, status_code=status)
+    plain = plainly(error)
+    return Told({"error": {"what": plain.what, **plain.details()}}, status_code=status)
+
+
+def said(status: int, what: str, cure: str) -> Told:
+    """A refusal in words."""
+    return Told({"error": {"what": what, "cure": cure}}, status_code=status)

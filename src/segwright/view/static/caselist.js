@@ -21,7 +21,7 @@ export class CaseList {
     });
   }
 
-  choose(id) { set({ case: id, z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null, low: null, high: null, object: 0 }); }
+  choose(id) { this.world.look(id); }
 
   // Pictures come once the first slice is painted, one after the other as their rows are seen: browsers ask a server
   // for six things at once, and a picture reads its whole case, so more of them would hold up slices.
@@ -157,7 +157,7 @@ export class CaseList {
       scores && scores.metrics.length > 0 && choice("Score", "metric", scores.metrics.map((m) => [m.name, m.label])),
       scores && world.structures.length > 1 && choice("Structure", "structure", [["", "Mean of all"], ...[...world.structures.map((s) => s.name), ...world.regions].map((n) => [n, n])]),
       folds.length > 0 && choice("Fold", "fold", [["", "All"], ...folds.map((f) => [String(f), `Fold ${f}`])]),
-      several && choice("Patient", "group", [["", "All"], ...groups.map((g) => [g, g])]),
+      several && choice(world.groupName(), "group", [["", "All"], ...groups.map((g) => [g, g])]),
       choice("Show", "only", only),
     ].filter(Boolean);
     if (old) { for (const child of [...this.controls.children]) if (child !== old) child.remove(); this.controls.append(...parts.slice(1)); }

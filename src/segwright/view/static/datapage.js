@@ -30,7 +30,7 @@ export class DataPage {
     this.world.refresh();
   }
 
-  go(id) { if (this.world.caseOf(id)) set({ page: "cases", case: id, z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null }); }
+  go(id) { this.world.look(id, { page: "cases" }); }
 
   fill() {
     const { told, world } = this, e = told.exploration, go = (id) => this.go(id);
@@ -41,7 +41,7 @@ export class DataPage {
     const rows = e.rows;
     const parts = [
       el("section", { className: "card full" }, el("h2", {}, world.title), el("p", { className: "quiet" }, [...told.notes].join(" ")),
-        el("div", { className: "figures" }, figure(e.cases, "cases"), figure(e.labelled, "labelled"), figure(e.groups, "patients"), figure(world.structures.length, "structures"),
+        el("div", { className: "figures" }, figure(e.cases, "cases"), figure(e.labelled, "labelled"), figure(e.groups, world.groupName(e.groups).toLowerCase()), figure(world.structures.length, "structures"),
           figure(told.findings.filter((f) => f.level !== "note").length, "findings"), figure({ ct: "CT", mr: "MR", xray: "X-ray", em: "EM", other: "other" }[e.modality] || e.modality, "modality"))),
       this.findings(go),
       card("Sizes", flat ? "Pixels of each image." : "Voxels in a slice and number of slices.", flat
@@ -53,7 +53,7 @@ export class DataPage {
       e.structures.length > 0 && el("section", { className: `card${e.structures.length > 8 ? " full" : ""}` }, el("h2", {}, "Size of each structure"), el("p", { className: "quiet" }, `In ${e.size_unit}, of the cases that have it; box: middle half, line: median.`),
         strips(e.structures.map((s) => ({ name: s.name, colour: colour.get(s.name) || s.colour, points: rows.filter((r) => r.sizes[s.name] > 0).map((r) => ({ case: r.case, value: r.sizes[s.name] })) })).filter((r) => r.points.length), { label: e.size_unit, unit: e.size_unit, go })),
       e.overlaps.length > 0 && card("Overlaps", "Share of the smaller structure that lies in the other, median over cases.", this.overlaps(e)),
-      card("Patients", told.group_rule ? `${told.group_rule[0].toUpperCase()}${told.group_rule.slice(1)}. Cases of one patient stay in one fold.` : "Cases of one patient stay in one fold.", this.groups(e)),
+      card(world.groupName(2), `${told.group_rule ? `${told.group_rule[0].toUpperCase()}${told.group_rule.slice(1)}. ` : ""}Cases of one ${world.group_word} stay in one fold.`, this.groups(e)),
       rows.some((r) => r.why.length) && el("section", { className: "card" }, el("h2", {}, "Unusual cases"), el("p", { className: "quiet" }, "Far from the others; not necessarily wrong."),
         el("ul", { className: "findings" }, rows.filter((r) => r.why.length).slice(0, 12).map((r) => el("li", {}, el("span", { className: "score" }, number(r.outlier, 1)), el("span", {}, r.why.join("; ")), el("button", { type: "button", className: "link", onclick: () => go(r.case) }, r.case))))),
     ];
@@ -80,9 +80,9 @@ export class DataPage {
 
   groups(e) {
     const { told } = this, folds = [...new Set(Object.values(told.folds))].sort((a, b) => a - b);
-    const sizes = Object.entries(e.group_sizes).map(([cases, groups]) => `${plural(groups, "patient")} with ${plural(Number(cases), "case")}`);
+    const sizes = Object.entries(e.group_sizes).map(([cases, groups]) => `${plural(groups, this.world.group_word)} with ${plural(Number(cases), "case")}`);
     return el("div", {}, el("p", {}, sizes.join(", ") + "."),
-      folds.length ? el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, "Fold"), el("th", {}, "Cases"), el("th", {}, "Patients"))),
+      folds.length ? el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, "Fold"), el("th", {}, "Cases"), el("th", {}, this.world.groupName(2)))),
         el("tbody", {}, folds.map((f) => { const ids = Object.entries(told.folds).filter(([, v]) => v === f).map(([k]) => k);
           return el("tr", {}, el("td", {}, el("button", { type: "button", className: "link", onclick: () => set({ page: "cases", fold: String(f) }) }, `Fold ${f}`)), el("td", {}, ids.length), el("td", {}, new Set(ids.map((id) => told.groups[id])).size)); }))) : null);
   }

@@ -37,6 +37,7 @@ const ICONS = {
   help: "M9 9.200a3 3 0 1 1 4.500 2.600c-1 .6-1.500 1.200-1.500 2.400M12 17.800v.2M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18Z",
   theme: "M20 14.500A8.500 8.500 0 0 1 9.500 4 8.500 8.500 0 1 0 20 14.500Z",
   close: "M6 6l12 12M18 6 6 18",
+  link: "M10 14a4 4 0 0 0 6 .4l3-3a4 4 0 0 0-5.700-5.700L12 7m2 3a4 4 0 0 0-6-.4l-3 3A4 4 0 0 0 10.700 18.300L12 17",
   list: "M4 6h16M4 12h16M4 18h16",
   layers: "M12 3 3 8l9 5 9-5-9-5ZM3 12.500l9 5 9-5M3 16.800l9 5 9-5",
   sliders: "M4 7h9m5 0h2M4 17h3m5 0h8M15.500 9.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5ZM9.500 19.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5Z",
@@ -77,8 +78,9 @@ export function problem(error) {
     rest.length ? el("dl", {}, rest.map((key) => [el("dt", {}, key), el("dd", {}, told[key])])) : null);
 }
 
-export function download(name, text) {
-  const link = el("a", { href: URL.createObjectURL(new Blob([text])), download: name });
-  link.click();
-  URL.revokeObjectURL(link.href);
+// The same in a few lines, where there is little room: what, which file, and the cure.
+export function plain(error) {
+  const told = error.told || { what: error.message || String(error) };
+  const facts = [told.where, told.expected && `expected ${told.expected}`, told.came && `found ${told.came}`].filter(Boolean).join("; ");
+  return el("div", {}, el("strong", {}, told.what), facts ? el("p", {}, facts) : null, told.cure ? el("p", {}, told.cure) : null);
 }

@@ -7,6 +7,7 @@ import { el, icon, problem, put } from "./dom.js";
 import { Panel } from "./panel.js";
 import { RunsPage } from "./runspage.js";
 import { Stage } from "./stage.js";
+import { copy, shared } from "./share.js";
 import { joined, listen, numbers, read, set, state } from "./state.js";
 import { dropping } from "./upload.js";
 
@@ -15,7 +16,11 @@ const KEYS = [
   ["wheel", "slices of a volume, zoom of a picture"], ["Ctrl + wheel, + −", "zoom"], ["0, double click", "fit"],
   ["right drag", "window and level"], ["Shift + drag", "move"], ["M W R", "tool: move, window, ruler"],
   ["1 … 9", "structure on or off"], ["A, N", "all structures, none"], ["Space", "labels and results on or off"],
-  ["O S P B D", "overlay, side by side, swipe (panes), blink, difference"], ["F", "fill, outline, both"], ["I", "invert"], ["?", "this list"],
+  ["O S P B D", "overlay, side by side, swipe (panes), blink, difference"], ["F", "fill, outline, both"], ["I", "invert"], ["X", "pixels as stored, or smooth"], ["?", "this list"],
+];
+const TOUCH = [
+  ["drag", "move, window or measure: as the tool at the top says"], ["two fingers", "zoom"], ["slider at the right", "slices"],
+  ["double tap", "fit"], ["tap", "go there, in three planes"], ["buttons below", "cases, structures, display"],
 ];
 
 // What every part of the page knows: structures, cases, results and their scores.
@@ -34,6 +39,25 @@ class World {
   caseOf(id) { return this.byId.get(id); }
   result(number) { return this.results.find((r) => r.number === number); }
   nameOf(source) { return source === 0 ? "Labels" : this.result(source)?.name || "Result"; }
+  // Who stays in one fold: the patient, the specimen, or whatever it is.
+  groupName(count = 1) {
+    const word = this.group_word + (count === 1 ? "" : "s");
+    return word[0].toUpperCase() + word.slice(1);
+  }
+
+  // Open a case; what else changes with it is one step.
+  look(id, patch = {}) {
+    if (!this.caseOf(id)) return;
+    if (id !== state.case) this.leaving();
+    set({ object: 0, ...patch, case: id });
+  }
+
+  // The worst case of a result, among those that have one.
+  worst(number) {
+    set({ result: number, sort: "worst", only: "result" });
+    this.look(this.firstListed(), { page: "cases", mode: "difference" });
+  }
+
   onChange(call) { this.listeners.push(call); }
   changed(what) { this.listeners.forEach((call) => call(what)); }
 
@@ -82,8 +106,11 @@ const status = document.getElementById("status");
 async function start() {
   document.getElementById("help").append(icon("help"));
   document.getElementById("theme").append(icon("theme"));
+  document.getElementById("link").append(icon("link"));
   let told;
   try { told = api.told("state") || await api.json("/api/state"); } catch (error) { put(main, problem(error)); return; }
+  const token = new URL(told.link, location.origin).search;
+  if (token && !location.search) history.replaceState(null, "", token + location.hash);  // came by the cookie: a link all the same
   const world = new World(told);
   document.getElementById("title").textContent = told.title;
   document.title = `${told.title} – segwright`;
@@ -91,7 +118,9 @@ async function start() {
   const stage = new Stage(world), list = new CaseList(world), panel = new Panel(world, stage);
   world.opened = (info) => { panel.open(info); list.mark(); };
   world.located = (places) => panel.located(places);
-  world.painted = () => { if (!list.pictured) list.pictures(); document.body.dataset.painted = state.case; stage.ahead(list.next()); };
+  world.leaving = () => stage.carry();
+  world.firstListed = () => list.firstId();
+  world.painted = () => { panel.scrolled(); if (!list.pictured) list.pictures(); document.body.dataset.painted = state.case; stage.ahead(list.next()); };
   const sheets = el("nav", { className: "sheets", "aria-label": "Panels" });
   const cases = el("div", { className: "page cases" }, list.node, stage.node, panel.node, sheets);
   const pages = { cases: { node: cases }, data: new DataPage(world), runs: new RunsPage(world) };
@@ -117,15 +146,16 @@ async function start() {
   show();
   list.fill();
   stage.open();
-  addEventListener("hashchange", () => { const next = read(); if (!world.caseOf(next.case)) next.case = state.case; set(next); });
+  addEventListener("hashchange", () => { const next = read(); if (!world.caseOf(next.case)) next.case = state.case; set(next, { back: false }); });
   addEventListener("keydown", (event) => key(event, stage, list, world));
   let touched = false;  // once somebody has begun to look, the case does not change under their hands
   for (const kind of ["keydown", "pointerdown", "wheel"]) addEventListener(kind, () => { touched = true; }, { once: true, capture: true });
   dropping(world);
   document.getElementById("help").onclick = () => shortcuts();
   document.getElementById("theme").onclick = () => theme(true);
+  document.getElementById("link").onclick = () => { copy(shared(told.link)); world.say("Link copied"); setTimeout(() => world.say(""), 2500); };
   await world.refreshScores();
-  if (!asked && !touched && ["worst", "best"].includes(state.sort) && list.firstId() !== state.case) list.choose(list.firstId());
+  if (!asked && !touched && ["worst", "best"].includes(state.sort) && list.firstId() !== state.case) set({ case: list.firstId() || "" }, { back: false });
   setInterval(() => world.runs.length && document.visibilityState === "visible" && state.page === "cases" && world.results.some((r) => r.kind === "run") && world.refreshScores(), 15000);
 }
 
@@ -157,7 +187,7 @@ function key(event, stage, list, world) {
     m: () => set({ tool: "move" }), w: () => set({ tool: "window" }), r: () => set({ tool: "ruler" }),
     a: () => set({ hide: "" }), n: () => set({ hide: joined(every) }),
     o: mode("overlay"), s: mode("side"), p: mode("swipe"), b: mode("blink"), d: mode("difference"),
-    i: () => set({ invert: !state.invert }), "?": () => shortcuts(),
+    i: () => set({ invert: !state.invert }), x: () => set({ pixels: !state.pixels }), "?": () => shortcuts(),
     f: () => set({ style: { both: "fill", fill: "outline", outline: "both" }[stage.styleOf(0)] }),
     " ": () => { const all = stage.info?.sources || []; set({ off: state.off ? "" : joined(all) }); },
   };
@@ -176,12 +206,14 @@ function key(event, stage, list, world) {
 
 function shortcuts() {
   const dialog = el("dialog", { className: "shortcuts", onclose: () => dialog.remove() },
-    el("h2", {}, "Keys and mouse"),
-    el("dl", {}, KEYS.map(([keys, what]) => [el("dt", {}, keys), el("dd", {}, what)])),
+    el("h2", {}, "Keys, mouse and fingers"),
+    matchMedia("(pointer: coarse)").matches ? listed(TOUCH) : null, listed(KEYS),
     el("form", { method: "dialog" }, el("button", { className: "primary", autofocus: true }, "Close")));
   document.body.append(dialog);
   dialog.showModal();
 }
+
+const listed = (rows) => el("dl", {}, rows.map(([keys, what]) => [el("dt", {}, keys), el("dd", {}, what)]));
 
 function theme(next) {
   const modes = ["", "light", "dark"];

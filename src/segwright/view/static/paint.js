@@ -42,9 +42,14 @@ export function fillTable(members, colours, visible, alpha) {
   return table;
 }
 
-export function paintFill(out, codes, table) {
-  for (let i = 0; i < codes.length; i++) out[i] = table[codes[i]];
+// Whole, or hatched with stripes `hatch` pixels wide.
+export function paintFill(out, { codes, columns }, table, hatch = 0) {
+  if (!hatch) { for (let i = 0; i < codes.length; i++) out[i] = table[codes[i]]; return; }
+  for (let i = 0; i < codes.length; i++) out[i] = dashed(Math.floor(i / columns), i % columns, hatch) ? 0 : table[codes[i]];
 }
+
+// Whether a pixel lies in a gap of a dashed line, or of a hatch, with dashes of so many pixels.
+const dashed = (row, column, dash) => Math.floor((row + column) / dash) % 2 === 1;
 
 // For a pair of neighbouring codes, the colour of the first visible structure that ends between them, 0 if none.
 function borderTable(members, colours, visible) {
@@ -63,7 +68,7 @@ function borderTable(members, colours, visible) {
 }
 
 // Pixels inside a structure and within `width` of its border, in full colour, over whatever `out` holds.
-export function paintOutline(out, slice, colours, visible, width) {
+export function paintOutline(out, slice, { colours, visible }, width, dash = 0) {
   const { codes, rows, columns, members } = slice;
   const border = borderTable(members, colours, visible);
   const reach = Math.max(1, Math.round(width));
@@ -73,7 +78,7 @@ export function paintOutline(out, slice, colours, visible, width) {
     for (let c = 0; c < columns; c++) {
       const i = line + c;
       const code = codes[i];
-      if (!code) continue;
+      if (!code || (dash && dashed(r, c, dash))) continue;
       let colour = 0;
       let n = c >= reach ? codes[i - reach] : 0;
       if (n !== code) colour = border(code, n);
@@ -86,7 +91,7 @@ export function paintOutline(out, slice, colours, visible, width) {
 }
 
 // Border between pixels as lines, for magnified views: paths by colour, in pixel coordinates, inside a region.
-export function outlinePaths(slice, colours, visible, region) {
+export function outlinePaths(slice, { colours, visible }, region, dash = 0) {
   const { codes, rows, columns, members } = slice;
   const border = borderTable(members, colours, visible);
   const paths = new Map();
@@ -100,7 +105,7 @@ export function outlinePaths(slice, colours, visible, region) {
   for (let r = top; r < bottom; r++) {
     for (let c = left; c < right; c++) {
       const code = codes[r * columns + c];
-      if (!code) continue;
+      if (!code || (dash && dashed(r, c, dash))) continue;
       for (const [dr, dc, x0, y0, x1, y1] of [[-1, 0, c, r, c + 1, r], [1, 0, c, r + 1, c + 1, r + 1], [0, -1, c, r, c, r + 1], [0, 1, c + 1, r, c + 1, r + 1]]) {
         const other = at(r + dr, c + dc);
         if (other === code) continue;
@@ -147,6 +152,16 @@ export function paintDifference(out, reference, result, visible, alpha) {
     }
     out[i] = colour;
   }
+}
+
+// Structures that a slice shows.
+export function present(slice) {
+  if (!slice.present) {
+    const seen = new Uint8Array(slice.members.length);
+    for (const code of slice.codes) seen[code] = 1;
+    slice.present = new Set(slice.members.flatMap((set, code) => (seen[code] ? set.filter((s) => s >= 0) : [])));
+  }
+  return slice.present;
 }
 
 // A colour for each object number: neighbours in number lie far apart on the wheel.

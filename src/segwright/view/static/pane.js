@@ -1,25 +1,33 @@
 // One canvas: a slice of a case with what lies over it, turned as it hangs, with its own slices and paint kept.
 
 import * as api from "./api.js";
-import { el, number } from "./dom.js";
+import { el, number, plain, put } from "./dom.js";
 import { css, fillTable, outlinePaths, paintDifference, paintFill, paintImage, paintObjects, paintOutline } from "./paint.js";
 import { state } from "./state.js";
 
 const BASE = 2048;
+// The server averages no more pixels an edge to one.
+const MOST = 1024;
 // Milliseconds after which a slice is taken as being looked at, not passed by.
 const STAYS = 400;
 
 // Full pixels a side that become one, so that a slice is no larger than a screen shows.
 export function stepOf(rows, columns) {
   let step = 1;
-  while (Math.max(rows, columns) / step > BASE) step *= 2;
+  while (Math.max(rows, columns) / step > BASE && step < MOST) step *= 2;
   return step;
 }
 
-// CSS pixels a mm (or pixel) where the whole slice fits.
-function fitOf({ transposed, row_size, column_size }, { rows, columns }, width, height) {
+/** Width and height of a slice as shown, in mm or voxels. */
+export function sizeOf({ transposed, row_size, column_size }, { rows, columns }) {
   const [down, across] = transposed ? [columns, rows] : [rows, columns];
-  return Math.min(width / (across * column_size), height / (down * row_size)) * 0.985;
+  return { wide: across * column_size, high: down * row_size };
+}
+
+// CSS pixels a mm (or pixel) where the whole slice fits.
+function fitOf(view, extent, width, height) {
+  const { wide, high } = sizeOf(view, extent);
+  return Math.min(width / wide, height / high) * 0.985;
 }
 
 // As `stepOf`, or more where the screen has fewer pixels than that: what is seen first, before the slice in full.
@@ -28,7 +36,7 @@ export function quickStep(view, extent, { clientWidth, clientHeight }, zoom) {
   if (!clientWidth || !clientHeight) return finest;
   const scale = fitOf(view, extent, clientWidth, clientHeight) * zoom * (window.devicePixelRatio || 1);
   const pixel = Math.max(view.column_size, view.row_size) * scale;
-  return Math.max(finest, pixel < 1 ? 2 ** Math.floor(Math.log2(1 / pixel)) : 1);
+  return Math.min(MOST, Math.max(finest, pixel < 1 ? 2 ** Math.floor(Math.log2(1 / pixel)) : 1));
 }
 
 export class Pane {
@@ -65,9 +73,9 @@ export class Pane {
 
   // Scale (CSS pixels a mm or pixel) and the matrix from stored pixels to CSS pixels.
   place() {
-    const { view } = this, { rows, columns } = this.extent;
+    const { view } = this;
     const width = this.canvas.clientWidth, height = this.canvas.clientHeight;
-    const fit = fitOf(view, { rows, columns }, width, height);
+    const fit = this.stage.fitting();
     const scale = Math.max(fit * state.zoom, 1e-6);
     const sx = view.column_size * scale * (view.flip_columns ? -1 : 1), sy = view.row_size * scale * (view.flip_rows ? -1 : 1);
     const matrix = view.transposed ? [0, sy, sx, 0] : [sx, 0, 0, sy];
@@ -76,6 +84,9 @@ export class Pane {
     const e = width / 2 - (matrix[0] * c + matrix[2] * r), f = height / 2 - (matrix[1] * c + matrix[3] * r);
     return { matrix: [...matrix, e, f], scale, fit, width, height, pixel: Math.min(Math.abs(sx), Math.abs(sy)), larger: Math.max(Math.abs(sx), Math.abs(sy)) };
   }
+
+  // Scale at which the whole slice fits; panes side by side take the smallest of theirs.
+  get fit() { return fitOf(this.view, this.extent, this.canvas.clientWidth, this.canvas.clientHeight); }
 
   toScreen([row, column], place = this.place()) {
     const [a, b, c, d, e, f] = place.matrix;
@@ -106,10 +117,11 @@ export class Pane {
 
   get quick() { return quickStep(this.view, this.extent, this.canvas, state.zoom); }
 
-  // Sources needed for what lies over the image.
+  // Sources needed for what lies over the image, without those that could not be read.
   sources() {
     const wanted = this.layers();
-    return wanted.difference ? wanted.difference : wanted.map((layer) => layer.source);
+    const listed = wanted.difference ? wanted.difference : wanted.map((layer) => layer.source);
+    return listed.filter((source) => this.stage.info.sources.includes(source) && !this.stage.failed.has(source));
   }
 
   // Objects in colours of their own: of the labels that are listed, side by side of what each pane shows.
@@ -125,12 +137,12 @@ export class Pane {
     const info = this.stage.info, { axis, at } = this, token = ++this.pending;
     clearTimeout(this.refining);
     const objects = this.objects();
-    const wanted = this.sources().filter((s) => info.sources.includes(s));
+    const wanted = this.sources();
     const channel = this.stage.colour() ? "all" : state.channel;
     const failed = [];
     const guarded = (promise) => promise.catch((error) => { failed.push(error); return null; });
     const jobs = [guarded(api.image(info.index, axis, at, { channel, step }))];
-    for (const source of wanted) jobs.push(guarded(api.labels(info.index, source, axis, at, { step })));
+    for (const source of wanted) jobs.push(guarded(api.labels(info.index, source, axis, at, { step }).catch((error) => this.stage.refuse(info, source, error))));
     const over = objects ? guarded(api.ids(info.index, objects.source, objects.structure, axis, at, { step })) : Promise.resolve(null);
     let whole = false;
     const all = Promise.all([over, ...jobs]).then((parts) => { whole = true; return parts; });
@@ -143,6 +155,7 @@ export class Pane {
     const [ids, image, ...labels] = await all;
     if (token !== this.pending || this.gone) return;
     this.error = failed[0] || null;
+    this.refusals = this.stage.refusals(this.layers());
     this.slices = { image, labels: new Map(wanted.map((source, i) => [source, labels[i]]).filter(([, s]) => s)), ids, at };
     this.detail = this.wanted = null;
     this.draw();
@@ -162,7 +175,7 @@ export class Pane {
       const next = this.at + offset;
       if (next < 0 || next >= length) continue;
       api.image(info.index, this.axis, next, { channel, step }).catch(() => {});
-      for (const source of this.sources()) if (info.sources.includes(source)) api.labels(info.index, source, this.axis, next, { step }).catch(() => {});
+      for (const source of this.sources()) api.labels(info.index, source, this.axis, next, { step }).catch(() => {});
     }
   }
 
@@ -205,7 +218,7 @@ export class Pane {
     this.furnish();
     if (image) {
       this.matrix(place, dpr, image);
-      context.imageSmoothingEnabled = place.pixel * dpr * image.step < 1.5;
+      context.imageSmoothingEnabled = !state.pixels || place.pixel * dpr * image.step < 1;
       context.imageSmoothingQuality = "high";
       context.drawImage(this.imageSheet("image", image), 0, 0);
       this.sharpen(place, dpr);
@@ -238,11 +251,11 @@ export class Pane {
     const low = (v) => Math.max(0, Math.floor(v / grid) * grid), high = (v, n) => Math.min(n, Math.ceil(v / grid) * grid);
     const box = [low(seen.top), high(seen.bottom, rows), low(seen.left), high(seen.right, columns)];
     if (box[1] <= box[0] || box[3] <= box[2]) return;
-    const sources = this.sources().filter((s) => this.stage.info.sources.includes(s)), objects = this.objects();
+    const sources = this.sources(), objects = this.objects();
     const name = [this.at, step, state.channel, sources, objects && Object.values(objects), ...box].join();
     if (this.detail) {
       this.matrix(place, dpr, this.detail.image);
-      this.context.imageSmoothingEnabled = place.pixel * dpr * this.detail.image.step < 1.5;
+      this.context.imageSmoothingEnabled = !state.pixels || place.pixel * dpr * this.detail.image.step < 1;
       this.context.drawImage(this.imageSheet("detail", this.detail.image), 0, 0);
     }
     if (this.wanted === name) return;
@@ -301,7 +314,7 @@ export class Pane {
       context.drawImage(this.sheet("difference", version, a, (out) => paintDifference(out, a, b, look.visible, state.opacity + 0.35)), 0, 0);
       return;
     }
-    const clips = this.stage.clips(this, wanted, place);
+    const clips = this.stage.clips(this, wanted, place), several = wanted.length > 1;
     wanted.forEach((layer, i) => {
       const slice = labels.get(layer.source);
       if (!slice || clips[i] === null || (objects && layer.source === objects.source)) return;
@@ -313,22 +326,24 @@ export class Pane {
         context.clip();
       }
       this.matrix(place, dpr, slice);
-      this.layer(slice, layer, look, place, dpr);
+      this.layer(slice, { ...layer, second: several && layer.source !== 0 }, look, place, dpr);
       context.restore();
     });
   }
 
-  layer(slice, { source, style }, look, place, dpr) {
+  // A result beside labels is dashed and hatched: colours tell structures, strokes whose they are.
+  layer(slice, { source, style, second }, look, place, dpr) {
     const { context } = this, scale = place.pixel * dpr * slice.step;
     const fill = style !== "outline", line = style !== "fill";
     const vector = line && place.larger * dpr * slice.step > 1.3;
     const reach = Math.max(1, Math.round(1.6 * dpr / Math.max(scale, 0.05)));
-    const version = [slice.url, look.version, fill, line && !vector ? reach : 0].join();
+    const dash = second ? Math.max(1, Math.round((5 * dpr) / scale)) : 0;
+    const version = [slice.url, look.version, fill, line && !vector ? reach : 0, dash].join();
     if (fill || !vector) {
       const sheet = this.sheet(`layer-${source}`, version, slice, (out) => {
-        if (fill) paintFill(out, slice.codes, fillTable(slice.members, look.colours, look.visible, state.opacity));
+        if (fill) paintFill(out, slice, fillTable(slice.members, look.colours, look.visible, state.opacity), dash);
         else out.fill(0);
-        if (line && !vector) paintOutline(out, slice, look.colours, look.visible, reach);
+        if (line && !vector) paintOutline(out, slice, look, reach, dash);
       });
       context.imageSmoothingEnabled = scale < 1;
       context.drawImage(sheet, 0, 0);
@@ -342,13 +357,15 @@ export class Pane {
     const matrix = new DOMMatrix(context.getTransform());
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.lineWidth = 1.7 * dpr;
-    context.lineCap = "square";
-    for (const [colour, path] of outlinePaths(slice, look.colours, look.visible, region)) {
+    context.lineCap = second ? "butt" : "square";
+    if (second && scale > 8 * dpr) context.setLineDash([5 * dpr, 4 * dpr]);
+    for (const [colour, path] of outlinePaths(slice, look, region, second && scale <= 8 * dpr ? dash : 0)) {
       const shown = new Path2D();
       shown.addPath(path, matrix);
       context.strokeStyle = css(colour);
       context.stroke(shown);
     }
+    context.setLineDash([]);
   }
 
   // Letters of the patient's sides, scale bar.
@@ -362,13 +379,14 @@ export class Pane {
     context.textBaseline = "middle";
     if (view.letters && this.letters) {
       const [top, right, bottom, left] = view.letters;
-      context.fillText(top, place.width / 2, 14);
+      const titled = this.node.querySelector(".pane-title").offsetWidth + 24 > place.width / 2;
+      context.fillText(top, place.width / 2, titled ? 42 : 14);
       context.fillText(bottom, place.width / 2, place.height - 30);
       context.fillText(right, place.width - (this.slider.hidden ? 14 : 34), place.height / 2);
       context.fillText(left, 14, place.height / 2);
     }
     const nice = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00005, 0.00002, 0.00001];
-    const length = nice.filter((n) => n * place.scale <= Math.min(150, place.width * 0.35)).sort((a, b) => b - a)[0];
+    const length = nice.filter((n) => n * place.scale <= Math.min(150, place.width / 2 - 48)).sort((a, b) => b - a)[0];
     if (length) {
       const wide = length * place.scale, x = 14, y = place.height - 16;
       context.shadowBlur = 0;
@@ -381,7 +399,7 @@ export class Pane {
       context.moveTo(x, y - 4); context.lineTo(x, y); context.lineTo(x + wide, y); context.lineTo(x + wide, y - 4);
       context.stroke();
       context.textAlign = "left";
-      context.fillText(this.view.in_mm ? inWords(length) : `${number(length)} px`, x + 4, y - 11);
+      context.fillText(this.view.in_mm ? inWords(length) : `${number(length)} ${this.stage.unit()}`, x + 4, y - 11);
     }
     context.shadowBlur = 0;
   }
@@ -399,12 +417,21 @@ export class Pane {
     const title = [this.title, where].filter(Boolean).join(" · ");
     const shown = this.node.querySelector(".pane-title");
     if (shown.textContent !== title) shown.textContent = title;
-    this.note.textContent = this.error ? this.error.message : "";
-    this.note.hidden = !this.error;
+    this.complain([this.error, ...(this.refusals || [])].filter(Boolean));
     this.canvas.dataset.at = this.at;
+  }
+
+  // What is wrong, with which file, and what to do; written once for each error.
+  complain(errors) {
+    const text = JSON.stringify(errors.map((error) => error.told || error.message));
+    if (text === this.complained) return;
+    this.complained = text;
+    this.note.hidden = !errors.length;
+    put(this.note, ...errors.map((error) => plain(error)));
   }
 }
 
+/** A length in the unit that people say. @param {number} mm */
 function inWords(mm) {
   if (mm >= 10) return `${mm / 10} cm`;
   if (mm >= 0.5) return `${mm} mm`;

@@ -7,12 +7,16 @@ import { joined, listen, numbers, set, state } from "./state.js";
 
 const dot = (colour) => el("i", { className: "dot", style: { background: Array.isArray(colour) ? `rgb(${colour.join(" ")})` : colour } });
 
+// More structures than this are searched.
+const MANY = 12;
+const OBJECTS_LARGE = "Objects are not told apart in colour here: the scan is too large for them to be numbered while looking at it.";
+
 // Units of volumes and areas, and how many make a mm³ or mm².
 const UNITS = { volume: [["ml", 1e-3], ["mm³", 1], ["µm³", 1e9]], area: [["cm²", 1e-2], ["mm²", 1], ["µm²", 1e6]] };
 
 // The largest unit in which a size is at least a hundredth; pixels where their size is unknown.
 function unitOf(info, size, from = 0) {
-  if (!info.volume) return ["px", 1];
+  if (!info.volume) return [info.shape[0] > 1 ? "voxels" : "px", 1];
   const units = UNITS[info.shape[0] > 1 ? "volume" : "area"].slice(from);
   return units.find(([, factor]) => size * factor >= 0.01) || units[size ? units.length - 1 : 0];
 }
@@ -29,9 +33,11 @@ export class Panel {
     listen(["hide"], () => this.tick());
     listen(["off", "mode", "style", "resultStyle", "result"], () => this.fillLayers());
     listen(["metric", "result"], () => this.fillStructures());
-    listen(["low", "high", "invert", "opacity", "channel"], () => this.fillDisplay());
+    listen(["low", "high", "invert", "opacity", "channel", "pixels"], () => this.fillDisplay());
     listen(["objects"], () => this.fillObjects());
     listen(["object"], () => this.markObject());
+    this.seek = "";
+    this.here = false;
     world.onChange((what) => { if (!this.info) return; this.fillLayers(); this.fillStructures(); if (what === "state") this.fillAbout(); });
   }
 
@@ -86,13 +92,16 @@ export class Panel {
     const column = world.column(state.metric);
     const hidden = numbers(state.hide);
     const known = this.places;
+    const words = this.seek.toLowerCase().split(/\s+/), here = this.here ? this.stage.present() : null;
+    const listed = (structure, i) => words.every((word) => structure.name.toLowerCase().includes(word)) && (!here || here.has(i));
     const rows = world.structures.map((structure, i) => {
+      if (!listed(structure, i)) return null;
       const place = known ? known[i] : undefined;
       const value = number_ ? world.value(number_, info.id, structure.name, state.metric) : null;
       const [unit, factor] = unitOf(info, place ? place.voxels * info.volume : 0);
       const size = place ? `${number(info.volume ? place.voxels * info.volume * factor : place.voxels, 2)} ${unit}` : place === null ? "absent" : "";
       const box = el("input", { type: "checkbox", checked: !hidden.has(i), onchange: () => { const now = numbers(state.hide); now.has(i) ? now.delete(i) : now.add(i); set({ hide: joined(now) }); } });
-      return el("li", { className: place === null ? "absent" : "" },
+      return el("li", { className: place === null ? "absent" : "", "data-structure": i },
         el("label", { className: "what" }, box, dot(structure.colour), el("span", { className: "name" }, structure.name)),
         el("span", { className: "size" }, size),
         value !== null ? el("span", { className: "score" }, number(value, column.digits)) : el("span", { className: "score" }),
@@ -102,18 +111,32 @@ export class Panel {
     });
     const all = world.structures.map((_, i) => i);
     const top = this.structures.querySelector("ul")?.scrollTop || 0;
-    put(this.structures, 
+    const typing = this.found?.contains(document.activeElement) && document.activeElement;
+    put(this.structures,
       el("div", { className: "head" }, el("h2", {}, "Structures"),
         number_ ? el("span", { className: "quiet" }, column.label) : null,
         el("button", { type: "button", onclick: () => set({ hide: "" }) }, "All"),
         el("button", { type: "button", onclick: () => set({ hide: joined(all) }) }, "None")),
-      el("ul", {}, rows));
+      world.structures.length > MANY ? this.finder() : null,
+      el("ul", {}, rows.filter(Boolean)), rows.some(Boolean) ? null : el("p", { className: "quiet" }, "None of that kind."));
     this.structures.querySelector("ul").scrollTop = top;
+    if (typing) typing.focus();
   }
+
+  // A box to search in, and a switch for what the slices show; kept while rows are made anew, so that typing goes on.
+  finder() {
+    this.found = this.found || el("div", { className: "finder" },
+      el("input", { type: "search", placeholder: "Find a structure", "aria-label": "Find a structure", oninput: (e) => { this.seek = e.target.value; this.fillStructures(); } }),
+      el("label", { className: "check" }, el("input", { type: "checkbox", onchange: (e) => { this.here = e.target.checked; this.fillStructures(); } }), el("span", {}, "In this slice")));
+    return this.found;
+  }
+
+  // Other slices are on the screen.
+  scrolled() { if (this.here) this.fillStructures(); }
 
   tick() {
     const hidden = numbers(state.hide);
-    this.structures.querySelectorAll("li input").forEach((box, i) => { box.checked = !hidden.has(i); });
+    this.structures.querySelectorAll("li").forEach((row) => { row.querySelector("input").checked = !hidden.has(Number(row.dataset.structure)); });
   }
 
   solo(i) {
@@ -192,7 +215,8 @@ export class Panel {
       el("div", { className: "two", "data-step": step }, edge("low", "From"), edge("high", "To")),
       info.channels.length > 1 && el("label", {}, el("span", {}, "Channel"), el("select", { onchange: (e) => set({ channel: Number(e.target.value), low: null, high: null }) },
         info.channels.map((name, i) => el("option", { value: i, selected: i === state.channel }, info.channels.length === 3 && info.type === "uint8" && i === 0 ? "Colour" : name)))),
-      el("label", { className: "check" }, el("input", { type: "checkbox", checked: state.invert, onchange: (e) => set({ invert: e.target.checked }) }), el("span", {}, "Invert")));
+      el("label", { className: "check" }, el("input", { type: "checkbox", checked: state.invert, onchange: (e) => set({ invert: e.target.checked }) }), el("span", {}, "Invert")),
+      el("label", { className: "check" }, el("input", { type: "checkbox", checked: state.pixels, onchange: (e) => set({ pixels: e.target.checked }) }), el("span", {}, "Pixels as stored")));
   }
 
   fillAbout() {
@@ -200,11 +224,13 @@ export class Panel {
     const spacing = info.spacing.some((s) => s !== null) ? info.spacing.filter((_, a) => info.shape[0] > 1 || a).map((s) => (s === null ? "?" : String(Number(s.toPrecision(4))))).reverse().join(" × ") + " mm" : "unknown";
     const facts = [
       ["Size", info.shape.filter((_, a) => info.shape[0] > 1 || a).reverse().join(" × ")], ["Spacing", spacing],
-      info.orientation ? ["Orientation", info.orientation] : null, ["Stored as", `${info.format}, ${info.type}`],
-      ["Patient", row.group], row.fold !== null ? ["Fold", row.fold] : null,
+      info.orientation ? ["Orientation", `${info.orientation} (x, y, z)`] : null, ["Stored as", `${info.format}, ${info.type}`],
+      [world.groupName(), row.group], row.fold !== null ? ["Fold", row.fold] : null,
     ].filter(Boolean);
     const told = [...row.findings.map((f) => f.what), ...info.warnings];
+    const notes = [...world.notes, ...(info.large ? [world.instances ? OBJECTS_LARGE : ""] : [])].filter(Boolean);
     put(this.about, el("h2", {}, "This case"), el("dl", {}, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))])),
-      told.length ? el("ul", { className: "told" }, told.map((text) => el("li", {}, icon("warn", 15), text))) : null);
+      told.length ? el("ul", { className: "told" }, told.map((text) => el("li", {}, icon("warn", 15), text))) : null,
+      notes.length ? el("ul", { className: "notes quiet" }, notes.map((text) => el("li", {}, text))) : null);
   }
 }

@@ -45,7 +45,7 @@ export class RunsPage {
       ? folds.map((f) => ({ name: `fold ${f.fold}`, colour: FOLDS[f.fold % FOLDS.length], points: mean(Object.values(f.pseudo)) }))
       : names.map((n) => ({ name: n, colour: colour.get(n) || FOLDS[names.indexOf(n) % 8], points: folds[0]?.pseudo[n] || [] }));
     return el("section", { className: "card full", "data-run": run.name, "data-steps": steps },
-      el("div", { className: "titled" }, el("h2", {}, run.name), run.running ? el("span", { className: "live" }, "running") : el("span", { className: "quiet" }, run.finished ? "finished" : folds.length ? "not running" : "has not begun")),
+      el("div", { className: "titled" }, el("h2", {}, run.name), el("span", { className: run.running ? "live" : "quiet" }, run.doing)),
       run.error ? problem({ message: run.error }) : null,
       el("p", { className: "quiet" }, `${plural(folds.length, "fold")} begun of ${run.planned}, ${plural(steps, "step")}`),
       folds.filter((f) => !f.ended).map((f) => el("div", {}, el("span", { className: "quiet" }, `Fold ${f.fold}: ${Math.round(f.progress * 100)} %, ${time(f.elapsed)} so far${f.remaining > 0 ? `, ${time(f.remaining)} left` : ""}`), el("div", { className: "bar-track" }, el("i", { style: { width: `${f.progress * 100}%` } })))),
@@ -72,7 +72,7 @@ export class RunsPage {
     const { world } = this, scores = world.scores.get(result.number);
     const notes = result.notes.map((n) => el("li", {}, icon("warn", 15), n));
     const head = el("div", { className: "titled" }, el("h2", {}, result.name), el("span", { className: "quiet" }, `${{ run: "out-of-fold predictions", table: "run-length table", folder: "label files", file: "label file" }[result.kind] || result.kind}, ${plural(result.cases.length, "case")}`),
-      el("span", { className: "grow" }), el("button", { type: "button", onclick: () => set({ page: "cases", result: result.number, sort: "worst", only: "result", mode: "difference" }) }, "Worst cases first"),
+      el("span", { className: "grow" }), el("button", { type: "button", onclick: () => world.worst(result.number) }, "Worst cases first"),
       result.dropped ? el("button", { type: "button", onclick: async () => { await api.remove(result.number); await world.refresh(); } }, "Remove") : null);
     const body = [];
     if (result.error) body.push(el("p", { className: "quiet" }, result.error));
@@ -97,7 +97,7 @@ export class RunsPage {
     return el("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Scores" }, el("table", {},
       el("thead", {}, el("tr", {}, el("th", {}, "Structure"), metrics.map((m) => el("th", { title: m.better === "lower" ? "lower is better" : "higher is better" }, m.label + (m.unit ? `, ${m.unit}` : ""))))),
       el("tbody", {}, names.map((name) => el("tr", {}, el("td", {}, colour.has(name) ? el("i", { className: "dot", style: { background: colour.get(name), "margin-right": "8px" } }) : null, name === scores.mean ? el("strong", {}, "Mean of structures") : name), metrics.map((m) => cell(name, m)))))),
-      el("p", { className: "quiet" }, "Mean with 95 % interval over patients."));
+      el("p", { className: "quiet" }, `Mean with 95 % interval over ${this.world.groupName(2).toLowerCase()}.`));
   }
 
   comparison() {
@@ -122,7 +122,7 @@ export class RunsPage {
     put(place, el("p", { className: "quiet" }, `${column.label}: second minus first, on the same cases, with 95 % interval.`),
       el("div", { className: "scroller", tabIndex: 0, role: "region", "aria-label": "Differences" }, el("table", {}, el("thead", {}, el("tr", {}, ["Structure", "First", "Second", "Difference", "Better", "Worse", "p"].map((h) => el("th", {}, h)))),
         el("tbody", {}, rows.map((r) => el("tr", {}, el("td", {}, r.structure), el("td", {}, number(r.first)), el("td", {}, number(r.second)), el("td", {}, `${r.mean > 0 ? "+" : ""}${number(r.mean)}`, r.low !== null ? el("span", { className: "quiet" }, `  ${number(r.low)} to ${number(r.high)}`) : null), el("td", {}, r.wins), el("td", {}, r.losses), el("td", {}, number(r.p))))))),
-      points.length > 2 ? el("div", { style: { "max-width": "560px", "margin-top": "14px" } }, scatter(points, { x: `${world.nameOf(first)}, ${column.label} of each case`, y: world.nameOf(second), go: (id) => set({ page: "cases", case: id, mode: "difference", z: null, y: null, x: null }) })) : null);
+      points.length > 2 ? el("div", { style: { "max-width": "560px", "margin-top": "14px" } }, scatter(points, { x: `${world.nameOf(first)}, ${column.label} of each case`, y: world.nameOf(second), go: (id) => world.look(id, { page: "cases", mode: "difference" }) })) : null);
   }
 }
 

@@ -3,8 +3,9 @@
 import * as api from "./api.js";
 import { el, icon, number, problem, put } from "./dom.js";
 import { Hands } from "./hands.js";
-import { inWords, Pane, quickStep } from "./pane.js";
-import { rgb } from "./paint.js";
+import { inWords, Pane, quickStep, sizeOf } from "./pane.js";
+import { largest, tracks } from "./layout.js";
+import { present, rgb } from "./paint.js";
 import { joined, listen, numbers, set, state } from "./state.js";
 
 export class Stage {
@@ -15,21 +16,23 @@ export class Stage {
     this.info = null;
     this.at = [0, 0, 0];
     this.rulers = [];
+    this.failed = new Map();
     this.grid = el("div", { className: "panes" });
     this.readout = el("p", { className: "readout" }, " ");
     this.veil = el("div", { className: "veil", hidden: true });
     this.toolbar = el("div", { className: "tools", role: "toolbar", "aria-label": "View" });
-    this.node = el("section", { className: "stage", id: "stage", "aria-label": "Scan" }, this.toolbar, this.grid, this.veil, this.readout);
+    this.node = el("section", { className: "stage", id: "stage", "aria-label": "Scan" }, this.toolbar, el("div", { className: "view" }, this.grid, this.veil), this.readout);
     this.colours = world.structures.map((s) => rgb(s.colour));
     const first = api.told("first");
     this.known = new Map(first ? [[first.index, first]] : []);
-    world.onChange((what) => what === "state" && this.known.clear());
+    new ResizeObserver(() => this.layOut()).observe(this.grid);
+    world.onChange((what) => what === "state" && this.renew());
     listen(["case"], () => this.open());
     listen(["z", "y", "x"], () => this.moved());
     listen(["plane", "mode"], () => this.arrange());
     listen(["channel", "objects"], () => this.reload());
     listen(["off", "result"], () => this.arrange());
-    listen(["zoom", "cz", "cy", "cx", "low", "high", "invert", "hide", "opacity", "style", "resultStyle", "swipe", "object", "tool"], () => this.redraw());
+    listen(["zoom", "cz", "cy", "cx", "low", "high", "invert", "hide", "opacity", "style", "resultStyle", "swipe", "object", "tool", "pixels"], () => this.redraw());
     listen(["mode", "plane", "tool", "case"], () => this.furnish());
   }
 
@@ -37,8 +40,10 @@ export class Stage {
   async open() {
     const row = this.world.caseOf(state.case);
     if (!row) return;
-    const token = (this.token = (this.token || 0) + 1);
+    const token = (this.token = (this.token || 0) + 1), from = this.carried;
     this.rulers = [];
+    this.carried = null;
+    this.failed.clear();
     this.message(null);
     try {
       const info = this.known.get(row.index) || await api.json(`/api/cases/${row.index}`);
@@ -46,6 +51,7 @@ export class Stage {
       if (token !== this.token) return;
       this.info = info;
       this.extents = null;
+      if (from) set(carriedTo(from, info), { quiet: true });
       const middle = info.shape.map((n) => Math.floor(n / 2));
       const told = [state.z, state.y, state.x];
       this.at = middle.map((m, a) => (told[a] === null ? m : Math.min(Math.max(0, told[a]), info.shape[a] - 1)));
@@ -59,6 +65,41 @@ export class Stage {
       this.message(problem(error));
       this.world.opened(null);
     }
+  }
+
+  // The next case that is opened takes over window, zoom and slice, if it is of the same kind.
+  carry() { this.carried = this.info || this.carried; }
+
+  // What is open may have got a result, or lost one.
+  async renew() {
+    this.known.clear();
+    const row = this.info && this.world.caseOf(this.info.id), token = this.token;
+    if (!row) return;
+    const info = await api.json(`/api/cases/${row.index}`).catch(() => null);
+    if (!info || token !== this.token || String(info.sources) === String(this.info.sources)) return;
+    this.info = info;
+    this.failed.clear();
+    this.arrange();
+    this.world.opened(info);
+    if (this.extents) this.world.located(this.extents);
+  }
+
+  // Labels or a result of the open case that cannot be read: told, and not asked for again.
+  refuse(info, source, error) {
+    if (info === this.info && error.told) this.failed.set(source, error);
+    return null;
+  }
+
+  // What is wrong with what a pane should show.
+  refusals(layers) {
+    const wanted = layers.difference || layers.map((layer) => layer.source);
+    return wanted.filter((source) => this.failed.has(source)).map((source) => this.failed.get(source));
+  }
+
+  // Structures in the slices on the screen.
+  present() {
+    const slices = this.panes.flatMap((pane) => [...(pane.slices.labels?.values() || [])]);
+    return new Set(slices.flatMap((slice) => [...present(slice)]));
   }
 
   // Where structures lie; a case opened without a slice in its address starts where most of them are.
@@ -142,11 +183,9 @@ export class Stage {
     clearInterval(this.blinking);
     let panes;
     if (state.mode === "side") {
-      const axis = axes.length > 1 ? 0 : axes[0];
-      panes = [new Pane(this, { axis, layers: () => [], title: "Image" })];
-      for (const source of this.info.sources.filter((s) => !numbers(state.off).has(s))) {
-        panes.push(new Pane(this, { axis, layers: () => [{ source, style: this.styleOf(source) }], title: this.world.nameOf(source) }));
-      }
+      const columns = [{ title: "Image", layers: () => [] },
+        ...this.shown().map((source) => ({ title: this.world.nameOf(source), layers: () => [{ source, style: this.styleOf(source) }] }))];
+      panes = axes.flatMap((axis) => columns.map((column) => new Pane(this, { axis, ...column })));
     } else {
       const layers = {
         overlay: () => this.layersOf(this.shown()),
@@ -158,12 +197,38 @@ export class Stage {
     }
     this.panes = panes;
     this.grid.dataset.count = panes.length;
-    this.grid.dataset.layout = state.mode !== "side" && panes.length === 3 ? "planes" : "even";
+    this.grid.dataset.layout = axes.length > 1 ? "planes" : "even";
     put(this.grid, ...panes.map((pane) => pane.node));
+    this.layOut();
     if (state.mode === "blink") this.blink();
     panes.forEach((pane) => pane.load());
     this.furnish();
   }
+
+  // Three planes share the stage so that they are as large as can be on one scale; side by side, a row each.
+  layOut() {
+    const { style } = this.grid, { panes } = this, planes = this.info && this.grid.dataset.layout === "planes";
+    style.gridTemplateColumns = style.gridTemplateRows = style.gridTemplateAreas = "";
+    panes.forEach((pane) => { pane.node.style.gridArea = ""; });
+    if (!planes) return;
+    const each = panes.length / 3, sizes = [0, 1, 2].map((i) => sizeOf(panes[i * each].view, panes[i * each].extent));
+    if (each > 1) {
+      style.gridTemplateColumns = `repeat(${each}, minmax(0, 1fr))`;
+      style.gridTemplateRows = tracks(sizes.map((size) => size.high));
+      return;
+    }
+    const way = largest(sizes, this.grid.clientWidth, this.grid.clientHeight);
+    style.gridTemplateColumns = tracks(way.columns);
+    style.gridTemplateRows = tracks(way.rows);
+    style.gridTemplateAreas = way.areas.map((row) => `"${row}"`).join(" ");
+    panes.forEach((pane, i) => { pane.node.style.gridArea = "abc"[i]; });
+  }
+
+  // One scale for all panes: that at which the largest slice still fits.
+  fitting() { return Math.min(...this.panes.map((pane) => pane.fit).filter((fit) => fit > 0), 1e6); }
+
+  // What lengths are counted in where their size is unknown.
+  unit() { return this.info.shape[0] > 1 ? "voxels" : "px"; }
 
   blink() {
     this.phase = 0;
@@ -258,7 +323,7 @@ export class Stage {
   // Cross-hair, rulers, swipe line.
   marks(pane, context, place) {
     const { info } = this;
-    if (this.panes.length > 1 && state.mode !== "side" && info.shape[0] > 1) {
+    if (this.grid.dataset.layout === "planes") {
       const [x, y] = pane.toScreen([this.at[pane.rest[0]] + 0.5, this.at[pane.rest[1]] + 0.5], place);
       context.strokeStyle = "rgb(127 183 230 / 65%)";
       context.lineWidth = 1;
@@ -295,7 +360,7 @@ export class Stage {
     context.lineWidth = 2;
     context.beginPath(); context.moveTo(...p); context.lineTo(...q); context.stroke();
     for (const [x, y] of [p, q]) { context.beginPath(); context.arc(x, y, 3.5, 0, 7); context.fillStyle = "#ffd84d"; context.fill(); }
-    const text = view.in_mm ? (length < 0.5 ? inWords(length) : `${length.toFixed(length < 10 ? 2 : 1)} mm`) : `${length.toFixed(1)} px`;
+    const text = view.in_mm ? (length < 0.5 ? inWords(length) : `${length.toFixed(length < 10 ? 2 : 1)} mm`) : `${length.toFixed(1)} ${this.unit()}`;
     context.font = "600 13px system-ui, sans-serif";
     const wide = context.measureText(text).width + 12, x = (p[0] + q[0]) / 2, y = (p[1] + q[1]) / 2 - 16;
     context.fillStyle = "rgb(5 7 10 / 80%)";
@@ -310,7 +375,8 @@ export class Stage {
     if (!voxel) { this.readout.textContent = " "; return; }
     const { shape, affine, orientation } = this.info;
     const [r, c] = pane.rest.map((a) => voxel[a]);
-    const parts = [shape[0] > 1 ? `x ${voxel[2]}  y ${voxel[1]}  z ${voxel[0]}` : `x ${voxel[2]}  y ${voxel[1]}`];
+    const [z, y, x] = voxel.map((v) => v + 1);
+    const parts = [shape[0] > 1 ? `x ${x}  y ${y}  z ${z}` : `x ${x}  y ${y}`];
     const { image, labels, ids } = pane.finest(pane.place());
     if (image && pane.slices.at === pane.at) {
       const i = api.cell(image, r, c), n = image.rows * image.columns;
@@ -368,4 +434,18 @@ export class Stage {
         modes.filter(([value]) => two || ["overlay", "side", "swipe"].includes(value)).map(([value, name]) =>
           el("button", { type: "button", "aria-pressed": String(state.mode === value), onclick: () => set({ mode: value }) }, name))));
   }
+}
+
+// Cases of a kind are looked at in the same way: pictures or volumes, with the same channels, windows and planes.
+const kindOf = (info) => JSON.stringify([info.shape[0] > 1, info.channels, info.windows, info.views.map((view) => view.name)]);
+
+// Slice, zoom and window for the next case: as they are, at the same share of its length; anew for one of another kind.
+function carriedTo(from, info) {
+  if (kindOf(from) !== kindOf(info)) return { z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null, low: null, high: null, channel: 0 };
+  const share = (value, a, last) => (value === null ? null : ((value + last) * info.shape[a]) / from.shape[a] - last);
+  const slice = (value, a) => (value === null ? null : Math.min(info.shape[a] - 1, Math.floor(share(value, a, 0.5) + 0.5)));
+  return {
+    z: slice(state.z, 0), y: slice(state.y, 1), x: slice(state.x, 2),
+    cz: share(state.cz, 0, 0), cy: share(state.cy, 1, 0), cx: share(state.cx, 2, 0),
+  };
 }

@@ -2,28 +2,49 @@
 
 const DEFAULTS = {
   page: "cases", case: "", plane: "", z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null,
-  low: null, high: null, invert: false, channel: 0, mode: "overlay", result: 0, hide: "", off: "", style: "", resultStyle: "",
-  opacity: 0.4, sort: "order", metric: "dice", structure: "", find: "", fold: "", group: "", only: "", tool: "move",
-  objects: "", object: 0, swipe: 0.5,
+  low: null, high: null, invert: false, pixels: false, channel: 0, mode: "overlay", result: 0, hide: "", off: "", style: "",
+  resultStyle: "", opacity: 0.4, sort: "order", metric: "dice", structure: "", find: "", fold: "", group: "", only: "",
+  tool: "move", objects: "", object: 0, swipe: 0.5,
 };
 const NUMBERS = new Set(["z", "y", "x", "zoom", "cz", "cy", "cx", "low", "high", "channel", "opacity", "result", "object", "swipe"]);
-const FLAGS = new Set(["invert"]);
+const FLAGS = new Set(["invert", "pixels"]);
+// Slices count from 1 wherever a person reads them, and from 0 in here.
+const COUNTED = new Set(["z", "y", "x"]);
+// What "Back" leads back to; everything else is part of the step it was changed in.
+const STEPS = new Set(["page", "case"]);
+// Walking through a list with a key held down is one step.
+const WALK = 700;
 
 export const state = { ...DEFAULTS };
 const listeners = [];
 let timer = 0;
+let stepped = -WALK;
 
+/** Call when one of these keys changes. @param {string[]} keys @param {(changed: string[]) => void} call */
 export function listen(keys, call) {
   listeners.push({ keys: new Set(keys), call });
 }
 
-export function set(patch, { quiet = false } = {}) {
+/**
+ * Change what is looked at, and with it the address.
+ * @param {Partial<typeof DEFAULTS>} patch
+ * @param {{quiet?: boolean, back?: boolean}} options quiet: nobody is told; back: false where the address came first.
+ */
+export function set(patch, { quiet = false, back = true } = {}) {
   const changed = Object.keys(patch).filter((key) => state[key] !== patch[key]);
   if (!changed.length) return;
+  const step = back && !quiet && changed.some((key) => STEPS.has(key)) && performance.now() - stepped > WALK;
+  if (step) write();
   Object.assign(state, patch);
+  if (step) { history.pushState(null, "", address()); stepped = performance.now(); }
   if (!quiet) tell(changed);
   clearTimeout(timer);
-  timer = setTimeout(() => history.replaceState(null, "", address()), 120);
+  timer = setTimeout(write, 120);
+}
+
+function write() {
+  clearTimeout(timer);
+  history.replaceState(null, "", address());
 }
 
 function tell(changed) {
@@ -32,21 +53,24 @@ function tell(changed) {
   }
 }
 
+/** The view as the part of an address behind its sign #. @returns {string} */
 export function address() {
   const parts = new URLSearchParams();
   for (const [key, value] of Object.entries(state)) {
     if (value === DEFAULTS[key] || value === null || value === "") continue;
-    parts.set(key, NUMBERS.has(key) && !Number.isInteger(value) ? value.toPrecision(6).replace(/\.?0+$/, "") : String(value));
+    const told = COUNTED.has(key) ? value + 1 : value;
+    parts.set(key, NUMBERS.has(key) && !Number.isInteger(told) ? told.toPrecision(6).replace(/\.?0+$/, "") : String(told));
   }
   return "#" + parts.toString();
 }
 
+/** The view that the address names. @returns {typeof DEFAULTS} */
 export function read() {
   const parts = new URLSearchParams(location.hash.slice(1));
   const patch = { ...DEFAULTS };
   for (const [key, value] of parts) {
     if (!(key in DEFAULTS)) continue;
-    if (NUMBERS.has(key)) { if (Number.isFinite(Number(value))) patch[key] = Number(value); }
+    if (NUMBERS.has(key)) { if (Number.isFinite(Number(value))) patch[key] = Number(value) - (COUNTED.has(key) ? 1 : 0); }
     else if (FLAGS.has(key)) patch[key] = value === "true";
     else patch[key] = value;
   }
