@@ -81,7 +81,7 @@ def test_a_disk_too_small_for_a_fit_is_told_before_it_begins(
     monkeypatch.setattr(fit, "free_bytes", lambda folder: 10_000)
     with pytest.raises(KeyboardInterrupt):
         segwright.fit(make_folder(), out=tmp_path / "run", listen=listen, **QUICK)
-    assert any("of disk, and" in text for text in told)
+    assert any("of disk, and 9.8 KiB are free at" in text for text in told)
 
 
 def test_a_prediction_on_a_full_disk_goes_on_when_there_is_room(

@@ -259,7 +259,7 @@ def test_copies_and_strangers_are_left_out_aloud(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     volume = io.read(tmp_path)
     assert volume.geometry.shape == SHAPE
-    assert any("copy" in text for text in volume.header["warnings"])
+    assert "1 copy of other slices left out." in volume.header["warnings"]
     assert any("not DICOM" in text for text in volume.header["warnings"])
 
 

@@ -70,8 +70,10 @@ def _show(name: str, folder: Path, wishes: dict[str, Any], *, as_json: bool, qui
         result = run_demo(name, folder, listen=screen.listen, **wishes)
     from segwright.report.text import score_table
 
+    said, held_out = result.run.report.notes, result.held_out
+    unsaid = held_out.model_copy(update={"notes": tuple(note for note in held_out.notes if note not in said)})
     text = f"\n{name}: out of fold\n{score_table(result.run.report)}\n\n{name}: held-out phantoms\n"
-    text += f"{score_table(result.held_out)}\n\nReport   {result.run.page}\nModel    {result.run.model_folder}\n"
+    text += f"{score_table(unsaid)}\n\nReport   {result.run.page}\nModel    {result.run.model_folder}\n"
     if not as_json:
         emit({}, text, as_json=False)
     return {"name": name, "run": str(result.run.folder), "held_out": result.held_out.model_dump(mode="json")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segwright.core.errors import RecipeError, UnknownNameError
 from segwright.core.recipe import PartChoice
@@ -33,6 +33,9 @@ LOSSES = Registry(
     },
 )
 
+#: Parameters of earlier versions, which recipes of their runs still hold: both are the two ends of one now.
+ENDS = {"weighted_bce": ("limits", ("low", "high"), (0.05, 0.99))}
+
 
 def bind_loss(choice: PartChoice, *, deep_supervision: bool = False) -> BoundLoss:
     """A loss with its parameters set: `loss(logits, target, weight=None) -> scalar`.
@@ -55,15 +58,25 @@ def bind_loss(choice: PartChoice, *, deep_supervision: bool = False) -> BoundLos
     """
     function = LOSSES.load(choice.name)
     known = [name for name in inspect.signature(function).parameters if name not in {"logits", "target", "weight"}]
-    for name in choice.params:
+    given = _renamed(choice)
+    for name in given:
         if name not in known:
             hint = UnknownNameError.among("parameter", name, known)
             expected = hint.expected or "no parameters"
             raise RecipeError(f"Loss {choice.name!r} takes no parameter {name!r}.", expected=expected, cure=hint.cure)
     stateful = inspect.isclass(function)
-    bound: BoundLoss = function(**choice.params) if stateful else functools.partial(function, **choice.params)
+    bound: BoundLoss = function(**given) if stateful else functools.partial(function, **given)
     if not deep_supervision:
         return bound
     from segwright.losses.deep import DeepSupervision
 
     return DeepSupervision(bound)
+
+
+def _renamed(choice: PartChoice) -> dict[str, Any]:
+    """The parameters by today's names."""
+    given = dict(choice.params)
+    pair, ends, usual = ENDS.get(choice.name, ("", (), ()))
+    if any(end in given for end in ends):
+        given[pair] = tuple(given.pop(end, value) for end, value in zip(ends, usual, strict=True))
+    return given
