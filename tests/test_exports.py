@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from types import ModuleType
 
 import pytest
 
 import segwright
-from segwright.core.registry import Registry
+from segwright.api.doctor import tables
 
 
 def test_the_list_of_public_names_is_short():
@@ -36,17 +34,9 @@ def test_unknown_names_are_refused():
         _ = segwright.no_such_name
 
 
-def tables() -> list[tuple[str, Registry]]:
-    """Every table of parts that a package of segwright holds."""
-    found = {}
-    for package in pkgutil.iter_modules(segwright.__path__, "segwright."):
-        if package.ispkg:
-            module = importlib.import_module(package.name)
-            found.update({f"{package.name}.{key}": value for key, value in vars(module).items()})
-    return sorted((key, value) for key, value in found.items() if isinstance(value, Registry))
-
-
-@pytest.mark.parametrize(("where", "table"), tables(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("where", "table"), tables().items(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_row_of_a_table_exists_and_is_explained(where, table):
     for name in table:
         part = table.load(name)

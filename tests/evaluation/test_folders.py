@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import segwright
 from segwright.core.case import Case, Dataset, LabelSource, Source
 from segwright.core.errors import LabelError, LayoutError
 from segwright.core.labels import LabelSpace
-from segwright.evaluation.folders import evaluate_folders
+from segwright.core.report import Report
+from segwright.evaluation.folders import match_folders, score_jobs
+from segwright.evaluation.score import Judge
 
 AFFINE = np.diag([0.5, 0.8, 2.0, 1.0])
 
@@ -39,7 +42,7 @@ def sides(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_values_become_structures_and_formats_may_differ(sides: tuple[Path, Path]) -> None:
-    report = evaluate_folders(*sides)
+    report = segwright.evaluate(*sides)
     assert {row.structure for row in report.aggregates} == {"63", "126", "mean"}
     dice = report.aggregate("mean", "dice")
     assert dice.cases == 4 and dice.missing == 0 and dice.mean == pytest.approx(0.75)
@@ -49,20 +52,28 @@ def test_values_become_structures_and_formats_may_differ(sides: tuple[Path, Path
 
 
 def test_processes_change_nothing(sides: tuple[Path, Path]) -> None:
-    assert evaluate_folders(*sides, processes=2) == evaluate_folders(*sides)
+    task = match_folders(*sides)
+    assert score_jobs(task.jobs, Judge(task.space), 2) == score_jobs(task.jobs, Judge(task.space), 1)
 
 
 def test_a_flipped_file_is_turned_onto_the_reference(sides: tuple[Path, Path]) -> None:
-    before = evaluate_folders(*sides, metrics=["dice"])
+    before = segwright.evaluate(*sides, metrics=["dice"])
     nifti(sides[1] / "case0.nii", 1, flip=True)
-    assert evaluate_folders(*sides, metrics=["dice"]).scores == before.scores
+    assert segwright.evaluate(*sides, metrics=["dice"]).scores == before.scores
+
+
+def scored(reference: Path, prediction: Path) -> Report:
+    """A report also where so much is wrong that `segwright.evaluate` refuses."""
+    task = match_folders(reference, prediction)
+    judge = Judge(task.space, ("dice",))
+    return judge.report(score_jobs(task.jobs, judge), notes=task.told())
 
 
 def test_missing_misplaced_misshaped_and_broken_predictions_are_counted(sides: tuple[Path, Path]) -> None:
     (sides[1] / "case0.nii").unlink()
     nifti(sides[1] / "case1.nii", 0, shift=30.0)
     nifti(sides[1] / "case2.nii", 0, shape=(9, 10, 7))
-    report = evaluate_folders(*sides, metrics=["dice"])
+    report = scored(*sides)
     assert (report.aggregate("63", "dice").cases, report.aggregate("63", "dice").missing) == (1, 3)
     notes = {s.case: s.note for s in report.scores if s.structure == "63"}
     assert "no prediction" in notes["case0"]
@@ -70,7 +81,7 @@ def test_missing_misplaced_misshaped_and_broken_predictions_are_counted(sides: t
     assert "7 x 10 x 9 voxels" in notes["case2"]
     (sides[1] / "case3.nii").write_bytes(b"not an image")
     (sides[1] / "extra.nii").write_bytes((sides[1] / "case1.nii").read_bytes())
-    report = evaluate_folders(*sides, metrics=["dice"])
+    report = scored(*sides)
     assert report.aggregate("mean", "dice").missing == 4
     assert any("4 of 4 cases could not be scored" in note for note in report.notes)
     assert any("without a reference" in note and "extra" in note for note in report.notes)
@@ -82,7 +93,7 @@ def test_black_and_white_masks_need_no_table(tmp_path: Path) -> None:
         mask = np.zeros((12, 10), np.uint8)
         mask[3:8, 2:7] = white
         Image.fromarray(mask).save(tmp_path / folder / "a.png")
-    report = evaluate_folders(tmp_path / "ref", tmp_path / "out")
+    report = segwright.evaluate(tmp_path / "ref", tmp_path / "out")
     assert report.aggregate("foreground", "dice").mean == 1
     assert report.aggregate("foreground", "hd95").mean == 0
     assert any("voxels" in note for note in report.notes)
@@ -96,7 +107,7 @@ def test_a_folder_a_structure_may_overlap(tmp_path: Path) -> None:
             mask[2:9, 1:width] = True
             Image.fromarray(mask).save(tmp_path / folder / name / "a.png")
     (tmp_path / "out" / "lung" / "a.png").unlink()
-    report = evaluate_folders(tmp_path / "ref", tmp_path / "out", metrics=["dice", "hd95"])
+    report = segwright.evaluate(tmp_path / "ref", tmp_path / "out", metrics=["dice", "hd95"])
     assert report.aggregate("heart", "dice").mean == 1
     assert report.aggregate("lung", "dice").mean == 0  # a missing mask of a predicted case is an empty one
     assert report.aggregate("lung", "hd95").missing == 1
@@ -114,23 +125,23 @@ def test_a_dataset_brings_groups_and_meaning(sides: tuple[Path, Path]) -> None:
     )
     space = LabelSpace(structures=[{"name": "liver", "values": [63]}, {"name": "spleen", "values": [126]}])
     data = Dataset(root=str(sides[0]), layout="pairs", channels=("mr",), labels=space, cases=cases)
-    report = evaluate_folders(data, sides[1])
+    report = segwright.evaluate(data, sides[1])
     assert report.aggregate("liver", "dice").groups == 2
     assert {row.group for row in report.scores} == {"p0", "p1"}
 
 
 def test_folders_that_do_not_fit_are_explained(sides: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(LayoutError, match="no such folder"):
-        evaluate_folders(sides[0], tmp_path / "nowhere")
+        segwright.evaluate(sides[0], tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(LayoutError, match="no label files"):
-        evaluate_folders(sides[0], tmp_path / "empty")
+        segwright.evaluate(sides[0], tmp_path / "empty")
     nifti(tmp_path / "other" / "x.nii", 0)
     with pytest.raises(LayoutError, match=r"case0.*Came: x"):
-        evaluate_folders(sides[0], tmp_path / "other")
+        segwright.evaluate(sides[0], tmp_path / "other")
     nifti(sides[1] / "case0.nii.gz", 0)
     with pytest.raises(LayoutError, match="but for their suffix"):
-        evaluate_folders(*sides)
+        segwright.evaluate(*sides)
 
 
 def test_images_are_no_labels(tmp_path: Path) -> None:
@@ -139,10 +150,10 @@ def test_images_are_no_labels(tmp_path: Path) -> None:
         array = np.arange(2000, dtype=np.int16).reshape(10, 10, 20)
         nibabel.save(nibabel.Nifti1Image(array, AFFINE), tmp_path / folder / "a.nii")
     with pytest.raises(LabelError, match="look like labels"):
-        evaluate_folders(tmp_path / "ref", tmp_path / "out")
+        segwright.evaluate(tmp_path / "ref", tmp_path / "out")
 
 
 def test_real_labels_are_perfect_against_themselves(shared_data) -> None:
     folder = shared_data("abdomen-mri") / "labelsTr"
-    report = evaluate_folders(folder, folder, metrics=["dice", "hd95"])
+    report = segwright.evaluate(folder, folder, metrics=["dice", "hd95"])
     assert report.aggregate("mean", "dice").mean == 1 and report.aggregate("mean", "hd95").mean == 0

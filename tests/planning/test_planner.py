@@ -47,7 +47,7 @@ def facts(**changes: Any) -> Fingerprint:
 
 def make(machine: Machine = LAPTOP, recipe: dict[str, Any] | None = None, **changes: Any) -> Plan:
     found = facts(**changes)
-    target = ("classes", "dice_ce") if found.labels.exclusive else ("regions", "dice_bce")
+    target = "classes" if found.labels.exclusive else "regions"
     planner = Planner(
         recipe=Recipe.from_data(recipe or {}),
         facts=found,

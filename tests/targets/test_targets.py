@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from segwright.core.errors import LabelError, PlanError, UnknownNameError
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.recipe import PartChoice
-from segwright.losses import LOSSES, bind_loss
-from segwright.targets import TARGETS, build_target, default_target
+from segwright.losses import bind_loss
+from segwright.targets import TARGETS, build_target, suitable_targets, target_info
 from segwright.targets.regions import RegionsTarget
 
 #: Instance targets have a contract of their own.
-ROWS = [name for name in TARGETS if name not in {"boundary", "boundary_seed", "affinities", "distance", "flow"}]
-KIND = {"classes": "exclusive", "regions": "overlapping", "chain": "exclusive", "shares": "exclusive"}
+ROWS = [name for name in TARGETS if not target_info(name).decoders]
+#: Kind of labels that a row suits; rows that are asked for otherwise, and shares, take exclusive ones as well.
+KIND = {name: "overlapping" if name == "regions" else "exclusive" for name in TARGETS if not target_info(name).decoders}
 
 
 def space(kind: str, count: int = 3) -> LabelSpace:
@@ -72,9 +73,9 @@ def test_contract_scores_and_loss(name):
     assert scores.dtype == torch.float32 and scores.min() >= 0 and scores.max() <= 1
     assert target.structure_scores(scores[0]).shape == (3, 2, 3, 4)
     assert target.structure_scores(scores[0].numpy()).shape == (3, 2, 3, 4)
-    assert target.restore_order in ("scores", "labels") and target.default_loss in LOSSES
+    assert target.channels == 3 + target_info(name).beside
     onehot, _ = target.encode(torch.from_numpy(labels_of(meaning, (2, 3, 4), 0)[None]).expand(2, -1, -1, -1, -1))
-    assert bind_loss(PartChoice(name=target.default_loss))(logits, onehot).isfinite()
+    assert bind_loss(PartChoice(name=target_info(name).loss))(logits, onehot).isfinite()
 
 
 @pytest.mark.parametrize("shape", [(5, 6, 7), (2, 300, 257), (1, 1, 70000)])
@@ -106,7 +107,7 @@ def test_labels_outside_the_space_are_refused(name):
 def test_rows_fit_their_label_spaces():
     for name in ("classes", "regions"):
         kind = KIND[name]
-        assert default_target(space(kind)) == name
+        assert suitable_targets(kind)[0] == name
         other = space("overlapping" if kind == "exclusive" else "exclusive")
         with pytest.raises(PlanError):
             build_target(name, other)

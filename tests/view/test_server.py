@@ -21,12 +21,12 @@ import psutil
 import pytest
 from starlette.testclient import TestClient
 
+import segwright
 from segwright import io
 from segwright.core.errors import GeometryError, UsageError
 from segwright.core.finding import Finding
 from segwright.core.report import Report
 from segwright.core.volume import Volume
-from segwright.evaluation.folders import evaluate_folders
 from segwright.evaluation.maskfiles import read_labels
 from segwright.io.dataset import open_dataset
 from segwright.view.desk import Desk
@@ -115,7 +115,7 @@ def test_what_the_page_has_already_is_not_sent_again(page):
 
 def test_scores_are_those_of_evaluate(page, volumes, shifted):
     told = scored(page, 1)
-    report = evaluate_folders(open_dataset(volumes), shifted)
+    report = segwright.evaluate(open_dataset(volumes), shifted)
     for row in report.scores:
         shown = told["rows"][row.case][row.structure][row.metric]
         assert shown == (None if row.value is None else pytest.approx(row.value, abs=1e-5))

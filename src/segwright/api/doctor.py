@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
+import segwright
 from segwright.api.receipt import describe_machine
+from segwright.core.registry import Registry
 
-#: Where each family keeps its table.
-TABLES = {
-    "readers": "segwright.io:READERS",
-    "layouts": "segwright.io.layouts:LAYOUTS",
-    "nets": "segwright.nets:NETS",
-    "losses": "segwright.losses:LOSSES",
-    "targets": "segwright.targets:TARGETS",
-    "sampling": "segwright.sample:POLICIES",
-    "augmentations": "segwright.augment:AUGMENTS",
-    "optimisers": "segwright.train:OPTIMISERS",
-    "schedules": "segwright.train:SCHEDULES",
-    "postprocess": "segwright.postprocess:STEPS",
-    "metrics": "segwright.metrics:METRICS",
-    "phantoms": "segwright.phantoms:PHANTOMS",
-}
+
+def tables() -> dict[str, Registry]:
+    """Every table of parts, by its entry-point group; tables stand in the `__init__` of packages."""
+    packages = [one.name for one in walk_packages(segwright.__path__, "segwright.") if one.ispkg]
+    found = [value for name in packages for value in vars(import_module(name)).values() if isinstance(value, Registry)]
+    return {table.group: table for table in sorted(found, key=lambda table: table.group)}
 
 
 def examine() -> dict[str, Any]:
     """Machine facts, and for every table its rows, with the package that added those which are not built in."""
-    tables = {}
-    for family, home in TABLES.items():
-        module, _, name = home.partition(":")
-        table = getattr(import_module(module), name)
-        tables[family] = [
-            row if row in table.builtin else f"{row} (from {table[row].partition('.')[0]})" for row in table
+    told = {
+        group.removeprefix("segwright."): [
+            row if row in table.builtin else f"{row} (from {table[row].partition('.')[0].partition(':')[0]})"
+            for row in table
         ]
-    return {"machine": describe_machine(), "tables": tables}
+        for group, table in tables().items()
+    }
+    return {"machine": describe_machine(), "tables": told}

@@ -22,7 +22,6 @@ from segwright.evaluation.score import ERROR, Judge, LabelPair
 from segwright.io.instances import as_instances
 from segwright.io.layouts.scan import files
 from segwright.io.load import load_image
-from segwright.metrics import DEFAULT_METRICS
 from segwright.planning.machine import usable_cores
 from segwright.report.content import WorstCase
 
@@ -36,11 +35,12 @@ _FORMATS = (".json", ".csv", ".html")
 DRAWN = 12
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913  # the flags of a command
     reference: Dataset | str | Path,
     prediction: str | Path,
     *,
     space: LabelSpace | Literal["instances"] | None = None,
+    metrics: Sequence[str] = (),
     tolerance: float = 1.0,
     out: str | Path | None = None,
     listen: Listen = silent,
@@ -53,6 +53,7 @@ def evaluate(
         prediction: Labels of the same cases in any form, found by the names of cases or images; or one volume of ids.
         space: Meaning of label values; from the dataset, or from the values present in the references, if not given;
             `"instances"` if they number objects, which is found out by itself where they can mean nothing else.
+        metrics: Rows of the metrics tables; the usual ones, and those of other packages, if none is given.
         tolerance: Of surface Dice, in mm.
         out: Also write the report as `.json`, `.csv` or `.html`.
         listen: Progress events.
@@ -65,7 +66,12 @@ def evaluate(
             "Unknown report format.", expected=", ".join(_FORMATS), came=Path(out).suffix or "no suffix", where=out
         )
     volumes = are_volumes(reference, prediction)
-    if volumes and (space is None or not fit_in_memory(Path(str(reference)))):
+    if volumes and ((space is None and not metrics) or not fit_in_memory(Path(str(reference)))):
+        if metrics:
+            cure = "Leave the metrics out: those of objects are counted block by block."
+            raise UsageError(
+                "Metrics cannot be chosen of a volume that does not fit in memory.", where=reference, cure=cure
+            )
         return score_volumes(Path(str(reference)), Path(prediction), out=out, listen=listen)
     if not volumes and not isinstance(reference, Dataset):
         reference = _as_dataset(Path(reference)) or reference
@@ -75,7 +81,7 @@ def evaluate(
         space = LabelSpace(structures=(Structure(name="object"),), kind="instances")
     task = match_folders(reference, prediction, space=space)
     stage(listen, "evaluate", cases=len(task.jobs))
-    judge = Judge(task.space, DEFAULT_METRICS, tolerance)
+    judge = Judge(task.space, tuple(metrics), tolerance)
     rows = score_jobs(task.jobs, judge, usable_cores(), progress=counted(listen, "evaluate"))
     report = judge.report(rows, title=task.title, notes=task.told())
     _refuse_nothing(report.scores)

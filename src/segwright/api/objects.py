@@ -22,7 +22,7 @@ from segwright.metrics.objects import f1, match
 from segwright.planning.blocks import BLOCK_DEPTH, ENDS, LEAST_DEPTH, arrange
 from segwright.postprocess.instances.search import search_decoder, usual_decoder
 from segwright.postprocess.search import OutOfFold, Postprocess
-from segwright.targets import TARGETS
+from segwright.targets import target_info
 
 if TYPE_CHECKING:
     from segwright.postprocess.chain import Chain
@@ -91,7 +91,7 @@ def choose_decoder(
     cases: Sequence[OutOfFold], plan: Plan, *, listen: Listen, deadline: Deadline | None = None
 ) -> Postprocess:
     """The decoder that finds most objects on out-of-fold predictions; the usual one if none was to be searched."""
-    rows = TARGETS.load(plan.target).decoders
+    rows = target_info(plan.target).decoders
     if not cases or not plan.postprocess:
         return Postprocess(chain=usual_decoder(rows[0]), notes=("The decoder was not searched.",))
     return search_decoder(
@@ -106,7 +106,7 @@ def choose_decoder(
 
 def usual_chain(plan: Plan) -> Chain:
     """What turns a plan's scores into objects when nothing was chosen."""
-    return usual_decoder(TARGETS.load(plan.target).decoders[0])
+    return usual_decoder(target_info(plan.target).decoders[0])
 
 
 def found_share(reference: NDArray[Any], prediction: NDArray[Any], sizes: Sequence[int]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from segwright.core.report import Report
 from segwright.metrics.calibration import Calibration, ScoredVoxels, calibration
 from segwright.postprocess.search import Postprocess
 from segwright.report.content import RunContent, WorstCase
-from segwright.targets import build_target
+from segwright.targets import build_target, target_info
 
 
 def calibrate(run: Run, cases: Sequence[JudgedCase]) -> Calibration:
@@ -29,13 +29,13 @@ def calibrate(run: Run, cases: Sequence[JudgedCase]) -> Calibration:
     Of numbered objects the score that a voxel belongs to any of them is judged, where the target has one.
     """
     space, target = run.plan.labels, build_target(run.plan.target, run.plan.labels)
-    if not getattr(target, "chances", True):
+    if not target_info(run.plan.target).probable:
         found = Calibration(cases=0, structures=(), notes=(_NO_CHANCE,))
     else:
         scores: Callable[[NDArray[Any]], NDArray[Any]] = target.structure_scores if space.instances else np.asarray
         voxels = (ScoredVoxels(case.case, scores(case.scores()), case.reference()) for case in cases)
         found = calibration(voxels, space)
-        note = _OBJECTS if space.instances else _SETTLED if hasattr(target, "settle") else ""
+        note = _OBJECTS if space.instances else _SETTLED if target_info(run.plan.target).ordered else ""
         found = found.model_copy(update={"notes": (*found.notes, *([note] if note else []))})
     found.save(run.calibration_file)
     return found

@@ -23,6 +23,7 @@ from segwright.planning.planner import Planner
 from segwright.planning.recipe_book import load_recipe, validated
 from segwright.planning.rules import objects, order
 from segwright.planning.traced import Trace
+from segwright.targets import target_info
 
 if TYPE_CHECKING:
     import torch
@@ -117,7 +118,7 @@ def make_plan(
         facts=facts,
         machine=machine,
         target=target,
-        augmentations=order.unmixed(steps_for) if target == order.CHAIN else steps_for,
+        augmentations=order.unmixed(steps_for) if target_info(target).ordered else steps_for,
         folds_trained=folds_trained or max(min(recipe.folds, facts.groups), 1),
         timer=timer,
         known=known,

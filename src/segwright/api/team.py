@@ -22,9 +22,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.postprocess.blend import Scores, votes_of
-
-#: Targets whose scores are one plane a structure, which can be averaged.
-MIXABLE = ("classes", "regions", "shares")
+from segwright.targets import TARGETS, target_info
 
 
 @dataclass
@@ -100,10 +98,10 @@ class Team:
         """Refuse runs that cannot be mixed."""
         first = self.runs[0]
         for run, name in zip(self.runs, self.names, strict=True):
-            if run.plan.target not in MIXABLE:
+            if not target_info(run.plan.target).per_structure:
                 raise DataError(
                     f"Run {name} cannot be part of an ensemble: its network does not give one score a structure.",
-                    expected=" or ".join(MIXABLE),
+                    expected=" or ".join(name for name in TARGETS if target_info(name).per_structure),
                     came=run.plan.target,
                     where=run.folder,
                 )

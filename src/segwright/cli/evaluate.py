@@ -14,6 +14,10 @@ Reference = Annotated[
 ]
 Prediction = Annotated[Path, typer.Argument(help="Predictions in any form of labels, or one volume of ids.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Write .json, .csv or .html.", show_default=False)]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option("-m", "--metric", help="Score only this, e.g. dice; may be repeated.", show_default=False),
+]
 Tolerance = Annotated[float, typer.Option("--tolerance", help="Of surface Dice, in mm.")]
 
 Instances = Annotated[bool, typer.Option("--instances", help="Values number objects: score objects found.")]
@@ -24,6 +28,7 @@ def evaluate(
     prediction: Prediction,
     out: Out = None,
     instances: Instances = False,
+    metrics: Metrics = None,
     tolerance: Tolerance = 1.0,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -38,6 +43,7 @@ def evaluate(
             reference,
             prediction,
             space="instances" if instances else None,
+            metrics=metrics or (),
             tolerance=tolerance,
             out=out,
             listen=screen.listen,

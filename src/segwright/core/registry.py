@@ -6,17 +6,21 @@ import importlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from segwright.core.errors import UnknownNameError, UsageError
+from segwright.core.parts import Part
+
+Info = TypeVar("Info", bound=Part)
 
 
 class Registry(Mapping[str, str]):
     """A family's table. Looking a row up imports it; listing rows imports nothing.
 
     Args:
-        group: Entry-point group under which other packages add rows, e.g. `"segwright.losses"`.
-        rows: Built-in rows, name to `"module:attribute"`.
+        group: Entry-point group under which other packages add rows, e.g. `"segwright.losses"`. An entry point names
+            the part itself, or what the part says of itself.
+        rows: Built-in rows, name to `"module:attribute"`, or to what the row says of itself.
 
     Example:
         >>> table = Registry("segwright.example", {"join": "os.path:join"})
@@ -24,23 +28,28 @@ class Registry(Mapping[str, str]):
         'a/b'
     """
 
-    def __init__(self, group: str, rows: Mapping[str, str]) -> None:
+    def __init__(self, group: str, rows: Mapping[str, str | Part]) -> None:
         self.group = group
         self.builtin = dict(rows)
 
     @cached_property
-    def rows(self) -> dict[str, str]:
+    def rows(self) -> dict[str, str | Part]:
         """All rows, built-in and from entry points; a name given twice is an error."""
         rows = dict(self.builtin)
         for point in entry_points(group=self.group):
             if point.name in rows:
                 raise UsageError(
                     f"Two parts claim the name {point.name!r} in {self.group}.",
-                    came=f"{rows[point.name]} and {point.value}",
+                    came=f"{_code(rows[point.name])} and {point.value}",
                     cure="Rename the entry point of the plug-in package.",
                 )
             rows[point.name] = point.value
         return rows
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Names of rows that other packages bring."""
+        return tuple(name for name in self.rows if name not in self.builtin)
 
     def load(self, name: str) -> Any:
         """The object behind a row.
@@ -48,16 +57,43 @@ class Registry(Mapping[str, str]):
         Raises:
             UnknownNameError: No row has that name; the nearest is suggested.
         """
+        row = self._row(name)
+        found = _imported(row) if isinstance(row, str) else row
+        return _imported(found.code) if isinstance(found, Part) else found
+
+    def info(self, name: str, kind: type[Info]) -> Info:
+        """What a row says of itself; a built-in part is not loaded for it.
+
+        Args:
+            name: Row.
+            kind: What rows of this table say; its defaults for a row that is nothing but code.
+
+        Raises:
+            UnknownNameError: No row has that name; the nearest is suggested.
+        """
+        row = self._row(name)
+        found = _imported(row) if isinstance(row, str) and name not in self.builtin else row
+        return found if isinstance(found, kind) else kind(code=_code(row))
+
+    def _row(self, name: str) -> str | Part:
         if name not in self.rows:
             raise UnknownNameError.among(self.group.rpartition(".")[2], name, self.rows)
-        module, _, attribute = self.rows[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return self.rows[name]
 
     def __getitem__(self, name: str) -> str:
-        return self.rows[name]
+        return _code(self.rows[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def _code(row: str | Part) -> str:
+    return row if isinstance(row, str) else row.code
+
+
+def _imported(code: str) -> Any:
+    module, _, attribute = code.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -16,7 +16,7 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, LayoutError, SegwrightError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.core.report import Report, Score
+from segwright.core.report import Score
 from segwright.core.volume import Volume
 from segwright.core.words import amount, listed
 from segwright.evaluation.answers import Answers, drawn_in, find_answers
@@ -29,42 +29,6 @@ from segwright.io.drawing import geometry_of
 from segwright.io.instances import as_instances
 from segwright.io.layouts.scan import stem_of
 from segwright.io.load import load_image, load_label, open_source
-from segwright.metrics import DEFAULT_METRICS
-
-
-def evaluate_folders(
-    reference: str | Path | Dataset,
-    prediction: str | Path,
-    *,
-    space: LabelSpace | None = None,
-    metrics: Sequence[str] = DEFAULT_METRICS,
-    tolerance: float = 1.0,
-    processes: int = 1,
-) -> Report:
-    """Score every reference case against the prediction of the same name.
-
-    A folder holds one file of label values a case, or one subfolder a structure with one mask a case. Names are
-    compared without suffix, so formats may differ. A case without prediction, or with one that cannot be read or
-    lies on another grid, becomes rows of missing values that are counted and told.
-
-    Args:
-        reference: A dataset (whose groups and label meaning are used), or labels alone: a folder of masks, polygons,
-            a run-length table.
-        prediction: Labels in any form; values mean the same as in the reference, classes are matched by name.
-        space: Meaning of the values; taken from the dataset, or from the values present in the references.
-        metrics: Rows of the metrics table.
-        tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
-        processes: Cases scored at the same time (by threads).
-
-    Raises:
-        LayoutError: A folder holds no labels, or not one name agrees.
-        LabelError: References hold values unlike labels.
-    """
-    task = match_folders(reference, prediction, space=space)
-    judge = Judge(task.space, tuple(metrics), tolerance)
-    rows = score_jobs(task.jobs, judge, processes)
-    return judge.report(rows, title=task.title, notes=task.told())
-
 
 #: Why a case without a file is not scored.
 NOT_PREDICTED = "no prediction of this name"
@@ -89,7 +53,22 @@ class Matched:
 def match_folders(
     reference: str | Path | Dataset, prediction: str | Path, *, space: LabelSpace | None = None
 ) -> Matched:
-    """Pair every reference case with its prediction, in whatever form either is; see `evaluate_folders`."""
+    """Pair every reference case with its prediction, in whatever form either is.
+
+    A folder holds one file of label values a case, or one subfolder a structure with one mask a case. Names are
+    compared without suffix, so formats may differ. A case without prediction, or with one that cannot be read or
+    lies on another grid, becomes rows of missing values that are counted and told.
+
+    Args:
+        reference: A dataset (whose groups and label meaning are used), or labels alone: a folder of masks, polygons,
+            a run-length table.
+        prediction: Labels in any form; values mean the same as in the reference, classes are matched by name.
+        space: Meaning of the values; taken from the dataset, or from the values present in the references.
+
+    Raises:
+        LayoutError: A folder holds no labels, or not one name agrees.
+        LabelError: References hold values unlike labels.
+    """
     place = Path(prediction)
     if not isinstance(reference, Dataset):
         reference = _labels_as_dataset(Path(reference), place) or reference

@@ -17,7 +17,7 @@ from segwright.core.report import Aggregate, Report, Score
 from segwright.core.words import agree, amount, listed
 from segwright.evaluation.aggregate import MEAN, aggregate, structure_means
 from segwright.evaluation.objects import RULE, pooled
-from segwright.metrics import DEFAULT_METRICS, DEFAULT_OBJECT_METRICS
+from segwright.metrics import usual_metrics
 from segwright.metrics.contingency import Contingency
 from segwright.metrics.edges import NOTES
 from segwright.metrics.metric import VOXEL_NOTE
@@ -68,13 +68,13 @@ class Judge:
 
     Attributes:
         space: Meaning of the labels.
-        metrics: Rows of the metrics table.
+        metrics: Rows of the metrics tables; none for the usual ones.
         tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
         tables: Overlaps of objects of the cases scored so far.
     """
 
     space: LabelSpace
-    metrics: tuple[str, ...] = DEFAULT_METRICS
+    metrics: tuple[str, ...] = ()
     tolerance: float = 1.0
     tables: dict[str, Contingency] = field(default_factory=dict, compare=False)
 
@@ -86,9 +86,8 @@ class Judge:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Rows of the metrics tables; those of objects by default where labels number objects."""
-        usual = self.space.instances and self.metrics == DEFAULT_METRICS
-        return DEFAULT_OBJECT_METRICS if usual else self.metrics
+        """Rows of the metrics tables that are scored."""
+        return self.metrics or usual_metrics(instances=self.space.instances)
 
     def score(self, pair: LabelPair) -> list[Score]:
         """Rows of one case, those of the mean over structures last; missing values throughout if it has an error."""
@@ -139,7 +138,7 @@ def evaluate_pairs(
     pairs: Iterable[LabelPair],
     space: LabelSpace,
     *,
-    metrics: Sequence[str] = DEFAULT_METRICS,
+    metrics: Sequence[str] = (),
     tolerance: float = 1.0,
     title: str = "",
 ) -> Report:
@@ -148,7 +147,7 @@ def evaluate_pairs(
     Args:
         pairs: Cases; one with `error` set becomes rows of missing values.
         space: Meaning of the labels; its regions are scored too.
-        metrics: Rows of the metrics table.
+        metrics: Rows of the metrics tables; none for the usual ones.
         tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
         title: Of the report.
 

@@ -7,34 +7,44 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from segwright.core.errors import RecipeError, UnknownNameError
+from segwright.core.parts import LossInfo
 from segwright.core.recipe import PartChoice
 from segwright.core.registry import Registry
 
 if TYPE_CHECKING:
     from segwright.losses.protocol import BoundLoss
 
-__all__ = ["LOSSES", "bind_loss"]
+__all__ = ["LOSSES", "bind_loss", "loss_info"]
 
 LOSSES = Registry(
     "segwright.losses",
     {
-        "cross_entropy": "segwright.losses.entropy:cross_entropy",
-        "binary_cross_entropy": "segwright.losses.entropy:binary_cross_entropy",
-        "focal": "segwright.losses.focal:focal",
-        "dice": "segwright.losses.dice:dice",
-        "tversky": "segwright.losses.dice:tversky",
-        "focal_tversky": "segwright.losses.dice:focal_tversky",
-        "dice_ce": "segwright.losses.combine:dice_ce",
-        "dice_bce": "segwright.losses.combine:dice_bce",
-        "weighted_bce": "segwright.losses.weighted:weighted_bce",
-        "lrdehl": "segwright.losses.mined:lrdehl",
-        "switch": "segwright.losses.switch:Switch",
-        "chain": "segwright.losses.chain:chain",
+        "cross_entropy": LossInfo("segwright.losses.entropy:cross_entropy", "softmax"),
+        "binary_cross_entropy": LossInfo("segwright.losses.entropy:binary_cross_entropy", "sigmoid"),
+        "focal": LossInfo("segwright.losses.focal:focal", "any"),
+        "dice": LossInfo("segwright.losses.dice:dice", "any"),
+        "tversky": LossInfo("segwright.losses.dice:tversky", "any"),
+        "focal_tversky": LossInfo("segwright.losses.dice:focal_tversky", "any"),
+        "dice_ce": LossInfo("segwright.losses.combine:dice_ce", "softmax"),
+        "dice_bce": LossInfo("segwright.losses.combine:dice_bce", "sigmoid"),
+        "weighted_bce": LossInfo("segwright.losses.weighted:weighted_bce", "any"),
+        "lrdehl": LossInfo("segwright.losses.mined:lrdehl", "any"),
+        "switch": LossInfo("segwright.losses.switch:Switch", "any", parts=("before", "after")),
+        "chain": LossInfo("segwright.losses.chain:chain", ordered=True),
     },
 )
 
 #: Parameters of earlier versions, which recipes of their runs still hold: both are the two ends of one now.
 ENDS = {"weighted_bce": ("limits", ("low", "high"), (0.05, 0.99))}
+
+
+def loss_info(name: str) -> LossInfo:
+    """What the loss of that row says of itself; its code is not loaded.
+
+    Raises:
+        UnknownNameError: No such loss.
+    """
+    return LOSSES.info(name, LossInfo)
 
 
 def bind_loss(choice: PartChoice, *, deep_supervision: bool = False) -> BoundLoss:

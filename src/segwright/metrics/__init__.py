@@ -34,13 +34,20 @@ OBJECT_METRICS = Registry(
     },
 )  # fmt: skip
 
-#: What an evaluation of instances reports unless told otherwise: of the foreground, then of objects.
+#: What an evaluation reports unless told otherwise.
+DEFAULT_METRICS = (
+    "dice", "iou", "precision", "recall", "hd95", "assd", "surface_dice", "volume_error", "presence",
+)  # fmt: skip
+
+#: The same of instances: of the foreground, then of objects.
 DEFAULT_OBJECT_METRICS = (
     "dice", "iou", "precision", "recall", "ap_50", "ap_75", "ap", "accuracy_50", "accuracy_75", "f1_50", "f1_75",
     "object_precision", "object_recall", "sq", "pq", "voi_split", "voi_merge", "rand_error",
 )  # fmt: skip
 
-#: What an evaluation reports unless told otherwise.
-DEFAULT_METRICS = (
-    "dice", "iou", "precision", "recall", "hd95", "assd", "surface_dice", "volume_error", "presence",
-)  # fmt: skip
+
+def usual_metrics(*, instances: bool) -> tuple[str, ...]:
+    """What an evaluation reports unless told otherwise, with the metrics that other packages add."""
+    if instances:
+        return (*DEFAULT_OBJECT_METRICS, *METRICS.added, *OBJECT_METRICS.added)
+    return (*DEFAULT_METRICS, *METRICS.added)

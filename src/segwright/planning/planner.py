@@ -42,7 +42,7 @@ class Planner:
         recipe: What is asked.
         facts: What was measured.
         machine: What there is.
-        target: Row of the targets table and its default loss.
+        target: Row of the targets table.
         augmentations: Function from a level's name to augmentation steps.
         folds_trained: Folds this run will train (all, or those asked for).
         timer: Seconds of one training step; by formula where `None`.
@@ -53,7 +53,7 @@ class Planner:
     recipe: Recipe
     facts: Fingerprint
     machine: Machine
-    target: tuple[str, str]
+    target: str
     augmentations: Augmentations
     folds_trained: int
     timer: StepTimer | None = None
@@ -80,7 +80,7 @@ class Planner:
         held = patches_held(self.facts, prepare, patch, self._folds())
         steps = self._steps(net, patch, batch)
         samples = steps * batch * devices
-        count = training.members(self.recipe, steps, samples, held, target=self.target[0])
+        count = training.members(self.recipe, steps, samples, held, target=self.target)
         self.members = self._note("train.members", count)
         if self.members != (self.recipe.members or 1):
             net, patch, batch = self._network(prepare, slab)  # for a network's share of the time
@@ -100,7 +100,7 @@ class Planner:
             labels=self.facts.labels,
             prepare=prepare,
             net=net,
-            target=self.target[0],
+            target=self.target,
             sample=SamplePlan(
                 policy=PartChoice(name=self.recipe.policy or "foreground"),
                 patch=patch,
@@ -185,7 +185,7 @@ class Planner:
     @property
     def _outputs(self) -> int:
         """Network outputs that the target needs."""
-        return order.channels(self.target[0], self.facts.labels)
+        return order.channels(self.target, self.facts.labels)
 
     def _thrifty(self, net: NetSpec, patch: Triple, batch: int) -> tuple[NetSpec, int, int]:
         """The network and batch, reduced to the memory there is unless the recipe names them."""
@@ -307,7 +307,7 @@ class Planner:
             steps=self.recipe.steps,
             members=self.members,
             devices=self.machine.devices,
-            loss=self._note("train.loss", training.loss(self.recipe, self.facts, self.target[1], net.slab)),
+            loss=self._note("train.loss", training.loss(self.recipe, self.facts, self.target, net.slab)),
             optimiser=choice,
             schedule=self.recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01}),
             lr=lr,
@@ -317,7 +317,7 @@ class Planner:
             keep=self._note("train.keep", training.keep(self.recipe)),
             precision=self.recipe.precision,
             compile=self.recipe.compile,
-            start=self._note("train.start", training.start(self.recipe, self.target[0], self.facts)),
+            start=self._note("train.start", training.start(self.recipe, self.target, self.facts)),
         )
 
     def _augment(self, level: str, net: NetSpec, patch: Triple, samples: float) -> tuple[PartChoice, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from numpy.typing import NDArray
@@ -43,7 +43,10 @@ from segwright.prediction.stream import Streamed, segment_prepared
 from segwright.prediction.tta import channel_order
 from segwright.prepare.pipeline import Prepared, prepare_image
 from segwright.prepare.restore import restore_labels
-from segwright.targets import build_target
+from segwright.targets import build_target, target_info
+
+if TYPE_CHECKING:
+    from segwright.targets.protocol import Settling
 
 
 @dataclass
@@ -148,7 +151,8 @@ class Model:
         space, exchange = self.plan.labels, self.plan.exchange
         orders = {a: channel_order(pairs, target.channels, len(space.structures)) for a, pairs in exchange.items()}
         members = [member(self._runner(path), target.activate, mirror, orders) for path in self.weights]
-        one_channel = space.kind == "exclusive" and not hasattr(target, "settle")  # those have other channels too
+        ordered = target_info(self.plan.target).ordered  # these have other channels too
+        one_channel = space.kind == "exclusive" and not ordered
         return COMBINE.load(self.combine)(members, exclusive=one_channel)
 
     def _runner(self, path: Path) -> Callable[[Tensor], Tensor]:
@@ -217,7 +221,7 @@ class Model:
         """Labels, and scores where they were asked for or post-processing needs them, on the source grid."""
         target = build_target(self.plan.target, self.plan.labels)
         want = keep_scores or self.plan.labels.instances or (self.chain is not None and self.chain.needs_scores)
-        settle = getattr(target, "settle", None)
+        settle = cast("Settling", target).settle if target_info(self.plan.target).ordered else None
         keep = _all_scores if self.plan.labels.instances else target.structure_scores
         return segment_prepared(
             prepared, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep=keep if want else None
@@ -237,7 +241,7 @@ class Model:
     def _finish(self, result: Streamed, geometry: Geometry) -> NDArray[Any]:
         """Labels after the chosen post-processing; objects are decoded by their target's usual decoder if none was."""
         if self.plan.labels.instances and result.scores is not None:
-            chain = self.chain or usual_chain(build_target(self.plan.target, self.plan.labels))
+            chain = self.chain or usual_chain(self.plan.target)
             return apply_to_scores(chain, result.scores, self.plan.labels, geometry=geometry)
         if self.chain is None:
             return result.labels
@@ -264,15 +268,14 @@ def _all_scores(scores: NDArray[Any]) -> NDArray[Any]:
     return scores
 
 
-def usual_chain(target: Any) -> Chain:
+def usual_chain(target: str) -> Chain:
     """Post-processing that only turns a target's scores into objects, by its usual decoder; none for structures.
 
     Example:
-        >>> from segwright.targets.flow import FlowTarget
-        >>> print(usual_chain(FlowTarget))
+        >>> print(usual_chain("flow"))
         follow_flow()
     """
-    rows = getattr(target, "decoders", ())
+    rows = target_info(target).decoders
     return Chain(decoder=ChainStep(name=rows[0])) if rows else Chain()
 
 

@@ -6,27 +6,98 @@ from typing import TYPE_CHECKING
 
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
+from segwright.core.parts import TargetInfo
 from segwright.core.registry import Registry
 
 if TYPE_CHECKING:
     from segwright.targets.protocol import Target
 
-__all__ = ["TARGETS", "build_target", "default_target"]
+__all__ = ["TARGETS", "build_target", "suitable_targets", "target_info"]
 
 TARGETS = Registry(
     "segwright.targets",
     {
-        "classes": "segwright.targets.classes:ClassesTarget",
-        "regions": "segwright.targets.regions:RegionsTarget",
-        "shares": "segwright.targets.shares:SharesTarget",
-        "chain": "segwright.targets.chain:ChainTarget",
-        "boundary": "segwright.targets.boundary:BoundaryTarget",
-        "boundary_seed": "segwright.targets.boundary:SeedBoundaryTarget",
-        "affinities": "segwright.targets.affinities:AffinitiesTarget",
-        "distance": "segwright.targets.distance:DistanceTarget",
-        "flow": "segwright.targets.flow:FlowTarget",
+        "classes": TargetInfo(
+            "segwright.targets.classes:ClassesTarget",
+            kinds=("exclusive",),
+            loss="dice_ce",
+            beside=1,
+            per_structure=True,
+            background=True,
+        ),
+        "regions": TargetInfo(
+            "segwright.targets.regions:RegionsTarget", kinds=("overlapping",), loss="dice_bce", per_structure=True
+        ),
+        "shares": TargetInfo(
+            "segwright.targets.shares:SharesTarget",
+            kinds=("overlapping",),
+            loss="dice_ce",
+            beside=1,
+            per_structure=True,
+            background=True,
+        ),
+        "chain": TargetInfo("segwright.targets.chain:ChainTarget", loss="chain", beside=2, ordered=True),
+        "boundary": TargetInfo(
+            "segwright.targets.boundary:BoundaryTarget",
+            kinds=("instances",),
+            loss="weighted_bce",
+            beside=1,
+            directed=(0,),
+            decoders=("seed_watershed", "seed_components"),
+        ),
+        "boundary_seed": TargetInfo(
+            "segwright.targets.boundary:SeedBoundaryTarget",
+            kinds=("instances",),
+            loss="weighted_bce",
+            beside=1,
+            decoders=("seed_components", "seed_watershed"),
+        ),
+        "affinities": TargetInfo(
+            "segwright.targets.affinities:AffinitiesTarget",
+            kinds=("instances",),
+            loss="weighted_bce",
+            beside=4,
+            directed=(0, 1, 2),
+            decoders=("bonds",),
+        ),
+        "distance": TargetInfo(
+            "segwright.targets.distance:DistanceTarget",
+            kinds=("instances",),
+            loss="binary_cross_entropy",
+            beside=1,
+            directed=(0,),
+            probable=False,
+            decoders=("depth_watershed",),
+        ),
+        "flow": TargetInfo(
+            "segwright.targets.flow:FlowTarget",
+            kinds=("instances",),
+            loss="binary_cross_entropy",
+            beside=3,
+            directed=(0, 1, 2),
+            decoders=("follow_flow",),
+        ),
     },
 )
+
+
+def target_info(name: str) -> TargetInfo:
+    """What the target of that row says of itself; its code is not loaded.
+
+    Raises:
+        UnknownNameError: No such target.
+    """
+    return TARGETS.info(name, TargetInfo)
+
+
+def suitable_targets(kind: str) -> list[str]:
+    """Rows that suit labels of a kind, the usual one first; those of other packages last.
+
+    Example:
+        >>> suitable_targets("overlapping")
+        ['regions', 'shares']
+    """
+    return [name for name in TARGETS if kind in target_info(name).kinds]
 
 
 def build_target(name: str, space: LabelSpace) -> Target:
@@ -45,10 +116,3 @@ def build_target(name: str, space: LabelSpace) -> Target:
         raise PlanError("There is no structure to learn.", cure="Name the structures in dataset.yaml.")
     target: Target = factory(space)
     return target
-
-
-def default_target(space: LabelSpace) -> str:
-    """Row that suits a label space: `boundary` for instances, `classes` if exclusive, else `regions`."""
-    if space.instances:
-        return "boundary"
-    return "classes" if space.exclusive else "regions"

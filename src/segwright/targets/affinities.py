@@ -27,7 +27,6 @@ class AffinitiesTarget(InstanceTarget):
     """
 
     names: ClassVar[tuple[str, ...]] = ("same_z1", "same_y1", "same_x1", "same_y5", "same_x5")
-    decoders: ClassVar[tuple[str, ...]] = ("bonds",)
 
     def _channels(self, ids: Tensor) -> Tensor:
         mask = ids > 0

@@ -24,7 +24,6 @@ class BoundaryTarget(InstanceTarget):
     """
 
     names: ClassVar[tuple[str, ...]] = ("mask", "boundary")
-    decoders: ClassVar[tuple[str, ...]] = ("seed_watershed", "seed_components")
 
     def _channels(self, ids: Tensor) -> Tensor:
         mask = ids > 0
@@ -46,7 +45,6 @@ class SeedBoundaryTarget(InstanceTarget):
     """
 
     names: ClassVar[tuple[str, ...]] = ("mask", "boundary")
-    decoders: ClassVar[tuple[str, ...]] = ("seed_components", "seed_watershed")
     dense: ClassVar[bool] = False
 
     def _channels(self, ids: Tensor) -> Tensor:

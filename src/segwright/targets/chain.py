@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,9 +38,6 @@ class ChainTarget:
         >>> onehot[0, :, 0, 0].int().tolist()
         [[0, 1, 1, 1, 1], [1, 0, 0, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 1]]
     """
-
-    default_loss = "chain"
-    restore_order: Literal["scores", "labels"] = "scores"
 
     def __init__(self, space: LabelSpace) -> None:
         self._shares = SharesTarget(space)

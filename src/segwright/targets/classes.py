@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,9 +24,6 @@ class ClassesTarget:
         >>> onehot.flatten(2).tolist(), weight
         ([[[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]], None)
     """
-
-    default_loss = "dice_ce"
-    restore_order: Literal["scores", "labels"] = "scores"
 
     def __init__(self, space: LabelSpace) -> None:
         if not space.exclusive:

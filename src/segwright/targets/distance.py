@@ -29,9 +29,6 @@ class DistanceTarget(InstanceTarget):
     """
 
     names: ClassVar[tuple[str, ...]] = ("depth", "same_z1")
-    decoders: ClassVar[tuple[str, ...]] = ("depth_watershed",)
-    chances: ClassVar[bool] = False
-    default_loss = "binary_cross_entropy"
 
     def _channels(self, ids: Tensor) -> Tensor:
         array = ids.cpu().numpy()

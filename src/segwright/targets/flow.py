@@ -33,9 +33,7 @@ class FlowTarget(InstanceTarget):
     """
 
     names: ClassVar[tuple[str, ...]] = ("mask", "slope_y", "slope_x", "same_z1")
-    decoders: ClassVar[tuple[str, ...]] = ("follow_flow",)
     dense: ClassVar[bool] = False
-    default_loss = "binary_cross_entropy"
 
     def _channels(self, ids: Tensor) -> Tensor:
         mask = ids > 0

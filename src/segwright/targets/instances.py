@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -24,17 +24,11 @@ class InstanceTarget(ABC):
 
     Attributes:
         names: One a channel.
-        decoders: Rows of the decoders table that understand these channels, the usual one first.
         dense: Whether objects that fill the volume side by side come back from their encoding.
-        chances: Whether the structure's score is how likely a voxel belongs to an object.
     """
 
     names: ClassVar[tuple[str, ...]]
-    decoders: ClassVar[tuple[str, ...]]
     dense: ClassVar[bool] = True
-    chances: ClassVar[bool] = True
-    default_loss = "weighted_bce"
-    restore_order: Literal["scores", "labels"] = "scores"
 
     def __init__(self, space: LabelSpace) -> None:
         if not space.instances:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.core.labels import LabelSpace
+from segwright.core.plan import RowPlan
 
 Scores = TypeVar("Scores", Tensor, NDArray[Any])
 
@@ -18,14 +19,10 @@ class Target(Protocol):
     Attributes:
         space: The structures, K of them.
         channels: Output channels C the network needs.
-        default_loss: Row of the losses table.
-        restore_order: Whether `scores` (then decoded) or `labels` are resampled back to the source's grid.
     """
 
     space: LabelSpace
     channels: int
-    default_loss: str
-    restore_order: Literal["scores", "labels"]
 
     def encode(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Canonical labels `(B, P, z, y, x)` to a float32 target `(B, C, z, y, x)` and a weight `(B, 1, z, y, x)`.
@@ -45,4 +42,15 @@ class Target(Protocol):
 
     def decode(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Scores `(C, z, y, x)`, floats or uint8 where 255 is 1, to a canonical label array."""
+        ...
+
+
+class Settling(Target, Protocol):
+    """A target of ordered structures, which must see a whole scan at once before its scores mean anything."""
+
+    def settle(
+        self, scores: NDArray[Any], lengths: tuple[float, float, float], row: RowPlan | None = None
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Scores `(C, z, y, x)` of a whole prepared scan to such that can be restored and decoded slab by slab, and
+        what was decided, for the prediction's provenance; voxel lengths and usual places are given."""
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,6 @@ class RegionsTarget:
         >>> RegionsTarget(space).decode(np.array([0.2, 0.9]).reshape(2, 1, 1, 1)).ravel().tolist()
         [0, 1]
     """
-
-    default_loss = "dice_bce"
-    restore_order: Literal["scores", "labels"] = "scores"
 
     def __init__(self, space: LabelSpace, thresholds: Sequence[float] | None = None) -> None:
         if space.exclusive:

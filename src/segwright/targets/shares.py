@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,9 +36,6 @@ class SharesTarget:
         >>> target.encode(planes)[0].flatten(2).tolist()
         [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 0.5]]]
     """
-
-    default_loss = "dice_ce"
-    restore_order: Literal["scores", "labels"] = "scores"
 
     def __init__(self, space: LabelSpace) -> None:
         if space.instances:

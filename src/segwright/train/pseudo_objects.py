@@ -9,7 +9,7 @@ from segwright.core.plan import Plan
 from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import mean_average_precision
 from segwright.postprocess.instances import build_decoder
-from segwright.targets import TARGETS
+from segwright.targets import target_info
 
 
 class PseudoObjects:
@@ -23,7 +23,7 @@ class PseudoObjects:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.decoder = build_decoder(TARGETS.load(plan.target).decoders[0])
+        self.decoder = build_decoder(target_info(plan.target).decoders[0])
         self.table = Contingency.empty()
         self.first = 0
 

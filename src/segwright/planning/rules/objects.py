@@ -1,4 +1,4 @@
-"""Rules for instances: what a network learns so that objects can be told apart, and what that rules out."""
+"""Rules for the target that a recipe asks for, or that tells objects apart, and what that rules out."""
 
 from __future__ import annotations
 
@@ -6,59 +6,35 @@ from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
-
-#: Targets of instances and the loss each usually takes.
-LOSS = {
-    "boundary": "weighted_bce",
-    "boundary_seed": "weighted_bce",
-    "affinities": "weighted_bce",
-    "distance": "binary_cross_entropy",
-    "flow": "binary_cross_entropy",
-}
-#: Targets of structures and the loss each usually takes, by the kind of labels.
-STRUCTURES = {
-    "exclusive": {"classes": "dice_ce"},
-    "overlapping": {"regions": "dice_bce", "shares": "dice_ce"},
-}
-#: Their channels beside one a structure.
-BESIDE = {"boundary": 1, "boundary_seed": 1, "affinities": 4, "distance": 1, "flow": 3}
-#: Axes along which their channels have a direction, so that mirrored copies cannot be averaged.
-DIRECTED = {"boundary": (0,), "affinities": (0, 1, 2), "distance": (0,), "flow": (0, 1, 2)}
+from segwright.targets import suitable_targets, target_info
 
 
-def target(recipe: Recipe, labels: LabelSpace) -> tuple[tuple[str, str], str]:
-    """Rows of the targets and losses tables, and why.
+def target(recipe: Recipe, labels: LabelSpace) -> tuple[str, str]:
+    """Row of the targets table, and why.
 
     Raises:
         PlanError: The recipe asks for a target that does not suit the labels.
     """
-    if not labels.instances:
-        suits = STRUCTURES[labels.kind]
-        if recipe.target not in suits:
-            raise PlanError(
-                f"Target {recipe.target!r} does not suit {labels.kind} structures.",
-                expected=" or ".join(suits),
-                came=str(recipe.target),
-                where="target",
-                cure="Leave the target open, or add instances=true to tell objects apart.",
-            )
-        return (str(recipe.target), suits[str(recipe.target)]), "asked for in the recipe"
-    row = recipe.target or "boundary"
-    if row not in LOSS:
+    suits = suitable_targets(labels.kind)
+    if recipe.target is None:
+        return suits[0], "mask and boundary suit objects of any form, touching or not"
+    if recipe.target not in suits:
+        what = "does not tell objects apart" if labels.instances else f"does not suit {labels.kind} structures"
+        more = "" if labels.instances else ", or add instances=true to tell objects apart"
         raise PlanError(
-            f"Target {row!r} does not tell objects apart.",
-            expected=", ".join(LOSS),
-            came=row,
+            f"Target {recipe.target!r} {what}.",
+            expected=" or ".join(suits),
+            came=str(recipe.target),
             where="target",
-            cure="Leave the target open.",
+            cure=f"Leave the target open{more}.",
         )
-    why = "asked for in the recipe" if recipe.target else "mask and boundary suit objects of any form, touching or not"
-    return (row, LOSS[row]), why
+    return recipe.target, "asked for in the recipe"
 
 
 def unmirrored(plan: Plan) -> Plan:
     """The plan without test-time mirroring along axes in which the target's channels have a direction."""
-    kept = tuple(axis for axis in plan.window.mirror if axis not in DIRECTED.get(plan.target, ()))
+    directed = target_info(plan.target).directed
+    kept = tuple(axis for axis in plan.window.mirror if axis not in directed)
     if kept == plan.window.mirror:
         return plan
     window = plan.window.model_copy(update={"mirror": kept})

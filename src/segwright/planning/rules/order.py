@@ -10,25 +10,16 @@ from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.rules import objects
+from segwright.targets import target_info
 
-#: Rows of the targets and losses tables: of a row of look-alikes, of exclusive and of overlapping structures, and of
-#: many that overlap in drawing only.
-CHAIN, CLASSES, REGIONS, SHARES = (
-    ("chain", "chain"),
-    ("classes", "dice_ce"),
-    ("regions", "dice_bce"),
-    ("shares", "dice_ce"),
-)
-#: Channels of a target beside one a structure: core and background, background, none.
-BESIDE = {"chain": 2, "classes": 1, "shares": 1, "regions": 0, **objects.BESIDE}
 #: Augmentations that put parts of one case into another, and so a vertebra where none of its order belongs.
 MIXING = {"cutmix"}
 
 Augmentations = Callable[..., tuple[PartChoice, ...]]
 
 
-def target(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[str, str], str]:
-    """Rows of the targets and losses tables, and why.
+def target(recipe: Recipe, facts: Fingerprint) -> tuple[str, str]:
+    """Row of the targets table, and why.
 
     Raises:
         PlanError: The recipe asks for an order of fewer than two structures.
@@ -37,17 +28,17 @@ def target(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[str, str], str]:
         return objects.target(recipe, facts.labels)
     by_order, why = _ordered(recipe, facts)
     if by_order:
-        return CHAIN, why
+        return "chain", why
     if facts.labels.exclusive:
-        return CLASSES, f"one structure a voxel; {why}"
+        return "classes", f"one structure a voxel; {why}"
     order = facts.order
     if order is not None and order.drawn_only and recipe.loss is None:
         drawn = (
             f"structures share {order.shared * 100:.1f} % of their voxels, none more than {order.covered * 100:.0f} % "
             "of its own, as drawn outlines that touch do"
         )
-        return SHARES, f"{drawn}, so they are learnt against each other; {why}"
-    return REGIONS, f"structures may share voxels; {why}"
+        return "shares", f"{drawn}, so they are learnt against each other; {why}"
+    return "regions", f"structures may share voxels; {why}"
 
 
 def _ordered(recipe: Recipe, facts: Fingerprint) -> tuple[bool, str]:
@@ -85,8 +76,8 @@ def placed(plan: Plan, recipe: Recipe, facts: Fingerprint) -> Plan:
 
 
 def channels(name: str, labels: LabelSpace) -> int:
-    """Network outputs that a target needs; one more than structures for exclusive kinds not listed here."""
-    return len(labels.structures) + BESIDE.get(name, 1 if labels.exclusive else 0)
+    """Network outputs that a target needs."""
+    return len(labels.structures) + target_info(name).beside
 
 
 def unmirrored(axes: tuple[int, ...], reason: str, recipe: Recipe, facts: Fingerprint) -> tuple[tuple[int, ...], str]:
@@ -97,10 +88,10 @@ def unmirrored(axes: tuple[int, ...], reason: str, recipe: Recipe, facts: Finger
     return kept, f"{reason}; not {'zyx'[facts.order.axis]}, along which the order of structures names them"
 
 
-def listed(recipe: Recipe, target: tuple[str, str]) -> tuple[PartChoice, ...]:
+def listed(recipe: Recipe, target: str) -> tuple[PartChoice, ...]:
     """The augmentation steps that a recipe lists, without those that mix cases where order names structures."""
     steps = recipe.augment if isinstance(recipe.augment, tuple) else ()
-    return tuple(step for step in steps if target != CHAIN or step.name not in MIXING)
+    return tuple(step for step in steps if not target_info(target).ordered or step.name not in MIXING)
 
 
 def unmixed(augmentations: Augmentations) -> Augmentations:

@@ -7,10 +7,13 @@ from math import log
 from typing import Literal
 
 from segwright.core.errors import PlanError
+from segwright.core.parts import Activation
 from segwright.core.recipe import PartChoice, Recipe
+from segwright.losses import loss_info
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 from segwright.planning.rules import order, sides
+from segwright.targets import target_info
 
 #: Patches seen below which a run counts as short: it has no time to learn mirrored anatomy.
 SHORT_RUN = 12_000
@@ -29,14 +32,8 @@ MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = 30, 2_500, 4
 ROW_MEMBER_STEPS, ROW_MEMBERS_MOST = 400, 5
 #: Stands for steps that a recipe lists itself, where a level has a name.
 LISTED = "listed"
-#: Targets whose scores start at the structures' shares; and the least score to start with, as patches show rare
-#: structures more often than scans do.
-STARTS, RAREST_START = frozenset({"classes", "regions", "shares"}), 1e-3
-#: Losses whose activation follows the target, and those that have one of their own; tests hold both against the table.
-OPEN = frozenset({"dice", "tversky", "focal_tversky", "focal", "weighted_bce", "lrdehl", "switch"})
-FIXED = {"cross_entropy": "softmax", "dice_ce": "softmax", "binary_cross_entropy": "sigmoid", "dice_bce": "sigmoid"}
-#: Losses for one target only.
-OWN = {"chain": "ordered=true"}
+#: The least score to start with, as patches show rare structures more often than scans do.
+RAREST_START = 1e-3
 
 
 def members(recipe: Recipe, steps: float, samples: float, patches: float, *, target: str) -> tuple[int, str]:
@@ -46,7 +43,7 @@ def members(recipe: Recipe, steps: float, samples: float, patches: float, *, tar
     if recipe.steps is not None:
         return 1, "a run of counted steps trains one network a fold"
     passes = samples / max(patches, 1.0)
-    row = target == order.CHAIN[0]
+    row = target_info(target).ordered
     most, enough = (ROW_MEMBERS_MOST, ROW_MEMBER_STEPS) if row else (MEMBERS_MOST, MEMBER_STEPS)
     count = int(max(1, min(most, passes // MEMBER_PASSES, steps // enough)))
     seen = f"about {steps:.0f} steps would show each voxel {passes:.0f} times to one network"
@@ -87,7 +84,7 @@ def start(recipe: Recipe, target: str, facts: Fingerprint) -> tuple[tuple[float,
     """
     if recipe.loss is not None:
         return (), "a loss asked for may need even scores to start from, as Dice alone does"
-    if target not in STARTS:
+    if not target_info(target).per_structure:
         return (), f"target {target!r} finds its level in a few steps"
     if not facts.share.keys() >= set(facts.labels.names):
         return (), "shares of structures are not known"
@@ -99,7 +96,7 @@ def start(recipe: Recipe, target: str, facts: Fingerprint) -> tuple[tuple[float,
 def share_logits(target: str, shares: Sequence[float]) -> tuple[float, ...]:
     """Logits of a target's channels whose scores are the structures' mean shares of a scan."""
     scores = [min(max(share, RAREST_START), 0.5) for share in shares]
-    if target == "regions":
+    if not target_info(target).background:
         return tuple(round(log(score / (1 - score)), 3) for score in scores)
     return tuple(round(log(score), 3) for score in (max(1 - sum(scores), 0.1), *scores))
 
@@ -111,54 +108,61 @@ def warmup(recipe: Recipe) -> tuple[float, str]:
     return 0.08, "a short rise keeps the first steps of AdamW from throwing the start away"
 
 
-def loss(recipe: Recipe, facts: Fingerprint, default: str, slab: int) -> tuple[PartChoice, str]:
+def loss(recipe: Recipe, facts: Fingerprint, target: str, slab: int) -> tuple[PartChoice, str]:
     """Dice with cross-entropy; pooled over the batch for 2-D and for targets missing from many cases.
 
     Raises:
         PlanError: The loss asked for is meant for the other kind of structures.
     """
+    usual = target_info(target).loss
     if recipe.loss is not None:
-        _refuse_strange(recipe.loss, default)
-        return _fitting(recipe.loss, FIXED.get(default, "sigmoid")), "asked for in the recipe"
+        _refuse_strange(recipe.loss, usual)
+        return _fitting(recipe.loss, _activation(target)), "asked for in the recipe"
     if facts.labels.instances:
-        params = {"activation": "sigmoid"} if default in OPEN else {}
-        return PartChoice(name=default, params=params), "the usual loss of the target"
+        params = {"activation": _activation(target)} if loss_info(usual).activation == "any" else {}
+        return PartChoice(name=usual, params=params), "the usual loss of the target"
     rare = facts.rarest_share < 0.01 or any(n < 0.8 * facts.cases for n in facts.presence.values())
     pooled = bool(slab) or rare
     reason = "Dice with cross-entropy is the most robust compound"
-    if default in OWN:
+    if loss_info(usual).ordered:
         reason += ", here of structures and of their cores"
     if pooled:
         reason += "; Dice is pooled over the batch because structures are missing from many patches"
-    return PartChoice(name=default, params={"batch": pooled}), reason
+    return PartChoice(name=usual, params={"batch": pooled}), reason
 
 
-def _refuse_strange(choice: PartChoice, default: str) -> None:
-    """Some targets have a loss of their own, which fits no other."""
-    if (choice.name in OWN or default in OWN) and choice.name != default:
-        cure = "Leave the loss open." if default in OWN else f"Leave the loss open, or set {OWN[choice.name]}."
+def _activation(target: str) -> Activation:
+    """What a target's scores are read off."""
+    return "softmax" if target_info(target).background else "sigmoid"
+
+
+def _refuse_strange(choice: PartChoice, usual: str) -> None:
+    """A row of structures has a loss of its own, which fits no other target."""
+    if choice.name != usual and (loss_info(choice.name).ordered or loss_info(usual).ordered):
+        cure = "Leave the loss open." if loss_info(usual).ordered else "Leave the loss open, or set ordered=true."
         what = f"Loss {choice.name!r} does not fit the target."
-        raise PlanError(what, expected=default, came=choice.name, where="loss", cure=cure)
+        raise PlanError(what, expected=usual, came=choice.name, where="loss", cure=cure)
 
 
-def _fitting(choice: PartChoice, activation: str) -> PartChoice:
+def _fitting(choice: PartChoice, activation: Activation) -> PartChoice:
     """The loss with its activation set as the target's; a loss for the other kind of structures is refused."""
     for part in _parts(choice):
-        asked = part.params.get("activation", FIXED.get(part.name, activation))
+        own = loss_info(part.name).activation
+        asked = part.params.get("activation", activation if own in {"any", None} else own)
         if asked != activation:
             raise PlanError(
                 f"Loss {part.name!r} trains a {asked}, but the target's scores are read off a {activation}.",
                 where="loss",
                 cure=f"Use loss={'dice_ce' if activation == 'softmax' else 'dice_bce'}, or leave the loss open.",
             )
-    if choice.name not in OPEN:
+    if loss_info(choice.name).activation != "any":
         return choice
     return choice.model_copy(update={"params": {**choice.params, "activation": activation}})
 
 
 def _parts(choice: PartChoice) -> list[PartChoice]:
     """A loss and those inside it."""
-    inside = [choice.params[key] for key in ("before", "after") if choice.name == "switch" and key in choice.params]
+    inside = [choice.params[key] for key in loss_info(choice.name).parts if key in choice.params]
     return [choice, *(PartChoice.model_validate(PartChoice.parse(each)) for each in inside)]
 
 

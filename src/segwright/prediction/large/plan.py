@@ -24,7 +24,7 @@ from segwright.prediction.large.scan import LazyScan
 from segwright.prediction.large.survey import BOXES, Survey, survey
 from segwright.prediction.model import Model
 from segwright.prepare.pipeline import seen_grid, target_shape
-from segwright.targets import TARGETS, build_target
+from segwright.targets import build_target, target_info
 
 #: Bytes of a worker's interpreter and libraries, before it reads a voxel.
 BASE = 600 * 2**20
@@ -135,14 +135,14 @@ def _decoder(model: Model) -> tuple[str, dict[str, Any]]:
     chosen = model.chain.decoder if model.chain else None
     if chosen is not None:
         return chosen.name, dict(chosen.params)
-    return TARGETS.load(model.plan.target).decoders[0], {}
+    return target_info(model.plan.target).decoders[0], {}
 
 
 def refusal(model: Model) -> str:
     """Why a model cannot work block by block; empty if it can."""
     if type(model) is not Model:
         return "an ensemble of several models mixes whole scans"
-    if hasattr(build_target(model.plan.target, model.plan.labels), "settle"):
+    if target_info(model.plan.target).ordered:
         return "its structures are named over the whole scan"
     return ""
 
