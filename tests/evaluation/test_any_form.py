@@ -257,3 +257,20 @@ def test_segmentations_of_series_find_their_scans(shared_data) -> None:
         pytest.skip("no DICOM SEG here")
     report = segwright.evaluate(files[0].parent, files[0].parent)
     assert report.aggregate("mean", "dice").mean == 1
+
+
+def test_labels_beside_their_images_are_the_reference(tmp_path: Path) -> None:
+    """Names tell them apart, as when learning; the images are not taken for labels."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "out").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        mask = np.zeros((20, 24), np.uint8)
+        mask[4 + number : 12, 6:16] = 255
+        image = (mask // 3 + rng.integers(0, 60, mask.shape)).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "data" / f"film{number}.png")
+        Image.fromarray(mask).save(tmp_path / "data" / f"film{number}_mask.png")
+        Image.fromarray(mask).save(tmp_path / "out" / f"film{number}.png")
+    report = segwright.evaluate(tmp_path / "data", tmp_path / "out", metrics=["dice"])
+    mean = report.aggregate("mean", "dice")
+    assert (mean.cases, mean.missing, mean.mean) == (3, 0, 1.0)

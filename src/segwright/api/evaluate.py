@@ -70,7 +70,7 @@ def evaluate(  # noqa: PLR0913  # the flags of a command
         if metrics:
             cure = "Leave the metrics out: those of objects are counted block by block."
             raise UsageError(
-                "Metrics cannot be chosen of a volume that does not fit in memory.", where=reference, cure=cure
+                "Metrics cannot be chosen of a volume that does not fit in memory.", where=str(reference), cure=cure
             )
         return score_volumes(Path(str(reference)), Path(prediction), out=out, listen=listen)
     if not volumes and not isinstance(reference, Dataset):
@@ -157,18 +157,21 @@ def _refuse_nothing(rows: Sequence[Score]) -> None:
 
 
 def _as_dataset(path: Path) -> Dataset | None:
-    """A folder of images and labels, a table or a `dataset.yaml` as a dataset; `None` for a folder of labels alone."""
+    """A folder of images and labels, a table or a `dataset.yaml` as a dataset; `None` for a folder of labels alone.
+
+    Files side by side are labels alone unless some are the images of others.
+    """
     from segwright.io.dataset import open_dataset
 
-    if path.is_dir() and files(path):
-        return None
     try:
         dataset = open_dataset(path)
     except LayoutError:
         if path.is_dir():
             return None
         raise
-    return dataset if any(case.images for case in dataset.labelled) else None
+    images = {dataset.path(source) for case in dataset.labelled for source in case.images}
+    beside = set(files(path)) if path.is_dir() else set()
+    return dataset if images & beside or (images and not beside) else None
 
 
 def compare(first: Report | str | Path, second: Report | str | Path, *, only_common: bool = False) -> Comparison:

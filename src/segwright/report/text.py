@@ -11,6 +11,7 @@ from segwright.core.finding import Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.core.words import amount, duration, listed
+from segwright.metrics import METRICS
 from segwright.report.tables import finding_groups, plan_sections
 from segwright.report.wording import MISSING, Column, columns_of, interval, number, structures_of
 
@@ -24,10 +25,12 @@ SHOWN, OF_OBJECTS = ("dice", "hd95", "surface_dice"), ("accuracy_75", "ap_50", "
 def score_table(report: Report, metrics: Sequence[str] | None = None) -> str:
     """One line a structure, first the mean over structures; `missing` counts undefined values of all metrics shown.
 
-    The first metric is shown with its 95 % interval. Metrics the report does not hold are left out.
+    The first metric is shown with its 95 % interval. Metrics the report does not hold are left out; where it holds none
+    of the usual ones, all are shown.
     """
     held = {row.metric for row in report.aggregates}
-    metrics = metrics or (OF_OBJECTS if "ap_75" in held else SHOWN)
+    usual = [*(OF_OBJECTS if "ap_75" in held else SHOWN), *METRICS.added]
+    metrics = metrics or (usual if held & set(usual) else None)
     shown = [item for item in columns_of(report, metrics) if item.name in held]
     if not shown:
         return "\n".join(["No scores.", *(line for note in report.notes for line in wrapped(note))])
