@@ -136,6 +136,42 @@ class TestPlaces:
         assert [case.id for case in dataset.cases] == [f"{s}_p{i}" for s in ("siteA", "siteB") for i in range(3)]
         assert len(dataset.channels) == 1
 
+    @pytest.mark.parametrize("count", [1, 2, 5])
+    @pytest.mark.parametrize(
+        "names",
+        [
+            ("site{}_images", "site{}_masks"), ("img_{}", "gt_{}"), ("centre{}-scans", "centre{}-labels"),
+            ("images{}", "masks{}"), ("{} Scans", "{} Labels"), ("{}/img", "{}/gt"), ("images/{}", "masks/{}"),
+        ],
+    )  # fmt: skip
+    def test_equal_names_in_folders_of_sites_are_cases_of_their_own(self, tmp_path: Path, count: int, names) -> None:
+        """One case or several a site; a site without labels stays unlabelled."""
+        for s, site in enumerate("ABC"):
+            for i in range(count):
+                plane = drawing(9 * s + i, 1)
+                save(tmp_path / names[0].format(site) / f"x{i}.png", picture(9 * s + i, plane))
+                if site != "C" or "/" in names[0]:
+                    save(tmp_path / names[1].format(site) / f"x{i}.png", plane * 255)
+        dataset = open_dataset(tmp_path)
+        assert dataset.labels.names == ("foreground",) and dataset.channels == ("grey",)
+        assert len({case.id for case in dataset.cases}) == 3 * count
+        assert len({case.group for case in dataset.cases}) == 3 * count
+        for case in dataset.cases:
+            site = next(letter for letter in "ABC" if letter in case.images[0].path)
+            assert site in case.id and site in case.group
+            assert all(site in source.path for source in case.label)
+
+    def test_two_labels_of_the_same_pictures_are_no_sites(self, tmp_path: Path) -> None:
+        """The pictures were copied beside each structure's masks: one case, two structures."""
+        for i in range(4):
+            heart, lung = drawing(i, 1), drawing(i + 20, 1)
+            for name, plane in (("heart", heart), ("lung", lung)):
+                save(tmp_path / f"{name}_images" / f"x{i}.png", picture(i, heart))
+                save(tmp_path / f"{name}_masks" / f"x{i}.png", plane * 255)
+        dataset = open_dataset(tmp_path)
+        assert len(dataset.cases) == 4 and dataset.channels == ("grey",)
+        assert dataset.labels.names == ("heart", "lung")
+
     def test_splits_keep_unlabelled_scans(self, tmp_path: Path) -> None:
         for part, count in (("train", 4), ("valid", 2)):
             for i in range(count):

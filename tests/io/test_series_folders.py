@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from segwright import io
-from segwright.core.errors import ReadError, SegwrightError
+from segwright.core.errors import LayoutError, ReadError, SegwrightError
 from segwright.io import dicomseg
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
@@ -21,7 +23,7 @@ SHAPE = (8, 30, 34)
 
 
 def write(
-    folder: Path, scan: np.ndarray, name: str, *, step: float = 3.0, kind: str = "AXIAL", patient: str = "P"
+    folder: Path, scan: np.ndarray, name: str, *, step: float = 3.0, kind: str = "AXIAL", patient: str = "P", study: str = "1.2.3"
 ) -> str:
     """A series of axial slices, files called after it; returns its identifier."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,7 +35,7 @@ def write(
         d = FileDataset("x", {}, file_meta=meta, preamble=b"\0" * 128)
         d.SOPClassUID, d.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
         d.PatientID, d.Modality, d.SeriesInstanceUID, d.SeriesDescription = patient, "CT", uid, name
-        d.StudyInstanceUID, d.FrameOfReferenceUID = "1.2.3", "1.2.4"
+        d.StudyInstanceUID, d.FrameOfReferenceUID = study, "1.2.4"
         d.ImageType, d.InstanceNumber, d.PixelSpacing = ["ORIGINAL", "PRIMARY", kind], z + 1, [1.5, 1.5]
         d.ImagePositionPatient, d.ImageOrientationPatient = [-30, -30, step * z], [1, 0, 0, 0, 1, 0]
         d.Rows, d.Columns = plane.shape
@@ -97,18 +99,95 @@ def test_of_two_stacks_that_of_the_labels_grid_is_read(tmp_path):
         io.read(tmp_path / "pat0")
 
 
-def test_phases_on_one_grid_are_channels(tmp_path):
+def phases(root: Path, *, labels: bool = True) -> None:
     for p in range(3):
         scan, mask = scene(p)
-        folder = tmp_path / f"pat{p}"
         for name in ("venous", "arterial"):
-            write(folder, scan + 10 * (name == "venous"), name)
-        nifti(folder / "label.nii.gz", mask)
-    right(tmp_path, channels=2)
+            write(root / f"pat{p}", scan + 10 * (name == "venous"), name)
+        if labels:
+            nifti(root / f"pat{p}" / "label.nii.gz", mask)
+
+
+@pytest.mark.parametrize("told", [["CT venous"], ["CT arterial"], ["CT venous", "CT arterial"]])
+def test_phases_are_asked_about_and_read_as_told(tmp_path, told):
+    """The line that the error gives decides, for learning and for predicting; channels come in the order stated."""
+    phases(tmp_path)
+    with pytest.raises(LayoutError, match="2 DICOM series on the grid of the label") as error:
+        open_dataset(tmp_path)
+    assert "channels: [CT arterial, CT venous]" in error.value.cure
+    (tmp_path / "dataset.yaml").write_text(f"channels: [{', '.join(told)}]\n")
+    right(tmp_path, channels=len(told))
     dataset = open_dataset(tmp_path)
-    assert dataset.channels == ("CT arterial", "CT venous")
-    means = load_image(dataset, dataset.cases[0]).array().mean(axis=(1, 2, 3))
-    assert means[1] - means[0] == pytest.approx(10, abs=0.5)
+    assert dataset.channels == tuple(told)
+    phases(tmp_path / "new", labels=False)
+    for read in (dataset, open_images(tmp_path, dataset.channels), open_images(tmp_path / "new", dataset.channels)):
+        for case in read.cases:
+            means = load_image(read, case).array().mean(axis=(1, 2, 3))
+            base = scene(int(case.id[-1]))[0].mean()
+            wanted = [base + 10 * (name == "CT venous") for name in told]
+            assert means == pytest.approx(wanted, abs=0.6)
+
+
+@pytest.mark.parametrize("identity", ["patient", "stripped", "same"])
+@pytest.mark.parametrize("where", ["dicom", "."])
+def test_stacks_of_several_patients_in_one_folder_are_told_apart_by_headers(tmp_path, identity, where):
+    """Each label lies on the scan of its patient, whose files lie between those of others."""
+    for p in range(3):
+        scan, mask = scene(p)
+        folder = tmp_path / "one"
+        patient = {"patient": f"P{p}", "stripped": "", "same": "ANON"}[identity]
+        write(folder, scan, f"s{p}_", patient=patient, study=f"1.2.{p + 1}")
+        for z, path in enumerate(sorted(folder.iterdir())):
+            target = tmp_path / where / (f"IM{3 * z + p:05d}" if identity == "patient" else path.name)
+            target.parent.mkdir(exist_ok=True)
+            path.rename(target)
+        label = f"P{p}" if identity == "patient" else f"s{p}"
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        nifti(tmp_path / ("labels" if where == "dicom" else ".") / f"{label}_seg.nii.gz", mask)
+    (tmp_path / "one").rmdir()
+    if where == ".":
+        (tmp_path / "labels").rmdir()
+    right(tmp_path)
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.labelled) == 3
+    assert {case.id for case in open_images(tmp_path, dataset.channels).cases} == {c.id for c in dataset.cases}
+    assert len({case.group for case in dataset.cases}) == 3
+    assert not any("series" in told for told in load_image(dataset, dataset.cases[0]).header["warnings"])
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_file_of_many_frames_is_a_volume_laid_by_the_positions_of_its_frames(tmp_path, backwards):
+    for p in range(3):
+        scan, mask = scene(p)
+        write(tmp_path / "one", scan, "s", patient=f"P{p}")
+        slices = [dcmread(path) for path in sorted((tmp_path / "one").iterdir())]
+        whole = slices[0]
+        order = range(len(slices))[:: -1 if backwards else 1]
+        whole.SharedFunctionalGroupsSequence = [shared()]
+        whole.PerFrameFunctionalGroupsSequence = [at(slices[z].ImagePositionPatient) for z in order]
+        whole.NumberOfFrames, whole.PixelData = len(slices), b"".join(slices[z].PixelData for z in order)
+        del whole.ImagePositionPatient, whole.ImageOrientationPatient, whole.PixelSpacing
+        for folder in ("scans", "labels"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        whole.save_as(tmp_path / "scans" / f"p{p}.dcm")
+        nifti(tmp_path / "labels" / f"p{p}.nii.gz", mask)
+        shutil.rmtree(tmp_path / "one")
+    right(tmp_path)
+    assert len(open_dataset(tmp_path).labelled) == 3
+
+
+def shared() -> Dataset:
+    measures, plane, groups = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, plane.ImageOrientationPatient = [1.5, 1.5], [1, 0, 0, 0, 1, 0]
+    groups.PixelMeasuresSequence, groups.PlaneOrientationSequence = [measures], [plane]
+    return groups
+
+
+def at(position) -> Dataset:
+    place, groups = Dataset(), Dataset()
+    place.ImagePositionPatient = position
+    groups.PlanePositionSequence = [place]
+    return groups
 
 
 def test_many_pictures_of_series_of_their_own_stay_pictures(tmp_path):

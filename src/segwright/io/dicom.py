@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pydicom
@@ -115,9 +115,16 @@ def _series(folder: Path, key: str | None) -> tuple[Files, list[str]]:
     """Files of the one series in a folder, and what was left out."""
     groups, names, skipped = _grouped(folder)
     chosen = _one_series(folder, groups, names, key)
-    left = [f"series {names[u]} ({amount(len(f), 'file')})" for u, f in groups.items() if f is not chosen]
+    owner = _owner(chosen)
+    others = [u for u, f in groups.items() if f is not chosen and _owner(f) == owner]
+    left = [f"series {names[u]} ({amount(len(groups[u]), 'file')})" for u in others]
     left += [f"{amount(n, 'file')}: {kind}" for kind, n in sorted(skipped.items())]
     return chosen, [f"Left out of the folder: {'; '.join(left)}."] if left else []
+
+
+def _owner(files: Files) -> tuple[str, ...]:
+    """Patient and study of a series."""
+    return tuple(str(files[0][1].get(tag, "") or "") for tag in ("PatientID", "StudyInstanceUID"))
 
 
 def _grouped(folder: Path) -> tuple[dict[str, Files], dict[str, str], Counter[str]]:
@@ -172,11 +179,40 @@ def _is_scout(files: Files) -> bool:
     return any("LOCALIZER" in (str(kind).upper() for kind in head.get("ImageType") or ()) for _, head in files)
 
 
-def sizes_in(files: Sequence[Path]) -> tuple[Counter[str], set[str]]:
-    """How many of some files each series has, and the patients they are of."""
-    heads = [_head(file) for file in files]
-    sizes = Counter(str(head.get("SeriesInstanceUID", "") or "") for head in heads)
-    return sizes, {str(head.get("PatientID", "") or "") for head in heads}
+class Series(NamedTuple):
+    """The files of one series, and what their headers say of it.
+
+    Attributes:
+        patient: PatientID; empty where files were stripped of it.
+        study: StudyInstanceUID.
+        name: What it is called.
+        files: In the order given.
+        scout: Whether it is a picture to plan scans by.
+    """
+
+    patient: str
+    study: str
+    name: str
+    files: tuple[Path, ...]
+    scout: bool
+
+
+def series_of(files: Sequence[Path]) -> dict[str, Series]:
+    """Some image files by the identifier of their series; reads all headers.
+
+    Raises:
+        ReadError: A file is no image.
+    """
+    groups: dict[str, Files] = defaultdict(list)
+    for file in files:
+        head = _head(file)
+        groups[str(head.get("SeriesInstanceUID", "") or "")].append((file, head))
+    found = {}
+    for uid, inside in groups.items():
+        first = inside[0][1]
+        told = (str(first.get(tag, "") or "") for tag in ("PatientID", "StudyInstanceUID", "SeriesDescription"))
+        found[uid] = Series(*told, tuple(file for file, _ in inside), _is_scout(inside))
+    return found
 
 
 def series_in(folder: Path) -> dict[str, str]:

@@ -70,7 +70,7 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
     rule = "each case on its own"
     told: dict[str, Any] = {"voxel": learnt.voxel, "image_axes": learnt.image_axes} if learnt else {}
     made = draft(root, "images", grouped, channels=channels, modality="other", group_rule=rule, upright=upright, **told)
-    return for_channels(made, len(channels))
+    return for_channels(with_series(made), len(channels))
 
 
 def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> Dataset | None:
@@ -83,7 +83,7 @@ def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> Dataset | 
     chosen = reading_of(place).dataset
     if chosen is None or (flat and chosen.layout == "sections"):
         return None
-    chosen, tests = with_series(chosen), [] if place.is_file() else _tests(place)
+    chosen, tests = with_series(chosen.model_copy(update={"channels": chosen.channels or channels})), [] if place.is_file() else _tests(place)
     order = _order(chosen.channels, channels)
     cases = tuple(
         case.model_copy(update={"label": (), "images": _ordered(case.images, order)})

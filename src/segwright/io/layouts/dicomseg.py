@@ -118,7 +118,7 @@ def _identifiers(found: Sequence[Item]) -> _Known:
 
 def _each_series(item: Item) -> list[Item]:
     """A folder of several series as one item a series."""
-    if item.kind != "series":
+    if item.kind != "series" or item.key:
         return [item]
     try:
         inside = dicom.series_in(item.path)

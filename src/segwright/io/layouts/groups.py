@@ -56,7 +56,7 @@ def _patients(dataset: Dataset) -> dict[str, str]:
         if path.is_file() and not is_dicom(path):
             return {}
         try:
-            patient = str(io.read(path).header.get("patient_id") or "").strip()
+            patient = str(io.read(path, key=case.images[0].key).header.get("patient_id") or "").strip()
         except SegwrightError:
             patient = ""
         found[case.id] = safe_id(patient) if patient else ""

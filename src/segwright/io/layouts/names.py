@@ -87,6 +87,18 @@ def strip_roles(stem: str) -> str:
     return "_".join(word for word in bare if word)
 
 
+def site_of(folder: str) -> str:
+    """What a folder's name says besides that it holds images or labels: a site, a part, a scanner.
+
+    Example:
+        >>> site_of("siteA_images"), site_of("imgB"), site_of("masks2"), site_of("centre1-scans"), site_of("masks")
+        ('siteA', 'B', '2', 'centre1', '')
+    """
+    cut = r"(?<=[a-z])(?=[A-Z\d])" if re.fullmatch(r"[A-Za-z]+\d*", folder) else r"(?<=[a-z])(?=\d+$)"
+    words = re.sub(cut, "_", folder)
+    return strip_roles(words) if strip_roles(words) != words else strip_roles(folder)
+
+
 def numbers(stem: str) -> str:
     """All numbers of a stem without leading zeros, as one key.
 

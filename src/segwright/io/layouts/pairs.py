@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from filecmp import cmp
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
-from segwright.io.layouts.content import mostly_labels
+from segwright.io.layouts.content import mostly_labels, sample
 from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names, unique_ids
-from segwright.io.layouts.names import match, role, safe_id, split_of
+from segwright.io.layouts.names import CHANNEL_WORDS, match, role, safe_id, site_of, split_of
 from segwright.io.layouts.scan import Item, items, subfolders
 from segwright.io.layouts.suffix import label_sets
 
@@ -78,12 +79,40 @@ def arranged(root: Path, images: Sequence[Path], labels: Mapping[str, Path]) -> 
 
 
 def _parts(folder: Path) -> dict[str, Arrangement]:
-    """Arrangements by the part that folder names speak of (`imagesTr`, `labelsTs`), or one."""
-    groups: dict[str, list[Path]] = {}
-    for child in subfolders(folder):
+    """Arrangements by the site or part that folder names speak of (`siteA_images`, `imagesTr`, `labelsTs`), or one."""
+    children = subfolders(folder)
+    groups = sites = _sites(children)
+    for child in children if not sites else ():
         groups.setdefault(split_of(child.name, within=True), []).append(child)
     found = {name or "all": _arrange(group) for name, group in groups.items() if len(group) > 1}
-    return {name: a for name, a in found.items() if a is not None and (a.label or a.structures)}
+    parts = {name: a for name, a in found.items() if a is not None and (a.label or a.structures)}
+    bare = {name: inner for name, inner in sites.items() if len(inner) == 1 and role(inner[0].name) == "image"}
+    return parts | {name or "all": Arrangement(images=inner) for name, inner in bare.items()} if parts else {}
+
+
+def _sites(folders: Sequence[Path]) -> dict[str, list[Path]]:
+    """Folders by the site that their names speak of; none unless two sites have images and labels of their own.
+
+    Names of channels are no sites, and neither are folders that hold the same pictures: they have several labels.
+    """
+    groups: dict[str, list[Path]] = {}
+    for folder in folders:
+        if role(folder.name) is not None:
+            groups.setdefault(site_of(folder.name), []).append(folder)
+    kinds = {site: {role(folder.name) for folder in inner} for site, inner in groups.items()}
+    whole = [groups[site] for site, both in kinds.items() if len(both) == 2]
+    plain = all(split_of(site) or site.lower() in CHANNEL_WORDS for site in groups)
+    if len(whole) < 2 or {"label"} in kinds.values() or plain:
+        return {}
+    first, other = (next(items(f, depth=2) for f in inner if role(f.name) == "image") for inner in whole[:2])
+    return {} if _copied(first, other) else groups
+
+
+def _copied(one: Sequence[Item], other: Sequence[Item]) -> bool:
+    """Whether files of equal names are the same files, as where a folder of images was copied."""
+    table = {item.path.name: item.path for item in one if item.path.is_file()}
+    both = [(table[item.path.name], item.path) for item in other if item.path.name in table and item.path.is_file()]
+    return bool(both) and all(cmp(a, b, shallow=False) for a, b in sample(both))
 
 
 def _arrange(folders: Sequence[Path]) -> Arrangement | None:
@@ -110,7 +139,8 @@ def _fitted(images: list[Path], labels: list[Path], filled: dict[Path, list[Item
     if not images or not labels:
         return None
     main = max(images, key=lambda f: max(len(_names(filled[f], filled[label])) for label in labels))
-    channels = [main, *(f for f in images if f != main and _same(filled[main], filled[f]))]
+    others = (f for f in images if f != main and _same(filled[main], filled[f]))
+    channels = [main, *(f for f in others if not _copied(filled[main], filled[f]))]
     result = Arrangement(images=sorted(channels) if len(channels) > 1 else [main])
     sets = {label: _structure_sets(filled[main], label, filled[label]) for label in labels}
     direct = [f for f in labels if not sets[f] and _fits(filled[main], filled[f])]
@@ -196,7 +226,9 @@ def _with_channels(cases: Sequence[Case], folders: Sequence[Path], root: Path) -
 def _told(arrangement: Arrangement, root: Path, part: str) -> str:
     """One sentence on which folders were taken."""
     images = ", ".join(f.relative_to(root).as_posix() for f in arrangement.images)
-    if arrangement.label:
+    if not arrangement.label and not arrangement.structures:
+        labels = "none"
+    elif arrangement.label:
         labels = arrangement.label.relative_to(root).as_posix()
     else:
         labels = "one folder a structure: " + ", ".join(arrangement.structures)

@@ -73,7 +73,7 @@ def _parts(folder: Path) -> dict[str, Dataset]:
             found[child.name] = part
         elif split_of(child.name) != "test" and readable(child):
             return {}
-    several = sum(len(part.cases) > 1 for part in found.values())
+    several = sum(len(part.cases) > 1 or part.layout == "pairs" for part in found.values())
     enough = several * 2 >= len(found) if len(found) > 1 else bool(found) and bool(split_of(next(iter(found))))
     return found if enough else {}
 

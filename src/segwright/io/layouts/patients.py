@@ -114,7 +114,7 @@ def _leaf(folder: Path) -> Leaf:
 
 def _bare(item: Item, folder: Path) -> str:
     """`flair` for `BraTS_001/BraTS_001_flair.nii.gz`."""
-    if item.path == folder:
+    if item.path == folder and item.key is None:
         return "image"
     stem = item.stem
     for name in (folder.name, folder.parent.name):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from os.path import commonprefix
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +23,10 @@ PROJECTIONS = frozenset({"CR", "DX", "DR", "RG", "RF", "XA", "MG", "PX", "IO"})
 PLANE_FORMATS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif"})
 #: What systems and archives leave in folders.
 DROPPINGS = frozenset({"__MACOSX", "Thumbs.db", "DICOMDIR", "desktop.ini", "@eaDir"})
+#: Files of a folder whose headers are read to learn whether all are of one series.
+_PROBED = 8
+#: Series of several patients are scans if this share of the files are slices of stacks.
+_IN_STACKS = 0.8
 #: Documents by which folders of results are known.
 _RESULTS = {
     ("plan.json", "splits.json"): "a run",
@@ -117,10 +122,8 @@ def files(folder: Path) -> list[Path]:
 def items(folder: Path, *, depth: int = 0) -> list[Item]:
     """What can be opened in a folder, and in subfolders down to `depth`; a DICOM series is one item."""
     found = files(folder)
-    slices = series_files(found)
-    result = [Item(p, stem_of(p)) for p in found if p not in slices]
-    if slices:
-        result.insert(0, Item(folder, folder.name, "series"))
+    series, slices = _series(folder, found)
+    result = [*series, *(Item(p, stem_of(p)) for p in found if p not in slices)]
     if depth > 0:
         for child in subfolders(folder):
             result += [_below(item, child) for item in items(child, depth=depth - 1)]
@@ -129,8 +132,8 @@ def items(folder: Path, *, depth: int = 0) -> list[Item]:
 
 def _below(item: Item, folder: Path) -> Item:
     """An item of a subfolder, with the subfolder in its stem; a series in it is named by the subfolder alone."""
-    stem = folder.name if item.path == folder else f"{folder.name}/{item.stem}"
-    return Item(item.path, stem, item.kind)
+    alone = item.path == folder and item.key is None
+    return replace(item, stem=folder.name if alone else f"{folder.name}/{item.stem}")
 
 
 def is_dicom(path: Path) -> bool:
@@ -143,31 +146,58 @@ def is_dicom(path: Path) -> bool:
         return stream.read(132)[128:] == b"DICM"
 
 
-def series_files(found: Sequence[Path]) -> set[Path]:
-    """The DICOM files among `found` if they are slices of one series; empty where each is an image of its own.
+def _series(folder: Path, found: Sequence[Path]) -> tuple[list[Item], set[Path]]:
+    """Series among the files of a folder, and their files; none where each file is an image of its own.
 
-    One series UID makes a series; so does a stack of slices with other series of the patient, such as a scout, beside
-    it. Files without any are one if their positions form a stack. Projections never are.
+    One series UID makes a series; so does a stack of slices with other series of the study, such as a scout, beside
+    it. Stacks of several patients or studies are an item each. Files without UID are a series if their positions form a
+    stack. Projections never are.
     """
     own = [path for path in found if is_dicom(path)]
     if len(own) < 2:
-        return set()
+        return [], set()
     try:
-        headers = [io.read(path).header for path in (own[0], own[len(own) // 2], own[-1])]
+        headers = [io.read(path).header for path in {*own[:: max(1, len(own) // _PROBED)], own[-1]}]
+        uids = {header.get("series_uid") for header in headers}
+        if headers[0].get("modality") in PROJECTIONS:
+            return [], set()
+        if len(uids) > 1:
+            made = _stacks_of(folder, own)
+        else:
+            made = [Item(folder, folder.name, "series")] if uids - {"", None} or _stacks(folder) else []
     except SegwrightError:
-        return set()
-    uids = {header.get("series_uid") for header in headers}
-    if headers[0].get("modality") in PROJECTIONS:
-        return set()
-    if len(uids) > 1:
-        return set(own) if _scan_among(own) else set()
-    return set(own) if uids - {"", None} or _stacks(own[0].parent) else set()
+        return [], set()
+    return made, set(own) if made else set()
 
 
-def _scan_among(dicom_files: Sequence[Path]) -> bool:
-    """Whether files of several series hold the slices of one patient's scans, and not pictures of their own."""
-    sizes, patients = dicom.sizes_in(dicom_files)
-    return len(patients) == 1 and max(sizes.values()) > 2
+def _stacks_of(folder: Path, own: Sequence[Path]) -> list[Item]:
+    """Stacks of slices among files of several series: all as one item for one study, else one each.
+
+    Where most files are no slices of a stack, they are pictures of their own.
+    """
+    inside = dicom.series_of(own)
+    stacks = {uid: one for uid, one in inside.items() if len(one.files) > 2 and not one.scout}
+    if len({(one.patient, one.study) for one in stacks.values()}) == 1:
+        return [Item(folder, folder.name, "series")]
+    if sum(len(one.files) for one in stacks.values()) < _IN_STACKS * len(own):
+        return []
+    return [Item(folder, name, "series", uid) for uid, name in _called(stacks).items()]
+
+
+def _called(stacks: Mapping[str, dicom.Series]) -> dict[str, str]:
+    """A name for each series: the first that tells all apart of how its files begin, the patient, and what was done."""
+    ways = [
+        {uid: _beginning(one.files) for uid, one in stacks.items()},
+        {uid: one.patient for uid, one in stacks.items()},
+        {uid: f"{one.patient} {one.name}".strip() for uid, one in stacks.items()},
+    ]
+    return next((way for way in ways if all(way.values()) and len(set(way.values())) == len(way)), {u: u for u in stacks})
+
+
+def _beginning(files: Sequence[Path]) -> str:
+    """What the names of a series' files begin with, where that is a word and no identifier."""
+    shared = commonprefix([re.sub(r"\d+$", "", stem_of(path)) for path in files])
+    return shared.rstrip("_-. ") if re.search(r"[A-Za-z]", shared) else ""
 
 
 def _stacks(folder: Path) -> bool:

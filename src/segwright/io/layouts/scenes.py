@@ -32,7 +32,7 @@ def refuse_strangers(dataset: Dataset) -> None:
     cases = [case for case in dataset.cases if len(case.images) > 1]
     folders = [Path(source.path).parent.as_posix() for source in cases[0].images] if cases else []
     words = {word for folder in folders for word in tokens(folder)}
-    if len(cases) < 3 or len(set(folders)) < len(folders) or words & CHANNEL_WORDS or _one_scene(dataset, cases):
+    if len(cases) < 2 or len(set(folders)) < len(folders) or words & CHANNEL_WORDS or _one_scene(dataset, cases):
         return
     raise LayoutError(
         f"Image folders {' and '.join(folders)} hold equal file names, but their pictures show different things.",

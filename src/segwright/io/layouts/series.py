@@ -1,57 +1,90 @@
-"""Chooses among several DICOM series of one folder: the one on whose grid the label lies, or all phases of one grid."""
+"""Chooses among several DICOM series of one folder: those that channels name, or the one on whose grid the label lies."""
 
 from __future__ import annotations
 
 from segwright import io
 from segwright.core.case import Case, Dataset, Source
-from segwright.core.errors import SegwrightError
+from segwright.core.errors import LayoutError, SegwrightError
 from segwright.core.volume import Volume
 from segwright.io import dicom
 from segwright.io.drawing import is_drawn
 from segwright.io.grids import fits_grid
 from segwright.io.sources import volume_of
 
+#: Series by identifier, with what each is called.
+Names = dict[str, str]
+
 
 def with_series(dataset: Dataset) -> Dataset:
     """The dataset with the series of each case named, where its folder holds several that can be a scan.
 
-    One on whose grid the label lies is taken; several that all have it are channels, if every case has the same ones.
-    Where none or some fit, the source is left as it is, and reading it says what there is.
+    Those that the dataset's channels name are taken, else the one on whose grid the label lies. Where none fits, the
+    source is left as it is, and reading it says what there is.
+
+    Raises:
+        LayoutError: Several of every case lie on the label's grid, as phases do: which is meant has to be said.
     """
-    found = {case.id: _fitting(dataset, case) for case in dataset.cases if case.label and len(case.images) == 1}
-    found = {case: series for case, series in found.items() if series}
-    if not found:
+    inside = {case.id: names for case in dataset.cases if len(names := _inside(dataset, case)) > 1}
+    wanted = {word.lower() for word in dataset.channels}
+    named = {case: {u: n for u, n in names.items() if n.lower() in wanted} for case, names in inside.items()}
+    if inside and wanted and all({n.lower() for n in one.values()} == wanted for one in named.values()):
+        return _with(dataset, named, f"Of the series of each folder, {', '.join(dataset.channels)} are read, as stated.")
+    fitting = {c.id: _fitting(dataset, c, inside[c.id]) for c in dataset.labelled if c.id in inside}
+    _refuse_phases(dataset, [series for series in fitting.values() if series])
+    single = {case: series for case, series in fitting.items() if len(series) == 1}
+    if not single:
         return dataset
-    kinds = {tuple(sorted(series.values())) for series in found.values()}
-    phases = len(kinds) == 1 and len(found) == len(dataset.labelled) and len(set(min(kinds))) == len(min(kinds))
-    cases = tuple(_chosen(case, found.get(case.id, {}), phases) for case in dataset.cases)
-    note = "Folders hold several DICOM series; the one on whose grid the label lies is read"
-    names = min(kinds)
-    if phases and len(names) > 1:
-        note = f"Folders hold {len(names)} series on the label's grid ({', '.join(names)}); they are read as channels"
-    note += ", the others are left aside. Correct 'key' in dataset.yaml if another is meant."
-    channels = names if phases and len(names) > 1 else dataset.channels
-    return dataset.model_copy(update={"cases": cases, "channels": channels, "notes": (*dataset.notes, note)})
+    others = sorted({name for case, series in single.items() for uid, name in inside[case].items() if uid not in series})
+    note = "Folders hold several DICOM series; the one on whose grid the label lies is read, the others "
+    note += f"({', '.join(others[:6])}) are left aside. Correct 'key' in dataset.yaml if another is meant."
+    return _with(dataset, single, note)
 
 
-def _chosen(case: Case, series: dict[str, str], phases: bool) -> Case:
-    if not series or (len(series) > 1 and not phases):
-        return case
-    path = case.images[0].path
-    uids = sorted(series, key=lambda uid: series[uid])
-    return case.model_copy(update={"images": tuple(Source(path=path, key=uid) for uid in uids)})
+def _with(dataset: Dataset, chosen: dict[str, Names], note: str) -> Dataset:
+    order = [word.lower() for word in dataset.channels]
+    cases = tuple(_chosen(case, chosen[case.id], order) if case.id in chosen else case for case in dataset.cases)
+    return dataset.model_copy(update={"cases": cases, "notes": (*dataset.notes, note)})
 
 
-def _fitting(dataset: Dataset, case: Case) -> dict[str, str]:
-    """Series on whose grid the label lies, with what they are called; empty where there is no choice."""
-    source = case.images[0]
-    path = dataset.path(source)
-    if source.key or not path.is_dir() or io.sniff(path) != "dicom" or is_drawn(dataset, case):
+def _chosen(case: Case, series: Names, order: list[str]) -> Case:
+    uids = sorted(series, key=lambda uid: order.index(series[uid].lower()) if len(series) > 1 else 0)
+    return case.model_copy(update={"images": tuple(Source(path=case.images[0].path, key=uid) for uid in uids)})
+
+
+def _refuse_phases(dataset: Dataset, fitting: list[Names]) -> None:
+    kinds = {tuple(sorted(series.values())) for series in fitting}
+    names = min(kinds, default=())
+    if len(kinds) != 1 or len(names) < 2 or len(set(names)) < len(names):
+        return
+    raise LayoutError(
+        f"Folders hold {len(names)} DICOM series on the grid of the label, and nothing says which is meant.",
+        expected="one series a folder, or series that are named as channels",
+        came=", ".join(names),
+        where=dataset.root,
+        cure=f"Write one line into {dataset.root}/{Dataset.filename}: 'channels: [{names[0]}]' reads one of them, "
+        f"'channels: [{', '.join(names)}]' reads all as channels of one scan.",
+    )
+
+
+def _inside(dataset: Dataset, case: Case) -> Names:
+    """The series of a case's folder that can be its scan."""
+    if len(case.images) != 1 or case.images[0].key:
+        return {}
+    path = dataset.path(case.images[0])
+    if not path.is_dir() or io.sniff(path) != "dicom":
         return {}
     try:
-        inside = dicom.series_in(path)
-        if len(inside) < 2:
-            return {}
+        return dicom.series_in(path)
+    except SegwrightError:
+        return {}  # reading it says what is wrong
+
+
+def _fitting(dataset: Dataset, case: Case, inside: Names) -> Names:
+    """The series on whose grid the label lies."""
+    if is_drawn(dataset, case):
+        return {}
+    path = dataset.path(case.images[0])
+    try:
         label = volume_of(dataset, case.label[0])
         return {uid: name for uid, name in inside.items() if _lies_on(label, io.read(path, key=uid))}
     except SegwrightError:
