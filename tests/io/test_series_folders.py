@@ -23,7 +23,14 @@ SHAPE = (8, 30, 34)
 
 
 def write(
-    folder: Path, scan: np.ndarray, name: str, *, step: float = 3.0, kind: str = "AXIAL", patient: str = "P", study: str = "1.2.3"
+    folder: Path,
+    scan: np.ndarray,
+    name: str,
+    *,
+    step: float = 3.0,
+    kind: str = "AXIAL",
+    patient: str = "P",
+    study: str = "1.2.3",
 ) -> str:
     """A series of axial slices, files called after it; returns its identifier."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -38,11 +38,13 @@ class LabelSource(Source):
         order: Order of the planes of a label that has no place in the world: `position` (as the scan is read), `file`
             or `number` (as the files of a DICOM series are called or numbered); `unknown` is refused until stated.
         flip: Axes (of `z`, `y`, `x`) along which such a label runs against the scan.
+        reader: Who drew it, where several people drew the same case and their `consensus` is learnt from.
     """
 
     structure: str | None = None
     order: Literal["position", "file", "number", "unknown"] | None = None
     flip: str | None = None
+    reader: str | None = None
 
 
 class Case(Part):
@@ -114,7 +116,8 @@ class Dataset(Document):
         cases: All cases, labelled or not.
         group_rule: In words, how the group of each case was found.
         notes: What was assumed while reading the folder.
-        readers: Names of the drawings of one thing by several people; the first is learnt from.
+        readers: Names of the drawings of one thing by several people; the first is learnt from, or their `consensus`.
+        consensus: How drawings of several readers are put together, `majority` or `staple`; empty takes the first.
         decisions: Choices made while reading, each with what else was possible.
         aside: Files of the folder that belong to no case, with the reason.
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
@@ -136,6 +139,7 @@ class Dataset(Document):
     modality_rule: str = ""
     notes: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
+    consensus: str = ""
     decisions: tuple[Decision, ...] = ()
     aside: tuple[Aside, ...] = ()
     voxel: tuple[float | None, float | None, float | None] | None = None

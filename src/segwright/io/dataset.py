@@ -17,6 +17,7 @@ from segwright.io.layouts.keys import with_keys
 from segwright.io.layouts.labeltable import with_table
 from segwright.io.layouts.legends import with_legend
 from segwright.io.layouts.places import with_places
+from segwright.io.layouts.readers import each_reader, joined
 from segwright.io.layouts.scenes import refuse_strangers
 from segwright.io.layouts.series import with_series
 from segwright.io.layouts.tree import nearest, seen, tree
@@ -82,7 +83,7 @@ def _existing(path: str | Path) -> Path:
 def complete(dataset: Dataset, readers: Sequence[str] = ()) -> Dataset:
     """The dataset with whatever its layout left open found in the data; `readers` as a person states them."""
     sifted, dropped = sift(with_turns(with_channels(with_axes(with_grids(with_series(with_keys(dataset)))))), readers)
-    whole = with_groups(with_places(with_legend(with_table(with_labels(sifted)))))
+    whole = with_groups(joined(with_places(with_legend(with_table(with_labels(each_reader(sifted)))))))
     return whole.model_copy(update={"aside": set_aside(whole, dropped)})
 
 

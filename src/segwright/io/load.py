@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount, size
 from segwright.io.blocks import block_of, planes_of, whole
+from segwright.io.consensus import agreed
 from segwright.io.drawing import is_drawn, read_drawn, refuse_broken, to_canonical
 from segwright.io.grids import onto_grid
 from segwright.io.instances import numbered
@@ -119,6 +121,8 @@ def read_label(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
     if not case.label:
         raise LabelError(f"Case {case.id!r} has no label.", cure="Add a label, or predict the case instead.")
     first = case.label[0]
+    if first.reader is not None:
+        return _consensus(dataset, case, like)
     if is_drawn(dataset, case):
         drawn = read_drawn(dataset, case, like)
         return LabelRead(to_canonical(drawn, dataset.labels, where=str(dataset.path(first))), {}, tuple(drawn.repairs))
@@ -138,6 +142,17 @@ def read_label(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
     if dataset.labels.instances:
         return LabelRead(numbered(raw, dataset.labels, where=path, part=case.sections is not None), counts)
     return LabelRead(mapped(raw, dataset.labels, counts, where=path), counts)
+
+
+def _consensus(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
+    """What the readers of a case agree on; counts are those of all their drawings."""
+    parts: dict[str | None, list[LabelSource]] = {}
+    for source in case.label:
+        parts.setdefault(source.reader, []).append(source.model_copy(update={"reader": None}))
+    read = [read_label(dataset, case.model_copy(update={"label": tuple(part)}), like) for part in parts.values()]
+    counts: Counter[int] = sum((Counter(one.counts) for one in read), Counter())
+    repairs = tuple(f"{reader}: {told}" for reader, one in zip(parts, read, strict=True) for told in one.repairs)
+    return LabelRead(agreed([one.labels for one in read], dataset.consensus or "majority"), dict(counts), repairs)
 
 
 def mapped(raw: NDArray[Any], space: LabelSpace, counts: Mapping[int, int], *, where: str) -> NDArray[Any]:

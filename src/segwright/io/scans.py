@@ -83,7 +83,10 @@ def _as_learnt(place: Path, channels: tuple[str, ...], flat: bool) -> Dataset | 
     chosen = reading_of(place).dataset
     if chosen is None or (flat and chosen.layout == "sections"):
         return None
-    chosen, tests = with_series(chosen.model_copy(update={"channels": chosen.channels or channels})), [] if place.is_file() else _tests(place)
+    chosen, tests = (
+        with_series(chosen.model_copy(update={"channels": chosen.channels or channels})),
+        [] if place.is_file() else _tests(place),
+    )
     order = _order(chosen.channels, channels)
     cases = tuple(
         case.model_copy(update={"label": (), "images": _ordered(case.images, order)})

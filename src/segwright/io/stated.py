@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from segwright.core.errors import LayoutError
 from segwright.io.layouts.pairs import arranged
 
 #: Fields that are taken over as they are.
-_TAKEN = ("channels", "modality", "voxel", "image_axes", "label_axes")
+_TAKEN = ("channels", "modality", "voxel", "image_axes", "label_axes", "consensus")
 
 
 class Stated(Document):
@@ -25,6 +25,7 @@ class Stated(Document):
         images: Folder of the images; several are channels, in this order.
         labels: Folder of the labels, or a folder for each structure.
         readers: Folders of drawings of one thing by several people; the first is learnt from.
+        consensus: `majority` or `staple`: what all readers agree on is learnt from instead.
         channels: One name a channel.
         modality: `ct`, `mr`, `xray`, `em` or `other`.
         voxel: Voxel size `(z, y, x)` in mm of files that state none.
@@ -38,6 +39,7 @@ class Stated(Document):
     images: str | tuple[str, ...] = ()
     labels: str | dict[str, str] = Field(default_factory=dict)
     readers: tuple[str, ...] = ()
+    consensus: Literal["", "majority", "staple"] = ""
     channels: tuple[str, ...] = ()
     modality: str = ""
     voxel: tuple[float | None, float | None, float | None] | None = None

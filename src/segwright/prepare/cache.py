@@ -29,6 +29,8 @@ from segwright.prepare.record import trail_from_data, trail_to_data
 
 #: Raised whenever what is stored, or how it is made, changes.
 VERSION = 1
+#: What a dataset says of how its files are read.
+_READ = {"consensus", "voxel", "image_axes", "label_axes", "upright", "run_lengths"}
 #: Foreground positions kept a structure.
 MOST_POSITIONS = 10_000
 #: Leftovers of killed writers are removed after this many seconds.
@@ -93,6 +95,7 @@ class Cache:
             "dtype": self.dtype.name,
             "sources": [source.model_dump(mode="json") for source in sources],
             "files": [list(_stamps(dataset.path(source))) for source in sources],
+            "read": dataset.model_dump(mode="json", include=_READ),
             "labels": self.space.model_dump(mode="json"),
             "plan": plan.model_dump(mode="json"),
         }

@@ -237,7 +237,8 @@ class Desk:
         case, scan = self.cases[index], self.scan(index)
         if axis or scan.nbytes <= AT_ONCE_BYTES or self.pool.has(self._key("codes", index, REFERENCE)):
             return False
-        return not self.space.instances and all(plain_label(self.dataset, s, scan.volume.geometry) for s in case.label)
+        plain = (s.reader is None and plain_label(self.dataset, s, scan.volume.geometry) for s in case.label)
+        return not self.space.instances and all(plain)
 
     def _from_slab(self, index: int, axis: int, at: int) -> Coded:
         """Codes of a slice out of those of its neighbourhood; the rest follows in the background."""

@@ -40,7 +40,7 @@ def read_codes(dataset: Dataset, case: Case, like: Geometry) -> Coded:
 def _single_masks(dataset: Dataset, case: Case) -> bool:
     """Whether each source is the mask of one of several structures that may overlap."""
     space = dataset.labels
-    named = bool(case.label) and all(source.structure is not None for source in case.label)
+    named = bool(case.label) and all(s.structure is not None and s.reader is None for s in case.label)
     return named and not space.exclusive and not space.instances and not is_drawn(dataset, case)
 
 

@@ -6,7 +6,6 @@ one are parts of the values of the other, whether one covers every image alike.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from segwright.io.drawing import is_drawn
 from segwright.io.layouts import LAYOUTS
 from segwright.io.layouts.content import sample
 from segwright.io.layouts.names import LABEL_WORDS, tokens
+from segwright.io.layouts.readers import Raws, agreement, all_read, compared, dice, find_readers, first_read, within
 from segwright.io.layouts.structures import raw_of
 from segwright.io.masks import is_soft
 from segwright.io.meaning.decide import decide
@@ -30,19 +30,12 @@ from segwright.io.meaning.facts import facts_of
 
 #: Cases whose masks are compared; structures beyond this number are organs of a body, which nobody draws twice.
 _LOOKED_AT, _MOST = 8, 12
-#: Dice of two drawings of one thing, of two readers, and of a mask with itself in another case.
-_SAME, _READERS, _ALIKE = 0.97, 0.5, 0.97
-#: Two masks that agree so well, and none of which lies in the other, were drawn by two people, whatever their names.
-_SURELY_READERS, _INSIDE = 0.85, 0.99
+#: Dice of two drawings of one thing, and of a mask with itself in another case.
+_SAME, _ALIKE = 0.97, 0.97
 #: So many cases tell a mask that was saved twice, or a field of view.
 _ENOUGH = 3
 #: A field of view covers at least this share of every image.
 _FIELD = 0.35
-_READER_WORDS = frozenset(
-    "reader rater observer annotator expert doctor radiologist obs ann consultant first second third".split()  # noqa: SIM905
-)
-
-Raws = Mapping[str, NDArray[Any]]
 Dropped = dict[Path, str]
 
 
@@ -65,19 +58,24 @@ def sift(dataset: Dataset, stated: Sequence[str] = ()) -> tuple[Dataset, Dropped
         LabelError: Maps of several values stand beside other label folders and are no copies of them.
     """
     names = [] if _named_by_author(dataset) and not stated else _names(dataset)
-    if not 2 <= len(names) <= _MOST or any(is_drawn(dataset, case) for case in dataset.labelled):
-        return dataset, {}
-    looks = [look for case in sample(_whole(dataset, names), _LOOKED_AT) if len(look := _raws(dataset, case)) > 1]
+    several = 2 <= len(names) <= _MOST and not any(is_drawn(dataset, case) for case in dataset.labelled)
+    some = sample(_whole(dataset, names), _LOOKED_AT) if several else []
+    looks = [look for case in some if len(look := _raws(dataset, case)) > 1]
     if not looks:
-        return dataset, {}
+        return (all_read(dataset, ()) if dataset.consensus else dataset), {}
     kinds = {name: _kind([look[name] for look in looks if name in look]) for name in names}
     gone = {} if stated else _fields(names, looks, kinds) | _copies(names, looks, kinds)
     left = [name for name in names if name not in gone]
-    readers = _agreeing(stated, looks) if stated else _readers(left, looks, kinds)
+    plain = {name: kind.name for name, kind in kinds.items()}
+    readers = compared(stated, looks) if stated else find_readers(left, looks, plain)
+    if dataset.consensus:
+        kept, dropped = _kept(dataset, [*left, ""], gone)
+        return all_read(kept, readers), dropped
     gone.update({name: f"drawn by another reader: Dice {told} with {readers[0][0]!r}" for name, told in readers[1:]})
     left = [name for name in left if name not in gone]
     _refuse_maps(dataset, left, kinds)
-    return _kept(dataset, left, gone, readers)
+    kept, dropped = _kept(dataset, left, gone)
+    return (first_read(kept, readers) if readers else kept), dropped
 
 
 def _named_by_author(dataset: Dataset) -> bool:
@@ -122,17 +120,6 @@ def _kind(raws: Sequence[NDArray[Any]]) -> Kind:
     return Kind(meaning.kind if meaning.kind in {"objects", "mask"} else "classes", painted)
 
 
-def _dice(a: NDArray[Any], b: NDArray[Any]) -> float:
-    both, total = np.count_nonzero((a != 0) & (b != 0)), np.count_nonzero(a) + np.count_nonzero(b)
-    return 2 * both / total if total else 1.0
-
-
-def _agreement(a: str, b: str, looks: Sequence[Raws]) -> list[float]:
-    """Dice of two drawings over the cases that have both and where one shows something."""
-    pairs = [(look[a], look[b]) for look in looks if a in look and b in look]
-    return [_dice(x, y) for x, y in pairs if x.any() or y.any()]
-
-
 def _fields(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> dict[str, str]:
     """Masks that cover all images alike, with every other structure inside: the field of view, not a structure."""
     found: dict[str, str] = {}
@@ -143,8 +130,8 @@ def _fields(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
         if kinds[name].name != "mask" or len(masks) < _ENOUGH or min(mask.mean() for mask in masks) < _FIELD:
             continue
         pairs = [(a, b) for a, b in combinations(masks, 2) if a.shape == b.shape]
-        inside = all(_within(other, mask) for other, mask in zip(others, mine, strict=True))
-        if pairs and inside and np.mean([_dice(a, b) for a, b in pairs]) >= _ALIKE:
+        inside = all(within(other, mask) for other, mask in zip(others, mine, strict=True))
+        if pairs and inside and np.mean([dice(a, b) for a, b in pairs]) >= _ALIKE:
             found[name] = "covers every image alike: a field of view, no structure"
     return found if len(found) < len(names) else {}
 
@@ -153,16 +140,16 @@ def _copies(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
     """Drawings of the same voxels as another one that says more: painted for the eye, numbered, or united."""
     found: dict[str, str] = {}
     for a, b in combinations(names, 2):
-        agreement = _agreement(a, b, looks)
+        both = agreement(a, b, looks)
         masks = kinds[a].name == kinds[b].name == "mask"  # few equal masks may be two structures of one shape
-        if len(agreement) < (_ENOUGH if masks else 1) or min(agreement) < _SAME:
+        if len(both) < (_ENOUGH if masks else 1) or min(both) < _SAME:
             continue
         better, copy = (a, b) if _says_more(a, b, looks, kinds) else (b, a)
         if copy in found:
             continue
         what = {"objects": "numbers the objects of", "classes": "is painted after", "mask": "is the outline of"}
         kind = "objects" if _refines(copy, better, looks) and not _refines(better, copy, looks) else kinds[copy].name
-        found[copy] = f"{what.get(kind, 'is a copy of')} {better!r}: the same voxels (Dice {np.mean(agreement):.2f})"
+        found[copy] = f"{what.get(kind, 'is a copy of')} {better!r}: the same voxels (Dice {np.mean(both):.2f})"
     return found
 
 
@@ -194,52 +181,6 @@ def _refines(fine: str, coarse: str, looks: Sequence[Raws]) -> bool:
     return True
 
 
-def _readers(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> list[tuple[str, str]]:
-    """Drawings of one thing by several people, the first by name first; each with its Dice against the first."""
-    twice = [name for name in names if _read_twice(names[0], name, _agreement(names[0], name, looks), looks)]
-    return _agreeing(twice, looks) if len(twice) > 1 and len({kinds[name].name for name in twice}) == 1 else []
-
-
-def _agreeing(names: Sequence[str], looks: Sequence[Raws]) -> list[tuple[str, str]]:
-    """Names with their Dice against the first: mean and range."""
-    found = []
-    for name in names:
-        dice = _agreement(names[0], name, looks) or [float("nan")]
-        found.append((name, f"{np.mean(dice):.2f} [{min(dice):.2f} to {max(dice):.2f}]"))
-    return found
-
-
-def _read_twice(a: str, b: str, agreement: Sequence[float], looks: Sequence[Raws]) -> bool:
-    if a == b or not agreement:
-        return a == b
-    if _same_but_for_reader(a, b):
-        return float(np.mean(agreement)) >= _READERS
-    return min(agreement) >= _SURELY_READERS and not _nested(a, b, looks)
-
-
-def _same_but_for_reader(a: str, b: str) -> bool:
-    """Whether two names differ in a number, an ordinal or a letter beside a word for a person or for labels."""
-    mark = re.compile(r"^(\d+(st|nd|rd|th)?|[a-d]|first|second|third)$")
-
-    def split(name: str) -> tuple[set[str], set[str]]:
-        words = set(tokens(re.sub(r"(?<=[A-Za-z])(?=\d)", "_", name)))
-        marks = {word for word in words if mark.match(word)}
-        return words - marks, marks
-
-    (words, own), (others, other) = split(a), split(b)
-    return words == others and own != other and bool(own and other) and bool(words & (_READER_WORDS | LABEL_WORDS))
-
-
-def _nested(a: str, b: str, looks: Sequence[Raws]) -> bool:
-    """Whether one drawing lies wholly in the other in every case, as a part lies in its organ."""
-    pairs = [(look[a] != 0, look[b] != 0) for look in looks if a in look and b in look]
-    return all(_within(x, y) for x, y in pairs) or all(_within(y, x) for x, y in pairs)
-
-
-def _within(part: NDArray[np.bool_], whole: NDArray[np.bool_]) -> bool:
-    return bool(np.count_nonzero(part & whole) >= _INSIDE * np.count_nonzero(part))
-
-
 def _refuse_maps(dataset: Dataset, names: Sequence[str], kinds: Mapping[str, Kind]) -> None:
     maps = [name for name in names if kinds[name].name == "classes"]
     if maps and len(names) > 1:
@@ -253,9 +194,7 @@ def _refuse_maps(dataset: Dataset, names: Sequence[str], kinds: Mapping[str, Kin
         )
 
 
-def _kept(
-    dataset: Dataset, left: Sequence[str], gone: Mapping[str, str], readers: Sequence[tuple[str, str]]
-) -> tuple[Dataset, Dropped]:
+def _kept(dataset: Dataset, left: Sequence[str], gone: Mapping[str, str]) -> tuple[Dataset, Dropped]:
     """The dataset without what is gone; a single drawing that is left is read as a map of values."""
     if not gone:
         return dataset, {}
@@ -268,23 +207,8 @@ def _kept(
         if len(left) == 1 and len(label) == 1:
             label = tuple(s.model_copy(update={"structure": None}) for s in label)
         cases.append(case.model_copy(update={"label": label}))
-    decisions = [
-        Decision(topic="labels", chosen=", ".join(left), other="; ".join(f"{n}: {r}" for n, r in gone.items()))
-    ]
-    notes = [f"{name!r} is no structure: it {reason}." for name, reason in gone.items() if name not in dict(readers)]
-    if readers:
-        names = ", ".join(repr(name) for name, _ in readers)
-        agree = "; ".join(f"{name} {told}" for name, told in readers[1:])
-        notes.append(
-            f"{names} are drawings of one thing by several readers. {readers[0][0]!r} is learnt from; Dice of the "
-            f"others with it, which no model can be asked to exceed: {agree}. To learn from another, put "
-            f"'readers: [{readers[1][0]}, {readers[0][0]}]' in dataset.yaml."
-        )
-    return dataset.model_copy(
-        update={
-            "cases": tuple(cases),
-            "decisions": (*dataset.decisions, *decisions),
-            "notes": (*dataset.notes, *notes),
-            "readers": tuple(name for name, _ in readers),
-        }
-    ), dropped
+    other = "; ".join(f"{name}: {reason}" for name, reason in gone.items())
+    decision = Decision(topic="labels", chosen=", ".join(left), other=other)
+    notes = [f"{name!r} is no structure: it {reason}." for name, reason in gone.items() if "reader" not in reason]
+    told = {"cases": tuple(cases), "decisions": (*dataset.decisions, decision), "notes": (*dataset.notes, *notes)}
+    return dataset.model_copy(update=told), dropped

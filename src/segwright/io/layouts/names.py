@@ -224,7 +224,7 @@ def _by_prefix(images: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     return found if len(set(found.values())) == len(found) else {}
 
 
-def _shared_start(stems: Sequence[str]) -> str:
+def shared_start(stems: Sequence[str]) -> str:
     """The letters that all stems begin with."""
     columns = zip(*stems, strict=False)
     return "".join(column[0] for column in takewhile(lambda letters: len(set(letters)) == 1, columns))
@@ -234,8 +234,8 @@ def _without_affixes(stems: Sequence[str]) -> Key:
     """A function that cuts what all stems begin and end with; numbers are never cut apart."""
     if len(stems) < 2:
         return str
-    head = re.sub(r"\d+$", "", _shared_start(stems))
-    tail = _shared_start([stem[::-1] for stem in stems])[::-1]
+    head = re.sub(r"\d+$", "", shared_start(stems))
+    tail = shared_start([stem[::-1] for stem in stems])[::-1]
     cut = re.search(r"[_\-. ].*$|^[A-Za-z]+\d?$", tail)
     tail = cut.group(0) if cut else ""
 

@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from os.path import commonprefix
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +13,7 @@ from segwright import io
 from segwright.core.case import Source
 from segwright.core.errors import SegwrightError
 from segwright.io import dicom
+from segwright.io.layouts.names import shared_start
 
 #: Formats that hold named arrays and so may hold an image and its label together.
 STORES = frozenset({".zarr", ".ome.zarr", ".n5"})
@@ -191,12 +191,14 @@ def _called(stacks: Mapping[str, dicom.Series]) -> dict[str, str]:
         {uid: one.patient for uid, one in stacks.items()},
         {uid: f"{one.patient} {one.name}".strip() for uid, one in stacks.items()},
     ]
-    return next((way for way in ways if all(way.values()) and len(set(way.values())) == len(way)), {u: u for u in stacks})
+    return next(
+        (way for way in ways if all(way.values()) and len(set(way.values())) == len(way)), {u: u for u in stacks}
+    )
 
 
 def _beginning(files: Sequence[Path]) -> str:
     """What the names of a series' files begin with, where that is a word and no identifier."""
-    shared = commonprefix([re.sub(r"\d+$", "", stem_of(path)) for path in files])
+    shared = shared_start([re.sub(r"\d+$", "", stem_of(path)) for path in files])
     return shared.rstrip("_-. ") if re.search(r"[A-Za-z]", shared) else ""
 
 

@@ -1,4 +1,4 @@
-"""Chooses among several DICOM series of one folder: those that channels name, or the one on whose grid the label lies."""
+"""Chooses among several DICOM series of one folder: those that channels name, or the one of the label's grid."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ def with_series(dataset: Dataset) -> Dataset:
     wanted = {word.lower() for word in dataset.channels}
     named = {case: {u: n for u, n in names.items() if n.lower() in wanted} for case, names in inside.items()}
     if inside and wanted and all({n.lower() for n in one.values()} == wanted for one in named.values()):
-        return _with(dataset, named, f"Of the series of each folder, {', '.join(dataset.channels)} are read, as stated.")
+        return _with(
+            dataset, named, f"Of the series of each folder, {', '.join(dataset.channels)} are read, as stated."
+        )
     fitting = {c.id: _fitting(dataset, c, inside[c.id]) for c in dataset.labelled if c.id in inside}
     _refuse_phases(dataset, [series for series in fitting.values() if series])
     single = {case: series for case, series in fitting.items() if len(series) == 1}
     if not single:
         return dataset
-    others = sorted({name for case, series in single.items() for uid, name in inside[case].items() if uid not in series})
+    others = sorted(
+        {name for case, series in single.items() for uid, name in inside[case].items() if uid not in series}
+    )
     note = "Folders hold several DICOM series; the one on whose grid the label lies is read, the others "
     note += f"({', '.join(others[:6])}) are left aside. Correct 'key' in dataset.yaml if another is meant."
     return _with(dataset, single, note)
