@@ -59,9 +59,11 @@ def _plane(drawings: Sequence[Labels]) -> Labels:
         return read[0]
     if len(values) == 1:
         masks = [SimpleITK.GetImageFromArray((one != 0).astype(np.uint8)) for one in read]
-        return np.where(SimpleITK.GetArrayFromImage(SimpleITK.STAPLE(masks, 1.0)) > 0.5, values[0], 0)
+        weight = SimpleITK.GetArrayFromImage(SimpleITK.STAPLE(masks, 1.0))  # type: ignore[no-untyped-call]
+        return np.where(weight > 0.5, values[0], 0)
     codes = [SimpleITK.GetImageFromArray(np.searchsorted([0, *values], one).astype(np.uint16)) for one in read]
-    found = SimpleITK.GetArrayFromImage(SimpleITK.MultiLabelSTAPLE(codes, len(values) + 1))
+    joined = SimpleITK.MultiLabelSTAPLE(codes, len(values) + 1)  # type: ignore[no-untyped-call]
+    found = SimpleITK.GetArrayFromImage(joined)
     return np.array([0, *values, 0])[found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pydicom
@@ -17,6 +17,7 @@ from pydicom.pixels.utils import pixel_array
 from segwright.core.errors import ReadError
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount
+from segwright.io.dicomheads import CUT, Files, head_of, is_scout, owner_of
 from segwright.io.frames import Frame, Stack, stack
 from segwright.io.protocol import MENDED, Format, decoding, lazy, make_header, reason
 from segwright.io.sniff import sniff
@@ -24,30 +25,7 @@ from segwright.io.sniff import sniff
 # Odd values in header fields that are not needed must not stop or delay reading.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
-Files = list[tuple[Path, Any]]
 _RGB = ("red", "green", "blue")
-_NOT_IMAGES = {
-    "SEG": "a DICOM segmentation",
-    "RTSTRUCT": "an RT structure set (contours)",
-    "RTPLAN": "a treatment plan",
-    "RTDOSE": "a dose grid",
-    "SR": "a structured report",
-    "PR": "a presentation state",
-    "KO": "a key object selection",
-    "REG": "a registration",
-    "DOC": "a document",
-    "ECG": "a waveform",
-}
-_CUT = "not DICOM or cut off"
-_TAGS = [
-    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality"),
-    *("PatientID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
-    *("BitsAllocated", "BitsStored", "PixelRepresentation", "ImagePositionPatient", "ImageOrientationPatient"),
-    *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "RescaleSlope", "RescaleIntercept"),
-    *("ModalityLUTSequence", "InstanceNumber", "AcquisitionNumber", "TemporalPositionIdentifier", "EchoNumbers"),
-    *("FrameOfReferenceUID", "ImageType", "TotalPixelMatrixColumns"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "BodyPartExamined"),
-]
 
 
 def read(path: Path, key: str | None = None) -> Volume:
@@ -57,7 +35,7 @@ def read(path: Path, key: str | None = None) -> Volume:
     from slice positions, never from slice thickness.
     """
     with decoding(path, "DICOM"):
-        files, warnings = _series(path, key) if path.is_dir() else ([(path, _head(path))], [])
+        files, warnings = _series(path, key) if path.is_dir() else ([(path, head_of(path))], [])
         made = stack([frame for file, head in files for frame in _frames(file, head)], path)
         first = files[0][1]
         if len({(head.get("PhotometricInterpretation"), head.get("BitsAllocated")) for _, head in files}) > 1:
@@ -85,46 +63,15 @@ def _identity(head: Any) -> dict[str, str]:
     return {name: str(head.get(tag, "") or "").strip() for name, tag in fields.items()}
 
 
-def _head(path: Path) -> Any:
-    """Header of an image file, without pixels.
-
-    Raises:
-        ReadError: It is DICOM, but not an image; says what it is.
-    """
-    with decoding(path, "DICOM"):
-        head = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
-    modality = str(head.get("Modality", "") or "")
-    if modality in _NOT_IMAGES or "Rows" not in head or "Columns" not in head:
-        kind = _NOT_IMAGES.get(modality, f"DICOM of modality {modality!r}" if modality else _CUT)
-        cure = "Remove it from the dataset."
-        if modality in {"SEG", "RTSTRUCT"}:
-            cure = "Give the folder that holds its scan too: labels are read together with their images."
-        raise ReadError("The file holds no image.", expected="a DICOM image", came=kind, where=path, cure=cure)
-    if "TotalPixelMatrixColumns" in head and int(head.get("NumberOfFrames", 1) or 1) > 1:
-        raise ReadError(
-            "The file is a whole-slide image in tiles, which is not read.",
-            expected="one plane, or slices of a volume",
-            came=f"{head.NumberOfFrames} tiles of {head.Rows} x {head.Columns} pixels",
-            where=path,
-            cure="Export the level you need as TIFF, PNG or OME-Zarr, e.g. with 'vips' or QuPath.",
-        )
-    return head
-
-
 def _series(folder: Path, key: str | None) -> tuple[Files, list[str]]:
     """Files of the one series in a folder, and what was left out."""
     groups, names, skipped = _grouped(folder)
     chosen = _one_series(folder, groups, names, key)
-    owner = _owner(chosen)
-    others = [u for u, f in groups.items() if f is not chosen and _owner(f) == owner]
+    owner = owner_of(chosen)
+    others = [u for u, f in groups.items() if f is not chosen and owner_of(f) == owner]
     left = [f"series {names[u]} ({amount(len(groups[u]), 'file')})" for u in others]
     left += [f"{amount(n, 'file')}: {kind}" for kind, n in sorted(skipped.items())]
     return chosen, [f"Left out of the folder: {'; '.join(left)}."] if left else []
-
-
-def _owner(files: Files) -> tuple[str, ...]:
-    """Patient and study of a series."""
-    return tuple(str(files[0][1].get(tag, "") or "") for tag in ("PatientID", "StudyInstanceUID"))
 
 
 def _grouped(folder: Path) -> tuple[dict[str, Files], dict[str, str], Counter[str]]:
@@ -139,15 +86,15 @@ def _grouped(folder: Path) -> tuple[dict[str, Files], dict[str, str], Counter[st
             skipped["not DICOM"] += 1
             continue
         try:
-            head = _head(file)
+            head = head_of(file)
         except ReadError as error:
-            if error.came in (None, _CUT) or error.what != "The file holds no image.":
+            if error.came in (None, CUT) or error.what != "The file holds no image.":
                 raise
             skipped[error.came] += 1
             continue
         uid = str(head.get("SeriesInstanceUID", "") or "")
         groups[uid].append((file, head))
-        kind = "scout" if _is_scout([(file, head)]) else ""
+        kind = "scout" if is_scout([(file, head)]) else ""
         told = (str(head.get("Modality", "")), kind, str(head.get("SeriesDescription", "") or ""))
         names[uid] = " ".join(part for part in told if part)
     return groups, names, skipped
@@ -170,49 +117,9 @@ def _one_series(folder: Path, groups: dict[str, Files], names: dict[str, str], k
 
 def volumes_among(groups: Mapping[str, Files]) -> list[str]:
     """The series that can be a scan: scouts are none, and neither are one or two pictures beside a stack of slices."""
-    scans = [uid for uid, files in groups.items() if not _is_scout(files)] or list(groups)
+    scans = [uid for uid, files in groups.items() if not is_scout(files)] or list(groups)
     stacks = [uid for uid in scans if len(groups[uid]) > 2 or int(groups[uid][0][1].get("NumberOfFrames", 1) or 1) > 2]
     return stacks or scans
-
-
-def _is_scout(files: Files) -> bool:
-    return any("LOCALIZER" in (str(kind).upper() for kind in head.get("ImageType") or ()) for _, head in files)
-
-
-class Series(NamedTuple):
-    """The files of one series, and what their headers say of it.
-
-    Attributes:
-        patient: PatientID; empty where files were stripped of it.
-        study: StudyInstanceUID.
-        name: What it is called.
-        files: In the order given.
-        scout: Whether it is a picture to plan scans by.
-    """
-
-    patient: str
-    study: str
-    name: str
-    files: tuple[Path, ...]
-    scout: bool
-
-
-def series_of(files: Sequence[Path]) -> dict[str, Series]:
-    """Some image files by the identifier of their series; reads all headers.
-
-    Raises:
-        ReadError: A file is no image.
-    """
-    groups: dict[str, Files] = defaultdict(list)
-    for file in files:
-        head = _head(file)
-        groups[str(head.get("SeriesInstanceUID", "") or "")].append((file, head))
-    found = {}
-    for uid, inside in groups.items():
-        first = inside[0][1]
-        told = (str(first.get(tag, "") or "") for tag in ("PatientID", "StudyInstanceUID", "SeriesDescription"))
-        found[uid] = Series(*told, tuple(file for file, _ in inside), _is_scout(inside))
-    return found
 
 
 def series_in(folder: Path) -> dict[str, str]:

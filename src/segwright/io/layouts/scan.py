@@ -12,7 +12,7 @@ from typing import Literal
 from segwright import io
 from segwright.core.case import Source
 from segwright.core.errors import SegwrightError
-from segwright.io import dicom
+from segwright.io.dicomheads import Series, series_of
 from segwright.io.layouts.names import shared_start
 
 #: Formats that hold named arrays and so may hold an image and its label together.
@@ -175,7 +175,7 @@ def _stacks_of(folder: Path, own: Sequence[Path]) -> list[Item]:
 
     Where most files are no slices of a stack, they are pictures of their own.
     """
-    inside = dicom.series_of(own)
+    inside = series_of(own)
     stacks = {uid: one for uid, one in inside.items() if len(one.files) > 2 and not one.scout}
     if len({(one.patient, one.study) for one in stacks.values()}) == 1:
         return [Item(folder, folder.name, "series")]
@@ -184,7 +184,7 @@ def _stacks_of(folder: Path, own: Sequence[Path]) -> list[Item]:
     return [Item(folder, name, "series", uid) for uid, name in _called(stacks).items()]
 
 
-def _called(stacks: Mapping[str, dicom.Series]) -> dict[str, str]:
+def _called(stacks: Mapping[str, Series]) -> dict[str, str]:
     """A name for each series: the first that tells all apart of how its files begin, the patient, and what was done."""
     ways = [
         {uid: _beginning(one.files) for uid, one in stacks.items()},

@@ -1,0 +1,112 @@
+"""What the headers of DICOM files say: which are images, of which series, patient and study."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pydicom
+
+from segwright.core.errors import ReadError
+from segwright.io.protocol import decoding
+
+#: Files with their headers.
+Files = list[tuple[Path, Any]]
+_NOT_IMAGES = {
+    "SEG": "a DICOM segmentation",
+    "RTSTRUCT": "an RT structure set (contours)",
+    "RTPLAN": "a treatment plan",
+    "RTDOSE": "a dose grid",
+    "SR": "a structured report",
+    "PR": "a presentation state",
+    "KO": "a key object selection",
+    "REG": "a registration",
+    "DOC": "a document",
+    "ECG": "a waveform",
+}
+#: What a file that is none is called.
+CUT = "not DICOM or cut off"
+_TAGS = [
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality"),
+    *("PatientID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "PixelRepresentation", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "RescaleSlope", "RescaleIntercept"),
+    *("ModalityLUTSequence", "InstanceNumber", "AcquisitionNumber", "TemporalPositionIdentifier", "EchoNumbers"),
+    *("FrameOfReferenceUID", "ImageType", "TotalPixelMatrixColumns"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "BodyPartExamined"),
+]
+
+
+def head_of(path: Path) -> Any:
+    """Header of an image file, without pixels.
+
+    Raises:
+        ReadError: It is DICOM, but not an image; says what it is.
+    """
+    with decoding(path, "DICOM"):
+        head = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+    modality = str(head.get("Modality", "") or "")
+    if modality in _NOT_IMAGES or "Rows" not in head or "Columns" not in head:
+        kind = _NOT_IMAGES.get(modality, f"DICOM of modality {modality!r}" if modality else CUT)
+        cure = "Remove it from the dataset."
+        if modality in {"SEG", "RTSTRUCT"}:
+            cure = "Give the folder that holds its scan too: labels are read together with their images."
+        raise ReadError("The file holds no image.", expected="a DICOM image", came=kind, where=path, cure=cure)
+    if "TotalPixelMatrixColumns" in head and int(head.get("NumberOfFrames", 1) or 1) > 1:
+        raise ReadError(
+            "The file is a whole-slide image in tiles, which is not read.",
+            expected="one plane, or slices of a volume",
+            came=f"{head.NumberOfFrames} tiles of {head.Rows} x {head.Columns} pixels",
+            where=path,
+            cure="Export the level you need as TIFF, PNG or OME-Zarr, e.g. with 'vips' or QuPath.",
+        )
+    return head
+
+
+def is_scout(files: Files) -> bool:
+    """Whether some of the files are pictures to plan scans by."""
+    return any("LOCALIZER" in (str(kind).upper() for kind in head.get("ImageType") or ()) for _, head in files)
+
+
+def owner_of(files: Files) -> tuple[str, ...]:
+    """Patient and study of a series."""
+    return tuple(str(files[0][1].get(tag, "") or "") for tag in ("PatientID", "StudyInstanceUID"))
+
+
+class Series(NamedTuple):
+    """The files of one series, and what their headers say of it.
+
+    Attributes:
+        patient: PatientID; empty where files were stripped of it.
+        study: StudyInstanceUID.
+        name: What it is called.
+        files: In the order given.
+        scout: Whether it is a picture to plan scans by.
+    """
+
+    patient: str
+    study: str
+    name: str
+    files: tuple[Path, ...]
+    scout: bool
+
+
+def series_of(files: Sequence[Path]) -> dict[str, Series]:
+    """Some image files by the identifier of their series; reads all headers.
+
+    Raises:
+        ReadError: A file is no image.
+    """
+    groups: dict[str, Files] = defaultdict(list)
+    for file in files:
+        head = head_of(file)
+        groups[str(head.get("SeriesInstanceUID", "") or "")].append((file, head))
+    found = {}
+    for uid, inside in groups.items():
+        first = inside[0][1]
+        tags = ("PatientID", "StudyInstanceUID", "SeriesDescription")
+        patient, study, name = (str(first.get(tag, "") or "") for tag in tags)
+        found[uid] = Series(patient, study, name, tuple(file for file, _ in inside), is_scout(inside))
+    return found
