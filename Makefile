@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install clean
+.PHONY: help demo test check install docs clean
 
 help:            ## List the targets.
 	@grep -E '^[a-z%-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,11 +20,14 @@ test: .venv/.installed-dev  ## Check style and types, then run all tests.
 check: .venv/.installed-dev ## Style, formatting and types only.
 	scripts/check
 
+docs: .venv/.installed-docs ## Build the documentation into site/; a warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 bench-%: .venv/.installed-dev ## Run benchmarks/<name>.py.
 	$(BIN)/python benchmarks/$*.py
 
 clean:           ## Remove the environment and caches.
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -39,3 +42,7 @@ clean:           ## Remove the environment and caches.
 .venv/.installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) --editable '.[dev]'
 	@touch $@ .venv/.installed
+
+.venv/.installed-docs: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) --editable '.[docs]'
+	@touch $@

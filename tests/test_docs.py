@@ -149,3 +149,16 @@ def test_every_page_can_be_found():
     overview = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} - {"README.md"}
     assert not [page for page in pages if f"({page})" not in overview]
+
+
+def test_every_public_name_is_in_the_python_reference():
+    text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    listed = {line.rpartition(".")[2] for line in text.splitlines() if line.startswith("::: ")}
+    assert listed == {name for name in segwright.__all__ if not name.startswith("__")}
+
+
+def test_every_page_is_in_the_site():
+    told = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert not [
+        p for p in (ROOT / "docs").rglob("*.md") if f": {p.relative_to(ROOT / 'docs').as_posix()}\n" not in told
+    ]
