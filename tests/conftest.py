@@ -62,6 +62,43 @@ def plain_plan() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory, plain_plan: Callable[..., Any]) -> Callable[..., Path]:
+    """`make_model(seed)`: a model folder of a small 2-D network without training."""
+
+    import torch
+    from safetensors.torch import save_file
+
+    from segwright.core.labels import LabelSpace
+    from segwright.core.plan import Normalisation, PreparePlan
+    from segwright.export.bundle import write_bundle
+    from segwright.nets import build
+    from segwright.postprocess.chain import Chain, ChainStep
+
+    def make(seed: int = 0, chain: bool = False) -> Path:
+        folder = tmp_path_factory.mktemp("model")
+        space = LabelSpace(structures=[{"name": "a", "values": [1]}, {"name": "b", "values": [2]}])
+        net = {
+            "in_channels": 1,
+            "out_channels": 3,
+            "slab": 1,
+            "widths": (3, 4),
+            "strides": ((1, 1, 1), (1, 2, 2)),
+            "kernels": ((1, 3, 3),) * 2,
+        }
+        prepare = PreparePlan(normalise=(Normalisation(),))
+        plan = plain_plan(space, (1, 16, 16), net, prepare=prepare, channels=("grey",))
+        torch.manual_seed(seed)
+        save_file(build(plan.net).state_dict(), folder / "w.safetensors")
+        steps = (ChainStep(name="keep_largest", structures=("a",)),)
+        beside = [Chain(steps=steps)] if chain else []
+        weights = {0: [folder / "w.safetensors"]}
+        write_bundle(folder / "model", plan=plan, weights=weights, report=None, beside=beside, name="small")
+        return folder / "model"
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def most_alive() -> type:
     """A context whose `top` is the largest sum of storages alive at once, of tensors that operations returned."""
     import torch

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import save_file
 
 import segwright
 from segwright import io
@@ -21,40 +19,10 @@ from segwright.api.lock import NAME, locked, locked_beside
 from segwright.api.results import JOURNAL
 from segwright.core.errors import UsageError
 from segwright.core.geometry import Geometry
-from segwright.core.labels import LabelSpace
-from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.prediction import Predictions
 from segwright.core.volume import Volume
-from segwright.export.bundle import write_bundle
-from segwright.nets import build
 
 CASES = ("a", "b", "c")
-
-
-@pytest.fixture(scope="module")
-def make_model(tmp_path_factory: pytest.TempPathFactory, plain_plan) -> Callable[..., Path]:
-    """`make_model(seed)`: a model folder of a small 2-D network without training."""
-
-    def make(seed: int = 0) -> Path:
-        folder = tmp_path_factory.mktemp("model")
-        space = LabelSpace(structures=[{"name": "a", "values": [1]}, {"name": "b", "values": [2]}])
-        net = {
-            "in_channels": 1,
-            "out_channels": 3,
-            "slab": 1,
-            "widths": (3, 4),
-            "strides": ((1, 1, 1), (1, 2, 2)),
-            "kernels": ((1, 3, 3),) * 2,
-        }
-        prepare = PreparePlan(normalise=(Normalisation(),))
-        plan = plain_plan(space, (1, 16, 16), net, prepare=prepare, channels=("grey",))
-        torch.manual_seed(seed)
-        save_file(build(plan.net).state_dict(), folder / "w.safetensors")
-        weights = {0: [folder / "w.safetensors"]}
-        write_bundle(folder / "model", plan=plan, weights=weights, report=None, beside=[], name="small")
-        return folder / "model"
-
-    return make
 
 
 @pytest.fixture(scope="module")

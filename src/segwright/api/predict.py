@@ -223,7 +223,10 @@ def _doubts(ordered: dict[str, Any] | None) -> tuple[str, ...]:
 
 
 def _tell_unrecorded(model: Model, wish: Wish, listen: Listen) -> None:
-    """Models of earlier versions do not know what they learnt from."""
+    """Models of earlier versions do not know what they learnt from, nor whether they were changed."""
+    if not model.sealed:
+        text = "The model was written by an earlier version, without digests: changes to its plan cannot be seen."
+        listen({"kind": "note", "text": text})
     if model.records:
         return
     what = "The model does not say what it learnt from, as it was made by an earlier version"

@@ -96,7 +96,7 @@ class Source:
                 where=place,
                 cure="Give the folder of a finished run to --init-from.",
             )
-        manifest = Manifest.load(folder / Manifest.filename)
+        manifest = Manifest.opened(folder)
         run = Run(folder.parent) if (folder.parent / Split.filename).exists() else None
         files = {member.fold: folder / member.weights for member in reversed(manifest.members)}  # the first of a fold
         return cls(asked, files, Plan.load(folder / Plan.filename), run)

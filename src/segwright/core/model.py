@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from segwright.core.document import Document, Part
+from segwright.core.errors import ModelError
+from segwright.core.identity import digest_of
 
 
 class Member(Part):
@@ -33,6 +37,9 @@ class Manifest(Document):
         members: Networks whose scores are averaged.
         scores: Out-of-fold summary: `structure/metric` to mean and interval.
         card: Facts for the model card (data, groups, limits).
+        digests: SHA-256 of every file that decides what the model does, by its place in the folder; none in models of
+            earlier versions.
+        seal: Of this document itself.
     """
 
     filename: ClassVar[str] = "manifest.json"
@@ -42,6 +49,63 @@ class Manifest(Document):
     members: tuple[Member, ...]
     scores: dict[str, tuple[float | None, float | None, float | None]] = Field(default_factory=dict)
     card: dict[str, Any] = Field(default_factory=dict)
+    digests: dict[str, str] = Field(default_factory=dict)
+    seal: str = ""
+
+    def sealed(self, folder: Path) -> Manifest:
+        """The manifest with the digests of a folder that is otherwise whole, ready to be saved in it."""
+        weights = {one.weights for one in self.members}
+        names = sorted(name for name in _deciding(folder) if name not in weights)
+        filled = self.model_copy(update={"digests": {name: digest_of(folder / name) for name in names}, "seal": ""})
+        return filled.model_copy(update={"seal": filled.content_hash()})
+
+    @classmethod
+    def opened(cls, folder: Path, folds: Sequence[int] | None = None) -> Manifest:
+        """The manifest of a folder, after everything it speaks of was held against it; of weights those of some folds.
+
+        Raises:
+            ModelError: A file is missing, was changed, or came later; says which.
+        """
+        found = cls.load(folder / cls.filename)
+        if found.digests or found.seal:
+            if found.model_copy(update={"seal": ""}).content_hash() != found.seal:
+                raise _changed(folder / cls.filename)
+            added = sorted(_deciding(folder) - set(found.digests) - {one.weights for one in found.members})
+            if added:
+                raise _changed(folder / added[0], came="a file that the model was written without")
+        wanted = [one for one in found.members if folds is None or one.fold in folds]
+        expected = {**found.digests, **{one.weights: one.sha256 for one in wanted}}
+        missing = [name for name in expected if not (folder / name).is_file()]
+        if missing:
+            raise ModelError(
+                "Files are missing from the model folder.",
+                expected=", ".join(expected),
+                came=f"no {', no '.join(missing)}",
+                where=folder,
+                cure="Copy the whole folder again.",
+            )
+        for name, digest in expected.items():
+            if digest_of(folder / name) != digest:
+                raise _changed(folder / name, came=f"{(folder / name).stat().st_size} bytes of another digest")
+        return found
+
+
+#: Documents in a model folder that decide what it does, and the manifest of each part of an ensemble.
+DECIDING = ("plan.json", "chain.json", "domain.json", "labels.csv", "ensemble.json", "parts/*/manifest.json")
+
+
+def _deciding(folder: Path) -> set[str]:
+    return {file.relative_to(folder).as_posix() for pattern in DECIDING for file in folder.glob(pattern)}
+
+
+def _changed(path: Path, *, came: str = "other content than was written") -> ModelError:
+    return ModelError(
+        f"{path.name} is not the one that the model was written with.",
+        came=came,
+        where=path,
+        cure="Copy the model folder again, or write it anew with 'segwright report RUN'. To change how a model works, "
+        "fit one with other settings.",
+    )
 
 
 class EnsemblePart(Part):

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from segwright.core.document import Document, Part
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import PartChoice
 
+T = TypeVar("T")
 Triple = tuple[int, int, int]
 Edges = tuple[float, float]
-Spacing = tuple[float | None, float | None, float | None]
+#: Bounds that no sensible plan comes near: what lies beyond is damaged or foreign, and refused before it costs memory.
+Edge = Annotated[float, Field(gt=0)]
+Spacing = tuple[Edge | None, Edge | None, Edge | None]
+Length = Annotated[int, Field(ge=1, le=1 << 16)]
+Lengths = tuple[Length, Length, Length]
+Margin = Annotated[int, Field(ge=0, le=1 << 12)]
+Stride = Annotated[int, Field(ge=1, le=32)]
+Kernel = Annotated[int, Field(ge=1, le=63)]
+Width = Annotated[int, Field(ge=1, le=1 << 14)]
+Blocks = Annotated[int, Field(ge=0, le=256)]
+Count = Annotated[int, Field(ge=1, le=1 << 16)]
+Levels = Annotated[tuple[T, ...], Field(max_length=32)]
 
 
-class Normalisation(Part):
+class Exact(Part):
+    """A piece of a plan; numbers in it are finite."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class Normalisation(Exact):
     """Intensity mapping of one channel: clip to `[low, high]`, then subtract `mean` and divide by `std`.
 
     Attributes:
@@ -36,7 +54,7 @@ class Normalisation(Part):
     std: float = 1.0
 
 
-class PreparePlan(Part):
+class PreparePlan(Exact):
     """How a scan becomes a network-ready array.
 
     Attributes:
@@ -60,7 +78,7 @@ class PreparePlan(Part):
     spacing: Spacing | None = None
     kept: tuple[Edges | None, Edges | None, Edges | None] | None = None
     voxel: Spacing | None = None
-    fit: tuple[int, int] | None = None
+    fit: tuple[Length, Length] | None = None
     normalise: tuple[Normalisation, ...]
 
     def edge(self, axis: int, own: float | None) -> float | None:
@@ -94,7 +112,7 @@ class PreparePlan(Part):
         return z, y, x
 
 
-class NetSpec(Part):
+class NetSpec(Exact):
     """Everything a network builder needs.
 
     Attributes:
@@ -116,20 +134,20 @@ class NetSpec(Part):
     """
 
     name: str = "unet"
-    in_channels: int
-    out_channels: int
-    slab: int = 0
-    widths: tuple[int, ...]
-    strides: tuple[Triple, ...]
-    kernels: tuple[Triple, ...]
-    encoder_blocks: tuple[int, ...]
-    decoder_blocks: tuple[int, ...]
+    in_channels: Count
+    out_channels: Count
+    slab: Blocks = 0
+    widths: Levels[Width]
+    strides: Levels[tuple[Stride, Stride, Stride]]
+    kernels: Levels[tuple[Kernel, Kernel, Kernel]]
+    encoder_blocks: Levels[Blocks]
+    decoder_blocks: Levels[Blocks]
     norm: Literal["instance", "batch", "group"] = "instance"
     deep_supervision: bool = False
     checkpointing: bool = False
     params: dict[str, Any] = Field(default_factory=dict)
-    surround: Triple = (0, 0, 0)
-    reduction: int = 1
+    surround: tuple[Margin, Margin, Margin] = (0, 0, 0)
+    reduction: Stride = 1
 
     @property
     def spatial_dims(self) -> int:
@@ -182,7 +200,7 @@ class NetSpec(Part):
         return (z if self.slab == 0 else 1, y, x)
 
 
-class CropPlan(Part):
+class CropPlan(Exact):
     """Enlarged views beside the patches: a `share` of them shows these structures, with `margin` of their size around.
 
     Attributes:
@@ -196,7 +214,7 @@ class CropPlan(Part):
     share: float = 0.3
 
 
-class SamplePlan(Part):
+class SamplePlan(Exact):
     """Which patches: policy row, their size `(z, y, x)`, and the share forced onto a structure.
 
     Attributes:
@@ -207,7 +225,7 @@ class SamplePlan(Part):
     """
 
     policy: PartChoice
-    patch: Triple
+    patch: Lengths
     foreground: float = 0.33
     seek: tuple[int, ...] = ()
     stages: tuple[tuple[float, Triple], ...] = ()
@@ -215,14 +233,14 @@ class SamplePlan(Part):
     crops: CropPlan | None = None
 
 
-class AugmentPlan(Part):
+class AugmentPlan(Exact):
     """Random changes in order of application; `mirror` lists the axes (0 z, 1 y, 2 x) that may be flipped."""
 
     steps: tuple[PartChoice, ...] = ()
     mirror: tuple[int, ...] = ()
 
 
-class InitPlan(Part):
+class InitPlan(Exact):
     """Where the first weights of each fold come from.
 
     Attributes:
@@ -236,7 +254,7 @@ class InitPlan(Part):
     sha256: tuple[str, ...]
 
 
-class TrainPlan(Part):
+class TrainPlan(Exact):
     """How a member is trained.
 
     Attributes:
@@ -256,12 +274,12 @@ class TrainPlan(Part):
         freeze: Share of the budget during which the encoder that was taken over does not move.
     """
 
-    batch: int
-    accumulate: int = 1
+    batch: Count
+    accumulate: Count = 1
     seconds: float | None = None
     steps: int | None = None
-    members: int = 1
-    devices: int = 1
+    members: Count = 1
+    devices: Count = 1
     loss: PartChoice
     optimiser: PartChoice
     schedule: PartChoice
@@ -281,7 +299,7 @@ class TrainPlan(Part):
     freeze: float = 0.0
 
 
-class RowPlan(Part):
+class RowPlan(Exact):
     """What labelled scans say of a row: how many show each structure, and where it usually lies.
 
     Attributes:
@@ -297,17 +315,17 @@ class RowPlan(Part):
     places: tuple[tuple[float, float], ...] = ()
 
 
-class WindowPlan(Part):
+class WindowPlan(Exact):
     """How a prepared scan is predicted: window `(z, y, x)`, overlap share, mirrored axes, windows a batch.
 
     `blend` weighs the voxels of a window: most in its middle (`gaussian`), or all of its slices alike and most in the
     middle of each (`slices`, for slabs of a few slices that overlap).
     """
 
-    size: Triple
-    overlap: float = 0.5
+    size: Lengths
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
     mirror: tuple[int, ...] = ()
-    batch: int = 1
+    batch: Count = 1
     blend: Literal["gaussian", "slices"] = "gaussian"
 
 

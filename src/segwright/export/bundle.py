@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,11 +10,13 @@ from pathlib import Path
 import segwright
 from segwright.core.atomic import atomic_path
 from segwright.core.document import Document
+from segwright.core.identity import digest_of
 from segwright.core.model import Combination, Manifest, Member
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.core.words import amount
 from segwright.io.labeltable import FILENAME, write_table
+from segwright.nets.weights import read_checked
 
 
 def write_bundle(
@@ -52,10 +53,11 @@ def write_bundle(
             scores=_scores(report),
         )
         plan.save(partial / Plan.filename)
-        manifest.save(partial / Manifest.filename)
         for document in beside:
             document.save(partial / document.filename)
         write_table(plan.labels, partial / FILENAME)
+        manifest = manifest.sealed(partial)
+        manifest.save(partial / Manifest.filename)
         (partial / "CARD.md").write_text(_card(manifest, plan), encoding="utf-8")
     return manifest
 
@@ -90,10 +92,11 @@ def write_ensemble(
             members=(),
             scores=_scores(report),
         )
-        manifest.save(partial / Manifest.filename)
         combination.save(partial / Combination.filename)
         if chain is not None:
             chain.save(partial / "chain.json")
+        manifest = manifest.sealed(partial)
+        manifest.save(partial / Manifest.filename)
         if report is not None:
             report.save(partial / Report.filename)
         (partial / "CARD.md").write_text(_ensemble_card(manifest, combination), encoding="utf-8")
@@ -124,8 +127,9 @@ def _ensemble_card(manifest: Manifest, combination: Combination) -> str:
 
 
 def _member(fold: int, path: Path, copy: Path) -> Member:
+    read_checked(path, cure="Delete this file and go on with 'segwright fit DATA -o RUN --resume'.")
     shutil.copyfile(path, copy)
-    return Member(fold=fold, weights=copy.name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    return Member(fold=fold, weights=copy.name, sha256=digest_of(copy))
 
 
 def _scores(report: Report | None) -> dict[str, tuple[float | None, float | None, float | None]]:

@@ -45,6 +45,7 @@ class CombinedModel(Model):
         Raises:
             ModelError: A part is missing, damaged, or of another label space than the others.
         """
+        manifest = Manifest.opened(folder)
         combination = Combination.load(folder / Combination.filename)
         parts = [Model.load(_whole(folder, part), device=device, folds=folds, **options) for part in combination.parts]
         first = parts[0].plan
@@ -74,7 +75,7 @@ class CombinedModel(Model):
             plan=first,
             weights=[path for model in parts for path in model.weights],
             chain=Chain.load(chain) if chain.exists() else None,
-            manifest=Manifest.load(folder / Manifest.filename),
+            manifest=manifest,
             device=device,
             combination=combination,
             parts=parts,
@@ -107,6 +108,11 @@ class CombinedModel(Model):
         assert self.combination is not None
         own = [self.combination.content_hash(), self.chain.content_hash() if self.chain else ""]
         return hashlib.sha256(repr([own, [part.identity for part in self.parts]]).encode()).hexdigest()[:16]
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the folder and those of all parts state digests."""
+        return super().sealed and all(part.sealed for part in self.parts)
 
     @property
     def records(self) -> bool:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import segwright
@@ -29,11 +27,10 @@ from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import agree, listed
 from segwright.io.load import load_image
 from segwright.io.scans import open_images
-from segwright.nets import build
 from segwright.nets.device import resolve_device, supports_bfloat16
 from segwright.nets.fuse import fused
 from segwright.nets.keep import keep_float32
-from segwright.nets.pretrained import untrained
+from segwright.nets.weights import load_weights
 from segwright.ops.appearance import appearance
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
 from segwright.prediction import COMBINE
@@ -98,7 +95,7 @@ class Model:
             options: `tta` and `combine`.
 
         Raises:
-            ModelError: The folder is incomplete.
+            ModelError: The folder is incomplete, or something in it is not what was written; says which file.
         """
         folder = Path(folder)
         folder = folder / "model" if (folder / "model" / Manifest.filename).exists() else folder
@@ -113,20 +110,11 @@ class Model:
                 where=folder,
                 cure="Give the 'model' folder of a finished run.",
             )
-        manifest = Manifest.load(folder / Manifest.filename)
+        manifest = Manifest.opened(folder, folds)
         members = [one for one in manifest.members if folds is None or one.fold in folds]
         _refuse_other_folds(folds, manifest, folder)
-        missing = [one.weights for one in members if not (folder / one.weights).exists()]
-        if missing or not members:
-            raise ModelError(
-                "Files are missing from the model folder.",
-                expected=", ".join(one.weights for one in manifest.members) or "weights of one member at least",
-                came=f"no {', no '.join(missing)}" if missing else "no member",
-                where=folder,
-                cure="Copy the whole folder again.",
-            )
-        for one in members:
-            _refuse_damage(folder / one.weights, one.sha256)
+        if not members:
+            raise ModelError("The model has no member.", where=folder, cure="Copy the whole folder again.")
         chain_file = folder / Chain.filename
         return cls(
             plan=Plan.load(folder / Plan.filename),
@@ -156,7 +144,7 @@ class Model:
         return COMBINE.load(self.combine)(members, exclusive=one_channel)
 
     def _runner(self, path: Path) -> Callable[[Tensor], Tensor]:
-        net = load_member(self.plan, path).to(self.torch_device)
+        net = load_member(self.plan, path, known=self.manifest is not None).to(self.torch_device)
         device = self.torch_device
         rough = self.plan.train.precision == "bfloat16" and supports_bfloat16(device)
 
@@ -174,6 +162,11 @@ class Model:
         documents = [one.content_hash() if one else "" for one in (self.plan, self.chain, self.domain)]
         weights = [known.get(Path(path).name) or digest_of(Path(path)) for path in self.weights]
         return hashlib.sha256(repr([documents, weights]).encode()).hexdigest()[:16]
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the folder states digests of plan and post-processing, so that a change to them is seen."""
+        return self.manifest is None or bool(self.manifest.digests)
 
     @property
     def records(self) -> bool:
@@ -293,35 +286,13 @@ def _refuse_other_folds(folds: Sequence[int] | None, manifest: Manifest, folder:
         )
 
 
-def _refuse_damage(path: Path, sha256: str) -> None:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != sha256:
-        raise ModelError(
-            "A member's weights are damaged.",
-            expected=f"sha256 {sha256[:12]}...",
-            came=f"{found[:12]}..., {path.stat().st_size} bytes",
-            where=path,
-            cure="Copy the model folder again, or write it anew with 'segwright report RUN'.",
-        )
-
-
-def load_member(plan: Plan, path: Path) -> nn.Module:
-    """A member's network with its weights, ready for inference.
+def load_member(plan: Plan, path: Path, *, known: bool = False) -> nn.Module:
+    """A member's network with its weights, ready for inference; `known` if the file was held against a manifest.
 
     Raises:
-        ModelError: The weights do not fit the plan's network.
+        ModelError: The weights are damaged or do not fit the plan's network; says which.
     """
-    net = build(untrained(plan.net))
-    try:
-        net.load_state_dict(load_file(path))
-    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
-        raise ModelError(
-            "The weights do not fit the plan's network.",
-            came=str(error).splitlines()[0],
-            where=path,
-            cure="Keep plan.json and weights of one run together.",
-        ) from error
+    net = load_weights(plan.net, path, known=known)
     net = fused(net)
     keep_float32(net, plan.train.float32_layers)
     return net.channels_last(bool(plan.train.channels_last)).eval()

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import save_file
 from torch import nn
 
 from segwright.augment.compose import Augmenter
@@ -26,6 +25,7 @@ from segwright.nets.keep import keep_float32
 from segwright.nets.pretrained import read
 from segwright.nets.start import start_logits
 from segwright.nets.transfer import take_over
+from segwright.nets.weights import save_weights
 from segwright.sample.case import SampleCase
 from segwright.sample.every_nth import EveryNth
 from segwright.sample.patches import Patches
@@ -331,10 +331,3 @@ def _step_event(step: Step, fold: int) -> Event:
         "waited": round(step.waited, 4),
         **({"skipped": True} if step.skipped else {}),
     }
-
-
-def save_weights(net: nn.Module, path: Path) -> None:
-    """Store weights as safetensors, contiguous and in float32; the file appears only when whole."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-    with atomic_path(path) as partial:
-        save_file(tensors, partial)

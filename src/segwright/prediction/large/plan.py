@@ -10,6 +10,7 @@ from typing import Any, Literal
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import DataError
 from segwright.core.geometry import Triple
+from segwright.core.identity import digest_of
 from segwright.core.plan import Plan
 from segwright.core.volume import Volume
 from segwright.io.load import load_image
@@ -108,7 +109,7 @@ def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
         plan=model.plan,
         chain=model.chain,
         weights=tuple(str(Path(path).resolve()) for path in model.weights),
-        sha256=tuple(hashes.get(Path(path).name, "") or _hash(Path(path)) for path in model.weights),
+        sha256=tuple(hashes.get(Path(path).name, "") or digest_of(Path(path)) for path in model.weights),
         tta=model.tta,
         combine=model.combine,
         device=model.device,
@@ -145,13 +146,6 @@ def refusal(model: Model) -> str:
     if target_info(model.plan.target).ordered:
         return "its structures are named over the whole scan"
     return ""
-
-
-def _hash(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _block(model: Model, volume: Volume, seen: Survey, wish: Wish, decoder: dict[str, Any]) -> tuple[Triple, Triple]:
