@@ -250,6 +250,24 @@ def test_key_follows_everything_it_depends_on(tmp_path: Path) -> None:
     keys.add(Cache(tmp_path / "cache", space=other).key(dataset, case, PLAN))
     (tmp_path / "series/1.dcm").write_text("xy")
     keys.add(cache.key(dataset, case, PLAN))
-    os.utime(tmp_path / "l.nii", (1, 1))
+    (tmp_path / "l.nii").write_text("y")
     keys.add(cache.key(dataset, case, PLAN))
-    assert len(keys) == 8
+    keys.add(cache.key(dataset.model_copy(update={"image_axes": "yx"}), case, PLAN))
+    assert len(keys) == 9
+    os.utime(tmp_path / "l.nii", (1, 1))
+    assert cache.key(dataset, case, PLAN) in keys, "touched, but the same"
+
+
+def test_one_flipped_byte_is_seen_and_what_a_case_was_before_goes(tmp_path: Path) -> None:
+    cache = fresh(tmp_path)
+    first, second = (f"one-{digit * 16}" for digit in "ab")
+    cache.get(first, case_data)
+    image = tmp_path / first / "image.npy"
+    content = bytearray(image.read_bytes())
+    content[-3] ^= 1
+    image.write_bytes(bytes(content))
+    assert cache.find(first) is None
+    cache.get(first, case_data)
+    cache.get(f"one-more-{'a' * 16}", case_data)
+    cache.get(second, case_data)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [second, f"one-more-{'a' * 16}"]

@@ -15,6 +15,7 @@ from segwright.api.crew import Crew, mustered, refuse_failed
 from segwright.api.events import Listen, silent, stage
 from segwright.api.explore import Explored, explore
 from segwright.api.folds import Terms, train_fold
+from segwright.api.inputs import Inputs, refuse_other_data
 from segwright.api.lock import locked
 from segwright.api.objects import arranged
 from segwright.api.prepared import prepare_cases
@@ -221,7 +222,7 @@ class Fit:
         """Go on with the documents of an earlier call; `asked` are recipe fields that must still be the same."""
         run = self.run
         self._refuse_other_recipe(asked)
-        _refuse_other_data(run, redirected(self.dataset, run.folder / IN_RUN))
+        refuse_other_data(run, redirected(self.dataset, run.folder / IN_RUN), self.dataset, self.listen)
         if run.dataset.root != self.dataset.root:
             self._note(f"The data have moved from {run.dataset.root} to {self.dataset.root}.")
             self.dataset.save(run.folder / Dataset.filename)
@@ -259,6 +260,8 @@ class Fit:
         Returns the error of each fold that failed on a worker; in this process an error is raised at once.
         """
         run = self.run
+        if resume:
+            self._drop_damaged()
         waiting = [fold for fold in self._wanted(run.split) if not run.judged(fold)]
         if self.crew and waiting:
             return self.crew.train(run, waiting, str(self.device), resume=resume, listen=self.listen)
@@ -271,6 +274,15 @@ class Fit:
                 stage(self.listen, "train", fold=fold, turn=turn, turns=len(wanted), seconds=seconds)
             train_fold(run, fold, self.cases, self.device, terms=terms, listen=self.listen)
         return {}
+
+    def _drop_damaged(self) -> None:
+        """Weights that are not what was written are made again, from the last checkpoint of their training."""
+        from segwright.nets.weights import is_whole
+
+        files = [file for fold in self._wanted(self.run.split) for file in self.run.weights(fold) if file.exists()]
+        for file in (file for file in files if not is_whole(file)):
+            self._note(f"{file} is damaged and made again, from the last checkpoint.")
+            file.unlink()
 
     def _note(self, text: str) -> None:
         self.listen({"kind": "note", "text": text})
@@ -377,21 +389,7 @@ class Fit:
         explored.exploration.save(folder / Exploration.filename)
         facts.save(folder / Fingerprint.filename)
         split.save(folder / Split.filename)
+        Inputs.of(self.original).save(folder / Inputs.filename)
 
     def _prepare(self, plan: Plan) -> None:
         self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=self.listen)
-
-
-def _refuse_other_data(run: Run, dataset: Dataset) -> None:
-    """The folder may have moved; what it holds and means may not have changed."""
-    told = {"root", "notes", "modality_rule", "decisions", "aside"}  # words, and files of no case
-    here, there = (one.model_dump(exclude=told) for one in (dataset, run.dataset))
-    other = [name for name in here if here[name] != there[name]]
-    if other:
-        raise UsageError(
-            "The data are not those of the run.",
-            expected=f"the {len(run.dataset.cases)} cases of {run.dataset.root}",
-            came=f"{len(dataset.cases)} cases that differ in {', '.join(other)}",
-            where=run.folder,
-            cure=f"Give {run.folder / Dataset.filename} or the same folder, or start a new run with another -o.",
-        )

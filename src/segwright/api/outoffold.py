@@ -8,17 +8,20 @@ import numpy as np
 
 from segwright.api.events import Listen, stage, tracked
 from segwright.api.fold_plan import fold_plan
-from segwright.api.run import Run
+from segwright.api.run import Judged, Run
 from segwright.core.atomic import atomic_path
+from segwright.core.identity import identify
 
 
 def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> None:
-    """Fill `out-of-fold/` for the validation cases of a finished fold; cases already there are kept."""
+    """Fill `out-of-fold/` for the validation cases of a finished fold; scores that its networks made are kept."""
     from segwright.prediction.model import Model
 
-    waiting = [case for case in run.split.folds[fold].validation if not run.scores_file(case).exists()]
+    waiting = run.unjudged(fold)
     if not waiting:
         return
+    done = {case: identify(run.scores_file(case)) for case in set(run.split.folds[fold].validation) - set(waiting)}
+    networks = identify(run.weights(fold))
     stage(listen, "validate", fold=fold, cases=len(waiting))
     model = Model(fold_plan(run, fold), run.weights(fold), device=device)
     for case in tracked(waiting, listen, "validate"):
@@ -29,3 +32,5 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
         if "ordered" in prediction.provenance:
             with atomic_path(run.scores_file(case).with_suffix(".json")) as partial:
                 partial.write_text(json.dumps(prediction.provenance["ordered"], indent=1), encoding="utf-8")
+        done[case] = identify(run.scores_file(case))
+        Judged(networks=networks, cases=done).save(run.judged_file(fold))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,15 +15,11 @@ from segwright.core.case import Case, Dataset
 from segwright.core.document import Document
 from segwright.core.identity import Made, Origin, identify, still
 from segwright.core.words import amount, listed
-from segwright.io.beside import files_of, files_of_case
+from segwright.io.beside import files_of, files_of_case, reading_of
 from segwright.io.writers import Resumable, Writer
 
 #: Rows of a call that is under way, one JSON text a line; the document of the call takes them over at its end.
 JOURNAL = ".results.jsonl"
-#: What a dataset says of how files are read.
-READING = ("channels", "voxel", "image_axes", "upright")
-READING_LABELS = (*READING, "labels", "label_axes", "run_lengths")
-
 
 R = TypeVar("R", bound=Made)
 
@@ -153,11 +147,7 @@ class Results(Generic[R]):
         return [*files_of_case(self.dataset, case), *labels]
 
     def _reading(self, case: Case) -> str:
-        names = READING_LABELS if self.labels else READING
-        told = self.dataset.model_dump(mode="json", include=set(names))
-        sources = [*case.images, *(case.label if self.labels else ())]
-        told |= {"sources": [one.model_dump(mode="json") for one in sources], "sections": case.sections}
-        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+        return reading_of(self.dataset, case, labels=self.labels)
 
     def _places(self, row: R) -> list[Path]:
         """Files that hold a case now."""

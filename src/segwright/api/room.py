@@ -17,6 +17,8 @@ from segwright.prepare.pipeline import target_shape
 #: Copies of a network that each of a fold's keeps: itself and its average, to resume from, the weights of its end and
 #: of its best, and those in the model folder; beside them the numbers of its optimiser, as many a weight.
 COPIES = 5
+#: Copies of itself and its average in the checkpoint before the last, which goes when its training ends.
+BEFORE = 2
 #: Bytes of a prepared voxel beside those of its channels: canonical labels.
 LABEL_BYTES = 2
 #: Bytes a voxel and plane of a judged case's reference and of its labels, which are kept while a fit concludes.
@@ -34,8 +36,9 @@ def fit_bytes(plan: Plan, inspection: Inspection, split: Split) -> float:
         total += prepared * (4 * len(plan.channels) + LABEL_BYTES * plan.labels.planes)
         kept = scores + JUDGED_BYTES * plan.labels.planes
         total += math.prod(fact.shape) * kept * (fact.case in judged)
-    copies = COPIES + SLOTS.get(plan.train.optimiser.name, 2)
-    return total + 4.0 * copies * _parameters(plan) * plan.train.members * len(split.folds)
+    slots = SLOTS.get(plan.train.optimiser.name, 2)
+    copies = (COPIES + slots) * plan.train.members * len(split.folds) + BEFORE + slots
+    return total + 4.0 * copies * _parameters(plan)
 
 
 def _parameters(plan: Plan) -> int:

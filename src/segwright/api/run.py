@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from segwright.api.members import joined
 from segwright.api.restored import IN_RUN, redirected
 from segwright.core.case import Dataset, Split
+from segwright.core.document import Document
 from segwright.core.errors import UsageError
 from segwright.core.finding import Inspection
+from segwright.core.identity import Identity, still
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.metrics.calibration import Calibration
@@ -19,6 +21,19 @@ from segwright.planning.exploration import Exploration
 
 if TYPE_CHECKING:
     from segwright.prediction.model import Model
+
+
+class Judged(Document):
+    """Out-of-fold scores of a fold, bound to the networks that made them.
+
+    Attributes:
+        networks: Content of their weights.
+        cases: Content of the scores of each case.
+    """
+
+    filename: ClassVar[str] = "judged.json"
+    networks: Identity
+    cases: dict[str, Identity]
 
 
 @dataclass(frozen=True)
@@ -140,9 +155,23 @@ class Run:
         return tuple(fold for fold in range(len(self.split.folds)) if self.trained(fold))
 
     def judged(self, fold: int) -> bool:
-        """Whether a fold is finished and its validation cases are predicted."""
-        validation = self.split.folds[fold].validation
-        return self.trained(fold) and all(self.scores_file(case).exists() for case in validation)
+        """Whether a fold is finished and its validation cases are predicted by the networks it has now."""
+        return self.trained(fold) and not self.unjudged(fold)
+
+    def unjudged(self, fold: int) -> list[str]:
+        """Validation cases of a finished fold whose scores are missing, not what was written, or of other networks."""
+        validation, file = self.split.folds[fold].validation, self.judged_file(fold)
+        if not file.exists():  # of an earlier version, which kept no content: what is there counts
+            return [case for case in validation if not self.scores_file(case).is_file()]
+        known = Judged.load(file)
+        if still(known.networks, self.weights(fold)) is None:
+            return list(validation)
+        scores = {case: known.cases.get(case) for case in validation}
+        return [case for case, was in scores.items() if was is None or still(was, self.scores_file(case)) is None]
+
+    def judged_file(self, fold: int) -> Path:
+        """What the scores of a fold's validation cases held when they were written."""
+        return self.fold_folder(fold) / Judged.filename
 
     def log(self) -> dict[int, list[dict[str, Any]]]:
         """Events of every fold begun, those of its networks one after another."""

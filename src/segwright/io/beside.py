@@ -1,7 +1,9 @@
-"""Files that a header names or that belong to it: a scan is all of them, not only the one that is opened."""
+"""All that a case is read from: the files of its scans, with those that a header names, and how they are read."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +12,10 @@ from segwright.io.sniff import suffix_of
 
 #: What follows a text header's own lines is voxels, so not more than this is looked at.
 HEAD = 1 << 16
+#: What a dataset says that is not about how a case is read: words, places, and other cases.
+WORDS = {"root", "layout", "cases", "notes", "group_rule", "modality_rule", "decisions", "aside"}
+#: What it says of labels only.
+OF_LABELS = {"labels", "label_axes", "run_lengths", "readers", "consensus"}
 _PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
 _NUMBERED = re.compile(r"%0?\d*[du]")
 
@@ -53,3 +59,11 @@ def files_of_case(dataset: Dataset, case: Case, *, labels: bool = False) -> tupl
     sources: tuple[Source, ...] = case.label if labels else case.images
     paths = dict.fromkeys(dataset.path(source) for source in sources)
     return tuple(dict.fromkeys(file for path in paths for file in files_of(path)))
+
+
+def reading_of(dataset: Dataset, case: Case, *, labels: bool) -> str:
+    """A digest of how a case's files are read: which parts, axes, voxel size; with labels, what their values mean."""
+    told = dataset.model_dump(mode="json", exclude=WORDS if labels else WORDS | OF_LABELS)
+    sources = [*case.images, *(case.label if labels else ())]
+    told |= {"sources": [one.model_dump(mode="json") for one in sources], "sections": case.sections}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

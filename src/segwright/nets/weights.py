@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -95,14 +96,35 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of names."""
+def digest_of_tensors(data: Any) -> str:
+    """SHA-256 over everything in nested dictionaries and lists: names, numbers, types, shapes and bytes of tensors.
+
+    Example:
+        >>> one = {"a": torch.zeros(2), "b": [1, 0.5]}
+        >>> digest_of_tensors(one) == digest_of_tensors(dict(reversed(one.items())))
+        True
+    """
     found = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    _take_in(data, found)
     return found.hexdigest()
+
+
+def _take_in(data: Any, found: hashlib._Hash) -> None:
+    if isinstance(data, Tensor):
+        tensor = data.detach().cpu().contiguous()
+        found.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
+        if tensor.numel():
+            found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    elif isinstance(data, Mapping):
+        for name in sorted(data, key=repr):
+            found.update(f"{name!r}:".encode())
+            _take_in(data[name], found)
+    elif isinstance(data, list | tuple):
+        found.update(f"[{len(data)}]".encode())
+        for one in data:
+            _take_in(one, found)
+    else:
+        found.update(f"{data!r};".encode())
 
 
 def _framed(spec: NetSpec) -> dict[str, tuple[int, ...]]:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,19 @@ from segwright.core.atomic import atomic_path
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import WriteError
 from segwright.core.geometry import Spacing
+from segwright.core.identity import Identity, identify, still
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
 from segwright.core.seed import derive
 from segwright.core.trail import Trail
+from segwright.io.beside import files_of_case, reading_of
 from segwright.prepare.pipeline import Prepared
 from segwright.prepare.record import trail_from_data, trail_to_data
 
 #: Raised whenever what is stored, or how it is made, changes.
-VERSION = 1
-#: What a dataset says of how its files are read.
-_READ = {"consensus", "voxel", "image_axes", "label_axes", "upright", "run_lengths"}
+VERSION = 2
+#: Where a stored case says what it is, and digits that its name ends with.
+RECORD, DIGITS = "case.json", 16
 #: Foreground positions kept a structure.
 MOST_POSITIONS = 10_000
 #: Leftovers of killed writers are removed after this many seconds.
@@ -88,18 +90,17 @@ class Cache:
         self._sweep()
 
     def key(self, dataset: Dataset, case: Case, plan: PreparePlan) -> str:
-        """A name that changes with the case's files (path, size, time), the labels' meaning and the plan."""
-        sources = [*case.images, *case.label]
+        """A name that changes with the content of the case's files, how they are read, and the plan."""
+        files = [identify(files_of_case(dataset, case, labels=labels)) for labels in (False, True)]
         parts = {
             "version": VERSION,
             "dtype": self.dtype.name,
-            "sources": [source.model_dump(mode="json") for source in sources],
-            "files": [list(_stamps(dataset.path(source))) for source in sources],
-            "read": dataset.model_dump(mode="json", include=_READ),
+            "reading": reading_of(dataset, case, labels=True),
+            "files": [[one.sample, one.content or one.stamp] for one in files],
             "labels": self.space.model_dump(mode="json"),
             "plan": plan.model_dump(mode="json"),
         }
-        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:DIGITS]
         return f"{case.id}-{digest}"
 
     def get(self, key: str, make: Make) -> PreparedCase:
@@ -120,9 +121,13 @@ class Cache:
         )
 
     def find(self, key: str) -> PreparedCase | None:
-        """The case stored under `key`, or `None` if it is absent or damaged."""
+        """The case stored under `key`, or `None` if it is absent or not what was written."""
         try:
-            return open_case(self.folder / key)
+            folder = self.folder / key
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            if still(Identity.model_validate(record["content"]), _arrays(folder)) is None:
+                return None
+            return open_case(folder)
         except (OSError, ValueError, KeyError, TypeError, EOFError):
             return None
 
@@ -131,6 +136,7 @@ class Cache:
             with atomic_path(self.folder / key) as partial:
                 partial.mkdir()
                 self._write(partial, prepared, label)
+            self._sweep_others(key)
         except OSError as error:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}:
                 # another writer was faster and its entry is as good as ours; what both moved aside is nobody's
@@ -151,8 +157,16 @@ class Cache:
             "counts": [len(positions) for positions in lists],
             "repaired": prepared.repaired,
             "trail": trail_to_data(prepared.trail),
+            "content": identify(_arrays(folder)).model_dump(),
         }
-        (folder / "case.json").write_text(json.dumps(record), encoding="utf-8")
+        (folder / RECORD).write_text(json.dumps(record), encoding="utf-8")
+
+    def _sweep_others(self, key: str) -> None:
+        """Remove what the same case was before its files, or the plan, changed."""
+        name = glob.escape(key[:-DIGITS])
+        for other in self.folder.glob(name + "[0-9a-f]" * DIGITS):
+            if other.name != key:
+                shutil.rmtree(other, ignore_errors=True)
 
     def _sweep(self) -> None:
         """Remove what killed writers left behind long ago; younger ones may still be at work."""
@@ -175,13 +189,17 @@ def _unwritable(folder: Path, error: OSError) -> WriteError:
     )
 
 
+def _arrays(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.npy"))
+
+
 def open_case(folder: Path) -> PreparedCase:
     """Map a stored case.
 
     Raises:
         OSError, ValueError, KeyError: A file is missing, cut short, or disagrees with the others.
     """
-    record = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     image = _mapped(folder / "image.npy")
     label = _mapped(folder / "label.npy") if record["labelled"] else None
     positions = np.load(folder / "foreground.npy", allow_pickle=False)
@@ -199,14 +217,6 @@ def open_case(folder: Path) -> PreparedCase:
 def _mapped(path: Path) -> NDArray[Any]:
     """An array mapped read-only; refuses a file that is shorter than its header says."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Path, size and time of a file, or of every file in a folder."""
-    paths = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in paths:
-        stat = file.stat()
-        yield str(file.resolve()), stat.st_size, stat.st_mtime_ns
 
 
 def foreground_of(label: NDArray[Any], space: LabelSpace) -> tuple[NDArray[np.int32], ...]:

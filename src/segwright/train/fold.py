@@ -44,7 +44,7 @@ from segwright.train.loop import Parts, Step, train
 from segwright.train.memory import memory_guard
 from segwright.train.pseudo import PseudoDice
 from segwright.train.schedule import with_warmup
-from segwright.train.state import TrainState
+from segwright.train.state import BEFORE, TrainState
 from segwright.train.timeline import timeline
 
 #: Seconds between checkpoints: what a kill can cost.
@@ -117,8 +117,10 @@ class FoldRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / "last.ckpt"
         state = self._start(attempt=0)
-        if self.resume and checkpoint.exists():
-            state.restore(checkpoint)
+        if self.resume and (checkpoint.exists() or checkpoint.with_name(BEFORE).exists()):
+            told = state.restore_last(checkpoint)
+            if told and self.leads:
+                self.listen({"kind": "note", "fold": self.fold, "text": f"Fold {self.fold}: {told}"})
         self.fabric.barrier()  # all have read it before the first overwrites it
         log = EventLog(self.folder, resume_step=state.step if self.resume else None) if self.leads else NoLog()
         try:
@@ -290,6 +292,7 @@ class FoldRun:
         self._save(state)
         if self.leads:
             self._save_final(state)
+            (self.folder / BEFORE).unlink(missing_ok=True)
         event = {
             "kind": "end",
             "fold": self.fold,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,11 @@ from torch import nn
 
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import ModelError
+from segwright.nets.weights import digest_of_tensors
 from segwright.train.average import WeightAverage
 
+#: Name of the checkpoint before the last.
+BEFORE = "before.ckpt"
 #: What reading a file raises that is cut off, overwritten, or of another network.
 _DAMAGED = (RuntimeError, LookupError, TypeError, ValueError, EOFError, OSError, pickle.UnpicklingError)
 
@@ -45,8 +49,8 @@ class TrainState:
     extra: dict[str, int] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint; it appears only when whole."""
-        payload = {
+        """Write a checkpoint; it appears only when whole, and the one before stays beside it."""
+        payload: dict[str, Any] = {
             "net": self.net.state_dict(),
             "average": self.average.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -59,8 +63,26 @@ class TrainState:
                 "extra": self.extra,
             },
         }
+        payload["digest"] = digest_of_tensors(payload)
         with atomic_path(path) as partial:
             torch.save(payload, partial)
+            _set_aside(path)
+
+    def restore_last(self, path: Path) -> str:
+        """Read the last checkpoint back, or the one before if it is damaged; what is to be told of that.
+
+        Raises:
+            ModelError: Both are damaged.
+        """
+        before = path.with_name(BEFORE)
+        try:
+            self.restore(path)
+        except ModelError as error:
+            if not before.exists():
+                raise
+            self.restore(before)
+            return f"{path.name} is damaged ({error.came}), so training goes on from the checkpoint before."
+        return ""
 
     def restore(self, path: Path) -> None:
         """Read a checkpoint back into this state.
@@ -70,6 +92,9 @@ class TrainState:
         """
         try:
             payload: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            digest = payload.pop("digest", None)  # none in those of earlier versions
+            if digest is not None and digest != digest_of_tensors(payload):
+                raise ValueError("its digest is another")
             self.net.load_state_dict(payload["net"])
             self.average.net.load_state_dict(payload["average"])
             self.optimiser.load_state_dict(payload["optimiser"])
@@ -82,3 +107,15 @@ class TrainState:
                 where=path,
                 cure="Delete this file to train the fold from its start, or run without --resume.",
             ) from error
+
+
+def _set_aside(path: Path) -> None:
+    """Keep a checkpoint under the name of the one before; it stays in place too, where the file system can do that."""
+    if not path.exists():
+        return
+    before = path.with_name(BEFORE)
+    before.unlink(missing_ok=True)
+    try:
+        os.link(path, before)
+    except OSError:
+        os.replace(path, before)
