@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import weakref
 from collections.abc import Callable
@@ -96,6 +97,19 @@ def make_model(tmp_path_factory: pytest.TempPathFactory, plain_plan: Callable[..
         return folder / "model"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def unsealed() -> Callable[[Path], Path]:
+    """`unsealed(folder)`: a model (or ensemble, with its parts) as earlier versions wrote it, without digests."""
+
+    def strip(folder: Path) -> Path:
+        for file in folder.rglob("manifest.json"):
+            told = json.loads(file.read_text(encoding="utf-8"))
+            file.write_text(json.dumps({k: v for k, v in told.items() if k not in {"digests", "seal"}}))
+        return folder
+
+    return strip
 
 
 @pytest.fixture(scope="session")

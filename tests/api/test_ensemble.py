@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -131,13 +132,16 @@ def test_runs_that_do_not_fit_are_refused(desk: Path, tmp_path: Path) -> None:
         combine_runs([tmp_path / "e", desk / "other"], tmp_path / "f")
 
 
-def test_damaged_ensembles_are_told(desk: Path, tmp_path: Path) -> None:
+def test_damaged_ensembles_are_told(desk: Path, tmp_path: Path, unsealed: Callable[[Path], Path]) -> None:
     combine_runs([desk / "wide", desk / "small"], tmp_path / "e", device="cpu")
     file = tmp_path / "e" / Combination.filename
     good = file.read_text()
     data = json.loads(good)
     data["weights"].pop("first")
     file.write_text(json.dumps(data))
+    with pytest.raises(ModelError, match=r"ensemble\.json is not the one"):
+        Model.load(tmp_path / "e")
+    unsealed(tmp_path / "e")
     with pytest.raises(ModelError, match="do not fit its parts"):
         Model.load(tmp_path / "e")
     file.write_text(good)
@@ -146,8 +150,11 @@ def test_damaged_ensembles_are_told(desk: Path, tmp_path: Path) -> None:
         Model.load(tmp_path / "e")
 
 
-def test_an_ensemble_of_earlier_models_still_opens_when_plans_have_got_new_fields(desk: Path, tmp_path: Path) -> None:
+def test_an_ensemble_of_earlier_models_still_opens_when_plans_have_got_new_fields(
+    desk: Path, tmp_path: Path, unsealed: Callable[[Path], Path]
+) -> None:
     combine_runs([desk / "wide", desk / "small"], tmp_path / "e", device="cpu")
+    assert Model.load(tmp_path / "e").sealed and not Model.load(unsealed(tmp_path / "e")).sealed
     plan, file = tmp_path / "e" / "parts" / "1-small" / Plan.filename, tmp_path / "e" / Combination.filename
     older, told = json.loads(plan.read_text()), json.loads(file.read_text())
     older["prepare"].pop("kept")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -132,9 +133,11 @@ def test_a_volume_given_to_a_model_of_films_is_flagged(make_folder, volumes, tmp
     assert done.cases[0].outside == ("it is a volume, and the model learnt from single planes",)
 
 
-def test_models_without_the_record_predict_as_before_and_say_so(volumes, tmp_path: Path) -> None:
+def test_models_without_the_record_predict_as_before_and_say_so(
+    volumes, tmp_path: Path, unsealed: Callable[[Path], Path]
+) -> None:
     images, model = volumes
-    (model / Domain.filename).unlink()
+    (unsealed(model) / Domain.filename).unlink()
     heard: list[str] = []
     done = segwright.predict(
         model, changed(images, tmp_path / "new", "coarse", coarse), tmp_path / "out", device="cpu",
