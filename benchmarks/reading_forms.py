@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from pycocotools import mask as coco_mask
 from reading_truths import COLOURS, Subject, Truth
+from skimage.measure import find_contours
 
 Array = NDArray[Any]
 FLAT = (".png", ".png", ".tif", ".bmp", ".npy", ".nii.gz", ".mha")
@@ -43,6 +44,7 @@ class Written:
         named: Whether files state the names of structures.
         folders: Folders of images and of labels, where there are such.
         lossy: Images cannot be compared exactly.
+        renamed: A folder, after which a structure may be called, was given another name.
     """
 
     form: str
@@ -54,6 +56,7 @@ class Written:
     images: list[Path] = None  # type: ignore[assignment]
     labels: list[Path] = None  # type: ignore[assignment]
     lossy: bool = False
+    renamed: bool = False
 
 
 def save(path: Path, array: Array, spacing: tuple[float, ...] = (1, 1, 1)) -> Path:
@@ -87,7 +90,8 @@ def save(path: Path, array: Array, spacing: tuple[float, ...] = (1, 1, 1)) -> Pa
         with h5py.File(path, "w") as file:
             file["label"] = narrow[0] if flat else narrow
     elif name.endswith(".npz"):
-        np.savez(path, label=narrow[0] if flat else narrow)
+        with path.open("wb") as file:  # given a path, NumPy adds a suffix to upper-case ones
+            np.savez(file, label=narrow[0] if flat else narrow)
     elif name.endswith(".zarr"):
         zarr.save_array(str(path), narrow[0] if flat else narrow)
     else:
@@ -439,15 +443,10 @@ def coco(w: Writer, layout: str) -> Written:
     return Written("coco", layout, "name")
 
 
-def _corners(mask: Array) -> list[list[float]]:
-    """The outline of a block with cut corners, along the edges of its pixels."""
-    ys, xs = np.nonzero(mask)
-    rows = sorted(set(ys.tolist()))
-    left = [(float(xs[ys == y].min()), float(y)) for y in rows]
-    right = [(float(xs[ys == y].max() + 1), float(y)) for y in rows]
-    down = [p for x, y in right for p in ((x, y), (x, y + 1))]
-    up = [p for x, y in reversed(left) for p in ((x, y + 1), (x, y))]
-    return [list(p) for p in [*down, *up]]
+def _outlines(mask: Array) -> list[list[list[float]]]:
+    """Outlines `(x, y)` around the centres of all pixels of a mask `(z, y, x)` and of no others, one a piece."""
+    found = find_contours(np.pad(mask[0].astype(float), 1), 0.5)
+    return [[[float(x) - 0.5, float(y) - 0.5] for y, x in line[:-1]] for line in found]
 
 
 def labelme(w: Writer, layout: str) -> Written:
@@ -457,14 +456,14 @@ def labelme(w: Writer, layout: str) -> Written:
         _, height, width = subject.unsure.shape
         if not subject.labelled:
             continue
-        shapes = [{"label": n, "points": _corners(m[0]), "shape_type": "polygon", "group_id": None, "flags": {}}
-                  for n, m in zip(w.truth.names, subject.masks, strict=True) if m.any()]  # fmt: skip
+        shapes = [{"label": n, "points": line, "shape_type": "polygon", "group_id": None, "flags": {}}
+                  for n, m in zip(w.truth.names, subject.masks, strict=True) for line in _outlines(m)]  # fmt: skip
         where = w.root / ("json" if layout == "siblings" else ".") / f"{name}.json"
         where.parent.mkdir(exist_ok=True)
         up = "..\\images\\" if layout == "siblings" and "windows paths" in w.noise else ""
         where.write_text(json.dumps({"version": "5.0", "flags": {}, "shapes": shapes, "imagePath": up + path.name,
                                      "imageData": None, "imageHeight": height, "imageWidth": width}))  # fmt: skip
-    return Written("labelme", layout, "name", border=1)
+    return Written("labelme", layout, "name")
 
 
 def yolo(w: Writer, layout: str) -> Written:
@@ -474,12 +473,12 @@ def yolo(w: Writer, layout: str) -> Written:
         if not subject.labelled:
             continue
         _, height, width = subject.unsure.shape
-        lines = [f"{k} " + " ".join(f"{x / width:.6f} {y / height:.6f}" for x, y in _corners(m[0]))
-                 for k, m in enumerate(subject.masks) if m.any()]  # fmt: skip
+        lines = [f"{k} " + " ".join(f"{x / width:.6f} {y / height:.6f}" for x, y in line)
+                 for k, m in enumerate(subject.masks) for line in _outlines(m)]  # fmt: skip
         (w.root / "labels").mkdir(exist_ok=True)
         (w.root / "labels" / f"{name}.txt").write_text("\n".join(lines))
     (w.root / "data.yaml").write_text(json.dumps({"names": list(w.truth.names), "nc": len(w.truth.names)}))
-    return Written("yolo", layout, "name", border=1)
+    return Written("yolo", layout, "name")
 
 
 def seg_nrrd(w: Writer, layout: str) -> Written:

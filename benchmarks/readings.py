@@ -10,6 +10,7 @@ reason. Counts by form and by noise are kept in `benchmarks/results/readings.jso
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import time
 import unicodedata
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,8 +46,25 @@ OUTCOMES = ("equal", "told", "refused", "different")
 #: Sentences that say that voxels were read otherwise than they are stored.
 _SAYS = re.compile(
     r"another reader|is no structure|counts nowhere|number objects|number the objects|smeared|level of|snapped"
-    r"|taken as background|are united|field of view|lossy|no voxel is background|runs count|without a file are taken as absent", re.IGNORECASE
+    r"|taken as background|are united|field of view|lossy|no voxel is background|runs count"
+    r"|without a file are taken as absent", re.IGNORECASE
 )  # fmt: skip
+_NO_LABEL, _CALLED = re.compile("no label"), re.compile("one folder a structure")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A difference, and the names of which a line that tells it must have one; none can tell it without a name.
+
+    Attributes:
+        says: What the line must say.
+        left: Something was not read, so that any line on what was set aside tells it as well.
+    """
+
+    text: str
+    about: frozenset[str] | set[str] = frozenset()
+    says: re.Pattern[str] = _SAYS
+    left: bool = False
 
 
 @dataclass
@@ -164,6 +183,21 @@ def unlisted(place: Path, dataset: Dataset) -> list[str]:
             if told.get(folder, 0) != count]  # fmt: skip
 
 
+def owners(root: Path, truth: Truth) -> dict[str, set[Path]]:
+    """Files of each subject, by its name in their paths; the longest name that fits."""
+    found: dict[str, set[Path]] = {name: set() for name in truth.subjects}
+    for path in _files(root):
+        told = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+        named = [name for name in found if re.search(rf"(?<!\w){re.escape(name)}(?![a-zA-Z0-9])", told)]
+        if named:
+            found[max(named, key=len)].add(path)
+    return found
+
+
+def _hashes(files: Iterable[Path]) -> set[str]:
+    return {hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
+
+
 def _found(dataset: Dataset, truth: Truth) -> dict[str, Case]:
     """The case of each subject, told by what its image shows."""
     signs = {}
@@ -180,62 +214,93 @@ def _found(dataset: Dataset, truth: Truth) -> dict[str, Case]:
     return out
 
 
-def compare(dataset: Dataset, truth: Truth, out: Written) -> list[str]:
-    """What differs between the reading and the truth, in sentences; `!` marks what no general line can tell."""
-    problems: list[str] = []
+def compare(dataset: Dataset, truth: Truth, out: Written, files: Mapping[str, set[Path]]) -> list[Problem]:
+    """What differs between the reading and the truth; `files` are those of each subject."""
+    problems: list[Problem] = []
     cases = _found(dataset, truth)
     for name, subject in truth.subjects.items():
+        about = _about(name, cases.get(name), files.get(name, set()), Path(dataset.root))
         if name not in cases:
-            problems.append(f"case {name} is missing")
-            continue
-        case = cases[name]
-        if subject.labelled and not case.label:
-            problems.append(f"label {name} is missing")
-        elif not subject.labelled and case.label:
-            problems.append(f"!{name} has a label from nowhere")
+            problems.append(Problem(f"case {name} is missing", about, _NO_LABEL, left=True))
+        elif subject.labelled and not cases[name].label:
+            problems.append(Problem(f"label {name} is missing", about, _NO_LABEL, left=True))
+        elif not subject.labelled and cases[name].label:
+            problems.append(Problem(f"{name} has a label from nowhere"))
         elif subject.labelled:
-            problems += [f"{name}: {text}" for text in _voxels(dataset, case, truth, subject, out)]
+            problems += [
+                Problem(f"{name}: {one.text}", one.about | about)
+                for one in _voxels(dataset, cases[name], truth, subject, out)
+            ]
     if len({case.id for case in cases.values()}) < len(cases):
-        problems.append("!one case for two")
-    if out.by == "name":
-        told = sorted(_plain(n) for n in dataset.labels.names)
-        if told != sorted(_plain(n) for n in truth.names) and not problems:
-            shown = [n for k, n in enumerate(truth.names) if any(s.masks[k].any() for s in truth.labelled.values())]
-            if told != sorted(_plain(n) for n in shown) and not (len(truth.names) == 1 and len(told) == 1):
-                problems.append(f"!names {dataset.labels.names} for {truth.names}")
+        problems.append(Problem("one case for two"))
+    if out.by == "name" and not problems:
+        problems += _names(dataset, truth, out)
     if out.groups and len(cases) == len(truth.subjects):
         pairs = {(truth.subjects[name].patient, case.group) for name, case in cases.items()}
         if len({p for p, _ in pairs}) != len(pairs):
-            problems.append(f"!groups {sorted(pairs)}")
+            problems.append(Problem(f"groups {sorted(pairs)}"))
     return problems
+
+
+def _about(name: str, case: Case | None, files: set[Path], root: Path) -> set[str]:
+    """Names by which a line may speak of a subject: its own, its case's, its files and the folders they lie in."""
+    inside = [path.relative_to(root) for path in files if path.is_relative_to(root)]
+    folders = {f"{path.parent.as_posix()}/" for path in inside if len(path.parts) > 1}
+    return {name, *([case.id] if case else []), *(path.name for path in inside), *folders}
+
+
+def _names(dataset: Dataset, truth: Truth, out: Written) -> list[Problem]:
+    """Structures that are called otherwise; those that are in no case need no name, and one alone needs none."""
+    shown = [n for k, n in enumerate(truth.names) if any(s.masks[k].any() for s in truth.labelled.values())]
+    told = sorted(_plain(n) for n in dataset.labels.names)
+    fitting = (sorted(map(_plain, truth.names)), sorted(map(_plain, shown)))
+    if told in fitting or (len(truth.names) == 1 and len(told) == 1):
+        return []
+    new = {name for name in dataset.labels.names if _plain(name) not in map(_plain, truth.names)}
+    return [Problem(f"names {dataset.labels.names} for {truth.names}", new if out.renamed else frozenset(), _CALLED)]
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _voxels(dataset: Dataset, case: Case, truth: Truth, subject: Subject, out: Written) -> list[str]:
+def _voxels(dataset: Dataset, case: Case, truth: Truth, subject: Subject, out: Written) -> list[Problem]:
     volume = load_image(dataset, case)
     label = load_label(dataset, case, volume.geometry)
     space = dataset.labels
     masks = [space.mask(label, i) for i in range(len(space.structures))]
     ignored = space.ignored(label)
-    wanted = _wanted(truth, subject, dataset, out)
     problems = []
     used = set()
-    for told, index, mask in wanted:
+    for told, index, mask in _wanted(truth, subject, dataset, out):
         used.add(index)
+        about = {told, *_called(dataset, index)}
         if index is None:
-            if mask.any():
-                problems.append(f"structure {told} is not there")
+            if mask.any():  # what the reading made of it is told by any structure of the reading
+                every = set().union(*(_called(dataset, i) for i in range(len(masks))))
+                problems.append(Problem(f"structure {told} is not there", about | every))
         elif not _alike(masks[index], mask, out.border):
-            problems.append(f"structure {told}: {int((masks[index] != mask).sum())} voxels of {int(mask.sum())} differ")
-    more = [space.names[i] for i, mask in enumerate(masks) if i not in used and mask.sum() > 0]
+            text = f"structure {told}: {int((masks[index] != mask).sum())} voxels of {int(mask.sum())} differ"
+            problems.append(Problem(text, about))
+    more = [i for i, mask in enumerate(masks) if i not in used and mask.sum() > 0]
     if more:
-        problems.append(f"also structures {more}")
+        about = set().union(*(_called(dataset, i) for i in more))
+        problems.append(Problem(f"also structures {[space.names[i] for i in more]}", about))
     if not _alike(ignored, subject.unsure, out.border):
-        problems.append(f"{int((ignored != subject.unsure).sum())} voxels differ in counting nowhere")
+        marks = {f"value {value}" for value in (truth.ignore, space.ignore) if value is not None}
+        text = f"{int((ignored != subject.unsure).sum())} voxels differ in counting nowhere"
+        problems.append(Problem(text, marks))
     return problems
+
+
+def _called(dataset: Dataset, index: int | None) -> set[str]:
+    """The name of a structure as it was read, and its values where they are no small counts."""
+    if index is None:
+        return set()
+    structure = dataset.labels.structures[index]
+    return {structure.name, *(f"value {value}" for value in structure.values)} | {
+        str(value) for value in structure.values if value > 9
+    }
 
 
 def _wanted(
@@ -251,8 +316,7 @@ def _wanted(
         elif out.by == "plane":
             index = k if k < len(structures) else None
         elif out.by == "name":
-            names = [_plain(s.name) for s in structures]
-            index = names.index(_plain(truth.names[k])) if _plain(truth.names[k]) in names else None
+            index = _by_name(truth.names[k], truth, [s.name for s in structures], out)
         else:
             value = truth.values[k]
             if out.by == "colour":
@@ -261,6 +325,16 @@ def _wanted(
             index = _nearest(value, [s.values for s in structures], out)
         found.append((truth.names[k], index, mask))
     return found
+
+
+def _by_name(wanted: str, truth: Truth, found: Sequence[str], out: Written) -> int | None:
+    """The structure of a name; where the only folder without a partner was renamed, the structure called after it."""
+    names = [_plain(name) for name in found]
+    if _plain(wanted) in names or not out.renamed:
+        return names.index(_plain(wanted)) if _plain(wanted) in names else None
+    mine = {_plain(name) for name in truth.names}
+    new, gone = [i for i, name in enumerate(names) if name not in mine], mine - set(names)
+    return new[0] if len(new) == len(gone) == 1 and len(names) == len(mine) else None
 
 
 def _nearest(value: int, values: list[tuple[int, ...]], out: Written) -> int | None:
@@ -288,37 +362,38 @@ def _alike(a: NDArray[Any], b: NDArray[Any], border: int) -> bool:
 # ------------------------------------------------------------------------------- one draw
 
 
-def judged(place: Path, truth: Truth, out: Written) -> tuple[str, str]:
+def judged(place: Path, truth: Truth, out: Written, files: Mapping[str, set[Path]]) -> tuple[str, str]:
     """Outcome and reason of reading a folder."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dataset = open_dataset(place)
-            problems = compare(dataset, truth, out)
+            problems = compare(dataset, truth, out, files)
             left = unlisted(place, dataset)
             if left:
                 return "different", f"not listed: {left[:3]}"
             if not problems:
                 return "equal", ""
-            lines = [*dataset.notes, *(d.chosen + " " + d.other for d in dataset.decisions)]
-            lines += [a.path + ": " + a.reason for a in dataset.aside]
             findings = inspect(dataset).findings
     except SegwrightError as error:
         return "refused", str(error).splitlines()[0]
     if any(finding.level == "error" for finding in findings):
         return "refused", next(f.what for f in findings if f.level == "error")
+    lines = [*dataset.notes, *(f"{d.chosen} {d.other}" for d in dataset.decisions)]
     lines += [f"{finding.where}: {finding.what}" for finding in findings]
-    silent = [text for text in problems if not _is_told(text, lines, dataset)]
-    return ("different", "; ".join(silent[:3])) if silent else ("told", "; ".join(problems[:2]))
+    aside = [f"{a.path}: {a.reason}" for a in dataset.aside]
+    silent = [one.text for one in problems if not _is_told(one, lines, aside)]
+    return ("different", "; ".join(silent[:3])) if silent else ("told", "; ".join(p.text for p in problems[:2]))
 
 
-def _is_told(problem: str, lines: list[str], dataset: Dataset) -> bool:
-    """Whether a line speaks of a difference."""
-    if problem.startswith("!"):
-        return False
-    if problem.endswith("is missing"):
-        return bool(dataset.aside) or any("no label" in line or "sections of one stack" in line for line in lines)
-    return any(_SAYS.search(line) for line in lines)
+def _is_told(problem: Problem, lines: Sequence[str], aside: Sequence[str]) -> bool:
+    """Whether a line speaks of a difference: of this file, case or structure, and of what became of it."""
+    telling = [line for line in (*lines, *aside) if problem.says.search(line)] + (list(aside) if problem.left else [])
+    return any(_speaks(unicodedata.normalize("NFC", line), name) for line in telling for name in problem.about)
+
+
+def _speaks(line: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) is not None
 
 
 def one(seed: int, place: Path, only: str = "") -> Draw:
@@ -343,7 +418,7 @@ def one(seed: int, place: Path, only: str = "") -> Draw:
     writer = Writer(truth, root, rng, noise)
     out = form.write(writer, layout)
     disturb(writer, out, noise)
-    outcome, why = judged(root, truth, out)
+    outcome, why = judged(root, truth, out, owners(root, truth))
     return Draw(seed, name, layout, truth.traits | noise | {out.form}, outcome, why)
 
 
@@ -362,9 +437,14 @@ def damage(seed: int, place: Path) -> Draw:
     root.mkdir()
     out = FORMS[name].write(Writer(truth, root, rng, set()), layout)
     ways = [str(w) for w in rng.choice(list(DAMAGES), int(rng.integers(1, 4)), replace=False)]
+    before = owners(root, truth)
+    known = {name: _hashes(files) for name, files in before.items()}
     for way in ways:
         DAMAGES[way](rng, root)
-    outcome, why = judged(root, truth, out)
+        out.renamed |= way == "rename folder"
+    now = {path: _hashes([path]) for path in _files(root)}
+    files = {n: before[n] | {path for path, one in now.items() if one & known[n]} for n in before}
+    outcome, why = judged(root, truth, out, files)
     return Draw(seed, "damage", layout, set(ways), outcome, why)
 
 

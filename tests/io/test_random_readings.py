@@ -41,13 +41,13 @@ def test_the_comparison_sees_a_wrong_reading(readings, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     truth = readings.draw(rng, "classes", flat=True)
     out = readings.FORMS["masks"].write(readings.Writer(truth, tmp_path, rng, set()), "folders")
-    assert readings.judged(tmp_path, truth, out)[0] == "equal"
+    assert readings.judged(tmp_path, truth, out, {})[0] == "equal"
     first = next(iter(truth.labelled.values()))
     first.masks[0][0, 20, 30] ^= True
-    assert readings.judged(tmp_path, truth, out)[0] == "different"
+    assert readings.judged(tmp_path, truth, out, {})[0] == "different"
     first.masks[0][0, 20, 30] ^= True
     truth.names = (*truth.names[:-1], "brain")
-    assert readings.judged(tmp_path, truth, out)[0] == "different"
+    assert readings.judged(tmp_path, truth, out, {})[0] == "different"
 
 
 def save(path: Path, plane: NDArray[np.uint8]) -> None:
@@ -183,3 +183,96 @@ def test_images_tell_the_number_of_the_first_pixel(tmp_path: Path, first: int, a
         rows.append(f"c{i}.png," + " ".join(f"{a + first} {b - a}" for a, b in edges.reshape(-1, 2)))
     (tmp_path / "train.csv").write_text("\n".join(rows))
     assert all(np.array_equal(found[0], mask) for found, mask in zip(masks_of(tmp_path), truth, strict=True))
+
+
+def cells(seed: int, numbers: NDArray[np.integer]) -> NDArray[np.uint16]:
+    """Objects of three sizes at random places `(48, 64)` with these numbers."""
+    rng = np.random.default_rng(seed)
+    plane = np.zeros((48, 64), np.uint16)
+    for number, place in zip(numbers, rng.permutation(20)[: len(numbers)], strict=True):
+        y, x, side = 2 + 12 * (place // 5), 2 + 12 * (place % 5), int(rng.integers(5, 9))
+        plane[y : y + side, x : x + side] = number
+    return plane
+
+
+class TestNumberedObjects:
+    """Files of object numbers, alone and beside other drawings of the same objects."""
+
+    @pytest.fixture
+    def planes(self) -> list[NDArray[np.uint16]]:
+        rng = np.random.default_rng(7)
+        return [cells(i, rng.permutation(60000)[: 8 + i] + 1) for i in range(5)]
+
+    @staticmethod
+    def write(root: Path, planes: list[NDArray[np.uint16]]) -> None:
+        for i, plane in enumerate(planes):
+            save(root / f"images/c{i}.png", picture(i, plane > 0))
+            save(root / f"labels/c{i}.npy", plane)
+
+    def right(self, root: Path, planes: list[NDArray[np.uint16]]) -> bool:
+        found = masks_of(root)
+        return all(len(a) == 1 and np.array_equal(a[0], b > 0) for a, b in zip(found, planes, strict=True))
+
+    def test_a_painted_copy_of_numbers_in_colours_that_come_back(self, tmp_path: Path, planes) -> None:
+        self.write(tmp_path, planes)
+        paint = np.random.default_rng(5).integers(30, 255, (64, 3)).astype(np.uint8)
+        for i, plane in enumerate(planes):
+            rank = np.searchsorted(np.unique(plane), plane)
+            save(tmp_path / f"labels_color/c{i}.png", np.where(rank[..., None], paint[rank], np.uint8(0)))
+        assert self.right(tmp_path, planes)
+
+    def test_another_reader_beside_labels_without_a_name(self, tmp_path: Path, planes) -> None:
+        self.write(tmp_path, planes)
+        for i, plane in enumerate(planes):
+            save(tmp_path / f"labels_reader2/c{i}.npy", np.roll(plane, 1, axis=1))
+        assert self.right(tmp_path, planes)
+        assert open_dataset(tmp_path).readers == ("labels", "reader2")
+
+    def test_one_to_n_where_n_is_nearly_equal(self, tmp_path: Path) -> None:
+        planes = [cells(i, np.arange(1, n + 1)) for i, n in enumerate((5, 5, 8, 5))]
+        self.write(tmp_path, planes)
+        assert self.right(tmp_path, planes)
+
+    def test_voxels_that_count_nowhere(self, tmp_path: Path, planes) -> None:
+        void = [np.where(np.arange(48)[:, None] > 46, np.uint16(65535), plane) for plane in planes]
+        self.write(tmp_path, void)
+        dataset = open_dataset(tmp_path)
+        assert dataset.labels.ignore == 65535
+        case = dataset.labelled[0]
+        label = load_label(dataset, case, load_image(dataset, case).geometry)
+        assert np.array_equal(dataset.labels.ignored(label)[0], void[0] == 65535)
+        assert np.array_equal(dataset.labels.mask(label, 0)[0], (void[0] > 0) & (void[0] < 65535))
+
+    def test_a_person_decides_where_two_readings_are_possible(self, tmp_path: Path) -> None:
+        planes = [cells(i, np.arange(1, 3)) for i in range(5)]
+        self.write(tmp_path, planes)
+        dataset = open_dataset(tmp_path)
+        assert dataset.labels.names == ("structure_1", "structure_2")
+        assert any("may number objects" in note for note in dataset.notes)
+        (tmp_path / "dataset.yaml").write_text("label_values: objects\n")
+        assert self.right(tmp_path, planes)
+
+
+def test_folders_of_patients_are_no_pairs_of_folders(tmp_path: Path) -> None:
+    """Two scans a patient, one without a label: `P1/mask.png` is no image of the label `P2/mask.png`."""
+    for name in ("P25_1", "P25_2", "P26_1", "P26_2", "P27_1"):
+        mask = box(10, 10 + len(name))
+        save(tmp_path / f"{name}/ct.npy", picture(ord(name[1]), mask))
+        if name != "P27_1":
+            save(tmp_path / f"{name}/seg.png", mask * np.uint8(255))
+    dataset = open_dataset(tmp_path)
+    assert [case.id for case in dataset.labelled] == ["P25_1", "P25_2", "P26_1", "P26_2"]
+    assert dataset.labels.names == ("foreground",)
+
+
+def test_a_folder_of_which_most_is_left_aside_is_not_read_unasked(tmp_path: Path) -> None:
+    for i in range(3):
+        save(tmp_path / f"images/a{i}.png", picture(i, box(10, 10)))
+        save(tmp_path / f"masks/a{i}.png", box(10, 10) * np.uint8(255))
+    for i in range(20):
+        save(tmp_path / f"more/deep/x{i}.png", picture(50 + i))
+    with pytest.raises(LayoutError, match="more than half") as caught:
+        open_dataset(tmp_path)
+    assert "3 pairs" in str(caught.value) and "layout: pairs" in str(caught.value)
+    (tmp_path / "dataset.yaml").write_text("layout: pairs\n")
+    assert len(open_dataset(tmp_path).labelled) == 3

@@ -13,6 +13,7 @@ from segwright.io.layouts.drawings import sift
 from segwright.io.layouts.forms import with_grids
 from segwright.io.layouts.groups import with_groups
 from segwright.io.layouts.inventory import set_aside
+from segwright.io.layouts.judge import refuse_little
 from segwright.io.layouts.keys import with_keys
 from segwright.io.layouts.labeltable import with_table
 from segwright.io.layouts.legends import with_legend
@@ -91,6 +92,7 @@ def _labelled_or_bare(found: Reading, place: Path) -> Dataset:
     """The cases of a reading, or scans that have no labels yet."""
     if found.dataset is not None:
         if found.guessed:
+            refuse_little(found.dataset, found.explains)
             refuse_strangers(found.dataset)
         return found.dataset
     bare = without_labels(found.place)

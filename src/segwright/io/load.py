@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segwright.core.case import Case, Dataset, LabelSource, Source
 from segwright.core.errors import GeometryError, LabelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.core.labels import LabelSpace
+from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount, size
 from segwright.io.blocks import block_of, planes_of, whole
@@ -239,7 +239,11 @@ def _masks(space: LabelSpace, case: Case, arrays: _Arrays) -> Iterator[tuple[int
                 where=source.path,
                 cure="Add it under labels.structures in dataset.yaml, or remove the source.",
             )
-        yield index_of[source.structure], binary(arrays.raw(source))
+        raw = arrays.raw(source)
+        mask = binary(raw)
+        if space.ignore is not None:
+            mask &= raw != space.ignore
+        yield index_of[source.structure], mask
 
 
 def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
@@ -257,6 +261,11 @@ def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
                 cure="Set 'kind: overlapping' under labels in dataset.yaml, or correct the mask.",
             )
         out[0][mask] = index + 1
+    if space.ignore is not None:
+        for source in case.label:
+            out[0 if space.exclusive else space.names.index(str(source.structure))][
+                arrays.raw(source) == space.ignore
+            ] = IGNORE
     return out
 
 

@@ -27,6 +27,7 @@ class Reading(NamedTuple):
         stated: The lines of a short `dataset.yaml` that decide.
         whole: Whether a `dataset.yaml` lists every case, so that nothing is left to discover.
         guessed: Whether nobody said how it is arranged.
+        explains: Share of the files that can be read which the cases use.
     """
 
     place: Path
@@ -34,6 +35,7 @@ class Reading(NamedTuple):
     stated: Stated | None = None
     whole: bool = False
     guessed: bool = False
+    explains: float = 1.0
 
 
 def reading_of(place: Path, layout: str | None = None) -> Reading:
@@ -64,7 +66,7 @@ def _read(place: Path, layout: str | None) -> Reading:
     found = choose(proposals(place))
     children = subfolders(place) if found is None and place.is_dir() else []
     if len(children) != 1 or role(children[0].name) == "label":
-        return Reading(place, found, guessed=True)
+        return Reading(place, found and found.dataset, guessed=True, explains=found.worth if found else 0.0)
     inner, beside = _read(children[0], None), items(place)
     if inner.dataset is None or not beside:
         return inner

@@ -13,7 +13,7 @@ from segwright.core.errors import LayoutError
 from segwright.io.layouts.pairs import arranged
 
 #: Fields that are taken over as they are.
-_TAKEN = ("channels", "modality", "voxel", "image_axes", "label_axes", "consensus")
+_TAKEN = ("channels", "modality", "voxel", "image_axes", "label_axes", "label_values", "consensus")
 
 
 class Stated(Document):
@@ -31,6 +31,7 @@ class Stated(Document):
         voxel: Voxel size `(z, y, x)` in mm of files that state none.
         image_axes: Axes of images stored as arrays that do not name them, e.g. `yxc`.
         label_axes: The same of labels.
+        label_values: `classes` or `objects`: what numbers in label files are, where both are possible.
     """
 
     filename: ClassVar[str] = Dataset.filename
@@ -45,6 +46,7 @@ class Stated(Document):
     voxel: tuple[float | None, float | None, float | None] | None = None
     image_axes: str = ""
     label_axes: str = ""
+    label_values: Literal["", "classes", "objects"] = ""
 
     @property
     def folders(self) -> bool:

@@ -21,7 +21,7 @@ from segwright.core.errors import LabelError
 from segwright.io.drawing import is_drawn
 from segwright.io.layouts import LAYOUTS
 from segwright.io.layouts.content import sample
-from segwright.io.layouts.names import LABEL_WORDS, tokens
+from segwright.io.layouts.names import only_label_words, tokens
 from segwright.io.layouts.readers import Raws, agreement, all_read, compared, dice, find_readers, first_read, within
 from segwright.io.layouts.structures import raw_of
 from segwright.io.masks import is_soft
@@ -65,7 +65,7 @@ def sift(dataset: Dataset, stated: Sequence[str] = ()) -> tuple[Dataset, Dropped
         return (all_read(dataset, ()) if dataset.consensus else dataset), {}
     kinds = {name: _kind([look[name] for look in looks if name in look]) for name in names}
     gone = {} if stated else _fields(names, looks, kinds) | _copies(names, looks, kinds)
-    left = [name for name in names if name not in gone]
+    left = sorted((name for name in names if name not in gone), key=lambda name: (not only_label_words(name), name))
     plain = {name: kind.name for name, kind in kinds.items()}
     readers = compared(stated, looks) if stated else find_readers(left, looks, plain)
     if dataset.consensus:
@@ -130,7 +130,7 @@ def _fields(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
         if kinds[name].name != "mask" or len(masks) < _ENOUGH or min(mask.mean() for mask in masks) < _FIELD:
             continue
         pairs = [(a, b) for a, b in combinations(masks, 2) if a.shape == b.shape]
-        inside = all(within(other, mask) for other, mask in zip(others, mine, strict=True))
+        inside = "fov" in tokens(name) or all(within(o, mask) for o, mask in zip(others, mine, strict=True))
         if pairs and inside and np.mean([dice(a, b) for a, b in pairs]) >= _ALIKE:
             found[name] = "covers every image alike: a field of view, no structure"
     return found if len(found) < len(names) else {}
@@ -160,13 +160,13 @@ def _says_more(a: str, b: str, looks: Sequence[Raws], kinds: Mapping[str, Kind])
     if several[a] and several[b] and fine[0] != fine[1]:
         return fine[1]  # the coarser one holds classes, the finer one their objects
     rank = {"classes": 0, "objects": 1, "mask": 2}
-    order = [(rank[kinds[n].name], kinds[n].painted, not _plain(n), n) for n in (a, b)]
-    return order[0] <= order[1]
+    same = all(fine)  # both part the voxels alike: numbers come first, as paint may mean nothing
 
+    def order(name: str) -> tuple[Any, ...]:
+        kind = kinds[name]
+        return (kind.painted if same else rank[kind.name], kind.painted, not only_label_words(name), name)
 
-def _plain(name: str) -> bool:
-    """Whether a name speaks of labels and of nothing else."""
-    return all(word in LABEL_WORDS for word in tokens(name))
+    return order(a) <= order(b)
 
 
 def _refines(fine: str, coarse: str, looks: Sequence[Raws]) -> bool:

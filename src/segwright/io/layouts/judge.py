@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segwright.core.case import Dataset, Decision
 from segwright.core.errors import LayoutError, SegwrightError
+from segwright.core.words import amount
 from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.content import is_label, sample
 from segwright.io.layouts.inventory import explained, readable
-from segwright.io.layouts.names import role
+from segwright.io.layouts.names import only_label_words, role
 from segwright.io.layouts.scan import suffix_of
 from segwright.io.protocol import reason
+from segwright.io.layouts.tree import tree
 
 #: A reading that explains this share of the files is taken without asking the layouts after it.
 ENOUGH = 0.95
 #: Of readings that explain nearly as much, the one that stands first in the table is taken.
 _CLOSE = 0.05
+#: A reading that explains less leaves so much aside that it may be none; it is not taken unless it is stated.
+_LEAST = 0.5
 #: Cases whose files are looked into.
 _LOOKED_AT = 6
 
@@ -98,10 +102,12 @@ def _worth(dataset: Dataset, files: set[Path]) -> float:
 
 
 def _swapped(dataset: Dataset) -> bool:
-    """Whether some case of a few has a picture for its label and a drawing for its image, though no name says so."""
+    """Whether some case of a few has a drawing for its image: by its name, or by content where no name says so."""
     labelled = [case for case in dataset.labelled if case.images]
     for case in sample(labelled, _LOOKED_AT):
         image, label = dataset.path(case.images[0]), dataset.path(case.label[0])
+        if label != image and only_label_words(image.name.split(".")[0]):
+            return True  # `p1/mask.png` and `p2/mask.png` are two labels
         named = any(role(part) == "label" for part in Path(case.label[0].path).parts)
         if label == image or named or suffix_of(label) in {".json", ".csv", ".tsv", ".dcm"}:
             continue
@@ -110,7 +116,7 @@ def _swapped(dataset: Dataset) -> bool:
     return False
 
 
-def choose(found: list[Proposal]) -> Dataset | None:
+def choose(found: list[Proposal]) -> Proposal | None:
     """The reading that explains most, with what else was possible; `None` where nothing speaks for any."""
     best = max((made.worth for made in found), default=-1.0)
     if best < 0:
@@ -121,4 +127,28 @@ def choose(found: list[Proposal]) -> Dataset | None:
     told = f"{other.layout} (no: it explains {other.worth:.0%} of the files)" if other else ""
     why = f"explains {taken.worth:.0%} of the files that can be read"
     decision = Decision(topic="layout", chosen=taken.layout, why=why, other=told)
-    return taken.dataset.model_copy(update={"decisions": (*taken.dataset.decisions, decision)})
+    decided = taken.dataset.model_copy(update={"decisions": (*taken.dataset.decisions, decision)})
+    return replace(taken, dataset=decided)
+
+
+def refuse_little(dataset: Dataset, worth: float) -> None:
+    """Refuses the best reading of a folder if it would leave most of the files aside.
+
+    Raises:
+        LayoutError: With what the reading is, and how to state it.
+    """
+    pairs = [case for case in dataset.labelled if case.images]
+    if worth >= _LEAST or not pairs:
+        return
+    root = Path(dataset.root)
+    first = f"{pairs[0].images[0].path} with {pairs[0].label[0].path}"
+    raise LayoutError(
+        "No arrangement explains more than half of this folder.",
+        expected=f"the nearest arrangement is {dataset.layout!r}: {amount(len(pairs), 'pair')} of image and label, such "
+        f"as {first}; it would leave {1 - worth:.0%} of the files that can be read aside",
+        came=f"\n{tree(root)}",
+        where=root,
+        cure=f"If these pairs are all that is meant, write 'layout: {dataset.layout}' into {root / Dataset.filename}; "
+        "else take the other files out, state the folders there ('images: FOLDER', 'labels: FOLDER'), or list the "
+        "cases in a CSV table with columns id, image, label, group.",
+    )

@@ -56,6 +56,16 @@ def role(name: str) -> str | None:
     return None
 
 
+def only_label_words(name: str) -> bool:
+    """Whether a name speaks of labels and of nothing else.
+
+    Example:
+        >>> only_label_words("GT_masks"), only_label_words("masks_heart")
+        (True, False)
+    """
+    return all(word in LABEL_WORDS for word in tokens(name))
+
+
 def split_of(name: str, *, within: bool = False) -> str:
     """The part of a data set (`train`, `val`, `test`) that a folder is called after; empty for other names.
 

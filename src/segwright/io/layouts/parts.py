@@ -68,7 +68,8 @@ def _parts(folder: Path) -> dict[str, Dataset]:
         return {}
     found: dict[str, Dataset] = {}
     for child in children:
-        part = choose(proposals(child))
+        chosen = choose(proposals(child))
+        part = chosen.dataset if chosen else None
         if part is not None and any(case.images and case.label for case in part.cases):
             found[child.name] = part
         elif split_of(child.name) != "test" and readable(child):

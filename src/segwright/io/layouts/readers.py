@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError
 from segwright.core.words import agree, amount
-from segwright.io.layouts.names import LABEL_WORDS, tokens
+from segwright.io.layouts.names import LABEL_WORDS, only_label_words, tokens
 
 #: Dice of drawings of two readers by their names, and whatever they are called; the latter lie in one another in part.
 _READERS, _SURELY_READERS, _INSIDE = 0.5, 0.85, 0.99
@@ -38,7 +38,7 @@ def agreement(a: str, b: str, looks: Sequence[Raws]) -> list[float]:
 
 
 def find_readers(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Drawings of one thing by several people, the first by name first; each with its Dice against the first."""
+    """Drawings of one thing by several people, each with its Dice against the first of the names."""
     twice = [name for name in names if _read_twice(names[0], name, agreement(names[0], name, looks), looks)]
     return compared(twice, looks) if len(twice) > 1 and len({kinds[name] for name in twice}) == 1 else []
 
@@ -70,6 +70,10 @@ def _same_but_for_reader(a: str, b: str) -> bool:
         return words - marks, marks
 
     (words, own), (others, other) = split(a), split(b)
+    if (only_label_words(a) and other and others <= _READER_WORDS) or (
+        only_label_words(b) and own and words <= _READER_WORDS
+    ):
+        return True  # `labels` beside `reader2`
     return words == others and own != other and bool(own and other) and bool(words & (_READER_WORDS | LABEL_WORDS))
 
 

@@ -65,7 +65,12 @@ def sample_of(dataset: Dataset, cases: Sequence[Case]) -> list[Case]:
 def _from_values(dataset: Dataset, some: Sequence[Case]) -> Dataset:
     """What the values mean, decided over all files that are looked at."""
     facts = _facts(dataset, some)
-    meaning = decide(facts, lambda case: _values(dataset, some, case, facts), dense=dataset.modality == "em")
+    meaning = decide(
+        facts,
+        lambda case: _values(dataset, some, case, facts),
+        dense=dataset.modality == "em",
+        stated=dataset.label_values,
+    )
     if meaning.kind == "image":
         raise _no_labels(dataset, some, meaning)
     _refuse_lossy(dataset, some, meaning)
@@ -73,7 +78,7 @@ def _from_values(dataset: Dataset, some: Sequence[Case]) -> Dataset:
     if meaning.kind == "objects":
         cases = tuple(_as_one(case) for case in dataset.cases)
         dataset = dataset.model_copy(update={"cases": cases})
-        space = LabelSpace(structures=(Structure(name="foreground"),))
+        space = LabelSpace(structures=(Structure(name="foreground"),), ignore=meaning.ignore)
     elif space.names == ("foreground",):
         only = space.structures[0].model_copy(update={"name": _folder_name(dataset, some)})
         space = space.model_copy(update={"structures": (only,)})

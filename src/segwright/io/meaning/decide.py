@@ -9,37 +9,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.io.meaning.facts import LabelFacts
+from segwright.io.meaning.facts import LabelFacts, one_piece
 from segwright.io.meaning.levels import UNEXPLAINED, find_levels, on_ramps, snap
+from segwright.io.meaning.objects import Verdict, number_objects
 
 Facts = Mapping[str, LabelFacts]
-#: Reads the values of a case again; only smeared files are read twice.
+#: Reads the values of a case again; only files that are smeared or may number objects are read twice.
 Reread = Callable[[str], NDArray[Any]]
 Kind = Literal["empty", "mask", "classes", "objects", "image"]
+Stated = Literal["", "classes", "objects"]
 
-#: Without cases to compare: more values than this number objects; so do fewer that are widely scattered.
-_MOST_CLASSES, _SCATTERED = 150, 20
-#: Values of objects are new in nearly every case.
-_NEW = 0.9
-#: A class keeps to its place: standard deviation over cases, as a share of the array; uniform places give 0.29.
-_STEADY, _ANYWHERE = 0.12, 0.18
-#: Share of objects that are one piece.
-_WHOLE = 0.9
 #: Shares of solid voxels. On JPEG (quality 30 to 100), blur and resizing we measured at most 0.29 for values near their
 #: level (0.41 in colour) and none for values far from it; drawn shapes have 0.9 and more.
 _NEAR, _NEAR_COLOUR, _FAR = 0.35, 0.5, 0.05
 #: A mark drawn along borders is thinner than the classes it parts.
 _THIN = 0.5
+#: Numbers of objects are nearly all in one file only.
+_ONCE = 0.9
 #: Up to so many values may all be thin lines.
 _SHAPES = 16
 #: Smearing leaves many values; where there are fewer they must stand between both levels of a mask.
 _FEW_STRAYS, _ON_RAMPS = 6, 0.9
-#: Smeared files looked at again, voxel by voxel, before their levels are trusted.
+#: More classes than this are told not to be objects.
+_SCATTERED = 20
+#: Files looked at again, voxel by voxel.
 _LOOKED_AT = 12
 #: Marks of voxels that count nowhere, beside any single negative value.
 _MARKS = frozenset({255, 254, 65535, 65534, 32767})
@@ -68,13 +67,14 @@ class Meaning:
     other: str = ""
 
 
-def decide(facts: Facts, reread: Reread | None = None, *, dense: bool = False) -> Meaning:
+def decide(facts: Facts, reread: Reread | None = None, *, dense: bool = False, stated: Stated = "") -> Meaning:
     """The meaning of the values of some label files.
 
     Args:
         facts: By case, of every file that was looked at.
         reread: Values of a case, to test whether smeared files are safe to snap; without it they are trusted.
         dense: The files are of a kind whose many values nearly always number objects (electron microscopy).
+        stated: What a person says the values are, where classes and numbers of objects look alike.
 
     Example:
         >>> from segwright.io.meaning.facts import facts_of
@@ -88,34 +88,64 @@ def decide(facts: Facts, reread: Reread | None = None, *, dense: bool = False) -
     smeared = _smeared(facts, reread)
     if smeared is not None:
         return smeared
-    if _objects(told, values, dense=dense):
-        note = f"Labels hold {len(values)} values that number objects; all together they are 'foreground'. "
-        return Meaning(
-            "objects",
-            notes=(note + "To tell the objects apart, give instances=true.",),
-            other=f"{len(values)} classes (no: {_why_objects(told, values)})",
-        )
-    if _picture(told, values):
+    ignore, notes = _ignore(told, values)
+    kept = [table.without(ignore) for table in told]
+    classes = tuple(value for value in values if value != ignore)
+    if stated != "classes":
+        verdict = _verdict(facts, kept, reread, dense=dense) if not stated else Verdict(True, "stated")
+        if verdict.objects:
+            return _objects(classes, ignore, notes, verdict)
+        notes += _doubtful(classes, verdict)
+    if _picture(kept, classes):
         return Meaning("image", notes=(f"{len(values)} different values, most of which form no shape",))
-    return _classes(told, values)
+    return _classes(kept, classes, ignore, notes)
 
 
-def _classes(told: Sequence[LabelFacts], values: Sequence[int]) -> Meaning:
+def _verdict(facts: Facts, kept: Sequence[LabelFacts], reread: Reread | None, *, dense: bool) -> Verdict:
+    """Whether values number objects; files are read again only where the question of pieces comes up."""
+
+    @cache
+    def pieces() -> float | None:
+        shares = [one_piece(reread(case)) for case in _looked_at(facts)] if reread else []
+        known = [share for share in shares if share is not None]
+        return float(np.mean(known)) if known else None
+
+    return number_objects([table for table in kept if table.values], pieces, dense=dense)
+
+
+def _objects(values: Sequence[int], ignore: int | None, notes: tuple[str, ...], verdict: Verdict) -> Meaning:
+    note = f"Labels hold {len(values)} values that number objects; all together they are 'foreground'. "
+    note += "To tell the objects apart, give instances=true."
+    note += f" It is a guess ({verdict.doubt}): if they are classes, {_state('classes')}." if verdict.doubt else ""
+    other = f"{len(values)} classes (no: {verdict.why})"
+    return Meaning("objects", ignore=ignore, notes=(*notes, note), other=other)
+
+
+def _doubtful(values: Sequence[int], verdict: Verdict) -> tuple[str, ...]:
+    """A sentence on classes that may number objects."""
+    if not verdict.doubt:
+        return ()
+    names = f"Values {values[0]} to {values[-1]}" if len(values) > 1 else f"Value {values[0]}"
+    return (f"{names} are read as classes, and may number objects: {verdict.doubt}. If they do, {_state('objects')}.",)
+
+
+def _state(what: str) -> str:
+    return f"write 'label_values: {what}' into a dataset.yaml in the folder"
+
+
+def _classes(told: Sequence[LabelFacts], kept: Sequence[int], ignore: int | None, notes: tuple[str, ...]) -> Meaning:
     """Exclusive classes, or the mask of one structure."""
-    ignore, why = _ignore(told, values)
-    kept = [value for value in values if value != ignore]
-    notes = [f"Value {ignore} counts nowhere ('ignore'): {why}. If it is a structure, name it in dataset.yaml."]
-    notes = notes if ignore is not None else []
     if set(kept) <= {1, 255} and not any({1, 255} <= table.values for table in told):
-        order = tuple(sorted(kept, reverse=True))
-        return Meaning("mask", order, ignore, notes=tuple(notes))
+        return Meaning("mask", tuple(sorted(kept, reverse=True)), ignore, notes=notes)
     if all(0 not in table.counts for table in told):
         return _without_zero(told, kept, ignore, notes)
     other = "numbers of objects (no: the same values come back in most cases)" if len(kept) > _SCATTERED else ""
-    return Meaning("mask" if len(kept) == 1 else "classes", tuple(kept), ignore, notes=tuple(notes), other=other)
+    return Meaning("mask" if len(kept) == 1 else "classes", tuple(kept), ignore, notes=notes, other=other)
 
 
-def _without_zero(told: Sequence[LabelFacts], kept: list[int], ignore: int | None, notes: list[str]) -> Meaning:
+def _without_zero(
+    told: Sequence[LabelFacts], kept: Sequence[int], ignore: int | None, notes: tuple[str, ...]
+) -> Meaning:
     """Labels in which no voxel is 0: of two values one is background; of more, every value is a structure."""
     frame = Counter[int]()
     for table in told:
@@ -130,14 +160,22 @@ def _without_zero(told: Sequence[LabelFacts], kept: list[int], ignore: int | Non
     return Meaning("classes", tuple(kept), ignore, notes=(*notes, told_))
 
 
-def _ignore(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None, str]:
+def _ignore(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None, tuple[str, ...]]:
+    """The value that counts nowhere, and a sentence that says so."""
+    mark, why = _mark(told, values)
+    if mark is None:
+        return None, ()
+    return mark, (f"Value {mark} counts nowhere ('ignore'): {why}. If it is a structure, name it in dataset.yaml.",)
+
+
+def _mark(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None, str]:
     """The value that counts nowhere, and why; a negative value, or a usual mark above small class numbers.
 
     A mark must stand beside classes in some file: alone with 0 it is a mask. Of numbers that are no usual mark only
     thin ones, which lie along the borders of others, are taken.
     """
     negative = [value for value in values if value < 0]
-    if len(negative) == 1:
+    if len(negative) == 1 < len(values):
         return negative[0], "negative values are no classes"
     top, rest = values[-1], list(values[:-1])
     if not rest or any(table.colour for table in told) or top <= max(16, 3 * len(rest)):
@@ -148,9 +186,18 @@ def _ignore(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | No
     usual = top in _MARKS or top in {table.span for table in told}
     if usual and (rest[-1] <= max(30, 2 * len(rest)) or (contact >= 0.2 and thin < _THIN)):
         return top, f"it is the usual mark, above class numbers up to {rest[-1]}"
+    if usual and _only_one_to_come_back(told, top):
+        return top, "it is the usual mark, and the only value that comes back from case to case"
     if top >= 90 and rest[-1] <= 30 and contact >= 0.2 and thin < _THIN < _solid_share(told, rest):
         return top, "it lies thin along the borders of the other values (a guess)"
     return None, ""
+
+
+def _only_one_to_come_back(told: Sequence[LabelFacts], value: int) -> bool:
+    """Whether most files hold a value, and nearly all other values are in one file each, as numbers of objects are."""
+    owners = Counter(v for table in told for v in table.values)
+    once = sum(count == 1 for v, count in owners.items() if v != value)
+    return len(told) > 2 and 2 * owners[value] > len(told) and once >= _ONCE * (len(owners) - 1)
 
 
 def _along(told: Sequence[LabelFacts], value: int) -> float:
@@ -164,69 +211,6 @@ def _solid_share(told: Sequence[LabelFacts], values: Sequence[int]) -> float:
     count = sum(table.counts.get(value, 0) for table in told for value in values)
     solid = sum(table.solid.get(value, 0) for table in told for value in values)
     return solid / count if count else 0.0
-
-
-def _objects(told: Sequence[LabelFacts], values: Sequence[int], *, dense: bool) -> bool:
-    """Whether values number objects: new in each case, or in each case 1 to n at any place."""
-    if any(table.colour for table in told):
-        return len(values) > _MOST_CLASSES
-    if len(told) == 1:
-        return _many(values) or (dense and len(values) > _SCATTERED)
-    owners = Counter(value for table in told for value in table.values)
-    new = sum(count == 1 for count in owners.values()) / len(values)
-    if new >= _NEW and len(values) >= max(6, 2 * len(told)) and _whole(told):
-        return True
-    recurring = float(np.mean([count / len(told) for count in owners.values()]))
-    if recurring >= 0.5 and not _counted(told):
-        return False
-    if _many(values):
-        return True
-    return _numbered(told) or (dense and len(values) > _SCATTERED)
-
-
-def _many(values: Sequence[int]) -> bool:
-    """More values than classes have, or a few that are widely scattered."""
-    top = max(values)
-    return len(values) > _MOST_CLASSES or (len(values) > _SCATTERED and top > 3 * len(values) and top > 255)
-
-
-def _counted(told: Sequence[LabelFacts]) -> bool:
-    """Whether every file holds 1 to n, with n going up and down."""
-    counts = [len(table.values) for table in told]
-    prefix = all(table.values == frozenset(range(1, count + 1)) for table, count in zip(told, counts, strict=True))
-    return prefix and len(counts) >= 3 and len(set(counts)) >= 3
-
-
-def _numbered(told: Sequence[LabelFacts]) -> bool:
-    """Whether files that hold 1 to n number objects: of many values unless each keeps to its place, of few if none
-    does and each is one piece."""
-    if not _counted(told):
-        return False
-    spread = _spread(told)
-    if max(len(table.values) for table in told) > _SCATTERED:
-        return spread is None or spread >= _STEADY
-    return spread is not None and spread >= _ANYWHERE and _whole(told, _WHOLE + 0.05)
-
-
-def _whole(told: Sequence[LabelFacts], least: float = _WHOLE) -> bool:
-    shares = [table.single for table in told if table.single is not None]
-    return not shares or float(np.mean(shares)) >= least
-
-
-def _spread(told: Sequence[LabelFacts]) -> float | None:
-    """How far a value wanders from case to case along the axis where it wanders most; `None` if none comes back."""
-    places: dict[int, list[tuple[float, ...]]] = {}
-    for table in told:
-        for value, place in table.places.items():
-            places.setdefault(value, []).append(place)
-    deviations = [np.std(np.array(found), axis=0) for found in places.values() if len(found) >= 3]
-    return float(np.mean(deviations, axis=0).max()) if deviations else None
-
-
-def _why_objects(told: Sequence[LabelFacts], values: Sequence[int]) -> str:
-    if len(told) == 1:
-        return "there are too many, and no other case to compare"
-    return "they count 1 to n at any place" if _counted(told) else "they are new in nearly every case"
 
 
 def _picture(told: Sequence[LabelFacts], values: Sequence[int]) -> bool:

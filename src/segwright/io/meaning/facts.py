@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,6 @@ from segwright.core.tally import tally
 MOST_VALUES = 4096
 #: Where so much of every value is solid, nothing is smeared, and every voxel shows its level.
 _SHAPE = 0.6
-#: Of so few values the pieces are not counted: they are classes whatever their pieces.
-_FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,6 @@ class LabelFacts:
         solid: Voxels of each value that lie in a 2 x 2 of that value; drawn shapes have them, smeared edges have not.
         contact: For each value, the share of its border that it shares with values other than 0.
         flat: Voxels of each value where the 3 x 3 around them is nearly equal; shows the levels of smeared files.
-        single: Share of the values that form one connected piece; `None` where it was not looked at.
         places: Middle of each value, as shares of the array's axes.
         frame: Voxels of each value on the outer frame of the planes; background is what fills it.
         colour: Values are packed colours `0xRRGGBB`.
@@ -40,7 +37,6 @@ class LabelFacts:
     solid: Mapping[int, int] = field(default_factory=dict)
     contact: Mapping[int, float] = field(default_factory=dict)
     flat: Mapping[int, int] = field(default_factory=dict)
-    single: float | None = None
     places: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
     frame: Mapping[int, int] = field(default_factory=dict)
     colour: bool = False
@@ -50,6 +46,27 @@ class LabelFacts:
     def values(self) -> frozenset[int]:
         """Values other than 0."""
         return frozenset(self.counts) - {0}
+
+    def without(self, value: int | None) -> LabelFacts:
+        """The facts as if a value, such as a mark of voxels that count nowhere, were not there."""
+        if value not in self.counts:
+            return self
+        return replace(
+            self,
+            counts=_others(self.counts, value),
+            solid=_others(self.solid, value),
+            contact=_others(self.contact, value),
+            flat=_others(self.flat, value),
+            places=_others(self.places, value),
+            frame=_others(self.frame, value),
+        )
+
+
+_T = TypeVar("_T")
+
+
+def _others(table: Mapping[int, _T], value: int | None) -> dict[int, _T]:
+    return {key: told for key, told in table.items() if key != value}
 
 
 def facts_of(raw: NDArray[Any], *, colour: bool = False) -> LabelFacts:
@@ -80,8 +97,7 @@ def facts_of(raw: NDArray[Any], *, colour: bool = False) -> LabelFacts:
         solid=solid,
         contact=_contact(index, values),
         flat=counts if level is None else _table(values, tally(index[level], len(values))),
-        single=_single(index, len(values)) if len(values) > _FEW else None,
-        places=_places(index, values) if len(values) > _FEW else {},
+        places=_places(index, values),
         frame=_frame(raw),
         colour=colour,
         span=span,
@@ -183,25 +199,39 @@ def _flat_colours(raw: NDArray[Any]) -> NDArray[np.bool_]:
     return out
 
 
-def _single(index: NDArray[Any], count: int) -> float | None:
-    """Share of values that are one connected piece; none where there are too many voxels to look cheaply."""
-    whole, alone = 0, 0
-    for number, box in enumerate(ndimage.find_objects(index.astype(np.int32) + 1, max_label=count)):
-        if box is None or number == 0:
-            continue
-        _, pieces = ndimage.label(index[box] == number, structure=np.ones((3, 3, 3)))
-        whole, alone = whole + 1, alone + (pieces == 1)
-    return alone / whole if whole else None
+def one_piece(raw: NDArray[Any]) -> float | None:
+    """Share of the values other than 0 that form one connected piece; `None` where there are none.
+
+    Example:
+        >>> one_piece(np.array([[[1, 1, 0, 2, 0, 2]]]))
+        0.5
+    """
+    values = np.array(sorted(_counts(raw)))
+    index = _index(raw, values)
+    whole = [
+        ndimage.label(index[box] == number, structure=np.ones((3, 3, 3)))[1] == 1
+        for number, box in _boxes(index, values)
+    ]
+    return float(np.mean(whole)) if whole else None
+
+
+def _boxes(index: NDArray[Any], values: NDArray[Any]) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Rank and box of each value that is not 0."""
+    first = 0 if values[0] == 0 else 1  # boxes of rank 0 are not found; it is nearly always background
+    found = ndimage.find_objects(index if first == 0 else index.astype(np.int32) + 1, max_label=len(values))
+    for number, box in enumerate(found, start=1 - first):
+        if box is not None and values[number]:
+            yield number, box
 
 
 def _places(index: NDArray[Any], values: NDArray[Any]) -> dict[int, tuple[float, ...]]:
     """Middle of the box of each value, in shares of the axes."""
-    out: dict[int, tuple[float, ...]] = {}
-    for value, box in zip(values, ndimage.find_objects(index.astype(np.int32) + 1, max_label=len(values)), strict=True):
-        if box is not None and value:
-            middles = ((part.start + part.stop) / 2 / length for part, length in zip(box, index.shape, strict=True))
-            out[int(value)] = tuple(middles)
-    return out
+    return {
+        int(values[number]): tuple(
+            (part.start + part.stop) / 2 / length for part, length in zip(box, index.shape, strict=True)
+        )
+        for number, box in _boxes(index, values)
+    }
 
 
 def in_colours(facts: LabelFacts) -> LabelFacts:
