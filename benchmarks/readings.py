@@ -47,7 +47,7 @@ OUTCOMES = ("equal", "told", "refused", "different")
 _SAYS = re.compile(
     r"another reader|is no structure|counts nowhere|number objects|number the objects|smeared|level of|snapped"
     r"|taken as background|are united|field of view|lossy|no voxel is background|runs count"
-    r"|without a file are taken as absent", re.IGNORECASE
+    r"|without a file are taken as absent|interpolation", re.IGNORECASE
 )  # fmt: skip
 _NO_LABEL, _CALLED = re.compile("no label"), re.compile("one folder a structure")
 
@@ -186,7 +186,7 @@ def unlisted(place: Path, dataset: Dataset) -> list[str]:
 def owners(root: Path, truth: Truth) -> dict[str, set[Path]]:
     """Files of each subject, by its name in their paths; the longest name that fits."""
     found: dict[str, set[Path]] = {name: set() for name in truth.subjects}
-    for path in _files(root):
+    for path in (p for p in sorted(root.rglob("*")) if p.is_file()):
         told = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
         named = [name for name in found if re.search(rf"(?<!\w){re.escape(name)}(?![a-zA-Z0-9])", told)]
         if named:
@@ -299,7 +299,7 @@ def _called(dataset: Dataset, index: int | None) -> set[str]:
         return set()
     structure = dataset.labels.structures[index]
     return {structure.name, *(f"value {value}" for value in structure.values)} | {
-        str(value) for value in structure.values if value > 9
+        f"#{value:06X}" if value > 0xFFFF else str(value) for value in structure.values if value > 9
     }
 
 
@@ -393,7 +393,7 @@ def _is_told(problem: Problem, lines: Sequence[str], aside: Sequence[str]) -> bo
 
 
 def _speaks(line: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) is not None
+    return re.search(rf"(?<![\w#]){re.escape(name)}(?!\w)", line, re.IGNORECASE) is not None
 
 
 def one(seed: int, place: Path, only: str = "") -> Draw:
@@ -442,8 +442,10 @@ def damage(seed: int, place: Path) -> Draw:
     for way in ways:
         DAMAGES[way](rng, root)
         out.renamed |= way == "rename folder"
-    now = {path: _hashes([path]) for path in _files(root)}
+    now = {path: _hashes([path]) for path in root.rglob("*") if path.is_file()}
     files = {n: before[n] | {path for path, one in now.items() if one & known[n]} for n in before}
+    for name in [n for n in files if not any(path.exists() for path in files[n])]:
+        del truth.subjects[name]  # nothing of it is left to be read
     outcome, why = judged(root, truth, out, files)
     return Draw(seed, "damage", layout, set(ways), outcome, why)
 

@@ -276,3 +276,62 @@ def test_a_folder_of_which_most_is_left_aside_is_not_read_unasked(tmp_path: Path
     assert "3 pairs" in str(caught.value) and "layout: pairs" in str(caught.value)
     (tmp_path / "dataset.yaml").write_text("layout: pairs\n")
     assert len(open_dataset(tmp_path).labelled) == 3
+
+
+class TestCopies:
+    """A second label file of an image is a copy, a mask of its own, or one too many."""
+
+    @staticmethod
+    def write(root: Path) -> list[Plane]:
+        planes = []
+        for i, name in enumerate("abcd"):
+            planes.append(box(4, 4 + i) * np.uint8(1) + box(30, 30 + i) * np.uint8(2))
+            save(root / f"{name}.png", picture(i, planes[-1] > 0))
+            save(root / f"{name}_seg.png", planes[-1])
+        return planes
+
+    def test_an_equal_copy_is_set_aside(self, tmp_path: Path) -> None:
+        planes = self.write(tmp_path)
+        (tmp_path / "b_seg (1).png").write_bytes((tmp_path / "b_seg.png").read_bytes())
+        found = masks_of(tmp_path)
+        assert all(np.array_equal(a[1], b == 2) for a, b in zip(found, planes, strict=True))
+        assert [line.path for line in open_dataset(tmp_path).aside] == ["b_seg (1).png"]
+
+    def test_another_map_of_classes_is_refused(self, tmp_path: Path) -> None:
+        planes = self.write(tmp_path)
+        save(tmp_path / "b_seg (1).png", np.roll(planes[1], 1, axis=0))
+        with pytest.raises(LabelError, match="several values"):
+            open_dataset(tmp_path)
+
+
+class TestFilesOfStructures:
+    """What the values in the files of one structure mean."""
+
+    def test_a_value_that_counts_nowhere(self, tmp_path: Path) -> None:
+        for i, name in enumerate("abcd"):
+            save(tmp_path / f"images/{name}.png", picture(i, box(8, 8), box(30, 40)))
+            for told, inner, outer in (
+                ("heart", box(8, 8), box(6, 6, 16, 20)),
+                ("lung", box(30, 40), box(28, 38, 16, 20)),
+            ):
+                save(
+                    tmp_path / f"masks/{told}/{name}.png", np.where(inner, 1, np.where(outer, 255, 0)).astype(np.uint8)
+                )
+        dataset = open_dataset(tmp_path)
+        assert dataset.labels.ignore == 255
+        case = dataset.labelled[0]
+        label = load_label(dataset, case, load_image(dataset, case).geometry)
+        assert np.array_equal(dataset.labels.mask(label, 0)[0], box(8, 8))
+        assert np.array_equal(dataset.labels.mask(label, 1)[0], box(30, 40))
+        ring = box(6, 6, 16, 20) & ~box(8, 8) | box(28, 38, 16, 20) & ~box(30, 40)
+        assert np.array_equal(dataset.labels.ignored(label)[0], ring)
+
+    def test_several_values_are_united_and_told(self, tmp_path: Path) -> None:
+        for i, name in enumerate("abcd"):
+            save(tmp_path / f"images/{name}.png", picture(i, box(8, 8)))
+            for k in range(14):  # so many are not compared with each other
+                plane = box(4, 2 + 4 * k, 4, 3) * np.uint8(1)
+                plane[20:24, 2 + 4 * k : 5 + 4 * k] = 2 if k == 3 else 0
+                save(tmp_path / f"masks/organ{'abcdefghijklmn'[k]}/{name}.png", plane)
+        notes = [note for note in open_dataset(tmp_path).notes if "united" in note]
+        assert notes == ["Files of 'organd' hold values 1, 2, which are united."]

@@ -66,7 +66,7 @@ def _read(place: Path, layout: str | None) -> Reading:
     found = choose(proposals(place))
     children = subfolders(place) if found is None and place.is_dir() else []
     if len(children) != 1 or role(children[0].name) == "label":
-        return Reading(place, found and found.dataset, guessed=True, explains=found.worth if found else 0.0)
+        return Reading(place, found.dataset if found else None, guessed=True, explains=found.worth if found else 0.0)
     inner, beside = _read(children[0], None), items(place)
     if inner.dataset is None or not beside:
         return inner

@@ -230,3 +230,33 @@ class TestSmeared:
         rng = np.random.default_rng(0)
         files = {str(i): rng.integers(0, 256, (64, 64)).astype(np.uint8) for i in range(3)}
         assert meaning_of(files).kind == "image"
+
+
+class TestOddities:
+    """What slips into label files: a stray voxel, interpolated class numbers, a mark that is the mask itself."""
+
+    @pytest.mark.parametrize("stray", [7, 1])
+    def test_a_stray_voxel_beside_a_mask_of_255_does_not_make_it_count_nowhere(self, stray: int) -> None:
+        files = {str(i): boxes(i, (255,)) for i in range(5)}
+        files["2"][60, 60] = stray
+        found = meaning_of(files)
+        assert found.ignore is None and 255 in found.values
+        assert any(f"Value {stray} is 1 voxel of case 2" in note for note in found.notes)
+
+    def test_interpolated_class_numbers_are_told(self) -> None:
+        files = {}
+        for i in range(4):
+            plane = boxes(i, (2, 5))
+            rim = (np.roll(plane, 1, axis=1) != plane) & (plane > 0)
+            files[str(i)] = np.where(rim, plane // 2 + 1, plane).astype(np.uint8)
+            files[str(i)][rim & (plane == 2)] = 1
+        found = meaning_of(files)
+        assert found.values == (1, 2, 3, 5)
+        assert any("Value 1, Value 3 are only lines" in note for note in found.notes)
+
+    def test_thin_lines_with_background_on_both_sides_are_no_rims(self) -> None:
+        files = {}
+        for i in range(4):
+            files[str(i)] = boxes(i, (2, 5))
+            files[str(i)][50, 5:80] = 1
+        assert meaning_of(files).notes == ()

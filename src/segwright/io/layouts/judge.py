@@ -144,8 +144,8 @@ def refuse_little(dataset: Dataset, worth: float) -> None:
     first = f"{pairs[0].images[0].path} with {pairs[0].label[0].path}"
     raise LayoutError(
         "No arrangement explains more than half of this folder.",
-        expected=f"the nearest arrangement is {dataset.layout!r}: {amount(len(pairs), 'pair')} of image and label, such "
-        f"as {first}; it would leave {1 - worth:.0%} of the files that can be read aside",
+        expected=f"the nearest arrangement is {dataset.layout!r}: {amount(len(pairs), 'pair')} of image and label, "
+        f"such as {first}; it would leave {1 - worth:.0%} of the files that can be read aside",
         came=f"\n{tree(root)}",
         where=root,
         cure=f"If these pairs are all that is meant, write 'layout: {dataset.layout}' into {root / Dataset.filename}; "

@@ -2,35 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.case import Case, Dataset, LabelSource
-from segwright.core.errors import SegwrightError
+from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
-from segwright.core.words import amount
+from segwright.core.words import amount, listed
 from segwright.io.masks import binary, one_plane, values_of
+from segwright.io.meaning.decide import decide
+from segwright.io.meaning.facts import LabelFacts, facts_of
 from segwright.io.sources import planes_of_source, volume_of
+
+#: Cases whose files are looked at; values above are packed colours.
+_LOOKED_AT, _MOST_VALUE = 12, 0xFFFF
 
 
 def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
-    """One file (or several) a structure: overlapping, unless structures of the layout never share voxels."""
+    """One file (or several) a structure: overlapping, unless structures of the layout never share voxels.
+
+    Raises:
+        LabelError: Files that would be united hold several classes, or a value counts nowhere in one structure and is
+            another.
+    """
     named = dict.fromkeys(source.structure or "foreground" for case in labelled for source in case.label)
     known = dataset.labels.structures or tuple(Structure(name=name) for name in sorted(named))
-    absent = _absent([structure.name for structure in known], labelled)
+    some = list(labelled)[:: max(1, len(labelled) // _LOOKED_AT)][:_LOOKED_AT]
+    ignore, told = _values(dataset, some, united=len(known) == 1)
     if len(known) == 1:
-        return _with(dataset, LabelSpace(structures=known, kind="exclusive"))
-    step = max(1, len(labelled) // 12)
-    some = list(labelled)[::step][:12]
-    overlap = any(_overlaps(dataset, case) for case in some)
+        return _with(dataset, LabelSpace(structures=known, kind="exclusive", ignore=ignore), *told)
+    overlap = any(_overlaps(dataset, case, ignore) for case in some)
     note = f"Structures come as files of their own; in {amount(len(some), 'case')} looked at, "
     note += "some voxels belong to several." if overlap else "no voxel belongs to several."
     exclusive = not overlap and dataset.layout == "totalsegmentator"
     note += " They are learnt as exclusive." if exclusive else " They are learnt as overlapping."
-    return _with(dataset, LabelSpace(structures=known, kind="exclusive" if exclusive else "overlapping"), note, *absent)
+    space = LabelSpace(structures=known, kind="exclusive" if exclusive else "overlapping", ignore=ignore)
+    absent = _absent([structure.name for structure in known], labelled)
+    return _with(dataset, space, note, *told, *absent)
+
+
+def _values(dataset: Dataset, some: Sequence[Case], *, united: bool) -> tuple[int | None, list[str]]:
+    """The value that counts nowhere in the files of structures, and sentences on what their values mean."""
+    found = {name: decide(*looks) for name, looks in _looks(dataset, some).items()}
+    marks = {meaning.ignore for meaning in found.values() if meaning.ignore is not None}
+    for name, meaning in found.items():
+        if marks & set(meaning.values):
+            raise LabelError(
+                f"Value {min(marks & set(meaning.values))} is structure {name!r}, and counts nowhere in another.",
+                expected="one value that counts nowhere, and others for structures",
+                came="; ".join(f"{n}: {m.values}, ignored {m.ignore}" for n, m in found.items()),
+                where=dataset.root,
+                cure="Give the files of all structures the same values, e.g. 0, 1 and 255.",
+            )
+    several = {n: m.values for n, m in found.items() if m.kind == "classes" and not m.smeared and len(m.values) > 1}
+    twice = [case.id for case in some if len(case.label) > 1]
+    if united and several and twice:
+        raise LabelError(
+            "Several label files of one image hold several values, so they are no masks to be united.",
+            expected="one label file an image, or a mask of a single value for each structure",
+            came=f"values {next(iter(several.values()))} in {amount(len(twice), 'case')}: {', '.join(twice[:3])}",
+            where=dataset.root,
+            cure="Take the files out that are not meant, or name the right ones in a CSV table (id, image, label).",
+        )
+    told = [note for meaning in found.values() if meaning.ignore is not None for note in meaning.notes[:1]]
+    told += [f"Files of {name!r} hold values {listed(map(str, v))}, which are united." for name, v in several.items()]
+    return next(iter(marks), None), list(dict.fromkeys(told))
+
+
+def _looks(
+    dataset: Dataset, some: Sequence[Case]
+) -> dict[str, tuple[dict[str, LabelFacts], Callable[[str], NDArray[Any]]]]:
+    """Facts of the files of each structure, by path, and how to read one again; files in colour say nothing here."""
+    found: dict[str, dict[str, LabelFacts]] = {}
+    sources = {s.path: s for case in some for s in case.label if s.plane is None and not s.key}
+    for path, source in sources.items():
+        raw = raw_of(dataset, source)
+        if raw is not None and raw.max(initial=0) <= _MOST_VALUE:
+            found.setdefault(source.structure or "", {})[path] = facts_of(raw)
+
+    def again(path: str) -> NDArray[Any]:
+        raw = raw_of(dataset, sources[path])
+        return np.zeros((1, 1, 1), np.uint8) if raw is None else raw
+
+    return {name: (facts, again) for name, facts in found.items()}
 
 
 def _absent(names: Sequence[str], labelled: Sequence[Case]) -> list[str]:
@@ -42,15 +99,15 @@ def _absent(names: Sequence[str], labelled: Sequence[Case]) -> list[str]:
     return [f"Structures without a file are taken as absent in {amount(len(found), 'place')}: {some}."]
 
 
-def _overlaps(dataset: Dataset, case: Case) -> bool:
-    """Whether two structures of a case share a voxel."""
+def _overlaps(dataset: Dataset, case: Case, ignore: int | None) -> bool:
+    """Whether two structures of a case share a voxel that counts."""
     taken: NDArray[np.bool_] | None = None
     owner: dict[str, NDArray[np.bool_]] = {}
     for source in case.label:
         raw = raw_of(dataset, source)
         if raw is None:
             continue
-        mask = binary(raw)
+        mask = binary(raw) if ignore is None else binary(raw) & (raw != ignore)
         if taken is not None and mask.shape != taken.shape:
             return False
         before = owner.pop(source.structure or "", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from filecmp import cmp
 from itertools import combinations
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names
 from segwright.io.layouts.names import match, role, strip_roles
 from segwright.io.layouts.scan import Item, items, suffix_of
+
+_COPIED = re.compile(r"[ _-]*(\(\d+\)|[Cc]opy)$")
 
 
 class Suffix:
@@ -53,7 +56,18 @@ SUFFIX = Suffix()
 def _divide(found: Sequence[Item]) -> tuple[list[Item], list[Item]]:
     """Images and labels by the words of the file name; of equal names, by what the files of a suffix hold."""
     labels = [item for item in found if role(item.stem.rpartition("/")[2]) == "label"] or _of_a_suffix(found)
-    return [item for item in found if item not in labels], labels
+    return [item for item in found if item not in labels], _without_copies(labels)
+
+
+def _without_copies(labels: Sequence[Item]) -> list[Item]:
+    """Labels less those that a file manager copied (`a_mask (1).png`), if they are equal byte by byte."""
+    known = {item.stem: item for item in labels}
+    twins = [known.get(_COPIED.sub("", item.stem)) for item in labels]
+    return [
+        item
+        for item, twin in zip(labels, twins, strict=True)
+        if twin is None or twin is item or not twin.path.is_file() or not cmp(twin.path, item.path, shallow=False)
+    ]
 
 
 def _of_a_suffix(found: Sequence[Item]) -> list[Item]:

@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.words import amount
 from segwright.io.meaning.facts import LabelFacts, one_piece
-from segwright.io.meaning.levels import UNEXPLAINED, find_levels, on_ramps, snap
+from segwright.io.meaning.levels import UNEXPLAINED, find_levels, in_between, on_ramps, snap
 from segwright.io.meaning.objects import Verdict, number_objects
 
 Facts = Mapping[str, LabelFacts]
@@ -30,6 +31,8 @@ Stated = Literal["", "classes", "objects"]
 _NEAR, _NEAR_COLOUR, _FAR = 0.35, 0.5, 0.05
 #: A mark drawn along borders is thinner than the classes it parts.
 _THIN = 0.5
+#: A value of a few voxels has so many times fewer than the most frequent one to be taken for a slip of the pen.
+_SLIP = 100
 #: Numbers of objects are nearly all in one file only.
 _ONCE = 0.9
 #: Up to so many values may all be thin lines.
@@ -96,6 +99,7 @@ def decide(facts: Facts, reread: Reread | None = None, *, dense: bool = False, s
         if verdict.objects:
             return _objects(classes, ignore, notes, verdict)
         notes += _doubtful(classes, verdict)
+    notes += _interpolated(facts, kept, classes, reread) + _slips(facts, classes)
     if _picture(kept, classes):
         return Meaning("image", notes=(f"{len(values)} different values, most of which form no shape",))
     return _classes(kept, classes, ignore, notes)
@@ -160,6 +164,41 @@ def _without_zero(
     return Meaning("classes", tuple(kept), ignore, notes=(*notes, told_))
 
 
+def _interpolated(
+    facts: Facts, told: Sequence[LabelFacts], values: Sequence[int], reread: Reread | None
+) -> tuple[str, ...]:
+    """A sentence on values that interpolated class numbers have left: lines between a lower and a higher value."""
+    thin = [value for value in values[:-1] if value > 0 and _solid_share(told, [value]) < _FAR]
+    if not thin or reread is None or any(table.colour for table in told):
+        return ()
+    seen = [(reread(case), facts[case].values) for case in _looked_at(facts) if facts[case].values & set(thin)]
+    lines = [v for v in thin if np.mean([in_between(raw, v) for raw, held in seen if v in held] or [0]) >= _ON_RAMPS]
+    if not lines:
+        return ()
+    rest = ", ".join(f"value {value}" for value in values if value not in lines)
+    return (
+        f"{_named(lines)} only lines between a lower and a higher value, as interpolation (blur, resizing) of class "
+        f"numbers leaves them; the borders of {rest} have then moved too. If so, export the labels without it.",
+    )
+
+
+def _named(values: Sequence[int]) -> str:
+    return f"{', '.join(f'Value {value}' for value in values)} {'is' if len(values) == 1 else 'are'}"
+
+
+def _slips(facts: Facts, values: Sequence[int]) -> tuple[str, ...]:
+    """A sentence on values of a few voxels in a single case, where others have a thousand times more."""
+    owners = {value: [case for case, table in facts.items() if value in table.counts] for value in values}
+    count = {value: sum(facts[case].counts[value] for case in owners[value]) for value in values}
+    most = max(count.values(), default=0)
+    tiny = [v for v in values if len(facts) > 1 and len(owners[v]) == 1 and count[v] * _SLIP <= most and count[v] < 10]
+    return tuple(
+        f"Value {value} is {amount(count[value], 'voxel')} of case {owners[value][0]} and nothing else: it may be a "
+        "slip of the pen. If so, correct the label."
+        for value in tiny[:4]
+    )
+
+
 def _ignore(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None, tuple[str, ...]]:
     """The value that counts nowhere, and a sentence that says so."""
     mark, why = _mark(told, values)
@@ -171,8 +210,8 @@ def _ignore(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | No
 def _mark(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None, str]:
     """The value that counts nowhere, and why; a negative value, or a usual mark above small class numbers.
 
-    A mark must stand beside classes in some file: alone with 0 it is a mask. Of numbers that are no usual mark only
-    thin ones, which lie along the borders of others, are taken.
+    A mark stands beside classes in most files that have it: alone with 0 it is a mask. Of numbers that are no usual
+    mark only thin ones, which lie along the borders of others, are taken.
     """
     negative = [value for value in values if value < 0]
     if len(negative) == 1 < len(values):
@@ -180,7 +219,8 @@ def _mark(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None
     top, rest = values[-1], list(values[:-1])
     if not rest or any(table.colour for table in told) or top <= max(16, 3 * len(rest)):
         return None, ""
-    if not any(top in table.values and len(table.values) > 1 for table in told):
+    beside = [len(table.values) > 1 for table in told if top in table.values]
+    if 2 * sum(beside) < len(beside):
         return None, ""
     contact, thin = _along(told, top), _solid_share(told, [top])
     usual = top in _MARKS or top in {table.span for table in told}

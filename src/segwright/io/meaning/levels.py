@@ -209,3 +209,18 @@ def on_ramps(raw: NDArray[Any], levels: Sequence[int]) -> float:
     low = ndimage.minimum_filter(raw, size=(1, 5, 5)) <= levels[0] + noise
     high = ndimage.maximum_filter(raw, size=(1, 5, 5)) >= levels[-1] - noise
     return float((low & high)[stray].mean())
+
+
+def in_between(raw: NDArray[Any], value: int) -> float:
+    """Share of the voxels of a value that touch, in their plane, both a lower and a higher one.
+
+    Example:
+        >>> in_between(np.array([[[0, 1, 5], [0, 1, 5], [0, 0, 0], [0, 0, 0], [1, 0, 0]]]), 1)
+        0.6666666666666666
+    """
+    here = raw == value
+    if not here.any():
+        return 0.0
+    size = (1, 3, 3)
+    low, high = ndimage.minimum_filter(raw, size=size) < value, ndimage.maximum_filter(raw, size=size) > value
+    return float((low & high)[here].mean())
