@@ -13,7 +13,7 @@ from PIL import Image
 
 from segwright.core.labels import LabelSpace
 from segwright.report.content import WorstCase
-from segwright.report.pictures import picture, telling_slice
+from segwright.report.pictures import drawn, picture, telling_slice, verdict
 
 ONE = LabelSpace(structures=[{"name": "a", "values": [1]}])
 
@@ -173,3 +173,22 @@ def test_touching_objects_have_outlines_of_their_own():
     outline = picture(item, space).outlines[0]
     assert (outline.reference.count("M"), outline.prediction.count("M")) == (2, 1)
     assert telling_slice(item, space) == 0
+
+
+def test_a_tumour_that_is_invented_is_named_shown_and_listed_first() -> None:
+    labels = LabelSpace(structures=[{"name": "organ", "values": [1]}, {"name": "tumour", "values": [2]}])
+    reference = np.zeros((1, 8, 40, 40), np.int16)
+    reference[0, 1:3, 5:35, 5:35] = 1
+    prediction = reference.copy()
+    prediction[0, 1, 5:35, 30:35] = 0  # most voxels differ here
+    prediction[0, 6, 10:14, 10:14] = 2
+    scores = {"organ": 0.915, "tumour": 0.0, "mean": 0.4575}
+    case = WorstCase("a", "a", 0, scores, np.zeros((8, 40, 40)), reference, prediction, (1.0, 1.0, 1.0))
+    shown = drawn(case, labels)
+    assert shown.note == "tumour 0.000: invented, the reference has none"
+    assert telling_slice(case, labels) == 6
+    assert shown.picture.legend[0].name == "tumour"
+    missed = dataclasses.replace(case, reference=prediction, prediction=reference)
+    assert verdict(missed, labels) == "tumour 0.000: missed"
+    undefined = dataclasses.replace(case, scores={"organ": 0.915, "tumour": None})
+    assert verdict(undefined, labels) == "organ 0.915"

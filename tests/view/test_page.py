@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import threading
@@ -12,16 +13,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
 from segwright import io
+from segwright.api.lock import locked
+from segwright.api.run import Run
 from segwright.core.case import Case, Dataset, Fold, LabelSource, Source, Split
+from segwright.core.errors import LayoutError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
+from segwright.core.palette import oklab
 from segwright.core.plan import Plan
+from segwright.core.report import Report, Score
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
+from segwright.report.evaluation import write_evaluation
 from segwright.view.launch import Viewer, make_viewer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -459,3 +467,333 @@ def test_nothing_serious_stands_in_the_way_of_anyone(browser, volume_site, where
                 f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found if v["impact"] in {"serious", "critical"}
             ]
             assert not grave, "\n".join(grave)
+
+
+def said_in(page: Any, section: str) -> str:
+    return page.locator(f"section[aria-label='{section}']").inner_text()
+
+
+def told_by(url: str, path: str) -> Any:
+    return httpx.get(url.split("#")[0].replace("/?", f"/api/{path}?")).json()
+
+
+def tilt(path: Path) -> None:
+    """Mend a label file on disk: every structure is gone but a corner of the first."""
+    label = io.read(path)
+    values = np.zeros_like(label.array())
+    values[0, :3, :9, :9] = 1
+    io.write(Volume.of(values, label.geometry), path, like=label)
+
+
+def test_the_link_is_copied_with_its_token_and_opens_for_a_colleague(browser, volume_site):
+    token = volume_site.partition("?token=")[2]
+    with window(browser, f"{volume_site}#case=m001&z=5") as page:
+        opened(page)
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        assert canvas_at(page) == 4, "slices count from 1 in the address"
+        page.get_by_role("button", name="Copy link").click()
+        until(lambda: page.locator("#status").inner_text() == "Link copied", "copied")
+        link = page.evaluate("navigator.clipboard.readText()")
+        assert link == address(page) and token in link and "case=m001" in link and "z=5" in link
+        page.goto(volume_site.split("?")[0])  # the cookie alone
+        opened(page)
+        assert token in address(page)
+    with window(browser, link) as page:
+        opened(page)
+        assert canvas_at(page) == 4 and page.locator("[aria-selected=true]").get_attribute("data-id") == "m001"
+
+
+def test_a_strange_browser_is_not_let_in(browser, volume_site):
+    with window(browser, volume_site.split("?")[0], quiet=False) as page:
+        assert "asks for a token" in page.inner_text("body")
+
+
+def test_back_leads_to_the_case_and_page_before(browser, volume_site):
+    with window(browser, volume_site) as page:
+        opened(page)
+        page.keyboard.press("ArrowRight")
+        until(lambda: "z=" in address(page), "a slice")
+        first = address(page)
+        page.wait_for_timeout(800)  # quicker steps are one walk
+        page.locator(".row").nth(2).click()
+        until(lambda: "case=m002" in address(page), "another case")
+        page.wait_for_timeout(800)
+        page.get_by_role("link", name="Data").click()
+        until(lambda: page.locator(".page.sheet").is_visible(), "the data")
+        page.go_back()
+        until(lambda: page.locator(".caselist").is_visible() and "case=m002" in address(page), "back to the case")
+        page.go_back()
+        until(lambda: address(page) == first, "back to the first, at its slice")
+        assert page.locator("[aria-selected=true]").get_attribute("data-id") == "m000"
+
+
+def test_window_zoom_and_slice_stay_when_the_next_case_is_of_the_same_kind(browser, volume_site):
+    with window(browser, f"{volume_site}#case=m000&z=7&zoom=2&low=10&high=300") as page:
+        opened(page)
+        page.keyboard.press("ArrowDown")
+        until(lambda: "case=m001" in address(page), "the next case")
+        opened(page)
+        assert canvas_at(page) == 6
+        for part in ("z=7", "zoom=2", "low=10", "high=300"):
+            assert part in address(page)
+
+
+def test_a_dropped_result_shows_on_the_open_case_at_once(browser, volumes, shifted):
+    with serving(make_viewer(volumes)) as url, window(browser, f"{url}#case=m002&mode=side") as page:
+        opened(page)
+        assert page.locator(".pane").count() == 2
+        page.get_by_role("link", name="Results").click()
+        page.locator("input[webkitdirectory]").set_input_files(shifted)
+        page.locator(".result[data-result=shifted]").wait_for()
+        page.get_by_role("link", name="Cases", exact=True).click()
+        until(lambda: page.locator(".pane").count() == 3 and pixels(page, 2)[0] > 100, "the result beside the labels")
+        assert "shifted" in said_in(page, "Labels and results")
+
+
+def test_worst_cases_first_opens_the_worst(browser, volume_site):
+    with window(browser, f"{volume_site}#page=runs&case=m000") as page:
+        page.locator(".result[data-done=true]").wait_for()
+        page.get_by_role("button", name="Worst cases first").click()
+        until(lambda: "case=m002" in address(page) and "mode=difference" in address(page), "the worst is open")
+        assert page.locator(".row").first.get_attribute("data-id") == "m002"
+        page.get_by_role("link", name="Results").click()
+        page.get_by_text("Rules and tolerances").click()
+        assert page.get_by_text("Surface Dice counts border voxels within 1 mm").first.is_visible()
+
+
+def test_labels_mended_on_disk_appear_after_reload_and_are_scored_anew(browser, copied, shifted):
+    with serving(make_viewer(copied, results=[shifted])) as url, window(browser, f"{url}#case=m000&z=2") as page:
+        opened(page)
+        before = steady(lambda: pixels(page)[0])
+        until(lambda: told_by(url, "results/1/scores")["done"], "scored")
+        dice = told_by(url, "results/1/scores")["rows"]["m000"]["mean"]["dice"]
+        tilt(copied / "labelsTr" / "m000.nii.gz")
+        time.sleep(0.4)
+        page.reload()
+        opened(page)
+        until(lambda: pixels(page)[0] != before, "the mended label")
+        until(
+            lambda: told_by(url, "results/1/scores")["rows"].get("m000", {}).get("mean", {}).get("dice") != dice, "new"
+        )
+
+
+def test_a_bad_result_is_asked_for_once_and_the_banner_names_file_and_cure(browser, volumes, shifted, tmp_path):
+    bad = Path(shutil.copytree(shifted, tmp_path / "bad"))
+    (bad / "m000.nii.gz").write_bytes(b"no volume")
+    with serving(make_viewer(volumes, results=[bad])) as url, window(browser, f"{url}#case=m000", quiet=False) as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/labels/1/" in request.url else None)
+        opened(page)
+        until(lambda: page.locator(".pane-note").is_visible(), "the banner")
+        before = len(asked)
+        for _ in range(4):
+            at = canvas_at(page)
+            page.keyboard.press("ArrowRight")
+            until(lambda at=at: canvas_at(page) == at + 1, "scrolled")
+        assert len(asked) == before <= 3
+        banner = page.locator(".pane-note").inner_text()
+        assert "m000.nii.gz" in banner and len(banner.splitlines()) >= 2 and str(tmp_path) not in banner
+
+
+def test_what_is_unknown_is_not_in_millimetres_and_volumes_not_in_pixels(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((12, 40, 50), np.uint8)
+    mask[3:9, 10:30, 10:30] = 1
+    for name in ("a", "b"):
+        np.save(tmp_path / "images" / f"{name}.npy", rng.integers(0, 200, mask.shape).astype(np.uint16))
+        np.save(tmp_path / "masks" / f"{name}.npy", mask)
+        (tmp_path / "out").mkdir(exist_ok=True)
+        np.save(tmp_path / "out" / f"{name}.npy", np.roll(mask, 3, axis=2))
+    with serving(make_viewer(tmp_path, results=[tmp_path / "out"])) as url, window(browser, url) as page:
+        opened(page)
+        assert "voxels" in said_in(page, "Structures") and "px" not in said_in(page, "Structures")
+        page.locator(".pane canvas").first.hover(position={"x": 200, "y": 200})
+        assert re.match(r"x \d+  y \d+  z \d+", page.locator(".readout").inner_text())
+        until(lambda: told_by(url, "results/1/scores")["done"], "scored")
+        units = {row["label"]: row["unit"] for row in told_by(url, "results/1/scores")["metrics"]}
+        assert units["HD95"] == "voxels"
+
+
+def test_letters_and_sizes_come_in_one_order_and_slices_count_from_one(browser, volume_site):
+    with window(browser, f"{volume_site}#case=m000&z=1&plane=0") as page:
+        opened(page)
+        about = said_in(page, "This case")
+        geometry = told_by(volume_site, "cases/0")
+        assert " × ".join(map(str, geometry["shape"][::-1])) in about
+        assert f"{geometry['orientation']} (x, y, z)" in about
+        assert " 1 / " in page.locator(".pane-title").first.inner_text()
+        box = page.locator(".pane canvas").first.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        until(lambda: page.locator(".readout").inner_text().startswith("x "), "a read-out")
+        assert "z 1 " in page.locator(".readout").inner_text()
+
+
+@pytest.mark.parametrize(("modality", "word"), [("em", "Specimen"), ("mr", "Patient"), ("other", "Group")])
+def test_patients_are_in_patient_data_alone(browser, volumes, modality, word):
+    viewer = make_viewer(volumes)
+    viewer.desk.dataset = viewer.desk.dataset.model_copy(update={"modality": modality})
+    with serving(viewer) as url, window(browser, url) as page:
+        opened(page)
+        assert word in said_in(page, "This case") and ("Patient" in said_in(page, "This case")) == (word == "Patient")
+
+
+def test_three_planes_share_one_scale_and_stand_side_by_side(browser, volume_site):
+    with window(browser, f"{volume_site}#case=m000&plane=all") as page:
+        opened(page)
+        until(lambda: page.locator(".pane").count() == 3, "three planes")
+        page.get_by_role("button", name="Ruler").click()
+        bars = [scale_bar(page, n) for n in range(3)]
+        assert max(bars) - min(bars) <= 1, bars
+        page.get_by_role("button", name="Side by side").click()
+        until(lambda: page.locator(".pane").count() == 9, "image, labels and result in three planes")
+        until(lambda: all(pixels(page, n)[1] > 200 for n in range(9)), "all painted")
+        counts = [pixels(page, n)[0] for n in range(9)]  # the cross-hair is coloured, and the same in all of a row
+        assert all(counts[3 * row] < min(counts[3 * row + 1 : 3 * row + 3]) - 200 for row in range(3)), counts
+
+
+def scale_bar(page: Any, n: int) -> int:
+    """Pixels of the scale bar's line, which is 2 cm where scales are one."""
+    return page.evaluate(
+        """(n) => { const c = document.querySelectorAll('.pane canvas')[n], x = c.getContext('2d');
+        const y = c.height - 16, row = x.getImageData(0, y - 1, c.width / 2, 3).data; let count = 0;
+        for (let i = 0; i < row.length / 3; i += 4) if (row[i] > 200 && row[i + 2] > 200) count++; return count; }""",
+        n,
+    )
+
+
+def test_scans_are_smooth_until_pixels_are_asked_for(browser, volume_site):
+    with window(browser, f"{volume_site}#case=m000&hide=0.1&zoom=4") as page:
+        opened(page)
+        smooth = shades(page)
+        page.keyboard.press("x")
+        until(lambda: "pixels=true" in address(page) and shades(page) < smooth / 2, "blocks")
+        page.keyboard.press("x")
+        until(lambda: shades(page) == smooth, "smooth again")
+
+
+def shades(page: Any) -> int:
+    """Changes of grey along the middle of the canvas."""
+    return page.evaluate(
+        """() => { const c = document.querySelector('.pane canvas'), x = c.getContext('2d');
+        const d = x.getImageData(0, c.height / 2 - 40, c.width, 1).data; let n = 0;
+        for (let i = 4; i < d.length; i += 4) if (d[i] !== d[i - 4]) n++; return n; }"""
+    )
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (800, 900), PHONE], ids=["1280", "800", "phone"])
+@pytest.mark.parametrize("view", ["plane=0", "plane=all", "plane=all&mode=side", "mode=difference"])
+def test_nothing_covers_anything(browser, volume_site, size, view):
+    with window(browser, f"{volume_site}#case=m002&{view}", size=size) as page:
+        opened(page)
+        page.wait_for_timeout(300)
+        covered = page.evaluate(
+            """() => { const seen = (e) => e.offsetParent !== null && e.getBoundingClientRect().width > 0;
+            const sets = ['.bar > *', '.tools > *, .view, .readout, .sheets', '.page.cases > *', '.panes > *',
+              '.controls > *', '.pane:first-child > :not(canvas)'], found = [];
+            for (const set of sets) { const nodes = [...document.querySelectorAll(set)].filter(seen);
+              for (const a of nodes) for (const b of nodes) { if (a === b || a.contains(b) || b.contains(a)) continue;
+                const p = a.getBoundingClientRect(), q = b.getBoundingClientRect();
+                const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
+                const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
+                if (wide > 1.5 && high > 1.5)
+                  found.push([a.className, b.className, a.textContent.slice(0, 20)]); } }
+            return found; }"""
+        )
+        assert not covered
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_phones_have_help(browser, volume_site):
+    with window(browser, volume_site, size=PHONE) as page:
+        opened(page)
+        page.get_by_role("button", name="Keyboard shortcuts").click()
+        assert page.get_by_role("dialog").is_visible()
+
+
+def test_labels_and_result_differ_by_stroke(browser, volume_site):
+    """The same mask twice: the labels' outline is whole, that of a result beside them has gaps."""
+    with window(browser, f"{volume_site}#case=m000&style=outline&resultStyle=outline&off=1") as page:
+        opened(page)
+        whole = steady(lambda: pixels(page)[0])
+    with window(browser, f"{volume_site}#case=m000&style=outline&resultStyle=outline&mode=swipe&swipe=0.02") as page:
+        opened(page)
+        dashed = steady(lambda: pixels(page)[0])
+    assert 0.3 * whole < dashed < 0.75 * whole
+
+
+def test_many_structures_are_searched_told_apart_and_listed_by_slice(browser, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels").mkdir()
+    names = [f"part {i:02}" for i in range(61)]
+    label = np.zeros((1, 61, 8, 8), np.uint8)
+    for i in range(61):
+        label[0, i, 2:6, 2:6] = i + 1
+    geometry = Geometry.from_spacing((61, 8, 8), (1.0, 1.0, 1.0))
+    io.write(
+        Volume.of(np.arange(61 * 64, dtype=np.int16).reshape(1, 61, 8, 8), geometry), tmp_path / "images" / "a.nii.gz"
+    )
+    io.write(Volume.of(label, geometry), tmp_path / "labels" / "a.nii.gz")
+    space = LabelSpace(structures=[{"name": name, "values": [i + 1]} for i, name in enumerate(names)])
+    case = Case(
+        id="a", images=(Source(path="images/a.nii.gz"),), label=(LabelSource(path="labels/a.nii.gz"),), group="a"
+    )
+    dataset = Dataset(root=str(tmp_path), layout="list", channels=("image",), labels=space, cases=(case,))
+    dataset.save(tmp_path / "dataset.yaml")
+    with serving(make_viewer(tmp_path / "dataset.yaml")) as url, window(browser, f"{url}#plane=0&z=8") as page:
+        opened(page)
+        colours = [row["colour"] for row in told_by(url, "state")["structures"]]
+        places = oklab(np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], np.uint8))
+        apart = np.linalg.norm(places[:, None] - places[None], axis=2) + np.eye(61)
+        assert apart.min() > 0.06, "no two of 61 are nearer than the nearest of the first twelve"
+        page.get_by_label("Find a structure").fill("part 4")
+        until(lambda: page.locator(".structures li").count() == 15, "04, 14, ... and 40 to 49")
+        page.get_by_label("Find a structure").fill("")
+        page.get_by_label("In this slice").check()
+        until(lambda: page.locator(".structures li").all_inner_texts() != [], "listed")
+        until(
+            lambda: (
+                "part 07" in page.locator(".structures ul").inner_text() and page.locator(".structures li").count() == 1
+            ),
+            "one",
+        )
+        page.keyboard.press("Escape")
+        page.locator(".pane canvas").first.focus()
+        page.keyboard.press("ArrowRight")
+        until(lambda: "part 08" in page.locator(".structures ul").inner_text(), "the next")
+
+
+def test_a_fit_that_predicts_is_running_and_one_without_a_plan_is_no_empty_folder(browser, xrays, tmp_path):
+    step = running_fit(tmp_path / "run", xrays)
+    step(20)
+    (tmp_path / "run" / "report").mkdir(exist_ok=True)
+    os.utime(next((tmp_path / "run").rglob("*.jsonl")), (1, 1))  # no event for a long time
+    with serving(make_viewer(tmp_path / "run")) as url, window(browser, f"{url}#page=runs") as page:
+        page.locator("[data-run=run]").wait_for()
+        assert "not running" in page.locator("[data-run=run]").inner_text()
+        with locked(tmp_path / "run"):
+            page.locator("[data-run=run] .live").wait_for()
+            assert page.locator("[data-run=run] .live").inner_text() in {"training", "predicting"}
+    with locked(tmp_path / "new"), pytest.raises(LayoutError, match="still reading its data"):
+        make_viewer(tmp_path / "new")
+
+
+def test_a_case_of_a_report_leads_into_the_viewer(browser, xrays, tmp_path):
+    running_fit(tmp_path / "run", xrays)(20)
+    run = Run(tmp_path / "run")
+    case = run.dataset.cases[1]
+    scores = tuple(
+        Score(case=c.id, group=c.group, structure=n, metric="dice", value=0.5)
+        for c in run.dataset.cases
+        for n in run.dataset.labels.names
+    )
+    report = Report(scores=scores, aggregates=())
+    write_evaluation(report, run.page, labels=run.dataset.labels)
+    with serving(make_viewer(tmp_path / "run")) as url, window(browser, url, quiet=False) as page:
+        opened(page)
+        page.goto(url.split("?")[0] + "report/0")
+        page.get_by_role("link", name=f"view {case.id}").first.click()
+        until(lambda: f"case={case.id}" in address(page), "the case")
+        opened(page)
+        assert page.evaluate("document.cookie") == ""

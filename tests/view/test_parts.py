@@ -27,12 +27,14 @@ from segwright.view.bricks import Bricks
 from segwright.view.coded import code_labels, overlaps, pack_runs, places
 from segwright.view.describe import colours
 from segwright.view.directions import views
+from segwright.view.launch import make_viewer
 from segwright.view.objects import find_objects, numbered_objects
 from segwright.view.picture import png
-from segwright.view.planes import as_levels, reduced
+from segwright.view.planes import as_levels, percentiles, reduced
 from segwright.view.pool import Pool
 from segwright.view.reading import in_turn, read_codes
 from segwright.view.scan import Scan
+from segwright.view.subject import open_subject
 from segwright.view.uploads import BusyError, Inbox, Limits, TooLargeError, TooSlowError, safe_name
 
 
@@ -474,3 +476,42 @@ def test_zips_with_names_that_lead_outside_or_grow_are_refused():
         with pytest.raises(ReadError, match="cannot be unpacked"):
             inbox.unpack(broken)
         assert not (folder / "outside.png").exists()
+
+
+def test_the_address_of_a_case_and_a_wrong_one(volumes):
+    viewer = make_viewer(volumes, case="m001")
+    viewer.sockets[0].close()
+    assert viewer.url.endswith("#case=m001")
+    with pytest.raises(UsageError, match="Unknown case"):
+        make_viewer(volumes, case="m00x")
+
+
+def test_a_window_leaves_out_the_air_around_what_was_standardised():
+    rng = np.random.default_rng(0)
+    brain = np.full((20, 30, 30), -9.0, np.float32)
+    brain[5:15, 8:22, 8:22] = rng.normal(0, 1, (10, 14, 14))
+    told = percentiles(brain)
+    assert told[0] == -9 and -3.5 < told[1] < -2 and 2 < told[5] < 3.5
+    brain[brain == -9] = 0  # set to the mean instead
+    assert abs(percentiles(brain)[3]) < 0.2 and percentiles(brain)[1] < -2
+    plain = rng.normal(100, 9, 5000)
+    assert percentiles(plain)[1] == pytest.approx(np.percentile(plain, 0.5))
+    assert percentiles(np.zeros(9)) == [0.0] * 7
+
+
+def test_numbered_objects_open_as_objects(tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for k, name in enumerate(("a", "b", "c")):
+        label = np.zeros((1, 200, 200), np.uint16)
+        for i in range(60):
+            y, x = divmod(i, 10)
+            label[0, 20 * y + 4 : 20 * y + 16, 20 * x + 4 : 20 * x + 16] = 60 * k + i + 1
+        grid = Geometry.from_spacing(label.shape, (None, None, None))
+        io.write(
+            Volume.of(rng.integers(0, 255, label.shape).astype(np.uint8), grid), tmp_path / "images" / f"{name}.tif"
+        )
+        io.write(Volume.of(label, grid), tmp_path / "labels" / f"{name}.tif")
+    subject = open_subject(tmp_path)
+    assert subject.dataset.labels.instances and any("is an object of" in note for note in subject.notes)

@@ -65,6 +65,7 @@ def content(run: Run, report: Report, chosen: Postprocess, worst: Iterable[Worst
         receipt=_receipt(run),
         calibration=Calibration.load(run.calibration_file) if run.calibration_file.exists() else None,
         exploration=run.exploration,
+        viewer=f"segwright view {shlex.quote(str(run.folder))}",
     )
 
 

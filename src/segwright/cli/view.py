@@ -28,6 +28,7 @@ def view(
     tls: Annotated[
         tuple[Path, Path] | None, typer.Option("--tls", metavar="CERT KEY", help="Certificate and key (PEM) for https.")
     ] = None,
+    case: Annotated[str, typer.Option("--case", help="Case to open first.")] = "",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +40,7 @@ def view(
         from segwright.view.launch import Address, make_viewer
 
         address = Address(host, port, token, tls)
-        viewer = make_viewer(source, labels=label or (), results=result or (), address=address)
+        viewer = make_viewer(source, labels=label or (), results=result or (), address=address, case=case)
     subject = viewer.desk.subject
     count = len(viewer.desk.cases)
     told = {

@@ -13,6 +13,7 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.io.masks import is_soft, values_of
+from segwright.io.meaning.decide import TELL_APART
 from segwright.io.sources import volume_of
 
 #: Labels read to learn whether their values number objects.
@@ -71,6 +72,11 @@ def pieces(labels: NDArray[np.int32]) -> NDArray[np.int32]:
             out[box][mask] = parts[mask] + number
             number += count
     return out
+
+
+def numbers_objects(dataset: Dataset) -> bool:
+    """Whether reading found that labels number objects, which are one structure until somebody wants them apart."""
+    return not dataset.labels.instances and any(TELL_APART in note for note in dataset.notes)
 
 
 def as_instances(dataset: Dataset, which: bool | str) -> Dataset:

@@ -112,6 +112,7 @@ def render_contest(content: ContestContent) -> str:
         cases=cases,
         worst=[one for _, contestants in cases for one in contestants],
         compared=True,
+        viewer="",
         structure_count=len(labels.structures),
         receipt=tables.receipt_rows(content.receipt),
     )

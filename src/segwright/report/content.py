@@ -60,6 +60,7 @@ class RunContent:
         receipt: Versions, hashes, seed, hardware, command, and `durations` in seconds; may nest one level.
         calibration: Whether out-of-fold scores mean what they say; `None` where they were not kept.
         exploration: The data in numbers; `None` in runs that did not keep it.
+        viewer: Command that opens the run in the viewer; `--case` is added.
     """
 
     title: str
@@ -76,6 +77,7 @@ class RunContent:
     receipt: Mapping[str, Any] = field(default_factory=dict)
     calibration: Calibration | None = None
     exploration: Exploration | None = None
+    viewer: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ def render_evaluation(
     labels: LabelSpace | None = None,
     worst: Iterable[WorstCase] = (),
     receipt: Mapping[str, Any] | None = None,
+    viewer: str = "",
 ) -> str:
     """Score table, distributions and all cases as one page in the style of a run's page.
 
@@ -30,6 +31,7 @@ def render_evaluation(
         labels: Gives the structures their colours.
         worst: Cases to draw, worst first; taken one by one. Needs `labels`.
         receipt: Versions, command and the like; may nest one level.
+        viewer: Command that opens references and predictions in the viewer; `--case` is added.
     """
     columns = columns_of(report)
     colours = {} if labels is None else {name: colour(labels, i) for i, name in enumerate(labels.names)}
@@ -46,6 +48,7 @@ def render_evaluation(
         ],
         worst=pictures,
         compared=True,
+        viewer=viewer,
         structure_count=0 if labels is None else len(labels.structures),
         receipt=tables.receipt_rows(receipt or {}),
     )

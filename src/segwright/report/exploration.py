@@ -34,6 +34,7 @@ def render_exploration(content: ExplorationContent) -> str:
         explored=explored_page(found),
         worst=contact_sheet(found, content.thumbs, space),
         compared=False,
+        viewer="",
         case_count=found.cases,
         structure_count=len(space.structures),
         dataset=content.dataset,

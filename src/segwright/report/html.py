@@ -118,6 +118,7 @@ def _context(content: RunContent) -> dict[str, Any]:
         "worst": [drawn(item, labels) for item in content.worst],
         "structure_count": len(labels.structures),
         "compared": True,
+        "viewer": content.viewer,
         "case_count": 0,
         "explored": None if content.exploration is None else explored_page(content.exploration),
         "reliability": reliability(content.calibration, colours),

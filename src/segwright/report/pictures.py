@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segwright.core.labels import LabelSpace
 from segwright.report.content import WorstCase
 from segwright.report.figures import Mask, Outline, Panel, display, panel_of, traced, window_of
-from segwright.report.wording import colour, number
+from segwright.report.wording import MISSING, colour, number
 
 #: Longest side in pixels of a slice that is not worth cropping.
 _SMALL = 128
@@ -64,9 +64,9 @@ class Picture:
 
     @property
     def legend(self) -> list[Outline]:
-        """Every structure that any view shows, once, in the order of the labels."""
+        """Every structure that any view shows, once, the lowest score first and undefined ones last."""
         shown = {outline.index: outline for view in self.views for outline in view.outlines}
-        return [shown[index] for index in sorted(shown)]
+        return sorted(shown.values(), key=lambda outline: (outline.score == MISSING, outline.score, outline.index))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Drawn:
     Attributes:
         case, group, fold, picture: Whose it is, and what is drawn.
         heading: Shown instead of the case's name.
-        note: A sentence about it.
+        note: What makes it worth looking at.
     """
 
     case: str
@@ -88,8 +88,26 @@ class Drawn:
 
 
 def drawn(worst: WorstCase, labels: LabelSpace, heading: str = "") -> Drawn:
-    """Draw a case."""
-    return Drawn(worst.case, worst.group, worst.fold, picture(worst, labels), heading)
+    """Draw a case, and name the structure that makes it what it is."""
+    return Drawn(worst.case, worst.group, worst.fold, picture(worst, labels), heading, verdict(worst, labels))
+
+
+def weakest(worst: WorstCase, labels: LabelSpace) -> int | None:
+    """Index of the structure with the lowest Dice; `None` where none is defined."""
+    known = {name: worst.scores.get(name) for name in labels.names}
+    values = {name: value for name, value in known.items() if value is not None}
+    return labels.names.index(min(values, key=lambda name: values[name])) if values else None
+
+
+def verdict(worst: WorstCase, labels: LabelSpace) -> str:
+    """The structure that makes a case worst, and how: a mean hides it behind those that went well."""
+    index = weakest(worst, labels)
+    if index is None:
+        return ""
+    name = labels.names[index]
+    there, found = (bool(labels.mask(array, index).any()) for array in (worst.reference, worst.prediction))
+    how = "" if there and found else ": missed" if there else ": invented, the reference has none" if found else ""
+    return f"{name} {number(worst.scores[name])}{how}"
 
 
 def picture(worst: WorstCase, labels: LabelSpace) -> Picture:
@@ -111,9 +129,18 @@ def picture(worst: WorstCase, labels: LabelSpace) -> Picture:
 
 
 def telling_slice(worst: WorstCase, labels: LabelSpace, axis: int = 0) -> int:
-    """Slice along an axis with most voxels labelled differently; without any, the one with most structure."""
+    """Slice along an axis with most voxels of the weakest structure, or else of any, labelled differently.
+
+    Without any difference, the one with most structure.
+    """
     others = tuple(other for other in range(3) if other != axis)
     ignored = labels.ignored(worst.reference)
+    index = weakest(worst, labels)
+    if index is not None:
+        apart = labels.mask(worst.reference, index) != labels.mask(worst.prediction, index)
+        weak = (apart & ~ignored).sum(axis=others)
+        if weak.any():
+            return int(weak.argmax())
     reference: NDArray[Any] = worst.reference
     prediction: NDArray[Any] = worst.prediction
     if labels.instances:  # objects are numbered differently, so their union is compared

@@ -51,7 +51,10 @@ def state(desk: Desk) -> dict[str, Any]:
         "regions": list(desk.space.regions),
         "cases": [_row(desk, i, case, folds, findings) for i, case in enumerate(desk.cases)],
         "results": [result(desk, number) for number in list(desk.results)],
-        "runs": [{"run": i, "name": run.folder.resolve().name} for i, run in enumerate(desk.runs)],
+        "runs": [
+            {"run": i, "name": run.folder.resolve().name, "report": run.page.exists()}
+            for i, run in enumerate(desk.runs)
+        ],
     }
 
 

@@ -69,7 +69,9 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS, *cookies]
+                own = list(message.get("headers", ()))
+                usual = [pair for pair in _HEADERS if pair[0] not in {name for name, _ in own}]
+                message["headers"] = [*own, *usual, *cookies]
             await send(message)
 
         answer = self._refuse(request)

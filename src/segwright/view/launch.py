@@ -9,10 +9,11 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlencode
 
 import uvicorn
 
-from segwright.core.errors import UsageError
+from segwright.core.errors import UnknownNameError, UsageError
 from segwright.view.desk import Desk
 from segwright.view.guard import new_token
 from segwright.view.listen import LOOPBACK, Watched, bound, reached_as, secured
@@ -73,6 +74,14 @@ class Viewer:
         self.server.run(sockets=self.sockets)
 
 
+def _place(desk: Desk, case: str) -> str:
+    """The part of the address that opens a case."""
+    ids = [known.id for known in desk.cases]
+    if case and case not in ids:
+        raise UnknownNameError.among("case", case, ids)
+    return f"#{urlencode({'case': case})}" if case else ""
+
+
 def _leave(number: int, frame: object) -> None:
     """End in the usual way, as the server raises a signal again once it has shut down: uploads are then removed."""
     raise SystemExit(128 + number)
@@ -96,6 +105,7 @@ def make_viewer(
     labels: Sequence[str | Path] = (),
     results: Sequence[str | Path] = (),
     address: Address | None = None,
+    case: str = "",
 ) -> Viewer:
     """Open a dataset, run or scan and bind a port.
 
@@ -104,6 +114,7 @@ def make_viewer(
         labels: Label files of a single scan.
         results: Folders, run-length tables, label files or runs to compare with the labels.
         address: Where to listen; by default a free port of this machine alone.
+        case: Opened first; by default the first of the list.
 
     Raises:
         SegwrightError: The source cannot be understood, the port is taken, or the certificate cannot be used.
@@ -111,13 +122,14 @@ def make_viewer(
     address = address or Address()
     tls = secured(address.tls) if address.tls else {}
     desk = Desk(open_subject(source, labels), results)
+    place = _place(desk, case)
     socket_ = bound(address.host, address.port)
     token = new_token() if address.token else ""
     scheme, port = "https" if tls else "http", socket_.getsockname()[1]
-    tail = f":{port}/" + (f"?token={token}" if token else "")
+    tail = f":{port}/" + (f"?token={token}" if token else "") + place
     urls = tuple(f"{scheme}://{name}{tail}" for name in reached_as(address.host))
     config = uvicorn.Config(
-        build_app(desk, token=token, link=urls[0]),
+        build_app(desk, token=token, link=urls[0].partition("#")[0]),
         http=Watched,
         log_level="warning",
         lifespan="off",

@@ -36,6 +36,11 @@ THUMB_BYTES = 1_500_000_000
 #: Most pixels an edge that are averaged to one: a slice of two million pixels an edge then fits a screen.
 MOST_STEP = 1024
 
+#: A report's own scripts run apart from the viewer and its cookie; a click may lead to the viewer.
+_WALLED = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; frame-ancestors 'none'; "
+    "sandbox allow-scripts allow-top-navigation-by-user-activation"
+)
 #: Refusals that are no fault of what was sent.
 _STATUS = {TooLargeError: 413, TooSlowError: 408, BusyError: 503}
 
@@ -65,6 +70,7 @@ def build_app(desk: Desk, *, token: str = "", link: str = "/", limits: Limits | 
             Route("/api/state", routes.state),
             Route("/api/data", routes.data),
             Route("/api/runs", routes.runs),
+            Route("/report/{run:count}", routes.report),
             Route("/api/cases/{case:count}", routes.case),
             Route("/api/cases/{case:count}/thumb.png", routes.thumb),
             Route("/api/cases/{case:count}/image/{axis:count}/{at:count}", routes.image),
@@ -161,6 +167,15 @@ class Routes:
     def runs(self, request: Request) -> Response:
         """Curves of all runs."""
         return Told(describe.runs(self.desk))
+
+    def report(self, request: Request) -> Response:
+        """The page of a run, walled off from this one; its links lead to cases."""
+        number = request.path_params["run"]
+        if number >= len(self.desk.runs) or not self.desk.runs[number].page.exists():
+            raise HTTPException(404)
+        answer = tagged(request, self.desk.runs[number].page.read_bytes(), "text/html")
+        answer.headers["content-security-policy"] = _WALLED
+        return answer
 
     def case(self, request: Request) -> Response:
         """One case."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,11 @@ from segwright.core.finding import Inspection
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
 from segwright.io.dataset import open_dataset
+from segwright.io.instances import as_instances, numbers_objects
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import stem_of
 from segwright.io.masks import value_counts, values_of
+from segwright.io.meaning.decide import TELL_APART
 from segwright.io.scans import open_images
 
 #: More values than this are no label.
@@ -125,7 +128,8 @@ def _of_dataset(path: Path) -> Subject:
     try:
         dataset = open_dataset(path)
         if dataset.cases:
-            return Subject(title, "dataset", dataset, notes=list(dataset.notes))
+            dataset, notes = _apart(dataset)
+            return Subject(title, "dataset", dataset, notes=notes)
     except LayoutError as error:
         unknown = error
     else:
@@ -137,6 +141,18 @@ def _of_dataset(path: Path) -> Subject:
         return Subject(title, "dataset", open_images(path, channels), notes=["No labels were found: scans only."])
     except LayoutError:
         raise unknown from None
+
+
+def _apart(dataset: Dataset) -> tuple[Dataset, list[str]]:
+    """Numbered objects each for itself, as that is what there is to see; and what was assumed."""
+    if not numbers_objects(dataset):
+        return dataset, list(dataset.notes)
+    try:
+        found = as_instances(dataset, True)
+    except SegwrightError as error:
+        return dataset, [*dataset.notes, f"Objects are not shown apart: {error.what}"]
+    notes = tuple(re.sub(rf"To tell the \w+ apart, {re.escape(TELL_APART)} ?", "", note) for note in found.notes)
+    return found.model_copy(update={"notes": notes}), list(notes)
 
 
 def _of_image(path: Path, labels: list[Path]) -> Subject:

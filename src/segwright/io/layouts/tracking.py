@@ -10,6 +10,7 @@ from segwright.core.labels import LabelSpace, Structure
 from segwright.io.layouts.listing import draft, label_source, unique_ids
 from segwright.io.layouts.names import numbers, safe_id
 from segwright.io.layouts.scan import Item, items, subfolders
+from segwright.io.meaning.decide import TELL_APART
 
 #: Drawn by people first; the challenge's computed reference where there is no other.
 _REFERENCES = ("GT", "ST")
@@ -32,7 +33,7 @@ class Tracking:
             labels = {numbers(item.stem): item for item in items(outlines)}
             cases += [_case(item, film, labels.get(numbers(item.stem)), folder) for item in items(film)]
         note = "Films of the Cell Tracking Challenge: outlines (SEG) number cells, which all together are 'cell'; the "
-        note += "dots that follow them (TRA) are no structure. To tell the cells apart, give instances=true."
+        note += f"dots that follow them (TRA) are no structure. To tell the cells apart, {TELL_APART}"
         return draft(
             folder,
             "tracking",

@@ -23,6 +23,8 @@ from segwright.io.meaning.objects import Verdict, number_objects
 Facts = Mapping[str, LabelFacts]
 #: Reads the values of a case again; only files that are smeared or may number objects are read twice.
 Reread = Callable[[str], NDArray[Any]]
+#: What a note says that tells of numbered objects.
+TELL_APART = "give instances=true."
 Kind = Literal["empty", "mask", "classes", "objects", "image"]
 Stated = Literal["", "classes", "objects"]
 
@@ -119,7 +121,7 @@ def _verdict(facts: Facts, kept: Sequence[LabelFacts], reread: Reread | None, *,
 
 def _objects(values: Sequence[int], ignore: int | None, notes: tuple[str, ...], verdict: Verdict) -> Meaning:
     note = f"Labels hold {len(values)} values that number objects; all together they are 'foreground'. "
-    note += "To tell the objects apart, give instances=true."
+    note += f"To tell the objects apart, {TELL_APART}"
     note += f" It is a guess ({verdict.doubt}): if they are classes, {_state('classes')}." if verdict.doubt else ""
     other = f"{len(values)} classes (no: {verdict.why})"
     return Meaning("objects", ignore=ignore, notes=(*notes, note), other=other)

@@ -1,5 +1,18 @@
 "use strict";
 (() => {
+  // Where the viewer serves this page, each case links into it; in a file such a link would lead nowhere.
+  if (/\/report\/\d+$/.test(location.pathname)) {
+    document.documentElement.classList.add("served");
+    for (const node of document.querySelectorAll("[data-case]")) {
+      const link = document.createElement("a");
+      link.href = `../#${new URLSearchParams({ case: node.dataset.case, mode: "difference" })}`;
+      link.className = "seen";
+      link.textContent = "view";
+      link.setAttribute("aria-label", `view ${node.dataset.case}`);
+      node.append(" ", link);
+    }
+  }
+
   const value = (row, column, kind) => {
     const text = row.cells[column].textContent.trim();
     if (kind === "text") return text;

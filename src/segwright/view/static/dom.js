@@ -60,7 +60,7 @@ export function put(node, ...children) {
 export function number(value, digits = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
   if (value === 0) return "0";
-  if (Math.abs(value) >= 1e6) return (value / 1e6).toFixed(1) + " M";
+  if (Math.abs(value) >= 1e5) return (value / 1e6).toFixed(Math.abs(value) >= 1e6 ? 1 : 2) + " M";
   if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
   if (Number.isInteger(value)) return String(value);
   return value.toFixed(Math.abs(value) >= 100 ? 1 : Math.abs(value) >= 10 ? Math.min(2, digits) : digits);

@@ -45,11 +45,11 @@ export function fillTable(members, colours, visible, alpha) {
 // Whole, or hatched with stripes `hatch` pixels wide.
 export function paintFill(out, { codes, columns }, table, hatch = 0) {
   if (!hatch) { for (let i = 0; i < codes.length; i++) out[i] = table[codes[i]]; return; }
-  for (let i = 0; i < codes.length; i++) out[i] = dashed(Math.floor(i / columns), i % columns, hatch) ? 0 : table[codes[i]];
+  for (let i = 0; i < codes.length; i++) out[i] = gap(Math.floor(i / columns) + (i % columns), hatch) ? 0 : table[codes[i]];
 }
 
-// Whether a pixel lies in a gap of a dashed line, or of a hatch, with dashes of so many pixels.
-const dashed = (row, column, dash) => Math.floor((row + column) / dash) % 2 === 1;
+// Whether a place along a line falls in a gap, where dashes are so many pixels long; without dashes never.
+const gap = (place, dash) => dash > 0 && Math.floor(place / dash) % 2 === 1;
 
 // For a pair of neighbouring codes, the colour of the first visible structure that ends between them, 0 if none.
 function borderTable(members, colours, visible) {
@@ -78,13 +78,18 @@ export function paintOutline(out, slice, { colours, visible }, width, dash = 0) 
     for (let c = 0; c < columns; c++) {
       const i = line + c;
       const code = codes[i];
-      if (!code || (dash && dashed(r, c, dash))) continue;
+      if (!code) continue;
       let colour = 0;
-      let n = c >= reach ? codes[i - reach] : 0;
-      if (n !== code) colour = border(code, n);
-      if (!colour) { n = c + reach < columns ? codes[i + reach] : 0; if (n !== code) colour = border(code, n); }
-      if (!colour) { n = r >= reach ? codes[i - down] : 0; if (n !== code) colour = border(code, n); }
-      if (!colour) { n = r + reach < rows ? codes[i + down] : 0; if (n !== code) colour = border(code, n); }
+      if (!gap(r, dash)) {  // borders at the left and right run down, those above and below run across
+        let n = c >= reach ? codes[i - reach] : 0;
+        if (n !== code) colour = border(code, n);
+        if (!colour) { n = c + reach < columns ? codes[i + reach] : 0; if (n !== code) colour = border(code, n); }
+      }
+      if (!colour && !gap(c, dash)) {
+        let n = r >= reach ? codes[i - down] : 0;
+        if (n !== code) colour = border(code, n);
+        if (!colour) { n = r + reach < rows ? codes[i + down] : 0; if (n !== code) colour = border(code, n); }
+      }
       if (colour) out[i] = colour;
     }
   }
@@ -105,10 +110,10 @@ export function outlinePaths(slice, { colours, visible }, region, dash = 0) {
   for (let r = top; r < bottom; r++) {
     for (let c = left; c < right; c++) {
       const code = codes[r * columns + c];
-      if (!code || (dash && dashed(r, c, dash))) continue;
+      if (!code) continue;
       for (const [dr, dc, x0, y0, x1, y1] of [[-1, 0, c, r, c + 1, r], [1, 0, c, r + 1, c + 1, r + 1], [0, -1, c, r, c, r + 1], [0, 1, c + 1, r, c + 1, r + 1]]) {
         const other = at(r + dr, c + dc);
-        if (other === code) continue;
+        if (other === code || gap(dr ? c : r, dash)) continue;
         const colour = border(code, other);
         if (!colour) continue;
         const p = path(colour);

@@ -45,7 +45,8 @@ export class RunsPage {
       ? folds.map((f) => ({ name: `fold ${f.fold}`, colour: FOLDS[f.fold % FOLDS.length], points: mean(Object.values(f.pseudo)) }))
       : names.map((n) => ({ name: n, colour: colour.get(n) || FOLDS[names.indexOf(n) % 8], points: folds[0]?.pseudo[n] || [] }));
     return el("section", { className: "card full", "data-run": run.name, "data-steps": steps },
-      el("div", { className: "titled" }, el("h2", {}, run.name), el("span", { className: run.running ? "live" : "quiet" }, run.doing)),
+      el("div", { className: "titled" }, el("h2", {}, run.name), el("span", { className: run.running ? "live" : "quiet" }, run.doing),
+        el("span", { className: "grow" }), run.finished && this.world.runs[run.run]?.report ? el("a", { href: `/report/${run.run}` }, "Report") : null),
       run.error ? problem({ message: run.error }) : null,
       el("p", { className: "quiet" }, `${plural(folds.length, "fold")} begun of ${run.planned}, ${plural(steps, "step")}`),
       folds.filter((f) => !f.ended).map((f) => el("div", {}, el("span", { className: "quiet" }, `Fold ${f.fold}: ${Math.round(f.progress * 100)} %, ${time(f.elapsed)} so far${f.remaining > 0 ? `, ${time(f.remaining)} left` : ""}`), el("div", { className: "bar-track" }, el("i", { style: { width: `${f.progress * 100}%` } })))),
@@ -80,6 +81,7 @@ export class RunsPage {
     const failed = Object.entries(scores?.failed || {});
     if (failed.length) body.push(el("ul", { className: "told" }, failed.slice(0, 5).map(([id, why]) => el("li", {}, icon("warn", 15), `${id}: ${why.replace(/^error: /, "")}`))));
     if (scores?.aggregates.length) body.push(this.table(scores));
+    if (scores?.rules.length) body.push(el("details", {}, el("summary", {}, "Rules and tolerances"), el("ul", { className: "notes" }, scores.rules.map((rule) => el("li", {}, rule)))));
     return el("section", { className: "card full result", "data-result": result.name, "data-done": String(scores?.done || false) }, head, notes.length ? el("ul", { className: "told" }, notes) : null, body);
   }
 
