@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segwright.core.case import Dataset
-from segwright.core.errors import LabelError, LayoutError
+from segwright.core.errors import ChoiceError, LayoutError
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
 from segwright.io.scans import open_images
@@ -115,13 +115,18 @@ class TestLabelFolders:
 
     def test_maps_beside_other_structures_are_asked_about(self, folder) -> None:
         place = folder(labels_organs=lambda i: drawing(i, 1, 2), labels_lesion=lambda i: drawing(i + 9, 0, 0, 255))
-        with pytest.raises(LabelError, match="several values") as caught:
+        with pytest.raises(ChoiceError, match="several values") as caught:
             open_dataset(place)
-        assert "labels: FOLDER" in str(caught.value)
-        (place / "dataset.yaml").write_text("images: images\nlabels: labels_organs\n")
-        dataset = open_dataset(place)
-        assert [s.values for s in dataset.labels.structures] == [(1,), (2,)]
-        assert dataset.decisions[0].topic == "stated"
+        found = {}
+        for reading in caught.value.readings:  # each of the lines does what its words say
+            (place / "dataset.yaml").write_text(reading.text)
+            dataset = open_dataset(place)
+            found[reading.what] = [s.values for s in dataset.labels.structures]
+            assert dataset.decisions[0].topic == "stated"
+        assert found == {
+            "lesion alone: masks of one value, 5 cases": [(255,)],
+            "organs alone: maps of several values, 5 cases": [(1,), (2,)],
+        }
 
 
 class TestPlaces:

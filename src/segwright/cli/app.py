@@ -64,17 +64,22 @@ def run() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries; what matters to a person is said by findings and notes
     threading.excepthook = _overheard
-    try:
-        code = app(standalone_mode="--json" not in sys.argv)
-    except SystemExit as leave:
-        code = leave.code
-    except KeyboardInterrupt:
-        code = 130
-    except Exception as error:
-        code = _tell(error)
+    code = _called()
     if code == 130:
         _say({"what": "Interrupted.", "cure": go_on(_verb_given())}, "Interrupted")
     sys.exit(code)
+
+
+def _called() -> Any:
+    """The exit code of the command that was typed; called again where a person has chosen how a folder is read."""
+    try:
+        return app(standalone_mode="--json" not in sys.argv)
+    except SystemExit as leave:
+        return leave.code
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        return _tell(error)
 
 
 def _overheard(fault: threading.ExceptHookArgs) -> None:
@@ -87,8 +92,12 @@ def _overheard(fault: threading.ExceptHookArgs) -> None:
 
 def _tell(error: Exception) -> int:
     """Explain an error; returns the exit code."""
-    from segwright.core.errors import SegwrightError
+    from segwright.cli.choose import answered, keep
+    from segwright.core.errors import ChoiceError, SegwrightError
 
+    if isinstance(error, ChoiceError) and (lines := answered(error)) is not None:
+        keep(error.place, lines)
+        return _called()
     if isinstance(error, SegwrightError):
         _say({"what": error.what, **error.details()})
         return error.exit_code

@@ -8,6 +8,7 @@ SegwrightError
     ├── ReadError         a file that cannot be opened or decoded
     ├── WriteError        a result that cannot be stored
     ├── LayoutError       a folder whose arrangement is not understood
+    │   └── ChoiceError   a folder that can be understood in more than one way
     ├── GeometryError     grids that do not fit
     ├── LabelError        label values that do not fit the label space
     ├── IntegrityError    the check found errors in a dataset
@@ -22,8 +23,11 @@ SegwrightError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
 
 
 class SegwrightError(Exception):
@@ -110,6 +114,59 @@ class WriteError(DataError):
 
 class LayoutError(DataError):
     """A folder whose arrangement is not understood."""
+
+
+class Reading(NamedTuple):
+    """One way to understand a folder.
+
+    Attributes:
+        what: In words, with counts.
+        lines: Of `dataset.yaml`, which state it.
+    """
+
+    what: str
+    lines: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The lines as they are typed.
+
+        Example:
+            >>> Reading("", {"images": ["a", "b, c"], "labels": "m"}).text
+            "images: [a, 'b, c']\\nlabels: m\\n"
+        """
+        told: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 1_000}
+        rows = ((key, value, None if isinstance(value, list | dict) else False) for key, value in self.lines.items())
+        return "".join(yaml.safe_dump({key: value}, default_flow_style=flow, **told) for key, value, flow in rows)
+
+
+class ChoiceError(LayoutError):
+    """A folder that can be understood in more than one way; only a person can say which is meant.
+
+    Args:
+        what: One sentence on what is open.
+        readings: The ways, two or more.
+        place: The folder.
+        expected: By what it could have been told.
+
+    Example:
+        >>> two = [Reading("one scan", {"channels": ["a"]}), Reading("both", {"channels": ["a", "b"]})]
+        >>> print(ChoiceError("Two series fit.", two, "scans").cure)
+        Write the lines of one of them into scans/dataset.yaml:
+            1. channels: [a]
+            2. channels: [a, b]
+    """
+
+    def __init__(
+        self, what: str, readings: Sequence[Reading], place: str | Path, *, expected: str | None = None
+    ) -> None:
+        self.readings, self.place = tuple(readings), Path(place)
+        came = "".join(f"\n    {i}. {one.what}" for i, one in enumerate(readings, 1))
+        lines = "".join(
+            f"\n    {i}. " + one.text.strip().replace("\n", "\n       ") for i, one in enumerate(readings, 1)
+        )
+        cure = f"Write the lines of one of them into {self.place / 'dataset.yaml'}:{lines}"
+        super().__init__(what, expected=expected, came=came, where=place, cure=cure)
 
 
 class GeometryError(DataError):

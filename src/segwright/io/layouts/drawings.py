@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.case import Case, Dataset, Decision
-from segwright.core.errors import LabelError
+from segwright.core.errors import ChoiceError, Reading
+from segwright.core.words import amount
 from segwright.io.drawing import is_drawn
 from segwright.io.layouts import LAYOUTS
 from segwright.io.layouts.content import sample
@@ -37,6 +38,7 @@ _ENOUGH = 3
 #: A field of view covers at least this share of every image.
 _FIELD = 0.35
 Dropped = dict[Path, str]
+_KINDS = {"classes": "maps of several values", "objects": "numbered objects", "mask": "masks of one value"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def sift(dataset: Dataset, stated: Sequence[str] = ()) -> tuple[Dataset, Dropped
         stated: Names of drawings that a person says are of one thing by several readers; the first is kept.
 
     Raises:
-        LabelError: Maps of several values stand beside other label folders and are no copies of them.
+        ChoiceError: Maps of several values stand beside other label folders and are no copies of them.
     """
     names = [] if _named_by_author(dataset) and not stated else _names(dataset)
     several = 2 <= len(names) <= _MOST and not any(is_drawn(dataset, case) for case in dataset.labelled)
@@ -184,14 +186,27 @@ def _refines(fine: str, coarse: str, looks: Sequence[Raws]) -> bool:
 def _refuse_maps(dataset: Dataset, names: Sequence[str], kinds: Mapping[str, Kind]) -> None:
     maps = [name for name in names if kinds[name].name == "classes"]
     if maps and len(names) > 1:
-        raise LabelError(
+        cases = [case for case in dataset.labelled if case.images]
+        images = Path(cases[0].images[0].path).parent.as_posix() if cases else "FOLDER"
+        folders = {s.structure: Path(s.path).parent.as_posix() for case in cases for s in case.label}
+        readings = [
+            Reading(
+                f"{name} alone: {_KINDS[kinds[name].name]}, {amount(_drawn(cases, name), 'case')}",
+                {"images": images, "labels": folders.get(name, "FOLDER")},
+            )
+            for name in names
+        ]
+        raise ChoiceError(
             f"Label folder {maps[0]!r} holds several values, and other label folders stand beside it.",
+            readings,
+            dataset.root,
             expected="one map of values a case, or one mask of a single value for each structure",
-            came=", ".join(f"{name} ({kinds[name].name})" for name in names),
-            where=dataset.root,
-            cure=f"Write which one to read into {dataset.root}/dataset.yaml, in two lines: 'images: FOLDER' and "
-            "'labels: FOLDER'.",
         )
+
+
+def _drawn(cases: Sequence[Case], name: str) -> int:
+    """How many cases have a label of this name."""
+    return sum(any(source.structure == name for source in case.label) for case in cases)
 
 
 def _kept(dataset: Dataset, left: Sequence[str], gone: Mapping[str, str]) -> tuple[Dataset, Dropped]:

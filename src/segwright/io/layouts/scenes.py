@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from segwright import io
 from segwright.core.case import Case, Dataset
-from segwright.core.errors import LayoutError, SegwrightError
+from segwright.core.errors import ChoiceError, Reading, SegwrightError
+from segwright.core.words import amount
 from segwright.io.layouts.content import sample
 from segwright.io.layouts.names import CHANNEL_WORDS, tokens
 
@@ -27,22 +28,32 @@ def refuse_strangers(dataset: Dataset) -> None:
     has them, more than in other cases.
 
     Raises:
-        LayoutError: They have not; says how to state either reading.
+        ChoiceError: They have not; says how to state either reading.
     """
     cases = [case for case in dataset.cases if len(case.images) > 1]
     folders = [Path(source.path).parent.as_posix() for source in cases[0].images] if cases else []
     words = {word for folder in folders for word in tokens(folder)}
     if len(cases) < 2 or len(set(folders)) < len(folders) or words & CHANNEL_WORDS or _one_scene(dataset, cases):
         return
-    raise LayoutError(
+    labels = _label_folders(cases)
+    count = amount(len(cases), "case")
+    single = [
+        Reading(f"{folder} alone: {count} of 1 channel", {"images": folder, "labels": labels}) for folder in folders
+    ]
+    channels = {"images": folders, "labels": labels}
+    raise ChoiceError(
         f"Image folders {' and '.join(folders)} hold equal file names, but their pictures show different things.",
-        expected="channels, whose edges lie at the same places, or one folder of images",
-        came=f"{len(cases)} pairs that are no more alike than pictures of different cases",
-        where=dataset.root,
-        cure=f"If they are sites, give each its own folder with images and labels ({folders[0]}/images, "
-        f"{folders[0]}/masks). If they are channels, write 'images: [{', '.join(folders)}]' and 'labels: FOLDER' into "
-        f"{Path(dataset.root) / 'dataset.yaml'}.",
+        [*single, Reading(f"channels of one scan: {count} of {len(folders)} channels", channels)],
+        dataset.root,
+        expected="channels, whose edges lie at the same places, or one folder of images; sites need a folder each with "
+        f"images and labels of its own ({folders[0]}/images, {folders[0]}/masks)",
     )
+
+
+def _label_folders(cases: Sequence[Case]) -> str | dict[str, str]:
+    """Where the labels lie, as `labels` in a dataset.yaml says it."""
+    named = {source.structure or "": Path(source.path).parent.as_posix() for case in cases for source in case.label}
+    return named[""] if set(named) == {""} else named
 
 
 def _one_scene(dataset: Dataset, cases: Sequence[Case]) -> bool:

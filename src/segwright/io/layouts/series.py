@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from segwright import io
 from segwright.core.case import Case, Dataset, Source
-from segwright.core.errors import LayoutError, SegwrightError
+from segwright.core.errors import ChoiceError, Reading, SegwrightError
 from segwright.core.volume import Volume
+from segwright.core.words import amount
 from segwright.io import dicom
 from segwright.io.drawing import is_drawn
 from segwright.io.grids import fits_grid
@@ -22,7 +23,7 @@ def with_series(dataset: Dataset) -> Dataset:
     source is left as it is, and reading it says what there is.
 
     Raises:
-        LayoutError: Several of every case lie on the label's grid, as phases do: which is meant has to be said.
+        ChoiceError: Several of every case lie on the label's grid, as phases do: which is meant has to be said.
     """
     inside = {case.id: names for case in dataset.cases if len(names := _inside(dataset, case)) > 1}
     wanted = {word.lower() for word in dataset.channels}
@@ -60,13 +61,14 @@ def _refuse_phases(dataset: Dataset, fitting: list[Names]) -> None:
     names = min(kinds, default=())
     if len(kinds) != 1 or len(names) < 2 or len(set(names)) < len(names):
         return
-    raise LayoutError(
+    count = amount(len(fitting), "case")
+    single = [Reading(f"{name} alone: {count} of 1 channel", {"channels": [name]}) for name in names]
+    every = Reading(f"all as channels: {count} of {len(names)} channels", {"channels": [*names]})
+    raise ChoiceError(
         f"Folders hold {len(names)} DICOM series on the grid of the label, and nothing says which is meant.",
+        [*single, every],
+        dataset.root,
         expected="one series a folder, or series that are named as channels",
-        came=", ".join(names),
-        where=dataset.root,
-        cure=f"Write one line into {dataset.root}/{Dataset.filename}: 'channels: [{names[0]}]' reads one of them, "
-        f"'channels: [{', '.join(names)}]' reads all as channels of one scan.",
     )
 
 
