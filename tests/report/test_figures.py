@@ -191,4 +191,4 @@ def test_a_tumour_that_is_invented_is_named_shown_and_listed_first() -> None:
     missed = dataclasses.replace(case, reference=prediction, prediction=reference)
     assert verdict(missed, labels) == "tumour 0.000: missed"
     undefined = dataclasses.replace(case, scores={"organ": 0.915, "tumour": None})
-    assert verdict(undefined, labels) == "organ 0.915"
+    assert verdict(undefined, labels) == "Lowest: organ 0.915"

@@ -106,8 +106,10 @@ def verdict(worst: WorstCase, labels: LabelSpace) -> str:
         return ""
     name = labels.names[index]
     there, found = (bool(labels.mask(array, index).any()) for array in (worst.reference, worst.prediction))
-    how = "" if there and found else ": missed" if there else ": invented, the reference has none" if found else ""
-    return f"{name} {number(worst.scores[name])}{how}"
+    told = f"{name} {number(worst.scores[name])}"
+    if there != found:
+        return f"{told}: missed" if there else f"{told}: invented, the reference has none"
+    return f"Lowest: {told}" if len(labels.names) > 1 else ""
 
 
 def picture(worst: WorstCase, labels: LabelSpace) -> Picture:
