@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segwright.core.case import Case, Dataset, LabelSource, Source
 from segwright.core.errors import ChoiceError
 from segwright.io.dataset import open_dataset
+from segwright.io.layouts.judge import Proposal, choose
 
 
 @pytest.fixture
@@ -72,3 +74,22 @@ def test_at_a_terminal_the_answer_is_asked_for_and_kept(two_ways: Path, typed: s
     assert b"Which is meant?" in shown
     file = two_ways / "dataset.yaml"
     assert (file.read_text() if file.exists() else "") == kept
+
+
+def proposal(layout: str, worth: float, *labels: str) -> Proposal:
+    images = [Source(path=f"{i}.png") for i in range(2)]
+    cases = [
+        Case(id=f"{layout}{i}", images=(image,), label=(LabelSource(path=label),), group="")
+        for i, (image, label) in enumerate(zip(images, labels, strict=True))
+    ]
+    return Proposal(layout, Dataset(root="scans", layout=layout, channels=(), cases=tuple(cases)), worth)
+
+
+def test_readings_that_explain_nearly_as_much_are_asked_about_only_if_they_pair_other_files() -> None:
+    first, same = proposal("pairs", 0.90, "a", "b"), proposal("suffix", 0.88, "a", "b")
+    crossed, worse = proposal("patients", 0.87, "b", "a"), proposal("stacked", 0.80, "b", "a")
+    assert (chosen := choose([first, same, worse])) is not None and chosen.layout == "pairs"
+    with pytest.raises(ChoiceError, match="2 ways") as caught:
+        choose([first, same, crossed])
+    assert [one.text for one in caught.value.readings] == ["layout: pairs\n", "layout: patients\n"]
+    assert caught.value.readings[1].what == "patients: 2 cases, 2 with a label, 87% of the files"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segwright.core.case import Dataset, Decision
-from segwright.core.errors import LayoutError, SegwrightError
+from segwright.core.errors import ChoiceError, LayoutError, Reading, SegwrightError
 from segwright.core.words import amount
 from segwright.io.layouts import LAYOUTS, Layout
 from segwright.io.layouts.content import is_label, sample
@@ -117,11 +117,17 @@ def _swapped(dataset: Dataset) -> bool:
 
 
 def choose(found: list[Proposal]) -> Proposal | None:
-    """The reading that explains most, with what else was possible; `None` where nothing speaks for any."""
+    """The reading that explains most, with what else was possible; `None` where nothing speaks for any.
+
+    Raises:
+        ChoiceError: Another reading explains nearly as much, and pairs other files.
+    """
     best = max((made.worth for made in found), default=-1.0)
     if best < 0:
         return None
-    taken = next(made for made in found if made.worth >= best - _CLOSE)
+    close = [made for made in found if made.worth >= best - _CLOSE]
+    taken = close[0]
+    _refuse_rivals(taken, [made for made in close if made.worth > 0])
     others = [made for made in found if made is not taken and made.worth > 0]
     other = max(others, key=lambda made: made.worth, default=None)
     told = f"{other.layout} (no: it explains {other.worth:.0%} of the files)" if other else ""
@@ -152,3 +158,25 @@ def refuse_little(dataset: Dataset, worth: float) -> None:
         "else take the other files out, state the folders there ('images: FOLDER', 'labels: FOLDER'), or list the "
         "cases in a CSV table with columns id, image, label, group.",
     )
+
+
+def _refuse_rivals(taken: Proposal, close: list[Proposal]) -> None:
+    """Ask where readings that explain nearly as much pair other files."""
+    rivals = [taken, *(made for made in close if _pairs(made.dataset) != _pairs(taken.dataset))]
+    if len(rivals) > 1:
+        raise ChoiceError(
+            f"The folder can be understood in {len(rivals)} ways, which explain nearly as many of its files.",
+            [Reading(_counted(made), {"layout": made.layout}) for made in rivals],
+            taken.dataset.root,
+        )
+
+
+def _pairs(dataset: Dataset) -> set[tuple[frozenset[str], frozenset[str]]]:
+    """Which files are the image and which the label of one case, whatever cases are called."""
+    cases = (([s.path for s in case.images], [s.path for s in case.label]) for case in dataset.cases)
+    return {(frozenset(images), frozenset(labels)) for images, labels in cases}
+
+
+def _counted(made: Proposal) -> str:
+    count = f"{amount(len(made.dataset.cases), 'case')}, {len(made.dataset.labelled)} with a label"
+    return f"{made.layout}: {count}, {made.worth:.0%} of the files"
