@@ -335,3 +335,53 @@ class TestFilesOfStructures:
                 save(tmp_path / f"masks/organ{'abcdefghijklmn'[k]}/{name}.png", plane)
         notes = [note for note in open_dataset(tmp_path).notes if "united" in note]
         assert notes == ["Files of 'organd' hold values 1, 2, which are united."]
+
+
+class TestPalettes:
+    """One colour is one number."""
+
+    @staticmethod
+    def write(root: Path, palettes: list[list[int]]) -> None:
+        for i, palette in enumerate(palettes):
+            name = "abcd"[i]
+            save(root / f"images/{name}.png", picture(i, box(8, 8 + i), box(30, 40 - i)))
+            red, green = (1, 2) if palette[3] == 255 else (2, 1)
+            label = Image.fromarray(box(8, 8 + i) * np.uint8(red) + box(30, 40 - i) * np.uint8(green))
+            label.putpalette(palette + [0] * (768 - len(palette)))
+            (root / "masks").mkdir(exist_ok=True)
+            label.save(root / f"masks/{name}.png")
+
+    def test_contradictions_are_refused(self, tmp_path: Path) -> None:
+        one, other = [0, 0, 0, 255, 0, 0, 0, 255, 0], [0, 0, 0, 0, 255, 0, 255, 0, 0]
+        self.write(tmp_path, [one, one, other, one])
+        with pytest.raises(LabelError, match="contradict") as caught:
+            open_dataset(tmp_path)
+        assert "#00FF00 is value 2 in a.png and value 1 in c.png" in str(caught.value)
+
+    def test_paint_that_has_nothing_in_common_says_nothing(self, tmp_path: Path) -> None:
+        self.write(tmp_path, [[0, 0, 0, 255, 3 * i, 9, 20 * i + 1, 0, 7] for i in range(4)])
+        assert [s.values for s in open_dataset(tmp_path).labels.structures] == [(1,), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("scale", "values"),
+    [(0.5, (0, 1)), (1 / 255, (0, 1, 2)), (0.998039, (0, 1, 2)), (1.0, (0, 1, 2))],
+    ids=["a mask of any level", "bytes divided by 255", "stored in bytes with a slope", "floats"],
+)
+def test_labels_that_a_program_scaled(tmp_path: Path, scale: float, values: tuple[int, ...]) -> None:
+    truth = [box(8, 8 + i) * np.uint8(1) + box(30, 40 - i) * np.uint8(values[-1]) for i in range(4)]
+    for i, plane in enumerate(truth):
+        save(tmp_path / f"images/{'abcd'[i]}.png", picture(i, plane > 0))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        np.save(tmp_path / f"masks/{'abcd'[i]}.npy", plane.astype(np.float32) * np.float32(scale))
+    for found, plane in zip(masks_of(tmp_path), truth, strict=True):
+        assert all(np.array_equal(mask, plane == value) for mask, value in zip(found, values[1:], strict=True))
+
+
+def test_shares_between_whole_numbers_are_refused(tmp_path: Path) -> None:
+    for name in "abcd":
+        save(tmp_path / f"images/{name}.png", picture(1, box(8, 8)))
+        (tmp_path / "masks").mkdir(exist_ok=True)
+        np.save(tmp_path / f"masks/{name}.npy", box(8, 8) * np.float32(0.3) + box(30, 40) * np.float32(0.7))
+    with pytest.raises(LabelError, match="whole numbers"):
+        masks_of(tmp_path)

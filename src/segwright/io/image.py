@@ -46,14 +46,19 @@ def read(path: Path, key: str | None = None) -> Volume:
 
 
 def labels(path: Path, key: str | None = None) -> Volume:
-    """Open a label with the numbers that are stored: indices of a palette, colours; what is clear is background."""
+    """Open a label with the numbers that are stored: indices of a palette, colours; what is clear is background.
+
+    The colours of a palette are kept as `header["palette"]`: red, green and blue of every index, in one row.
+    """
     with decoding(path, "an image"):
         with _open(path) as picture:
             mode = _stored_mode(picture)
             size = picture.size
+            palette = picture.getpalette("RGB") if mode == "P" else None
             clear = picture.mode in _WITH_ALPHA and bool((np.asarray(picture.getchannel("A")) < _OPAQUE).any())
         told = ["The label has a transparency channel; clear pixels are read as background."] if clear else []
-        return _volume(path, size, mode, lambda again: _stored(again, mode), told)
+        volume = _volume(path, size, mode, lambda again: _stored(again, mode), told)
+        return volume if palette is None else replace(volume, header={**volume.header, "palette": tuple(palette)})
 
 
 def _volume(

@@ -16,6 +16,9 @@ from segwright.io.meaning.facts import facts_of
 from segwright.io.meaning.levels import UNEXPLAINED, snap
 from segwright.io.protocol import RGB
 
+#: How far floats may lie from whole numbers: rounded in arithmetic, or stored in bytes with a slope.
+_EXACT, _NEAR = 1e-3, 0.05
+
 
 def value_counts(array: NDArray[Any]) -> dict[int, int]:
     """Counts of integral values; small integer ranges are counted without sorting.
@@ -88,26 +91,42 @@ def as_colours(raw: NDArray[Any]) -> NDArray[Any]:
 
 
 def whole_numbers(array: NDArray[Any], *, where: str) -> NDArray[Any]:
-    """Values as integers.
+    """Values as integers; floats that a program scaled are taken back to what they were.
+
+    That is: values as near to whole numbers as storing them in few bits leaves them, a mask of 0 and any other value
+    (which becomes 1), and bytes divided by 255.
 
     Raises:
-        LabelError: Some value is not a whole number.
+        LabelError: Some value is none of this.
+
+    Example:
+        >>> whole_numbers(np.array([0.0, 0.996, 2.0]), where="").tolist()
+        [0, 1, 2]
+        >>> whole_numbers(np.array([0.0, 0.5]), where="").tolist(), whole_numbers(np.arange(4) / 255, where="").tolist()
+        ([0, 1], [0, 1, 2, 3])
     """
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
     if array.dtype.kind in "iu":
         return array
-    rounded = np.rint(array)
-    if not np.isfinite(array).all() or np.abs(array - rounded).max(initial=0) > 1e-3:
-        bad = array[~np.isfinite(array) | (np.abs(array - np.nan_to_num(rounded)) > 1e-3)]
-        raise LabelError(
-            "The label holds values that are not whole numbers.",
-            expected="integers, one a structure",
-            came=f"for example {bad.reshape(-1)[0]:g}",
-            where=where,
-            cure="Export labels without interpolation or scaling.",
-        )
-    return rounded.astype(np.int64 if np.abs(rounded).max(initial=0) > 2**31 else np.int32)
+    if np.isfinite(array).all():
+        rounded = np.rint(array)
+        if np.abs(array - rounded).max(initial=0) <= (_NEAR if rounded.any() else _EXACT):
+            return rounded.astype(np.int64 if np.abs(rounded).max(initial=0) > 2**31 else np.int32)
+        high = float(array.max(initial=0))
+        if ((array == 0) | (array == high)).all():
+            return (array != 0).astype(np.uint8)
+        scaled = np.rint(array * 255)
+        if array.min() >= 0 and high <= 1 and np.abs(array * 255 - scaled).max() <= _EXACT:
+            return scaled.astype(np.uint8)
+    bad = array[~np.isfinite(array) | (np.abs(array - np.rint(np.nan_to_num(array))) > _EXACT)]
+    raise LabelError(
+        "The label holds values that are not whole numbers.",
+        expected="integers, one a structure",
+        came=f"for example {bad.reshape(-1)[0]:g}",
+        where=where,
+        cure="Export labels without interpolation or scaling.",
+    )
 
 
 def is_soft(raw: NDArray[Any]) -> bool:

@@ -260,3 +260,34 @@ class TestOddities:
             files[str(i)] = boxes(i, (2, 5))
             files[str(i)][50, 5:80] = 1
         assert meaning_of(files).notes == ()
+
+    @pytest.mark.parametrize("values", [(255, 128), (1, 3), (200, 50)])
+    def test_a_band_along_a_structure_may_be_unsure_and_that_is_told(self, values: tuple[int, int]) -> None:
+        files = {}
+        for i in range(4):
+            plane = boxes(i, (values[0],), side=20)
+            grown = (
+                np.pad(plane, 2)[1:-3, 2:-2]
+                | np.pad(plane, 2)[3:-1, 2:-2]
+                | np.roll(plane, 2, 1)
+                | np.roll(plane, -2, 1)
+            )
+            files[str(i)] = np.where((grown > 0) & (plane == 0), np.uint8(values[1]), plane)
+        found = meaning_of(files)
+        assert found.values == tuple(sorted(values))
+        assert [f"'ignore: {values[1]}'" in note for note in found.notes] == [True]
+
+    def test_the_value_that_fills_the_frame_is_background_where_there_is_no_zero(self) -> None:
+        files = {str(i): boxes(i, (1, 2, 4)) + np.uint8(1) for i in range(4)}
+        found = meaning_of(files)
+        assert (found.kind, found.values, found.background) == ("classes", (2, 3, 5), (1,))
+
+    def test_a_mask_that_fills_the_frame_may_be_inverted(self) -> None:
+        found = meaning_of({str(i): 255 - boxes(i, (255,)) for i in range(4)})
+        assert found.values == (255,) and "values: [0]" in found.notes[0]
+
+    def test_the_same_classes_on_two_scales(self) -> None:
+        files = {str(i): boxes(i, (1, 2)) * np.uint8(1 if i % 2 else 127) for i in range(4)}
+        found = meaning_of(files)
+        assert any("1, 2 and 127, 254" in note for note in found.notes)
+        assert meaning_of({str(i): boxes(i, (1, 2)) for i in range(4)}).notes == ()

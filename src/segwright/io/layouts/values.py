@@ -19,6 +19,7 @@ from segwright.io.drawing import is_drawn
 from segwright.io.layouts.container import key_names
 from segwright.io.layouts.drawn import with_drawn
 from segwright.io.layouts.names import role
+from segwright.io.layouts.palettes import Shown, refuse_contradictions, shown
 from segwright.io.layouts.planes import from_planes, usual_planes
 from segwright.io.layouts.scan import suffix_of
 from segwright.io.layouts.structures import from_files
@@ -65,6 +66,9 @@ def sample_of(dataset: Dataset, cases: Sequence[Case]) -> list[Case]:
 def _from_values(dataset: Dataset, some: Sequence[Case]) -> Dataset:
     """What the values mean, decided over all files that are looked at."""
     facts = _facts(dataset, some)
+    refuse_contradictions(
+        {dataset.path(case.label[0]): _shown(dataset, case, facts[case.id]) for case in some if case.id in facts}
+    )
     meaning = decide(
         facts,
         lambda case: _values(dataset, some, case, facts),
@@ -104,6 +108,15 @@ def _facts_of(dataset: Dataset, case: Case) -> LabelFacts | None:
     if label is None:
         return None
     return facts_of(_one(dataset, case, label), colour=is_coloured(label.array(), colours=are_colours(label)))
+
+
+def _shown(dataset: Dataset, case: Case, facts: LabelFacts) -> Shown:
+    """The colours that a palette gives to the values of a label."""
+    try:
+        palette = volume_of(dataset, case.label[0]).header.get("palette", ())
+    except SegwrightError:
+        return {}
+    return shown(palette, sorted(facts.values))
 
 
 def _label(dataset: Dataset, source: LabelSource) -> Volume | None:

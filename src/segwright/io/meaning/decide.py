@@ -7,22 +7,19 @@ next best is kept beside it, so that a person sees what else was possible.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from segwright.core.words import amount
+from segwright.core.words import listed
+from segwright.io.meaning.doubts import Facts, Reread, doubts, solid_share
 from segwright.io.meaning.facts import LabelFacts, one_piece
-from segwright.io.meaning.levels import UNEXPLAINED, find_levels, in_between, on_ramps, snap
+from segwright.io.meaning.levels import UNEXPLAINED, find_levels, on_ramps, snap
 from segwright.io.meaning.objects import Verdict, number_objects
 
-Facts = Mapping[str, LabelFacts]
-#: Reads the values of a case again; only files that are smeared or may number objects are read twice.
-Reread = Callable[[str], NDArray[Any]]
 #: What a note says that tells of numbered objects.
 TELL_APART = "give instances=true."
 Kind = Literal["empty", "mask", "classes", "objects", "image"]
@@ -33,8 +30,8 @@ Stated = Literal["", "classes", "objects"]
 _NEAR, _NEAR_COLOUR, _FAR = 0.35, 0.5, 0.05
 #: A mark drawn along borders is thinner than the classes it parts.
 _THIN = 0.5
-#: A value of a few voxels has so many times fewer than the most frequent one to be taken for a slip of the pen.
-_SLIP = 100
+#: Share of the frame of all images that background fills.
+_GROUND = 0.9
 #: Numbers of objects are nearly all in one file only.
 _ONCE = 0.9
 #: Up to so many values may all be thin lines.
@@ -101,9 +98,9 @@ def decide(facts: Facts, reread: Reread | None = None, *, dense: bool = False, s
         if verdict.objects:
             return _objects(classes, ignore, notes, verdict)
         notes += _doubtful(classes, verdict)
-    notes += _interpolated(facts, kept, classes, reread) + _slips(facts, classes)
     if _picture(kept, classes):
         return Meaning("image", notes=(f"{len(values)} different values, most of which form no shape",))
+    notes += doubts({case: t.without(ignore) for case, t in facts.items() if t.values - {ignore}}, classes, reread)
     return _classes(kept, classes, ignore, notes)
 
 
@@ -131,7 +128,7 @@ def _doubtful(values: Sequence[int], verdict: Verdict) -> tuple[str, ...]:
     """A sentence on classes that may number objects."""
     if not verdict.doubt:
         return ()
-    names = f"Values {values[0]} to {values[-1]}" if len(values) > 1 else f"Value {values[0]}"
+    names = f"Values {listed(values)}" if len(values) > 1 else f"Value {values[0]}"
     return (f"{names} are read as classes, and may number objects: {verdict.doubt}. If they do, {_state('objects')}.",)
 
 
@@ -158,47 +155,16 @@ def _without_zero(
         frame.update(table.frame)
     total = sum(frame.values())
     ground, count = frame.most_common(1)[0] if frame else (0, 0)
-    if len(kept) == 2 and count >= 0.9 * total:
+    if len(kept) > 1 and count >= _GROUND * total:
         rest = tuple(value for value in kept if value != ground)
-        told_ = f"No label holds 0; value {ground} fills the frame of the images and is taken as background."
-        return Meaning("mask", rest, ignore, (ground,), notes=(*notes, told_), other="two structures")
+        told_ = (
+            f"No label holds 0; value {ground} fills the frame of the images and is taken as background. If it is a "
+        )
+        told_ += "structure, name it under labels.structures in dataset.yaml."
+        kind: Kind = "mask" if len(rest) == 1 else "classes"
+        return Meaning(kind, rest, ignore, (ground,), notes=(*notes, told_), other=f"{len(kept)} structures")
     told_ = "No label holds the value 0, so no voxel is background; every value is a structure."
     return Meaning("classes", tuple(kept), ignore, notes=(*notes, told_))
-
-
-def _interpolated(
-    facts: Facts, told: Sequence[LabelFacts], values: Sequence[int], reread: Reread | None
-) -> tuple[str, ...]:
-    """A sentence on values that interpolated class numbers have left: lines between a lower and a higher value."""
-    thin = [value for value in values[:-1] if value > 0 and _solid_share(told, [value]) < _FAR]
-    if not thin or reread is None or any(table.colour for table in told):
-        return ()
-    seen = [(reread(case), facts[case].values) for case in _looked_at(facts) if facts[case].values & set(thin)]
-    lines = [v for v in thin if np.mean([in_between(raw, v) for raw, held in seen if v in held] or [0]) >= _ON_RAMPS]
-    if not lines:
-        return ()
-    rest = ", ".join(f"value {value}" for value in values if value not in lines)
-    return (
-        f"{_named(lines)} only lines between a lower and a higher value, as interpolation (blur, resizing) of class "
-        f"numbers leaves them; the borders of {rest} have then moved too. If so, export the labels without it.",
-    )
-
-
-def _named(values: Sequence[int]) -> str:
-    return f"{', '.join(f'Value {value}' for value in values)} {'is' if len(values) == 1 else 'are'}"
-
-
-def _slips(facts: Facts, values: Sequence[int]) -> tuple[str, ...]:
-    """A sentence on values of a few voxels in a single case, where others have a thousand times more."""
-    owners = {value: [case for case, table in facts.items() if value in table.counts] for value in values}
-    count = {value: sum(facts[case].counts[value] for case in owners[value]) for value in values}
-    most = max(count.values(), default=0)
-    tiny = [v for v in values if len(facts) > 1 and len(owners[v]) == 1 and count[v] * _SLIP <= most and count[v] < 10]
-    return tuple(
-        f"Value {value} is {amount(count[value], 'voxel')} of case {owners[value][0]} and nothing else: it may be a "
-        "slip of the pen. If so, correct the label."
-        for value in tiny[:4]
-    )
 
 
 def _ignore(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None, tuple[str, ...]]:
@@ -224,13 +190,13 @@ def _mark(told: Sequence[LabelFacts], values: Sequence[int]) -> tuple[int | None
     beside = [len(table.values) > 1 for table in told if top in table.values]
     if 2 * sum(beside) < len(beside):
         return None, ""
-    contact, thin = _along(told, top), _solid_share(told, [top])
+    contact, thin = _along(told, top), solid_share(told, [top])
     usual = top in _MARKS or top in {table.span for table in told}
     if usual and (rest[-1] <= max(30, 2 * len(rest)) or (contact >= 0.2 and thin < _THIN)):
         return top, f"it is the usual mark, above class numbers up to {rest[-1]}"
     if usual and _only_one_to_come_back(told, top):
         return top, "it is the usual mark, and the only value that comes back from case to case"
-    if top >= 90 and rest[-1] <= 30 and contact >= 0.2 and thin < _THIN < _solid_share(told, rest):
+    if top >= 90 and rest[-1] <= 30 and contact >= 0.2 and thin < _THIN < solid_share(told, rest):
         return top, "it lies thin along the borders of the other values (a guess)"
     return None, ""
 
@@ -248,16 +214,9 @@ def _along(told: Sequence[LabelFacts], value: int) -> float:
     return float(np.mean(shares)) if shares else 0.0
 
 
-def _solid_share(told: Sequence[LabelFacts], values: Sequence[int]) -> float:
-    """Share of the voxels of some values that lie in squares of them."""
-    count = sum(table.counts.get(value, 0) for table in told for value in values)
-    solid = sum(table.solid.get(value, 0) for table in told for value in values)
-    return solid / count if count else 0.0
-
-
 def _picture(told: Sequence[LabelFacts], values: Sequence[int]) -> bool:
     """Whether files hold pictures, or drawings smeared past recognition: most of many values form no shape."""
-    shapeless = sum(_solid_share(told, [value]) < _FAR for value in values)
+    shapeless = sum(solid_share(told, [value]) < _FAR for value in values)
     return len(values) > _SHAPES and shapeless * 2 > len(values)
 
 
@@ -281,13 +240,13 @@ def _smeared(facts: Facts, reread: Reread | None) -> Meaning | None:
 
 def _thin_strays(told: Sequence[LabelFacts], stray: Sequence[int], levels: Sequence[int], *, colour: bool) -> bool:
     """Whether values that are no level have as little inside as smearing leaves them."""
-    if _solid_share(told, stray) >= (_NEAR_COLOUR if colour else _NEAR):
+    if solid_share(told, stray) >= (_NEAR_COLOUR if colour else _NEAR):
         return False
     if colour:
         return True
     tolerance = max(4.0, (levels[-1] - levels[0]) / 20)
     far = [value for value in stray if min(abs(value - level) for level in levels) > tolerance]
-    return not far or _solid_share(told, far) < _FAR
+    return not far or solid_share(told, far) < _FAR
 
 
 def _looked_at(held: Facts) -> list[str]:

@@ -224,3 +224,16 @@ def in_between(raw: NDArray[Any], value: int) -> float:
     size = (1, 3, 3)
     low, high = ndimage.minimum_filter(raw, size=size) < value, ndimage.maximum_filter(raw, size=size) > value
     return float((low & high)[here].mean())
+
+
+def inner(raw: NDArray[Any], value: int) -> float:
+    """Share of the voxels of a value that have nothing else around them in their plane; 1 where it is not.
+
+    Example:
+        >>> inner(np.pad(np.ones((1, 4, 4), np.uint8), ((0, 0), (2, 2), (2, 2))), 1)
+        0.25
+    """
+    here = raw == value
+    if not here.any():
+        return 1.0
+    return float(ndimage.binary_erosion(here, np.ones((1, 3, 3), bool)).sum() / here.sum())
