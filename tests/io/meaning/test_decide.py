@@ -290,4 +290,4 @@ class TestOddities:
         files = {str(i): boxes(i, (1, 2)) * np.uint8(1 if i % 2 else 127) for i in range(4)}
         found = meaning_of(files)
         assert any("1, 2 and 127, 254" in note for note in found.notes)
-        assert meaning_of({str(i): boxes(i, (1, 2)) for i in range(4)}).notes == ()
+        assert not any("never of both" in n for n in meaning_of({str(i): boxes(i, (1, 2)) for i in range(4)}).notes)
