@@ -311,3 +311,41 @@ def test_twelve_bits_survive_lossless_compression(tmp_path, syntax, kind):
         pytest.skip(f"no encoder here: {error}")
     found = io.read(save(ds, tmp_path / "a.dcm")).array()[0, 0]
     assert np.array_equal(found, stored if kind == "MONOCHROME2" else 4095 - stored)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.45, 0.6, 0.9, 0.99])
+def test_a_slice_that_is_cut_is_named_wherever_it_ends(tmp_path, share):
+    """None is left out as something other than an image, and none is found out only once voxels are read."""
+    series(tmp_path)
+    data = (tmp_path / "im97.dcm").read_bytes()
+    (tmp_path / "im97.dcm").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ReadError) as caught:
+        io.read(tmp_path)
+    assert caught.value.where.endswith("im97.dcm")
+
+
+def test_a_series_that_lost_its_first_slices_is_told(tmp_path):
+    series(tmp_path, skip=(0,))
+    assert "1 slice in front may be missing" in " ".join(io.read(tmp_path).header["warnings"])
+    series(tmp_path / "b", skip=())
+    assert io.read(tmp_path / "b").header["warnings"] == ()
+
+
+def test_numbers_that_jump_are_told_where_positions_do_not(tmp_path):
+    for z, number in enumerate((1, 2, 4, 5)):
+        ds = base("1.2.3", number, ImagePositionPatient=[0, 0, z], ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+        ds.PixelSpacing = [1, 1]
+        save(pixels(ds, np.full((4, 5), z, np.uint16)), tmp_path / f"{z}.dcm")
+    assert "jump after 2: 1 slice may be missing" in " ".join(io.read(tmp_path).header["warnings"])
+
+
+def test_a_slope_of_zero_is_refused(tmp_path):
+    ds = base("1.2.3", 1, RescaleSlope=0, RescaleIntercept=0)
+    with pytest.raises(ReadError, match="rescaling"):
+        io.read(save(pixels(ds, np.ones((4, 5), np.uint16)), tmp_path / "a.dcm"))
+
+
+def test_frames_beyond_what_a_file_can_hold_are_refused_at_once(tmp_path):
+    ds = base("1.2.3", 1, NumberOfFrames=1_000_000_000)
+    with pytest.raises(ReadError, match="claims more pixels"):
+        io.read(save(pixels(ds, np.ones((4, 5), np.uint16)), tmp_path / "a.dcm"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import warnings
@@ -48,7 +49,15 @@ for _verb in VERBS:
 @app.callback(invoke_without_command=True)
 def _root(
     version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+    read_memory: str | None = typer.Option(
+        None, "--read-memory", help="Memory that one read may take, e.g. 16GB; half of what is free by default."
+    ),
 ) -> None:
+    if read_memory is not None:
+        from segwright.io.claims import VARIABLE, parsed
+
+        parsed(read_memory)
+        os.environ[VARIABLE] = read_memory  # processes that read inherit it
     if version:
         from segwright import __version__
 

@@ -20,6 +20,8 @@ from segwright.core.errors import LabelError
 
 Positions = NDArray[np.int64]
 
+#: No mask has so many pixels; sums of so few numbers as fit into a text stay below 2^63.
+_BEYOND = 1 << 40
 _CURE = "Correct the row; a run is 'start length', starts count from 1."
 
 
@@ -191,13 +193,16 @@ def _numbers(words: str, where: str | None) -> Positions:
         warnings.simplefilter("error")
         try:
             numbers: NDArray[Any] = np.fromstring(words, dtype=np.int64, sep=" ")
-            return numbers
+            if not (np.abs(numbers) >= _BEYOND).any() and not (numbers == np.iinfo(np.int64).min).any():
+                return numbers
         except (DeprecationWarning, ValueError):
             pass
-    wrong = next((word for word in words.split() if not re.fullmatch(r"[+-]?\d{1,18}", word)), words[:20])
+    split = words.split()
+    wrong = next((word for word in split if not re.fullmatch(r"[+-]?\d{1,18}", word)), "")
+    wrong = wrong or next((word for word in split if abs(int(word)) >= _BEYOND), words[:20])
     raise LabelError(
-        "A run-length text holds something that is no whole number.",
-        expected="numbers with spaces between",
+        "A run-length text holds something that is no place in an image.",
+        expected=f"whole numbers below {_BEYOND} with spaces between",
         came=repr(wrong[:40]),
         where=where,
         cure=_CURE,

@@ -8,6 +8,7 @@ from pathlib import Path
 from segwright.core.errors import ReadError, WriteError
 from segwright.core.registry import Registry
 from segwright.core.volume import Volume
+from segwright.io.companions import is_detached
 from segwright.io.drawn import Form
 from segwright.io.protocol import ArrayInfo, Format, decoding, encoding, smallest
 from segwright.io.sniff import SUFFIXES, suffix_of
@@ -21,6 +22,7 @@ __all__ = [
     "Format",
     "drawn_suffixes",
     "form_of",
+    "is_detached",
     "is_readable",
     "keys",
     "label_suffixes",
@@ -131,6 +133,10 @@ def _format(path: Path) -> Format:
     """
     if not path.exists():
         raise ReadError("There is no such file.", where=path, cure="Check the path.")
+    if not path.is_file() and not path.is_dir():
+        raise ReadError(
+            "This is a pipe, socket or device, which is not opened.", where=path, cure="Give a file, or take it out."
+        )
     if path.is_file() and path.stat().st_size == 0:
         raise ReadError("The file is empty (0 bytes).", where=path, cure="Copy it again, or take the case out.")
     name = sniff(path)

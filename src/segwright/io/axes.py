@@ -52,6 +52,10 @@ class Axes:
             return self.canonical(array)
         return self.canonical(array)[index[0]]
 
+    def fetching(self, stored: Sequence[int], read: Callable[[Index], NDArray[Any]]) -> Callable[[Index], NDArray[Any]]:
+        """`fetch` for one array, as a function of the part."""
+        return lambda index: self.fetch(stored, index, read)
+
     def canonical(self, array: NDArray[Any]) -> NDArray[Any]:
         """A whole array in storage order, as a view `(C, z, y, x)` where possible."""
         order = [*self.channel_axes, *(self.letters.index(a) for a in "zyx" if a in self.letters)]

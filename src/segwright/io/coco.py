@@ -153,9 +153,11 @@ def _decode(shape: Mapping[str, Any], size: tuple[int, int], told: str, path: Pa
     try:
         stated = tuple(int(n) for n in shape["size"])
         lengths = decompressed(counts) if isinstance(counts, str) else np.array(counts, dtype=np.int64)
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
         raise LabelError(f"Run lengths of {told} cannot be decoded.", came=str(error), where=path, cure=_CURE) from None
-    good = lengths.ndim == 1 and (lengths >= 0).all() and stated == size and lengths.sum() == size[0] * size[1]
+    pixels = size[0] * size[1]
+    within = lengths.ndim == 1 and bool(((lengths >= 0) & (lengths <= pixels)).all()) and len(lengths) <= 2 * pixels + 2
+    good = within and stated == size and lengths.sum() == pixels
     if not good:
         raise LabelError(
             f"Run lengths of {told} do not fit the image.",

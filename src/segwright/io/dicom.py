@@ -19,7 +19,7 @@ from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount
 from segwright.io.dicomheads import CUT, Files, head_of, is_scout, owner_of
 from segwright.io.frames import Frame, Stack, stack
-from segwright.io.protocol import MENDED, Format, decoding, lazy, make_header, reason
+from segwright.io.protocol import MENDED, Format, Stored, decoding, lazy, make_header, reason
 from segwright.io.sniff import sniff
 
 # Odd values in header fields that are not needed must not stop or delay reading.
@@ -180,10 +180,22 @@ def _frame(path: Path, head: Any, places: Sequence[Any], index: int | None) -> F
         position=position,
         directions=directions,
         spacing=_pixel_spacing(places),
-        slope=1.0 if slope is None else float(slope),
-        intercept=0.0 if intercept is None else float(intercept),
+        slope=_scale(slope, 1.0, path),
+        intercept=_scale(intercept, 0.0, path),
         rank=(*(_number(head.get(tag)) for tag in ranks), float(index or 0)),
     )
+
+
+def _scale(value: Any, default: float, path: Path) -> float:
+    """A part of the rescaling.
+
+    Raises:
+        ReadError: It is no finite number, or a slope of 0, with which all voxels are one.
+    """
+    found = default if value is None else float(value)
+    if not np.isfinite(found) or (default == 1.0 and found == 0):
+        raise ReadError("The rescaling of voxels is no number or 0.", came=value, where=path, cure=MENDED)
+    return found
 
 
 def _number(value: Any) -> float:
@@ -245,7 +257,9 @@ def _lazy(made: Stack, head: Any, path: Path) -> LazyArray:
                 out[channel * parts : (channel + 1) * parts, z] = np.moveaxis(pixels, -1, 0)
         return out[index[0]]
 
-    return lazy(shape, dtype, part, path=path, family="DICOM")
+    files = {frame.path for row in made.frames for frame in row}
+    how = Stored(None, size=lambda: sum(file.stat().st_size for file in files))
+    return lazy(shape, dtype, part, path=path, family="DICOM", stored=how)
 
 
 def _dtype(made: Stack, head: Any) -> np.dtype[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple
 import pydicom
 
 from segwright.core.errors import ReadError
-from segwright.io.protocol import decoding
+from segwright.core.words import amount
+from segwright.io.protocol import MENDED, decoding
 
 #: Files with their headers.
 Files = list[tuple[Path, Any]]
@@ -28,6 +30,12 @@ _NOT_IMAGES = {
 }
 #: What a file that is none is called.
 CUT = "not DICOM or cut off"
+#: Transfer syntaxes whose pixels are as long as the header says; a packed frame takes at least `_LEAST` bytes.
+_UNPACKED = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"})
+_LEAST = 8
+#: The head of the pixels with their length, explicit or implicit, and how far it is looked for.
+_PIXELS = re.compile(rb"\xe0\x7f[\x08-\x10]\x00(?:O[WBFD]\x00\x00)?(.{4})", re.DOTALL)
+_LONGEST = 1 << 14
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality"),
     *("PatientID", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
@@ -48,8 +56,10 @@ def head_of(path: Path) -> Any:
     with decoding(path, "DICOM"):
         head = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
     modality = str(head.get("Modality", "") or "")
+    _demand_pixels(path, head)
     if modality in _NOT_IMAGES or "Rows" not in head or "Columns" not in head:
-        kind = _NOT_IMAGES.get(modality, f"DICOM of modality {modality!r}" if modality else CUT)
+        other = f"DICOM of modality {modality!r}" if modality and not _is_image(head) else CUT
+        kind = _NOT_IMAGES.get(modality, other)
         cure = "Remove it from the dataset."
         if modality in {"SEG", "RTSTRUCT"}:
             cure = "Give the folder that holds its scan too: labels are read together with their images."
@@ -63,6 +73,58 @@ def head_of(path: Path) -> Any:
             cure="Export the level you need as TIFF, PNG or OME-Zarr, e.g. with 'vips' or QuPath.",
         )
     return head
+
+
+def _is_image(head: Any) -> bool:
+    """Whether a file says that it holds an image, though it may have lost it."""
+    uid = head.get("SOPClassUID") or getattr(head, "file_meta", {}).get("MediaStorageSOPClassUID")
+    return uid is None or "Image Storage" in pydicom.uid.UID(str(uid)).name
+
+
+def _demand_pixels(path: Path, head: Any) -> None:
+    """Refuse a file that is too short for the frames that its header claims.
+
+    Raises:
+        ReadError: Says both lengths.
+    """
+    if "Rows" not in head or "Columns" not in head:
+        return
+    frames, held = _count(head, path), path.stat().st_size
+    bits = int(head.get("BitsAllocated", 8) or 8) * int(head.get("SamplesPerPixel", 1) or 1)
+    plain = str(getattr(head, "file_meta", {}).get("TransferSyntaxUID", "")) in _UNPACKED
+    needed = frames * int(head.Rows) * int(head.Columns) * bits // 8 if plain else frames * _LEAST
+    if held < needed or (plain and _ends_early(path, held, needed)):
+        raise ReadError(
+            "The file is cut off, or claims more pixels than it holds.",
+            expected=f"{needed} bytes for {amount(frames, 'frame')} of {head.Rows} x {head.Columns} pixels",
+            came=f"{held} bytes",
+            where=path,
+            cure=MENDED,
+        )
+
+
+def _ends_early(path: Path, held: int, needed: int) -> bool:
+    """Whether the pixels begin so late that they cannot all be there; behind a long header the size says too little."""
+    start = max(held - needed - 11, 0) if held > _LONGEST else 0
+    with path.open("rb") as stream:
+        stream.seek(start)
+        found = _PIXELS.search(stream.read(_LONGEST))
+    if found is None:
+        return held <= _LONGEST
+    return int.from_bytes(found[1], "little") - needed in {0, 1} and start + found.end() + needed > held
+
+
+def _count(head: Any, path: Path) -> int:
+    """Frames of a file.
+
+    Raises:
+        ReadError: Their number is none.
+    """
+    stated = head.get("NumberOfFrames", 1) or 1
+    if int(stated) < 1 or min(int(head.Rows), int(head.Columns)) < 1:
+        came = f"{stated} frames of {head.Rows} x {head.Columns}"
+        raise ReadError("The header claims an impossible size.", came=came, where=path, cure=MENDED)
+    return int(stated)
 
 
 def is_scout(files: Files) -> bool:

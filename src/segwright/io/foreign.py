@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,34 @@ def _kind(store: Any) -> tuple[str, str] | None:
 
 def _has_dimensions(store: Any) -> bool:
     """Whether arrays share named axes in the way of NetCDF 4."""
-    return any("_Netcdf4Dimid" in item.attrs for item in store.values() if hasattr(item, "shape"))
+    return any("_Netcdf4Dimid" in item.attrs for item in _own(store) if hasattr(item, "shape"))
 
 
 def _inside(store: Any, name: str) -> set[str]:
-    item = store[name]
-    return set() if hasattr(item, "shape") else set(item)
+    return next((set(item) for item in _own(store, name) if not hasattr(item, "shape")), set())
+
+
+def _own(store: Any, name: str | None = None) -> Iterator[Any]:
+    """What lies in the file itself: links may lead to any other file."""
+    for found in store if name is None else [name]:
+        if type(store.get(found, getlink=True)).__name__ == "HardLink":
+            yield store[found]
+
+
+def refuse_elsewhere(item: Any, path: Path) -> None:
+    """Refuse an HDF5 array whose voxels lie in other files, which its header may name at will.
+
+    Raises:
+        ReadError: It is stored externally, or put together from other files.
+    """
+    names = [name for name, *_ in item.external or ()]
+    if item.is_virtual:
+        names += [source.file_name for source in item.virtual_sources() if source.file_name != "."]
+    if names:
+        raise ReadError(
+            f"Array {item.name!r} lies in other files.",
+            expected="voxels in the file itself",
+            came=", ".join(names[:3]),
+            where=path,
+            cure="Copy the array into one file, e.g. with 'h5repack'.",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,8 @@ def stack(frames: Sequence[Frame], where: Path) -> Stack:
         raise ReadError("A slice has no position.", where=odd.path, cure=f"Move it out of {where.name}.")
     rows = _by_position(placed, where, notes)
     step = _step(rows[0], notes)
+    if not notes.gaps:
+        _numbering(rows[0], notes)
     return Stack(rows, _grid(rows[0], step), tuple(notes.warnings), tuple(notes.gaps))
 
 
@@ -160,6 +163,26 @@ def _by_position(frames: Sequence[Frame], where: Path, notes: _Notes) -> tuple[t
     if counts != {1}:
         notes.warnings.append(f"Each position holds {len(planes[0])} frames; they are read as channels in order.")
     return tuple(tuple(plane[channel] for plane in planes) for channel in range(len(planes[0])))
+
+
+def _numbering(frames: Sequence[Frame], notes: _Notes) -> None:
+    """Note slices that the numbers of a series speak of and that are not there, where each slice is a file of its own.
+
+    Positions show gaps between slices; that the first ones are lost is seen by their numbers alone.
+    """
+    numbers = sorted(int(frame.rank[3]) for frame in frames if frame.index is None and len(frame.rank) > 3)
+    if len(numbers) < 3 or len(set(numbers)) < len(numbers):
+        return
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
+    lost = sum(step - 1 for step in steps)
+    if 1 < numbers[0] <= len(numbers) and max(steps) == 1:
+        told = f"The slices are numbered from {numbers[0]}: {amount(numbers[0] - 1, 'slice')} in front may be missing."
+        notes.warnings.append(told)
+    elif 0 < lost < len(numbers) and min(steps) == 1:
+        after = [str(a) for a, step in zip(numbers, steps, strict=False) if step > 1]
+        notes.warnings.append(
+            f"The numbers of the slices jump after {', '.join(after[:5])}: {amount(lost, 'slice')} may be missing."
+        )
 
 
 def _step(frames: Sequence[Frame], notes: _Notes) -> Vector:

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.atomic import atomic_path
+from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, axes_of
-from segwright.io.foreign import refuse_foreign
+from segwright.io.foreign import refuse_elsewhere, refuse_foreign
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
+    Stored,
     decoding,
     is_scan,
-    lazy_stored,
+    lazy,
     make_header,
     pick_key,
     same_format,
@@ -32,12 +34,30 @@ def keys(path: Path) -> tuple[ArrayInfo, ...]:
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and is_scan(item.shape or (), item.dtype):
+            refuse_elsewhere(item, path)
             found.append(ArrayInfo(name, tuple(item.shape), str(item.dtype)))
 
     with decoding(path, "HDF5"), h5py.File(path, "r") as store:
         refuse_foreign(store, path)
         store.visititems(visit)
     return tuple(found)
+
+
+def refuse_links(path: Path) -> None:
+    """`refuse_elsewhere` for all of an HDF5 file, links included, before a library follows them on its own.
+
+    Raises:
+        ReadError: Something in it lies in another file.
+    """
+
+    def visit(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            came = f"{name} leads to {link.filename}"
+            raise ReadError("The file leads to other files.", came=came, where=path, cure="Copy all of it into one.")
+
+    with h5py.File(path, "r") as store:
+        store.visititems_links(visit)
+        store.visititems(lambda _, item: refuse_elsewhere(item, path) if hasattr(item, "shape") else None)
 
 
 def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
@@ -49,7 +69,8 @@ def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
 def open_array(path: Path, info: ArrayInfo, axes: Axes, name: str) -> Volume:
     """A lazy volume over one dataset with the given axes; `name` is the format it belongs to."""
     with decoding(path, "HDF5"), h5py.File(path, "r") as store:
-        chunks = store[info.name].chunks
+        refuse_elsewhere(store[info.name], path)
+        chunks, held = store[info.name].chunks, store[info.name].id.get_storage_size()
         attributes = {k: np.array(v) for k, v in store[info.name].attrs.items() if k in {"element_size_um", "affine"}}
 
     def part(index: Index) -> NDArray[Any]:
@@ -58,7 +79,8 @@ def open_array(path: Path, info: ArrayInfo, axes: Axes, name: str) -> Volume:
         return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
     dtype = np.dtype(info.dtype).newbyteorder("=")
-    data = lazy_stored(axes, info.shape, np.dtype("u1") if dtype.kind == "b" else dtype, part, path=path, family="HDF5")
+    real, how = np.dtype("u1") if dtype.kind == "b" else dtype, Stored(None, size=lambda: held)
+    data = lazy(axes.shape(info.shape), real, axes.fetching(info.shape, part), path=path, family="HDF5", stored=how)
     with decoding(path, "HDF5"):
         geometry = _geometry(data.shape[1:], attributes)
     channel = axes.channel_axes[0] if axes.channel_axes else None

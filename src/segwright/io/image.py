@@ -17,7 +17,8 @@ from segwright.core.errors import ReadError, WriteError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.alpha import flattened
-from segwright.io.protocol import RGB, Format, decoding, lazy, make_header
+from segwright.io.claims import admit
+from segwright.io.protocol import RGB, Format, Stored, decoding, lazy, make_header
 from segwright.io.sniff import suffix_of
 from segwright.io.turns import IGNORED
 
@@ -26,8 +27,6 @@ _ALPHA = {"RGBA": "RGB", "LA": "L", "PA": "P", "RGBa": "RGB", "La": "L"}
 _WITH_ALPHA = frozenset({"RGBA", "LA"})
 _OPAQUE = 255
 _ORIENTATION = 0x0112
-#: A header may claim any size; larger than this is taken for damage.
-_LARGEST = 1 << 31
 
 
 def read(path: Path, key: str | None = None) -> Volume:
@@ -73,7 +72,8 @@ def _volume(
             array = decode(again).astype(dtype, copy=False).reshape(*shape[2:], shape[0])
         return np.moveaxis(array[index[2], index[3], index[0]], -1, 0)[:, None][:, index[1]]
 
-    data: LazyArray = lazy(shape, dtype, part, path=path, family="an image")
+    data: LazyArray = lazy(shape, dtype, part, path=path, family="an image", stored=Stored(path, whole=True))
+    warnings = [*warnings, *_length(path)]
     header = make_header("image", path, mode=mode, warnings=warnings)
     return Volume(data, Geometry.from_spacing(shape[1:]), RGB if mode == "RGB" else (), header)
 
@@ -85,6 +85,7 @@ def decoded(data: bytes) -> NDArray[Any]:
         ReadError: The bytes are no picture.
     """
     with decoding("a picture inside a file", "an image"), Image.open(BytesIO(data)) as picture:
+        admit(Path("a picture inside a file"), picture.width * picture.height, stored=lambda: len(data))
         return np.asarray(picture if picture.mode in _DTYPES else picture.convert("L"))
 
 
@@ -94,11 +95,22 @@ def _open(path: Path) -> Image.Image:
         picture = Image.open(path)
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-    if picture.width * picture.height > _LARGEST:
-        size = f"{picture.width} x {picture.height}"
+    pixels = picture.width * picture.height
+    try:
+        admit(path, pixels * len(picture.getbands()), voxels=pixels, stored=lambda: path.stat().st_size)
+    except ReadError:
         picture.close()
-        raise ReadError("The picture claims an impossible size.", came=size, where=path, cure="Replace the file.")
+        raise
     return picture
+
+
+def _length(path: Path) -> tuple[str, ...]:
+    """Whether a BMP is as long as its header says; other pictures do not say."""
+    with path.open("rb") as stream:
+        head = stream.read(6)
+    if head[:2] != b"BM" or int.from_bytes(head[2:], "little") in {0, path.stat().st_size}:
+        return ()
+    return ("The file has another length than its header states; if bytes were lost or added, pixels are shifted.",)
 
 
 def _stored_mode(picture: Image.Image) -> str:
@@ -146,8 +158,8 @@ def _oddities(picture: Image.Image, mode: str) -> list[str]:
         found.append(f"Colours are stored as {picture.mode} and converted to RGB.")
     if _deep_colour(picture):
         found.append("Colours of 16 bits a channel are read as 8 bits.")
-    if getattr(picture, "n_frames", 1) > 1:
-        found.append(f"The file holds {getattr(picture, 'n_frames', 1)} pictures; the first is used.")
+    if getattr(picture, "is_animated", False):  # the count would take a walk through all of them
+        found.append("The file holds several pictures; the first is used.")
     if _turn(picture) != 1:
         found.append(IGNORED)
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,8 @@ from segwright.core.atomic import atomic_group
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
-from segwright.io.protocol import Format, decoding, lazy, make_header, same_format
+from segwright.io.companions import voxel_files
+from segwright.io.protocol import Format, Stored, decoding, lazy, make_header, same_format, surplus
 from segwright.io.sniff import suffix_of
 
 sitk: Any = SimpleITK
@@ -22,6 +25,7 @@ sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 #: Key written into files whose grid has no spacing, because ITK always writes one.
 _MARK: Final = "segwright_spacing"
+_GIPL_HEAD: Final = 256
 _LPS: Final = np.diag([-1.0, -1.0, 1.0])
 _GRID = ("space", "space dimension", "space directions", "space origin", "space units", "spacings", "thicknesses")
 _UNITS = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "microns": 1e-3, "micron": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
@@ -37,6 +41,7 @@ def read(path: Path, key: str | None = None) -> Volume:
         shape = (size[2] if len(size) > 2 else 1, size[1], size[0])
         text = _text_header(path)
         geometry, warnings = _geometry(reader, shape, text)
+        data, longer = _lazy(reader, path, shape)
         header = make_header(
             "itk",
             path,
@@ -45,19 +50,26 @@ def read(path: Path, key: str | None = None) -> Volume:
             direction=reader.GetDirection(),
             ndim=min(len(size), 3),
             grid_text=_grid_text(text),
-            warnings=warnings,
+            warnings=(*warnings, *longer),
         )
-        return Volume(_lazy(reader, path, shape), geometry, header=header)
+        return Volume(data, geometry, header=header)
 
 
 def _reader(path: Path) -> Any:
+    """A reader of one format, named by us: ITK's own choice may fall on readers that follow links to other files."""
+    with path.open("rb") as stream:
+        nrrd = stream.read(4) == b"NRRD"
+    gipl = suffix_of(path).startswith(".gipl")
+    if not gipl:
+        voxel_files(path)
     reader = sitk.ImageFileReader()
+    reader.SetImageIO("NrrdImageIO" if nrrd else "GiplImageIO" if gipl else "MetaImageIO")
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     return reader
 
 
-def _lazy(reader: Any, path: Path, shape: tuple[int, int, int]) -> LazyArray:
+def _lazy(reader: Any, path: Path, shape: tuple[int, int, int]) -> tuple[LazyArray, tuple[str, ...]]:
     size, parts = reader.GetSize(), reader.GetNumberOfComponents()
     frames = size[3] if len(size) == 4 else 1
     probe = sitk.Image([1] * 2, reader.GetPixelID(), parts)
@@ -76,7 +88,30 @@ def _lazy(reader: Any, path: Path, shape: tuple[int, int, int]) -> LazyArray:
         return np.abs(full).astype(np.float32) if magnitude else full
 
     kind = np.dtype(np.float32) if magnitude else dtype
-    return lazy((frames * parts, *shape), kind, part, path=path, family="an ITK image")
+    total = math.prod(size) * parts * dtype.itemsize
+    files = voxel_files(path) if not suffix_of(path).startswith(".gipl") else []
+    how = Stored(path, size=lambda: sum(file.stat().st_size for file in files or [path]))
+    longer = _surplus(path, files, total)
+    return lazy((frames * parts, *shape), kind, part, path=path, family="an ITK image", stored=how), longer
+
+
+def _surplus(path: Path, files: list[Path], total: int) -> tuple[str, ...]:
+    """What is told of a file of unpacked voxels that is longer than they are."""
+    if suffix_of(path) == ".gipl":
+        return surplus(path, _GIPL_HEAD + total)
+    with path.open("rb") as stream:
+        head = stream.read(1 << 16)
+    if head.startswith(b"NRRD"):
+        end = re.search(rb"\r?\n\r?\n", head)
+        raw = re.search(rb"^encoding:[ \t]*raw", head, re.IGNORECASE | re.MULTILINE)
+    else:
+        end = re.search(rb"ElementDataFile[ \t]*=[ \t]*LOCAL[^\n]*\n", head)
+        raw = None if re.search(rb"CompressedData\s*=\s*True", head) else re.search(rb"", head)
+    if raw is None or suffix_of(path) == ".gipl.gz":
+        return ()
+    if len(files) == 1:
+        return surplus(files[0], total)
+    return surplus(path, end.end() + total) if end and not files else ()
 
 
 def _geometry(reader: Any, shape: tuple[int, int, int], text: str) -> tuple[Geometry, tuple[str, ...]]:

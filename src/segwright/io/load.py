@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount, size
 from segwright.io.blocks import block_of, planes_of, whole
+from segwright.io.claims import expecting
 from segwright.io.consensus import agreed
 from segwright.io.drawing import is_drawn, read_drawn, refuse_broken, to_canonical
 from segwright.io.grids import onto_grid
@@ -25,6 +27,8 @@ from segwright.io.masks import are_colours, binary, one_plane, settle, value_cou
 from segwright.io.sources import planes_of_source, volume_of
 from segwright.io.turns import stored, turn_of, upright
 
+#: A label may have more voxels than its image: it is then refused for its shape, or laid by its place.
+_ROOM = 4
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
 
 
@@ -196,8 +200,12 @@ class _Arrays:
         values, geometry = laid(self.dataset, self.case, source, values, opened.geometry)
         if self.case.sections is None:
             return onto_grid(values, geometry, self.like, where=path)
-        grid = load_image(self.dataset, whole(self.case)).geometry
+        grid = self._grid()
         return onto_grid(values, geometry, grid, where=path)[block_of(grid, self.case).slices]
+
+    def _grid(self) -> Geometry:
+        """The grid of the whole image, of which a case may be some planes."""
+        return self.like if self.case.sections is None else load_image(self.dataset, whole(self.case)).geometry
 
     def _turned(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of a picture that a camera turned, where rows and columns are those of its other look."""
@@ -211,7 +219,17 @@ class _Arrays:
         name = (source.path, source.key)
         if self._last is None or self._last[0] != name:
             volume = planes_of_source(self.dataset, source)
-            self._last = (name, volume.array(), volume)
+            voxels = math.prod(self._grid().shape)
+            if math.prod(volume.geometry.shape) > _ROOM * voxels:
+                raise GeometryError(
+                    "The label claims far more voxels than its image has.",
+                    expected=size(self._grid().shape),
+                    came=size(volume.geometry.shape),
+                    where=self.dataset.path(source),
+                    cure="Give the label that was drawn on this image.",
+                )
+            with expecting(_ROOM * voxels):
+                self._last = (name, volume.array(), volume)
         return self._last[1], self._last[2]
 
 

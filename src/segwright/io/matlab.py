@@ -18,9 +18,10 @@ from segwright.io.axes import Axes, stated_axes
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
+    Stored,
     decoding,
     is_scan,
-    lazy_stored,
+    lazy,
     make_header,
     pick_key,
     same_format,
@@ -72,7 +73,8 @@ def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
         return np.asarray(array).astype(dtype, copy=False)
 
     dtype = np.dtype("u1" if info.dtype == "bool" else info.dtype)
-    data = lazy_stored(axes, info.shape, dtype, part, path=path, family="MATLAB")
+    how = Stored(path, whole=True)
+    data = lazy(axes.shape(info.shape), dtype, axes.fetching(info.shape, part), path=path, family="MATLAB", stored=how)
     header = make_header("matlab", path, key=info.name, axes=axes.letters, channel_axis=_channel(axes))
     return Volume(data, Geometry.from_spacing(data.shape[1:]), header=header)
 

@@ -19,13 +19,15 @@ from segwright.core.geometry import Geometry
 from segwright.core.parse import parse_json, text_of
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, axes_of
+from segwright.io.claims import admit, demand_few_pieces, stored_below
 from segwright.io.protocol import (
     MENDED,
     ArrayInfo,
     Format,
+    Stored,
     decoding,
     is_scan,
-    lazy_stored,
+    lazy,
     make_header,
     pick_key,
     reason,
@@ -44,7 +46,7 @@ def keys(path: Path) -> tuple[ArrayInfo, ...]:
 def _found(folder: Path, name: str) -> list[ArrayInfo]:
     told = _attributes(folder)
     if "dimensions" in told:
-        shape, dtype = tuple(reversed(told["dimensions"])), np.dtype(told["dataType"])
+        shape, dtype = _lengths(told, "dimensions", folder), np.dtype(told["dataType"])
         return [ArrayInfo(name or "/", shape, str(dtype))] if is_scan(shape, dtype) else []
     below = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     scales = [child for child in below if child.name.startswith("s") and child.name[1:].isdigit()]
@@ -68,7 +70,15 @@ def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
         told = _attributes(folder)
         blocks = _Blocks(folder, told)
     axes = axes_of(info.shape, info.dtype, letters, where=path)
-    data = lazy_stored(axes, info.shape, np.dtype(info.dtype), blocks.part, path=path, family="N5")
+    how = Stored(None, size=lambda: stored_below(folder))
+    data = lazy(
+        axes.shape(info.shape),
+        np.dtype(info.dtype),
+        axes.fetching(info.shape, blocks.part),
+        path=path,
+        family="N5",
+        stored=how,
+    )
     geometry, warnings = _geometry(data.shape[1:], axes, [told, _attributes(folder.parent)])
     chunk = tuple(reversed(told["blockSize"]))
     header = make_header("n5", path, key=info.name, axes=axes.letters, chunks=chunk[-3:], warnings=warnings)
@@ -80,14 +90,18 @@ class _Blocks:
 
     def __init__(self, folder: Path, told: Mapping[str, Any]) -> None:
         self.folder = folder
-        self.shape = tuple(reversed(told["dimensions"]))
-        self.size = tuple(reversed(told["blockSize"]))
+        self.shape = _lengths(told, "dimensions", folder)
+        self.size = _lengths(told, "blockSize", folder)
         self.dtype = np.dtype(told["dataType"])
+        if len(self.size) != len(self.shape):
+            raise ReadError("Blocks have other axes than the array.", came=f"{self.size}, {self.shape}", where=folder)
+        admit(folder, math.prod(self.size) * self.dtype.itemsize)
         compression = told.get("compression", {"type": told.get("compressionType", "raw")})
         self.unpack = _decoder(compression if isinstance(compression, Mapping) else {"type": compression})
 
     def part(self, index: Index) -> NDArray[Any]:
         """Voxels of a part; blocks without a file are 0."""
+        demand_few_pieces(self.folder, index, self.size)
         out = np.zeros([s.stop - s.start for s in index], self.dtype)
         ranges = [range(s.start // n, -(-s.stop // n)) for s, n in zip(index, self.size, strict=True)]
         for place in itertools.product(*ranges):
@@ -123,31 +137,84 @@ class _Blocks:
         kind, axes = np.frombuffer(raw, ">u2", 2).tolist()
         if kind != 0 or axes != len(self.shape):
             raise ValueError(f"block of kind {kind} with {axes} axes, where {len(self.shape)} were expected")
-        lengths = np.frombuffer(raw, ">u4", axes, offset=4).tolist()
-        voxels = np.frombuffer(self.unpack(raw[4 + 4 * axes :]), self.dtype.newbyteorder(">"))
-        return voxels[: math.prod(lengths)].reshape(lengths[::-1])
+        lengths = np.frombuffer(raw, ">u4", axes, offset=4).tolist()[::-1]
+        if any(n > most for n, most in zip(lengths, self.size, strict=True)):
+            raise ValueError(f"block of {lengths} voxels, where {list(self.size)} are the most")
+        needed = math.prod(lengths) * self.dtype.itemsize
+        found = self.unpack(raw[4 + 4 * axes :], needed)
+        if len(found) != needed:
+            raise ValueError(f"{len(found)} bytes of voxels, where the block's head says {needed}")
+        return np.frombuffer(found, self.dtype.newbyteorder(">")).reshape(lengths)
 
 
-def _decoder(compression: Mapping[str, Any]) -> Callable[[bytes], Any]:
-    """How blocks are unpacked.
+def _lengths(told: Mapping[str, Any], name: str, folder: Path) -> tuple[int, ...]:
+    """Lengths in C order.
+
+    Raises:
+        ReadError: They are no list of positive whole numbers.
+    """
+    found = told.get(name)
+    good = isinstance(found, list) and found and all(type(n) is int and 0 < n < 1 << 40 for n in found)
+    if not good:
+        raise ReadError(f"{name!r} is no list of lengths.", came=repr(found)[:80], where=folder, cure=MENDED)
+    return tuple(reversed(found or []))
+
+
+def _bounded(make: Callable[[], Any]) -> Callable[[bytes, int], bytes]:
+    """Unpacks by a decompressor of the standard library: at most one byte more than there should be, sums verified."""
+
+    def unpack(data: bytes, most: int) -> bytes:
+        tool = make()
+        found: bytes = tool.decompress(data, most + 1)
+        if len(found) <= most and not tool.eof:
+            found += tool.decompress(getattr(tool, "unconsumed_tail", b""), 1)
+        if len(found) <= most and not tool.eof:
+            raise EOFError("the packed voxels end early")
+        return found
+
+    return unpack
+
+
+def _blosc(data: bytes, most: int) -> Any:
+    """Unpacks Blosc, whose head says how long the result is (bytes 4 to 7)."""
+    import numcodecs
+
+    if int.from_bytes(data[4:8], "little") > most:
+        raise ValueError("more packed voxels than a block has")
+    return numcodecs.get_codec({"id": "blosc"}).decode(data)
+
+
+def _zstd(data: bytes, most: int) -> bytes:
+    """Unpacks Zstandard, whose frame says how long the result is (RFC 8878, section 3.1.1)."""
+    import numcodecs
+
+    mark = data[4]
+    single, dictionary = mark >> 5 & 1, (0, 1, 2, 4)[mark & 3]
+    length, at = (single, 2, 4, 8)[mark >> 6], 5 + (1 - single) + dictionary
+    stated = int.from_bytes(data[at : at + length], "little") + (256 if length == 2 else 0)
+    if length and stated > most:
+        raise ValueError("more packed voxels than a block has")
+    found: bytes = numcodecs.get_codec({"id": "zstd"}).decode(data)
+    return found
+
+
+def _decoder(compression: Mapping[str, Any]) -> Callable[[bytes, int], Any]:
+    """How blocks are unpacked, to no more than a number of bytes by much.
 
     Raises:
         ReadError: A compression that is not read.
     """
     name = str(compression.get("type", "raw"))
-    plain: dict[str, Callable[[bytes], Any]] = {
-        "raw": bytes,
-        "gzip": lambda data: zlib.decompress(data, zlib.MAX_WBITS | 32),  # with either header, as N5 allows
-        "bzip2": bz2.decompress,
-        "xz": lzma.decompress,
+    plain: dict[str, Callable[[bytes, int], Any]] = {
+        "raw": lambda data, most: data,
+        "gzip": _bounded(lambda: zlib.decompressobj(zlib.MAX_WBITS | 32)),  # with either header, as N5 allows
+        "bzip2": _bounded(bz2.BZ2Decompressor),
+        "xz": _bounded(lzma.LZMADecompressor),
+        "blosc": _blosc,
+        "zstd": _zstd,
     }
     if name in plain:
         return plain[name]
-    if name in {"blosc", "zstd"}:
-        import numcodecs
-
-        unpack: Callable[[bytes], Any] = numcodecs.get_codec({"id": name}).decode
-        return unpack
     raise ReadError(
         "Blocks are compressed in a way that is not read.",
         expected="raw, gzip, bzip2, xz, blosc or zstd",

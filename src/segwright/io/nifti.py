@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import math
-import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,9 @@ from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.axes import Axes
-from segwright.io.protocol import MENDED, Format, decoding, lazy_stored, make_header, same_format
+from segwright.io.checksums import unpacked, verify
+from segwright.io.companions import companion
+from segwright.io.protocol import MENDED, Format, Stored, decoding, lazy, make_header, same_format, surplus
 from segwright.io.sniff import suffix_of
 
 Matrix = NDArray[np.float64]
@@ -77,7 +80,7 @@ def _halves(path: Path) -> tuple[Path, Path]:
                 where=path,
                 cure="Put both files in one folder.",
             )
-    return halves
+    return halves[0], companion(halves[0], halves[1].name)
 
 
 def _raw_header(path: Path) -> tuple[Any, tuple[str, ...]]:
@@ -128,26 +131,54 @@ def _shape(raw: Any, path: Path) -> tuple[int, ...]:
 def _lazy(raw: Any, path: Path, axes: Axes, shape: tuple[int, ...]) -> tuple[LazyArray, tuple[str, ...]]:
     """The lazy voxels, with intensity scaling, magnitude and RGB taken care of."""
     kind = np.dtype(raw.get_data_dtype()).newbyteorder("=")
-    offset = raw.get_data_offset()
-    _check_length(path, offset + math.prod(shape) * kind.itemsize)
+    if kind.itemsize == 0 or kind.kind not in "biufcV":
+        raise ReadError(
+            "The header names a type that voxels do not have.",
+            expected="a number of NIfTI's table, e.g. 4 for int16 or 16 for float32",
+            came=int(raw["datatype"]),
+            where=path,
+            cure=MENDED,
+        )
+    offset = int(raw.get_data_offset())
+    length = offset + math.prod(shape) * kind.itemsize
+    packed = path.suffix.lower() == ".gz"
+    longer = () if packed else surplus(path, length)
+    how = Stored(path, whole=packed, packed=packed, sums=False)
     proxy = _ARRAY(str(path), (shape, raw.get_data_dtype(), offset, 1, 0))
     if kind.names:
-        return _lazy_rgb(proxy, path, axes, kind)
+        data, told = _lazy_rgb(proxy, replace(how, sums=packed), axes, kind)
+        return data, (*longer, *told)
     slope, intercept = (value if value is not None else default for value, default in _scaling(raw))
     trivial = slope == 1 and intercept == 0
+    fetch = _verifying(proxy, path, length) if packed else lambda index: np.asarray(proxy[index])
     real = np.dtype(np.float64 if kind.itemsize > 8 else kind) if kind.kind != "c" else np.dtype(np.float32)
     dtype = real if trivial else np.dtype(np.float32)
 
     def stored(index: Index) -> NDArray[Any]:
-        voxels = np.asarray(proxy[index])
+        voxels = fetch(index)
         if not trivial:
             voxels = voxels * slope + intercept
         return (np.abs(voxels) if kind.kind == "c" else voxels).astype(dtype, copy=False)
 
-    warnings = ["Voxels are complex numbers; their magnitude is used."] if kind.kind == "c" else []
+    warnings = [*longer, *(["Voxels are complex numbers; their magnitude is used."] if kind.kind == "c" else [])]
     if np.isinf(raw["scl_slope"]):
         warnings.append("The intensity slope is infinite and is ignored; values are as stored.")
-    return lazy_stored(axes, shape, dtype, stored, path=path, family="NIfTI"), tuple(warnings)
+    return lazy(axes.shape(shape), dtype, axes.fetching(shape, stored), path=path, family="NIfTI", stored=how), tuple(
+        warnings
+    )
+
+
+def _verifying(proxy: Any, path: Path, length: int) -> Callable[[Index], NDArray[Any]]:
+    """Reads parts of a packed file: all of it in one pass that verifies it as well; before a part, it is verified."""
+
+    def fetch(index: Index) -> NDArray[Any]:
+        if all(s.start == 0 and s.stop == n for s, n in zip(index, proxy.shape, strict=True)):
+            voxels = unpacked(path, proxy.offset, length - proxy.offset)
+            return voxels.view(proxy.dtype).reshape(proxy.shape, order="F")
+        verify(path, length=length)
+        return np.asarray(proxy[index])
+
+    return fetch
 
 
 def _scaling(raw: Any) -> tuple[tuple[float | None, float], tuple[float | None, float]]:
@@ -155,25 +186,22 @@ def _scaling(raw: Any) -> tuple[tuple[float | None, float], tuple[float | None, 
     return (slope, 1.0), (intercept, 0.0)
 
 
-def _lazy_rgb(proxy: Any, path: Path, axes: Axes, kind: np.dtype[Any]) -> tuple[LazyArray, tuple[str, ...]]:
+def _lazy_rgb(proxy: Any, how: Stored, axes: Axes, kind: np.dtype[Any]) -> tuple[LazyArray, tuple[str, ...]]:
     def stored(index: Index) -> NDArray[Any]:
         voxels = np.asarray(proxy[index[:-1]])
         return np.stack([voxels[name] for name in "RGB"], axis=-1)[..., index[-1]]
 
     warnings = ("The alpha channel of RGBA voxels is dropped.",) if "A" in (kind.names or ()) else ()
     colour = Axes(axes.letters + "s")
-    return lazy_stored(colour, (*proxy.shape, 3), np.dtype("u1"), stored, path=path, family="NIfTI"), warnings
-
-
-def _check_length(path: Path, needed: int) -> None:
-    if path.suffix.lower() != ".gz" and os.path.getsize(path) < needed:
-        raise ReadError(
-            "The file is cut off.",
-            expected=f"{needed} bytes",
-            came=f"{os.path.getsize(path)} bytes",
-            where=path,
-            cure=MENDED,
-        )
+    path = how.file or Path()
+    return lazy(
+        colour.shape((*proxy.shape, 3)),
+        np.dtype("u1"),
+        colour.fetching((*proxy.shape, 3), stored),
+        path=path,
+        family="NIfTI",
+        stored=how,
+    ), warnings
 
 
 def _geometry(raw: Any, shape: tuple[int, int, int]) -> tuple[Geometry, tuple[str, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -10,18 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.atomic import atomic_path
+from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, axes_of
 from segwright.io.protocol import (
+    MENDED,
     ArrayInfo,
     Format,
+    Stored,
     decoding,
     is_scan,
-    lazy_stored,
+    lazy,
     make_header,
     pick_key,
     same_format,
+    surplus,
 )
 
 _ONLY = "array"
@@ -31,11 +37,39 @@ def keys(path: Path) -> tuple[ArrayInfo, ...]:
     """The arrays of an `.npz`, or the one of an `.npy` (named `array`)."""
     with decoding(path, "NumPy"):
         if _is_archive(path):
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
-                arrays = {name: loaded[name] for name in loaded.files}
+            listed = _members(path)
         else:
-            arrays = {_ONLY: np.load(path, mmap_mode="r", allow_pickle=False)}
-        return tuple(ArrayInfo(n, a.shape, str(a.dtype)) for n, a in arrays.items() if is_scan(a.shape, a.dtype))
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            listed = [(_ONLY, array.shape, array.dtype)]
+        return tuple(ArrayInfo(name, shape, str(kind)) for name, shape, kind in listed if is_scan(shape, kind))
+
+
+def _members(path: Path) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
+    """Names, shapes and types of an archive's arrays, from the head of each.
+
+    Raises:
+        ReadError: A head claims other bytes than its member holds.
+    """
+    found = []
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if not part.filename.endswith(".npy"):
+                continue
+            with archive.open(part) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, kind = read(stream)
+                needed = stream.tell() + math.prod(shape) * kind.itemsize
+            if needed != part.file_size and not kind.hasobject:
+                raise ReadError(
+                    f"Array {part.filename!r} claims other bytes than the file holds.",
+                    expected=f"{needed} bytes",
+                    came=f"{part.file_size} bytes",
+                    where=path,
+                    cure=MENDED,
+                )
+            found.append((part.filename.removesuffix(".npy"), tuple(shape), kind))
+    return found
 
 
 def _is_archive(path: Path) -> bool:
@@ -59,10 +93,18 @@ def _open(path: Path, info: ArrayInfo, axes: Axes) -> Volume:
 
     dtype = np.dtype(info.dtype).newbyteorder("=")
     real = np.dtype("u1") if dtype.kind == "b" else dtype
-    data = lazy_stored(axes, info.shape, real, part, path=path, family="NumPy")
+    packed = _is_archive(path)
+    how = Stored(path, whole=packed, packed=packed)
+    data = lazy(axes.shape(info.shape), real, axes.fetching(info.shape, part), path=path, family="NumPy", stored=how)
+    warnings = () if packed else surplus(path, _head(path) + math.prod(info.shape) * dtype.itemsize)
     channel = axes.channel_axes[0] if axes.channel_axes else None
-    header = make_header("npy", path, key=info.name, axes=axes.letters, channel_axis=channel)
+    header = make_header("npy", path, key=info.name, axes=axes.letters, channel_axis=channel, warnings=warnings)
     return Volume(data, Geometry.from_spacing(data.shape[1:]), header=header)
+
+
+def _head(path: Path) -> int:
+    """Bytes in front of the voxels of an `.npy` file."""
+    return int(np.load(path, mmap_mode="r", allow_pickle=False).offset)
 
 
 @lru_cache(maxsize=2)

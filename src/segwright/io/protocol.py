@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from segwright.core.errors import OutOfMemoryError, ReadError, SegwrightError, W
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.axes import Axes, Shape4
+from segwright.io.checksums import verify
+from segwright.io.claims import admit
 
 #: Names of the channels of a file whose format says that they are colours.
 RGB = ("red", "green", "blue")
@@ -122,17 +125,64 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How the voxels of a file lie in it, by which a read is judged before anything is decoded.
+
+    Attributes:
+        file: Where they are; `None` for a folder.
+        whole: Whether a part of them costs as much as all.
+        packed: Whether they may be stored in fewer bytes than they take.
+        sums: Whether the file's sums are verified here, and not by who reads it.
+        size: Bytes that hold them, where these are not the file's; asked only of large reads.
+        length: Bytes that a gzip file should unpack to.
+    """
+
+    file: Path | None
+    whole: bool = False
+    packed: bool = True
+    sums: bool = True
+    size: Callable[[], int] | None = None
+    length: int | None = None
+
+    def admit(self, path: Path, index: Index, shape: Shape4, item: int) -> None:
+        """Refuse a read of a part that costs too much, or of a file whose sums are wrong.
+
+        Raises:
+            ReadError: As `claims.admit` and `checksums.verify`.
+        """
+        spans = shape if self.whole else [part.stop - part.start for part in index]
+        size = self.size or (self.file.stat().st_size.__int__ if self.file is not None else None)
+        voxels = math.prod(spans[1:])
+        admit(path, item * voxels * spans[0], voxels=voxels, stored=size if self.packed else None)
+        if self.file is not None and self.packed and self.sums:
+            verify(self.file, length=self.length)
+
+
 def lazy(
-    shape: Shape4, dtype: np.dtype[Any] | type, read: Callable[[Index], NDArray[Any]], *, path: Path, family: str
+    shape: Shape4,
+    dtype: np.dtype[Any] | type,
+    read: Callable[[Index], NDArray[Any]],
+    *,
+    path: Path,
+    family: str,
+    stored: Stored | None = None,
 ) -> LazyArray:
-    """A lazy array whose slices are normalised and whose failures are `ReadError`s."""
+    """A lazy array whose slices are normalised and whose failures are `ReadError`s.
+
+    Before anything is decoded, what it takes is held against what is stored and against the budget of a read, and the
+    checksums of a file are verified, once.
+    """
+    kind = np.dtype(dtype)
+    how = stored or Stored(path if path.is_file() else None)
 
     def guarded(index: Index) -> NDArray[Any]:
         exact = tuple(slice(*part.indices(n)[:2]) for part, n in zip(index, shape, strict=True))
         with decoding(path, family):
+            how.admit(path, exact, shape, kind.itemsize)
             return read(exact)
 
-    return LazyArray(shape, np.dtype(dtype), guarded)
+    return LazyArray(shape, kind, guarded)
 
 
 def lazy_stored(
@@ -145,13 +195,31 @@ def lazy_stored(
     family: str,
 ) -> LazyArray:
     """A lazy array over a store that is sliced in its own axis order."""
-    return lazy(axes.shape(stored), dtype, lambda index: axes.fetch(stored, index, read), path=path, family=family)
+    return lazy(axes.shape(stored), dtype, axes.fetching(stored, read), path=path, family=family)
 
 
 def make_header(name: str, path: Path, **rest: Any) -> dict[str, Any]:
     """The header every volume carries: format, path, warnings, and what the format adds."""
     rest["warnings"] = tuple(rest.get("warnings", ()))
     return {"format": name, "path": str(path), **rest}
+
+
+def surplus(path: Path, needed: int) -> tuple[str, ...]:
+    """A sentence if a file of unpacked voxels is longer than its header needs.
+
+    Raises:
+        ReadError: It is shorter.
+    """
+    found = path.stat().st_size
+    if found < needed:
+        raise ReadError(
+            "The file is cut off.", expected=f"{needed} bytes", came=f"{found} bytes", where=path, cure=MENDED
+        )
+    if found == needed:
+        return ()
+    return (
+        f"The file is {found - needed} bytes longer than its header states; if they lie between, voxels are shifted.",
+    )
 
 
 def pick_key(found: Sequence[ArrayInfo], key: str | None, path: Path) -> ArrayInfo:

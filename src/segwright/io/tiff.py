@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from segwright.core.geometry import Geometry, Spacing
 from segwright.core.parse import parse_xml
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, stated_axes
-from segwright.io.protocol import MENDED, RGB, Format, decoding, lazy_stored, make_header, same_format
+from segwright.io.companions import companion
+from segwright.io.protocol import MENDED, RGB, Format, Stored, decoding, lazy, make_header, same_format
 from segwright.io.sniff import suffix_of
 from segwright.io.tiffpixels import PLAIN, Samples, look_of, samples_of
 
@@ -50,6 +52,7 @@ def arranged(path: Path, key: str | None, letters: str) -> Volume:
 def _open(path: Path, *, shown: bool, letters: str = "") -> Volume:
     with decoding(path, "TIFF"):
         with _complaints() as heard, tifffile.TiffFile(path) as tif:
+            _demand_beside(tif, path)
             series = _first_series(tif, path)
             _demand_whole(series, heard, path)
             stored = tuple(int(n) for n in series.shape)
@@ -73,7 +76,8 @@ def _open(path: Path, *, shown: bool, letters: str = "") -> Volume:
             return look.applied(lambda inner: _decode(path, inner, paged=paged), index)
 
         real = np.dtype(np.uint8) if dtype.kind == "b" else dtype
-        data = lazy_stored(axes, stored, real, part, path=path, family="TIFF")
+        how = Stored(path, whole=not paged)
+        data = lazy(axes.shape(stored), real, axes.fetching(stored, part), path=path, family="TIFF", stored=how)
         data = samples.without_alpha(data, flat=not shown, told=warnings)
         colours = data.shape[0] == 3 and (samples.colour or look.table is not None)
         header = make_header("tiff", path, axes=axes.letters, named=named, kind=kind, warnings=warnings)
@@ -95,6 +99,24 @@ def _complaints() -> Iterator[list[str]]:
         yield heard
     finally:
         _LOG.removeHandler(handler)
+
+
+def _demand_beside(tif: tifffile.TiffFile, path: Path) -> None:
+    """Refuse a file of a set whose other files lie elsewhere or are missing; tifffile would read zeros for these.
+
+    Raises:
+        ReadError: Names the file.
+    """
+    if not tif.is_ome or not tif.ome_metadata:
+        return
+    nodes = list(parse_xml(tif.ome_metadata, path).iter())
+    pixels = next((node for node in nodes if node.tag.endswith("}Pixels")), None)
+    planes = math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT") if pixels is not None else 0
+    if len(tif.pages) >= planes:
+        return  # all planes are here, whatever the file was called when it was written
+    names = {node.get("FileName", "") for node in nodes if node.tag.endswith("UUID")}
+    for name in names - {"", path.name}:
+        companion(path, name)
 
 
 def _demand_whole(series: Any, heard: list[str], path: Path) -> None:

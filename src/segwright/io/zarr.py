@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -17,12 +18,14 @@ from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, guess_axes, stated_axes
+from segwright.io.claims import admit, demand_few_pieces, stored_below
 from segwright.io.protocol import (
     ArrayInfo,
     Format,
+    Stored,
     decoding,
     is_scan,
-    lazy_stored,
+    lazy,
     make_header,
     pick_key,
     reason,
@@ -30,6 +33,8 @@ from segwright.io.protocol import (
 )
 
 _ROOT = "/"
+#: Chunks of an array that are counted when it is opened.
+_COUNTED = 10_000
 _MM = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
 _MM |= {"angstrom": 1e-7, "nm": 1e-6, "um": 1e-3, "µm": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0}
 
@@ -122,13 +127,16 @@ def _named_axes(scale: Mapping[str, Any], info: ArrayInfo) -> Axes | None:
 
 def _open(path: Path, info: ArrayInfo, axes: Axes, scale: Mapping[str, Any], level: Mapping[str, Any]) -> Volume:
     def part(index: Index) -> NDArray[Any]:
+        demand_few_pieces(path, index, store.chunks)
         array = _sliced(_array(path, info.name), index, path)
         return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
     store = _array(path, info.name)
     dtype = np.dtype(info.dtype).newbyteorder("=")
     real = np.dtype("u1") if dtype.kind == "b" else dtype
-    data = lazy_stored(axes, info.shape, real, part, path=path, family="Zarr")
+    admit(path, math.prod(store.chunks) * dtype.itemsize)
+    how = Stored(None, size=lambda: stored_below(path))
+    data = lazy(axes.shape(info.shape), real, axes.fetching(info.shape, part), path=path, family="Zarr", stored=how)
     geometry, warnings = _geometry(data.shape[1:], axes, scale, level)
     if "affine_ras_mm" in store.attrs:
         geometry = Geometry(geometry.shape, np.array(store.attrs["affine_ras_mm"]), geometry.known)
@@ -141,9 +149,20 @@ def _open(path: Path, info: ArrayInfo, axes: Axes, scale: Mapping[str, Any], lev
         channel_axis=axes.channel_axes[0] if axes.channel_axes else None,
         zarr_format=store.metadata.zarr_format,
         chunks=axes.shape(store.chunks)[1:],
-        warnings=warnings,
+        warnings=(*warnings, *_absent(store)),
     )
     return Volume(data, geometry, header=header)
+
+
+def _absent(store: Any) -> tuple[str, ...]:
+    """What is told of chunks that are not stored while others are: they read as the fill value."""
+    if store.nchunks > _COUNTED:
+        return ()
+    there = store.nchunks_initialized
+    if there in {0, store.nchunks}:
+        return ()
+    lost = f"{store.nchunks - there} of {store.nchunks} chunks are not stored and read as {store.fill_value}"
+    return (f"{lost}; if they were lost in copying, copy the array again.",)
 
 
 def _sliced(array: Any, index: Index, path: Path) -> NDArray[Any]:

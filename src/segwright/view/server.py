@@ -28,7 +28,16 @@ from segwright.view.picture import thumbnail
 from segwright.view.planes import as_levels
 from segwright.view.results import open_result, why
 from segwright.view.scan import AT_ONCE_BYTES, Region, clipped
-from segwright.view.uploads import BusyError, Inbox, Limits, TooLargeError, TooSlowError, safe_name, too_large
+from segwright.view.uploads import (
+    BusyError,
+    Inbox,
+    Limits,
+    TooLargeError,
+    TooSlowError,
+    refuse_detached,
+    safe_name,
+    too_large,
+)
 from segwright.view.wire import Told, refusal, said, slice_response, tagged
 
 #: A case of more bytes gets no thumbnail: reading it would take the disk from the slice being looked at.
@@ -260,6 +269,7 @@ class Routes:
     def _take(self, path: Path) -> int:
         try:
             place = self.inbox.unpack(path) if path.suffix.lower() == ".zip" else path
+            refuse_detached(place)
             return self.desk.add(open_result(place, self.desk.dataset, name=path.stem, folder_only=True))
         except SegwrightError:
             raise

@@ -75,6 +75,22 @@ def safe_name(name: str) -> str:
     return clean
 
 
+def refuse_detached(place: Path) -> None:
+    """Refuse headers whose voxels lie in another file: what they name is not for an upload to say.
+
+    Raises:
+        UsageError: Names the file.
+    """
+    found = next((file for file in [place, *place.rglob("*")] if file.is_file() and io.is_detached(file)), None)
+    if found is not None:
+        raise UsageError(
+            "Headers whose voxels lie in a second file are not taken.",
+            expected="labels in one file each, such as '.nii.gz', '.mha' or '.nrrd'",
+            came=found.name,
+            cure="Save them as one file, or start the viewer with --result.",
+        )
+
+
 class TooSlowError(UsageError):
     """An upload that does not come."""
 

@@ -14,6 +14,8 @@ from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes
+from segwright.io.companions import companion
+from segwright.io.hdf5 import refuse_links
 from segwright.io.protocol import Format, decoding, lazy_stored, make_header
 
 _SUFFIXES = (".mgz", ".mgh", ".mnc", ".par")
@@ -55,9 +57,16 @@ def read(path: Path, key: str | None = None) -> Volume:
 
 def _opened(path: Path) -> tuple[Any, tuple[str, ...]]:
     """nibabel's image, and what it warns of."""
+    suffix = path.suffix.lower()
+    if suffix == ".par":
+        for voxels in path.parent.glob(f"{path.stem}.[rR][eE][cC]"):
+            companion(path, voxels.name)
+    with path.open("rb") as stream:
+        if stream.read(4) == b"\x89HDF":
+            refuse_links(path)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        options = {"strict_sort": True} if path.suffix.lower() == ".par" else {}
+        options = {"strict_sort": True} if suffix == ".par" else {}
         image: Any = nib.load(path, **options)
     kept = [str(w.message).strip() for w in heard if issubclass(w.category, UserWarning)]
     return image, tuple(dict.fromkeys(text.rstrip(".") + "." for text in kept))
