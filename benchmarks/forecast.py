@@ -115,9 +115,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(PLANS))
     asked = parser.parse_args()
+    from segwright.api.receipt import describe_machine
+
     import segwright.train.fold  # noqa: F401  loaded once; every plan gets a fork of this process
 
-    rows = []
+    kept = {row["plan"]: row for row in json.loads(RESULT.read_text())["rows"]} if RESULT.exists() else {}
     for name in asked.only or PLANS:
         mouth, sink = multiprocessing.Pipe(duplex=False)
         child = multiprocessing.get_context("fork").Process(target=alone, args=(name, sink))
@@ -126,17 +128,18 @@ def main() -> None:
         child.join()
         plan = plan_of(name)
         ratio = plan.memory["train"] / measured
-        rows.append({
+        kept[name] = {
             "plan": name, "patch": plan.sample.patch, "batch": plan.train.batch, "widths": plan.net.widths,
             "forecast_gb": round(plan.memory["train"] / 2**30, 3), "measured_gb": round(measured / 2**30, 3),
             "ratio": round(ratio, 3),
-        })  # fmt: skip
-        print(f"{name:22} {rows[-1]['forecast_gb']:7.2f} {rows[-1]['measured_gb']:7.2f} {ratio:6.2f}", flush=True)
-    inside = sum(LOW <= row["ratio"] <= HIGH for row in rows)
+        }  # fmt: skip
+        print(f"{name:22} {kept[name]['forecast_gb']:7.2f} {kept[name]['measured_gb']:7.2f} {ratio:6.2f}", flush=True)
+        rows = list(kept.values())
+        inside = sum(LOW <= row["ratio"] <= HIGH for row in rows)
+        mean = math.exp(sum(math.log(row["ratio"]) for row in rows) / len(rows))
+        told = {"machine": describe_machine(), "rows": rows, "within": inside, "mean_ratio": round(mean, 3)}
+        RESULT.write_text(json.dumps(told, indent=1) + "\n")
     print(f"{inside} of {len(rows)} within {LOW} and {HIGH}")
-    mean = math.exp(sum(math.log(row["ratio"]) for row in rows) / len(rows))
-    if not asked.only:
-        RESULT.write_text(json.dumps({"rows": rows, "within": inside, "mean_ratio": round(mean, 3)}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import segwright
 from segwright.api import budget as budget_module
@@ -16,6 +18,7 @@ from segwright.api import fit as fit_module
 from segwright.api.budget import FEW_STEPS, LEAST_STEPS, SLACK, Budget, Work, asked, network_seconds
 from segwright.api.objects import arranged
 from segwright.api.rehearsal import Rehearsal, rehearse
+from segwright.cli.app import app
 from segwright.core.errors import BudgetError
 from segwright.core.plan import PreparePlan
 from segwright.core.recipe import Recipe
@@ -142,6 +145,36 @@ def test_a_stage_before_training_that_begins_too_late_is_refused(stage: str, sha
     after(1000 * share - 1).watching(lambda event: None)({"kind": "stage", "name": stage})
     with pytest.raises(BudgetError, match="what comes before training"):
         after(1000 * share + 1).watching(lambda event: None)({"kind": "stage", "name": stage})
+
+
+def test_a_late_piece_of_a_stage_that_tells_nothing_is_refused_before_it_begins() -> None:
+    done, now = [], [49.0]
+    budget = Budget(100.0, 0.0, clock=lambda: now[0])
+    work = budget.in_time("plan", lambda spec: done.append(spec) or 2.0)
+    assert work("a") == 2.0
+    now[0] = 51.0
+    with pytest.raises(BudgetError, match="what comes before training"):
+        work("b")
+    assert done == ["a"]
+    assert Budget(None, 0.0, clock=lambda: 1e9).in_time("plan", lambda spec: 2.0)("c") == 2.0
+
+
+def test_what_passed_before_a_fit_was_called_counts(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    """A command has libraries to load first, which takes half a minute where ten processes share two cores."""
+    with pytest.raises(BudgetError, match="reading the files"):
+        segwright.fit(make_folder(), out=tmp_path / "run", minutes=5, began=time.perf_counter() - 140)
+
+
+def test_the_command_tells_when_it_began(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before, told = time.perf_counter(), {}
+
+    def fake(*args: object, **options: object) -> None:
+        told.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(segwright, "fit", fake)
+    CliRunner().invoke(app, ["fit", str(tmp_path), "-t", "3m", "-o", str(tmp_path / "run")])
+    assert before < told["began"] < time.perf_counter()
 
 
 def test_other_work_and_counted_steps_are_not_watched() -> None:

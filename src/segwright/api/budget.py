@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from segwright.api.events import Event, Listen
 from segwright.core.deadline import Deadline
@@ -18,6 +18,8 @@ from segwright.ops.window import window_starts
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.pace import budget_seconds
+
+Given = ParamSpec("Given")
 
 if TYPE_CHECKING:
     import torch
@@ -155,6 +157,20 @@ class Budget:
             self._refuse_late(name, now + (event.get("remaining") or 0.0 if known else 0.0))
 
         return hear
+
+    def in_time(self, name: str, work: Callable[Given, float]) -> Callable[Given, float]:
+        """`work`, and an error instead where a stage has come too late to begin it; for stages that tell nothing.
+
+        Raises:
+            BudgetError: From the function returned.
+        """
+
+        def do(*args: Given.args, **options: Given.kwargs) -> float:
+            if self.total is not None:
+                self._refuse_late(name, self.spent)
+            return work(*args, **options)
+
+        return do
 
     def _refuse_late(self, name: str, end: float) -> None:
         assert self.total is not None

@@ -67,6 +67,7 @@ def fit(  # noqa: PLR0913  # the flags of a command
     workers: int = 0,
     scheduler: str | None = None,
     devices: int = 1,
+    began: float | None = None,
     **overrides: Any,
 ) -> Run:
     """Train, validate and bundle a segmenter.
@@ -82,6 +83,8 @@ def fit(  # noqa: PLR0913  # the flags of a command
         workers: Processes on this machine that train folds side by side; 0 trains them here, one after the other.
         scheduler: Address of a running dask scheduler, whose workers train folds instead.
         devices: GPUs of this machine (or processes on a CPU) that train each network together.
+        began: Value of `time.perf_counter` from which the time budget counts, for a command that had libraries to load;
+            now, if not given.
         overrides: Recipe fields, e.g. `minutes=20, width=16`.
 
     Returns:
@@ -93,10 +96,10 @@ def fit(  # noqa: PLR0913  # the flags of a command
         UsageError: The folder holds another run, a fold does not exist, or the scheduler does not answer.
         TrainingError: On workers, some folds failed; the others are in the run and its model.
     """
+    started = time.perf_counter() if began is None else began
     from segwright.io.dataset import open_dataset
-    from segwright.nets.device import resolve_device
+    from segwright.nets.device import resolve_device  # loads torch, which takes its time on a busy machine
 
-    started = time.perf_counter()
     chosen = planning.resolve_recipe(recipe, overrides)
     run = Run(Path(out))
     _refuse_clash(run, only, resume)
@@ -336,7 +339,7 @@ class Fit:
     def _timer(self, at_once: int) -> StepTimer:
         """Times steps of the networks that planning thinks of, within its share of the budget."""
         time_step = self.crew.timer(self.device, at_once) if self.crew else planning.step_timer(self.device)
-        return Pace(time_step, PLAN_SHARE * self._seconds)
+        return Pace(self.budget.in_time("plan", time_step), PLAN_SHARE * self._seconds)
 
     @property
     def _seconds(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -65,6 +66,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train, validate and bundle a segmenter from a folder of labelled scans."""
+    began = time.perf_counter()
     import segwright
     from segwright.cli.output import emit
     from segwright.cli.screen import Screen
@@ -86,6 +88,7 @@ def fit(
             workers=workers,
             scheduler=scheduler,
             devices=devices,
+            began=began,
             **fields,
         )
     from segwright.report.text import doubts_line, fold_table, score_table

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from segwright.core.plan import NetSpec, Triple
-from segwright.planning.memory import LOSS_COPIES
+from segwright.planning.memory import LOSS_COPIES, SLACK
 
 #: Steps in a fold below which a network hardly learns anything.
 FEW_STEPS = 100
@@ -40,13 +40,14 @@ Trace = Callable[[NetSpec, Triple, int], Traced]
 def training_bytes(
     found: Traced, spec: NetSpec, patch: Triple, batch: int, precision_bytes: int, optimiser_slots: int = 2
 ) -> int:
-    """Bytes of tensors at the peak of a training step with a running average of the weights.
+    """Bytes held for tensors at the peak of a training step with a running average of the weights.
 
     Recomputed activations (`checkpointing`) are seen by the trace itself.
     """
     weights = 4 * found.parameters * (3 + optimiser_slots) + (2 * found.parameters if precision_bytes < 4 else 0)
     activations = found.kept * precision_bytes // 4 + found.widest
-    return weights + activations + 4 * LOSS_COPIES * spec.out_channels * batch * math.prod(patch)
+    loss = 4 * LOSS_COPIES * spec.out_channels * batch * math.prod(patch)
+    return weights + int((1 + SLACK) * (activations + loss))
 
 
 def prediction_bytes(found: Traced, spec: NetSpec, window: Triple, batch: int, members: int = 1) -> int:
