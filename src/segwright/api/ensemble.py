@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.api.events import Listen, silent, stage
+from segwright.api.lock import locked_beside
 from segwright.api.team import JointCase, Team
 from segwright.api.verdict import dice
 from segwright.core.document import Document, Part
@@ -18,6 +19,7 @@ from segwright.core.errors import UsageError
 from segwright.core.model import Combination, EnsemblePart, Manifest
 from segwright.core.plan import Plan
 from segwright.core.report import Report
+from segwright.core.room import told_when_full
 from segwright.core.words import amount
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.compare import compare, difference_range
@@ -114,7 +116,15 @@ def ensemble(
         DataError: The runs differ in structures, channels or data, or some case was not judged out of fold by all.
     """
     team = Team.open(runs)
-    _refuse_other_folder(Path(out))
+    place = Path(out)
+    with locked_beside(place), told_when_full(place.parent, lambda: None, cure="Then run the same command again."):
+        _refuse_other_folder(place)
+        return _made(team, place, (weights, vote), device, listen)
+
+
+def _made(team: Team, out: Path, wish: tuple[Weights, bool], device: str, listen: Listen) -> Ensembled:
+    """The ensemble of runs that were opened."""
+    weights, vote = wish
     team.check()
     notes = []
     cases = team.cases(vote, device, listen)
@@ -125,7 +135,7 @@ def ensemble(
         notes.append(f"Judged on {amount(len(cases), 'case')}, which every run predicted out of fold. {left.came}")
     space = team.space
     if not cases:
-        return _write(team, Path(out), equal_weights(len(team.runs), len(space.names)), vote, notes=tuple(notes))
+        return _write(team, out, equal_weights(len(team.runs), len(space.names)), vote, notes=tuple(notes))
     notes += team.notes()
     stage(listen, f"Weighing {amount(len(team.runs), 'model')} on {amount(len(cases), 'out-of-fold case')}")
     found = weigh(cases, space, search=weights == "auto")
@@ -141,7 +151,7 @@ def ensemble(
         tolerance=team.runs[0].plan.tolerance,
         title=f"Ensemble of {', '.join(team.names)}",
     )
-    return _write(team, Path(out), found.weights, vote, Judgement(found, report, chosen, cases), tuple(notes))
+    return _write(team, out, found.weights, vote, Judgement(found, report, chosen, cases), tuple(notes))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from segwright.api.events import Listen
 from segwright.api.lock import locked
-from segwright.core.atomic import atomic_path
+from segwright.core.atomic import atomic_path, move_durably
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import DataError, SegwrightError, UsageError
 from segwright.core.words import agree, amount, size
@@ -160,7 +159,8 @@ def _finished(job: Job, folder: Path) -> tuple[Path, ...]:
         told = receipt_of(path) if path.suffix == ".zarr" and path.is_dir() else {}
         if path.suffix == ".zarr" and path.exists() and told.get("model") != job.model_mark:
             raise _foreign(path, "another model, or the same with other options" if told else "something else")
-        if told and told.get("volume") != job.volume_mark and not job.survey.unreadable:
+        other = told.get("volume") != job.volume_mark or told.get("inputs", job.inputs_mark) != job.inputs_mark
+        if told and other and not job.survey.unreadable:
             raise _foreign(path, "another volume")
     return tuple(finals) if all(path.exists() for path in finals) else ()
 
@@ -232,7 +232,7 @@ def _move(work: Path, job: Job, folder: Path) -> tuple[Path, ...]:
     names = _names(job)
     for name, final in names.items():
         if (work / name).exists():
-            os.replace(work / name, folder / final)
+            move_durably(work / name, folder / final)
     shutil.rmtree(work, ignore_errors=True)
     return tuple(folder / final for final in names.values())
 

@@ -66,6 +66,13 @@ def atomic_group(final: str | Path) -> Iterator[Path]:
         settle_names(final.parent)
 
 
+def move_durably(source: Path, final: Path) -> None:
+    """Give a file or folder that is whole its final name, and have both on the disk."""
+    settle(source)
+    os.replace(source, final)
+    settle_names(final.parent)
+
+
 def settle(path: Path) -> None:
     """Have a file, or everything in a folder, on the disk before going on."""
     if path.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from segwright.core.atomic import settle, settle_names
 from segwright.core.box import Box
 from segwright.core.geometry import Geometry, Triple
 from segwright.io.protocol import decoding, encoding
@@ -142,7 +144,7 @@ def unit_of(geometry: Geometry) -> tuple[str, float]:
 
 
 def write_box(path: Path, array: NDArray[Any], box: Box, level: int = 0) -> None:
-    """Store voxels `(planes, *box.shape)` of a level.
+    """Store voxels `(planes, *box.shape)` of a level; they are on the disk when this returns.
 
     Raises:
         WriteError: They cannot be written; a full disk keeps its own error.
@@ -150,6 +152,20 @@ def write_box(path: Path, array: NDArray[Any], box: Box, level: int = 0) -> None
     item = _array(path, level, "r+")
     where = box.slices if item.ndim == 3 else (slice(None), *box.slices)
     item[where] = array[0] if item.ndim == 3 else array
+    _settle_chunks(path / str(level), item, where)
+
+
+def _settle_chunks(folder: Path, item: Any, where: tuple[slice, ...]) -> None:
+    """Have the chunks that a box lies in on the disk, so that a block noted as finished is."""
+    whole = [part.indices(n)[:2] for part, n in zip(where, item.shape, strict=True)]
+    spans = [range(a // chunk, -(-b // chunk)) for (a, b), chunk in zip(whole, item.chunks, strict=True)]
+    place = folder if item.metadata.zarr_format == 2 else folder / "c"
+    files = [place.joinpath(*map(str, index)) for index in itertools.product(*spans)]
+    for file in files:
+        if file.exists():  # a chunk of zeros is not stored
+            settle(file)
+    for names in {file.parent for file in files if file.parent.exists()}:
+        settle_names(names)
 
 
 def read_level(path: Path, box: Box, level: int = 0) -> NDArray[Any]:

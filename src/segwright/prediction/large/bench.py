@@ -138,6 +138,7 @@ class Bench:
         job = self.job
         told = {"content": name, "model": job.model_mark, "volume": job.volume_mark, "block": list(job.block)}
         names = list(job.plan.labels.names)
+        told |= {"inputs": job.inputs_mark} if job.inputs else {}
         return told | {"structures": names, "intensities": str(job.survey)}
 
     def labels_of(self, scores: NDArray[np.float32]) -> NDArray[Any]:

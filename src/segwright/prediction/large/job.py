@@ -17,6 +17,7 @@ from segwright.core.atomic import atomic_path
 from segwright.core.case import Dataset
 from segwright.core.document import Document
 from segwright.core.geometry import Triple
+from segwright.core.identity import Identity
 from segwright.core.plan import Plan
 from segwright.postprocess.chain import Chain
 from segwright.prediction.large.survey import Survey
@@ -48,6 +49,7 @@ class Job(Document):
         decoder_params: Its numbers.
         version: Zarr format of the results.
         outside: In what the scan is unlike those of training.
+        inputs: Content of the scan's files; `None` in jobs of earlier versions.
     """
 
     filename: ClassVar[str] = "job.json"
@@ -73,6 +75,12 @@ class Job(Document):
     decoder_params: dict[str, Any] = Field(default_factory=dict)
     version: int = 2
     outside: tuple[str, ...] = ()
+    inputs: Identity | None = None
+
+    @property
+    def inputs_mark(self) -> str:
+        """Changes with any byte of the scan's files, or any sampled one where these are very large."""
+        return (self.inputs.content or self.inputs.stamp) if self.inputs else ""
 
     @property
     def model_mark(self) -> str:
@@ -89,6 +97,8 @@ class Job(Document):
 
     def same_volume(self, other: Job) -> bool:
         """Whether two jobs are about one volume; statistics decide only where both are whole."""
+        if self.inputs and other.inputs and self.inputs_mark != other.inputs_mark:
+            return False
         if self.survey.unreadable or other.survey.unreadable:
             return (self.shape, self.dtype) == (other.shape, other.dtype)
         return self.volume_mark == other.volume_mark

@@ -10,9 +10,10 @@ from typing import Any, Literal
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import DataError
 from segwright.core.geometry import Triple
-from segwright.core.identity import digest_of
+from segwright.core.identity import digest_of, identify
 from segwright.core.plan import Plan
 from segwright.core.volume import Volume
+from segwright.io.beside import files_of_case
 from segwright.io.load import load_image
 from segwright.io.omezarr import CHUNK, level_factors
 from segwright.planning.machine import this_machine, usable_cores
@@ -126,6 +127,7 @@ def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
         decoder_params=params,
         version=int(volume.header.get("zarr_format", 2)),
         outside=outside,
+        inputs=identify(files_of_case(alone, case)),
     )
 
 
