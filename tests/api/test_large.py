@@ -323,3 +323,23 @@ def test_blocks_under_way_are_told_before_the_first_is_done(models, scans, tmp_p
     shares = [event["share"] for event in heard if "share" in event and event["done"] == 0]
     assert any(0 < share < 1 for share in shares) and shares == sorted(shares)
     assert not list((tmp_path / "out").rglob("under-way"))
+
+
+def test_a_volume_that_changed_anywhere_is_not_gone_on_with(models, scans, tmp_path, monkeypatch):
+    """Also where no sample of its intensities lies; a touched one is the same."""
+    import os
+    import shutil
+
+    folder = shutil.copytree(scans / "em.zarr", tmp_path / "em.zarr")
+    model, out = models(), tmp_path / "out"
+    go(model, tmp_path, out, block=(8, 16, 32))
+    chunk = max((f for f in (folder / "0").rglob("*") if f.is_file() and f.name.isdigit()), key=lambda f: f.name)
+    os.utime(chunk, (1, 1))
+    assert go(model, tmp_path, out, block=(8, 16, 32)).provenance["kept"]
+    from segwright.prediction.large.job import Job
+
+    monkeypatch.setattr(Job, "volume_mark", "the same statistics")
+    array = zarr.open_array(str(folder / "0"), mode="r+")
+    array[-1, -1, -1] = 255 - int(array[-1, -1, -1])
+    with pytest.raises(UsageError, match="another volume"):
+        go(model, tmp_path, out, block=(8, 16, 32))

@@ -167,7 +167,7 @@ def _finished(job: Job, folder: Path) -> tuple[Path, ...]:
 
 def _agreed(job: Job, work: Path) -> Job:
     """The job of the folder: the one found there if it is the same, with its blocks and intensities, or this one."""
-    from segwright.prediction.large.job import Job
+    from segwright.prediction.large.job import Job, Record
 
     file = work / Job.filename
     if not file.exists():
@@ -176,7 +176,7 @@ def _agreed(job: Job, work: Path) -> Job:
     found = Job.load(file)
     if found.model_mark != job.model_mark:
         raise _foreign(work, "another model, or the same with other options")
-    if not found.same_volume(job):
+    if not found.same_volume(job, mended=Record(work).has_failed):
         raise _foreign(work, "another volume")
     same = {"block": found.block, "chunk": found.chunk, "levels": found.levels, "survey": found.survey}
     agreed = job.model_copy(update=same)

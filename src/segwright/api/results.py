@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,7 +47,13 @@ class Results(Generic[R]):
     earlier: dict[str, R] = field(default_factory=dict)
 
     def begin(self, document: type[Document], row: type[R], *, resume: bool) -> None:
-        """Read what an earlier call of the same kind noted if it is to be gone on with, or else forget it."""
+        """Read what an earlier call of the same kind noted if it is to be gone on with, or else forget it.
+
+        The folder has to be held by this call alone: what a killed one left half written is removed, unless it is the
+        folder around one file for all cases, where others may be at work.
+        """
+        for left in () if self.writer.joint else self.folder.glob(".partial-*"):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
         journal = self.folder / JOURNAL
         if not resume:
             journal.unlink(missing_ok=True)

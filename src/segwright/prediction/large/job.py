@@ -95,9 +95,12 @@ class Job(Document):
         seen = [] if self.survey.unreadable else [c.model_dump() for c in self.survey.channels]
         return hashlib.sha256(json.dumps([self.shape, self.dtype, seen]).encode()).hexdigest()[:12]
 
-    def same_volume(self, other: Job) -> bool:
-        """Whether two jobs are about one volume; statistics decide only where both are whole."""
-        if self.inputs and other.inputs and self.inputs_mark != other.inputs_mark:
+    def same_volume(self, other: Job, *, mended: bool = False) -> bool:
+        """Whether two jobs are about one volume; statistics decide only where both are whole.
+
+        Where blocks failed, parts of the scan are expected to be `mended`: then its files may hold something else.
+        """
+        if self.inputs and other.inputs and self.inputs_mark != other.inputs_mark and not mended:
             return False
         if self.survey.unreadable or other.survey.unreadable:
             return (self.shape, self.dtype) == (other.shape, other.dtype)
@@ -122,6 +125,11 @@ class Record:
         """Blocks that failed, with the reason."""
         place = self.folder / "failed" / step
         return {i: json.loads((place / f"{i}.json").read_text(encoding="utf-8"))["error"] for i in _indices(place)}
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether any block of any step has."""
+        return any(_indices(place) for place in (self.folder / "failed").glob("*"))
 
     def finish(self, step: str, index: int, facts: dict[str, Any]) -> None:
         """Note a block as finished; call it after its results are stored."""
