@@ -68,7 +68,7 @@ RUNS: dict[str, tuple[str, tuple[int, int, int], Mapping[str, Any]]] = {
     "liver-tumour-hybrid": (
         "liver-mri",
         (1, 2, 2),
-        {"patch": (3, 32, 32), "width": 8, "lr": 0.005, "steps": 50, "augment": "light"},
+        {"patch": (3, 32, 32), "width": 8, "lr": 0.005, "batch": 2, "steps": 250},
     ),
 }
 SYSTEMS = [name for name in recipe_names() if load_recipe(name).net is not None and name != "resenc"]
