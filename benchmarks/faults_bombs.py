@@ -30,7 +30,7 @@ import zarr
 from faults_samples import _slice
 from PIL import Image
 
-SECONDS, BYTES, PATIENCE = 2.0, 300 << 20, 60.0
+SECONDS, BYTES, PATIENCE = 2.0, 300 << 20, 600.0
 
 
 def _chunk(name: bytes, data: bytes) -> bytes:
