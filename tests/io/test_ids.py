@@ -480,6 +480,9 @@ def test_a_file_has_one_id_wherever_it_is_met(arranged: Arranged, tmp_path: Path
     arranged.build(root)
     learnt = open_dataset(root)
     assert (learnt.layout, len(learnt.labelled)) == (arranged.layout, arranged.cases)
+    learnt.save(tmp_path / "kept.yaml")
+    assert ": null" not in (tmp_path / "kept.yaml").read_text()
+    assert open_dataset(tmp_path / "kept.yaml") == learnt
     for place in (".", *arranged.alone):
         scans = open_images(root / place, learnt.channels)
         wanted = {c: at for c, at in files_of(learnt).items() if not arranged.tests or arranged.tests in at[0][0]}

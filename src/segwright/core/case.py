@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError
@@ -149,6 +149,18 @@ class Dataset(Document):
     label_values: Literal["", "classes", "objects"] = ""
     upright: bool = False
     run_lengths: str = ""
+
+    def for_people(self) -> dict[str, Any]:
+        """The interpretation without what nobody stated: no empty field, no field of a source that is not used.
+
+        Example:
+            >>> case = Case(id="a", images=(Source(path="a.png"),), group="a")
+            >>> Dataset(root=".", layout="pairs", channels=("grey",), cases=(case,)).for_people()["cases"]
+            [{'id': 'a', 'images': [{'path': 'a.png'}], 'label': [], 'group': 'a'}]
+        """
+        told = self.model_dump(mode="json", exclude_none=True)
+        fields = type(self).model_fields
+        return {name: value for name, value in told.items() if value or fields[name].is_required()}
 
     @property
     def modality_told(self) -> str:

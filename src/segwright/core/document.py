@@ -74,12 +74,16 @@ class Document(Part):
         """
         return _hash(parse_json(text_of(Path(path)), path, numbers=False))
 
+    def for_people(self) -> dict[str, Any]:
+        """What a file that people read and edit says; reads back as the same document."""
+        return self.model_dump(mode="json")
+
     def save(self, path: str | Path) -> Path:
         """Write as YAML or JSON, chosen by suffix; the file appears only when whole."""
         path = Path(path)
         with atomic_path(path) as partial:
             if path.suffix in {".yaml", ".yml"}:
-                text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+                text = yaml.safe_dump(self.for_people(), sort_keys=False, allow_unicode=True, width=110)
             else:
                 text = self.to_json()
             partial.write_text(text, encoding="utf-8")
