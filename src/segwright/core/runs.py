@@ -201,7 +201,7 @@ def _numbers(words: str, where: str | None) -> Positions:
     wrong = next((word for word in split if not re.fullmatch(r"[+-]?\d{1,18}", word)), "")
     wrong = wrong or next((word for word in split if abs(int(word)) >= _BEYOND), words[:20])
     raise LabelError(
-        "A run-length text holds something that is no place in an image.",
+        "A run-length text holds something that is no whole number, or no place in an image.",
         expected=f"whole numbers below {_BEYOND} with spaces between",
         came=repr(wrong[:40]),
         where=where,
