@@ -90,6 +90,12 @@ class TestLabelFolders:
         dataset = open_dataset(folder(masks=lambda i: drawing(i, 1, 2), masks_binary=lambda i: drawing(i, 255, 255)))
         assert [s.values for s in dataset.labels.structures] == [(1,), (2,)]
 
+    def test_another_reader_beside_a_structure_of_a_name(self, folder) -> None:
+        place = folder(liver=lambda i: drawing(i, 255), liver_reader2=lambda i: drawing(i, 255, grow=1))
+        dataset = open_dataset(place)
+        assert dataset.readers == ("liver", "liver_reader2")
+        assert areas(dataset) == [(240,)] * 5
+
     def test_two_readers_are_told_apart_from_two_structures(self, folder) -> None:
         place = folder(masks_reader1=lambda i: drawing(i, 255), masks_reader2=lambda i: drawing(i, 255, grow=2))
         dataset = open_dataset(place)

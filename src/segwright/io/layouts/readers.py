@@ -74,6 +74,10 @@ def _same_but_for_reader(a: str, b: str) -> bool:
         only_label_words(b) and own and words <= _READER_WORDS
     ):
         return True  # `labels` beside `reader2`
+    if words - _READER_WORDS == others - _READER_WORDS and bool(own and words & _READER_WORDS) != bool(
+        other and others & _READER_WORDS
+    ):
+        return True  # `liver` beside `liver_reader2`
     return words == others and own != other and bool(own and other) and bool(words & (_READER_WORDS | LABEL_WORDS))
 
 
