@@ -44,7 +44,7 @@ RUNS: dict[str, tuple[str, tuple[int, int, int], Mapping[str, Any]]] = {
     "spine-scanography-unet": ("spine-xray", (1, 4, 4), XRAY),
     "spine-scanography-res": ("spine-xray", (1, 4, 4), XRAY),
     "spine-scanography-se": ("spine-xray", (1, 4, 4), XRAY),
-    "spine-scanography-attention": ("spine-xray", (1, 4, 4), {**XRAY, "augment": "light", "steps": 90}),
+    "spine-scanography-attention": ("spine-xray", (1, 4, 4), {**XRAY, "steps": 120}),
     "spine-vertebrae": ("vertebrae-xray", (1, 4, 4), {**XRAY, "batch": 4, **COUNTED, "lr": 0.01}),
     "hand-bones": ("hand-xray", (1, 3, 3), {"patch": (1, 96, 64), "lr": 0.002, "steps": 60}),
     "vnet-prostate": (
