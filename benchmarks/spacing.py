@@ -34,7 +34,7 @@ EXTENT = (180.0, 130.0, 190.0)
 CASES, TESTS = 8, 2
 #: A small network is enough: what is measured is the loss beside the voxel size of training.
 QUICK = {"folds": 0, "mirror": (), "width": 8, "levels": 3, "batch": 2, "augment": "off", "tta": False, "minutes": 2}
-PATCH = {"isotropic": (16, 24, 24), "anisotropic": (12, 24, 32), "thick": (1, 48, 64)}
+PATCH = {"isotropic": (16, 24, 24), "anisotropic": (12, 32, 40), "thick": (1, 48, 64)}
 #: Rows of the table: factors of the voxel edges `(z, y, x)` of training.
 SCANS = {"as trained": (1, 1, 1), "x 2": (2, 2, 2), "/ 2": (0.5, 0.5, 0.5), "other proportions": (0.6, 1.5, 1.5)}
 Spacing = tuple[float | None, float, float]

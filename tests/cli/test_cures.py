@@ -68,7 +68,7 @@ def test_the_first_line_comes_at_once(verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "said"), [("fit", "--resume"), ("predict", "--resume"), ("convert", "again"), ("nets", "again")]
+    ("verb", "said"), [("fit", "--resume"), ("predict", "--resume"), ("convert", "--resume"), ("nets", "again")]
 )
 def test_after_an_interrupt_what_to_type_fits_the_verb(verb: str, said: str) -> None:
     """Advice to use a flag that a verb lacks would end in an error."""
