@@ -17,7 +17,11 @@ QUICK = {"steps": 2, "batch": 2, "device": "cpu", "folds": 2}
 
 @pytest.mark.parametrize(
     "wishes",
-    [{"width": 24, "levels": 3}, {"width": 24, "levels": 3, "members": 2}, {"net": "vnet", "patch": [16, 32, 32]}],
+    [
+        {"width": 24, "levels": 3},
+        {"width": 24, "levels": 3, "members": 2},
+        {"net": "vnet", "patch": [16, 32, 32], "width": 8, "levels": 4},
+    ],
     ids=["one network", "two networks", "a network without a formula"],
 )
 def test_a_run_takes_what_was_foreseen(
