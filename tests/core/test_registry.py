@@ -9,6 +9,7 @@ import pytest
 
 from segwright.core import registry
 from segwright.core.errors import UnknownNameError, UsageError
+from segwright.core.parts import TargetInfo
 from segwright.core.registry import Registry
 from segwright.core.seed import derive
 
@@ -30,6 +31,15 @@ def test_plug_ins_add_rows_but_not_the_same_name(monkeypatch: pytest.MonkeyPatch
     assert Registry("segwright.paths", {}).rows == {"join": "other:join"}
     with pytest.raises(UsageError, match="Two parts claim"):
         _ = Registry("segwright.paths", {"join": "os.path:join"}).rows
+
+
+def test_a_broken_package_harms_only_who_uses_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("mine", "segwright_not_there:thing", "segwright.targets")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    table = Registry("segwright.targets", {"ours": TargetInfo("os.path:join", kinds=("exclusive",))})
+    assert [name for name in table if table.info(name, TargetInfo).kinds] == ["ours"]
+    with pytest.raises(UsageError, match="A part of segwright_not_there cannot be loaded"):
+        table.load("mine")
 
 
 def test_streams_are_fixed_by_their_names() -> None:

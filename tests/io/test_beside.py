@@ -38,6 +38,30 @@ def test_numbered_slices_that_a_header_names_are_part_of_it(tmp_path: Path) -> N
     assert [file.name for file in files_of(path)] == ["scan.mhd", "s000.raw", "s001.raw", "s002.raw"]
 
 
+def test_a_header_called_as_a_whole_file_may_name_its_voxels(tmp_path: Path) -> None:
+    (tmp_path / "v.raw").write_bytes(bytes(8))
+    (tmp_path / "a.mha").write_text("NDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = v.raw\n")
+    (tmp_path / "b.nrrd").write_text(
+        "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\ndata file: v.raw\n"
+    )
+    for name in ("a.mha", "b.nrrd"):
+        assert [file.name for file in files_of(tmp_path / name)] == [name, "v.raw"]
+
+
+def test_halves_are_found_however_their_suffix_is_written(tmp_path: Path) -> None:
+    for name in ("s.PAR", "s.REC", "s2.REC"):
+        (tmp_path / name).write_bytes(b"1")
+    assert [file.name for file in files_of(tmp_path / "s.PAR")] == ["s.PAR", "s.REC"]
+
+
+def test_files_elsewhere_are_no_part_whatever_a_header_says(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"1")
+    (tmp_path / "in").mkdir()
+    path = tmp_path / "in" / "scan.mhd"
+    path.write_text(f"NDims = 3\nComment = {tmp_path / 'secret'}\nElementDataFile = ../secret\n")
+    assert files_of(path) == (path,)
+
+
 def test_what_is_no_header_is_one_file(tmp_path: Path) -> None:
     for name in ("a.nii.gz", "a.raw", "a.json"):
         (tmp_path / name).write_bytes(b"1")

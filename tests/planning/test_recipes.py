@@ -29,6 +29,7 @@ from segwright.planning.machine import Machine
 from segwright.planning.recipe_book import load_recipe, recipe_names
 from segwright.sample import POLICIES
 from segwright.sample.case import SampleCase
+from segwright.targets import TARGETS
 from segwright.train import SCHEDULES
 from segwright.train.fold import FoldData, FoldRun
 
@@ -139,6 +140,16 @@ def test_what_cannot_be_is_refused_with_a_cure() -> None:
         plan("small-mri", loss={"name": "switch", "before": "dice", "after": "binary_cross_entropy"})
     with pytest.raises(PlanError, match="sigmoid"):
         plan("small-mri", loss={"name": "tversky", "activation": "sigmoid"})
+    with pytest.raises(PlanError, match="ordered=true instead"):
+        plan("small-mri", target="chain")
+    with pytest.raises(PlanError, match="instances=true"):
+        plan("small-mri", target="flow")
+    TARGETS.rows["bare"] = "another.package:Target"
+    try:
+        with pytest.raises(PlanError, match="TargetInfo"):
+            plan("small-mri", target="bare")
+    finally:
+        del TARGETS.rows["bare"]
     with pytest.raises(UnknownNameError, match="vnet"):
         published_net(Recipe.from_data({"net": "v-nett"}))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -71,8 +72,11 @@ class Registry(Mapping[str, str]):
         Raises:
             UnknownNameError: No row has that name; the nearest is suggested.
         """
-        row = self._row(name)
-        found = _imported(row) if isinstance(row, str) and name not in self.builtin else row
+        row: Any = self._row(name)
+        found = row
+        if isinstance(row, str) and name not in self.builtin:
+            with suppress(UsageError):  # what a broken package would say is of interest when its part is used
+                found = _imported(row)
         return found if isinstance(found, kind) else kind(code=_code(row))
 
     def _row(self, name: str) -> str | Part:
@@ -95,5 +99,21 @@ def _code(row: str | Part) -> str:
 
 
 def _imported(code: str) -> Any:
+    """What `"module:attribute"` names.
+
+    Raises:
+        UsageError: It cannot be imported, as of a plug-in package that is broken or of another version.
+    """
     module, _, attribute = code.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        package = module.partition(".")[0]
+        if package == "segwright":
+            raise  # a fault of our own, to be seen as it is
+        raise UsageError(
+            f"A part of {package} cannot be loaded.",
+            expected=code,
+            came=str(error),
+            cure=f"Install {package} again in a version that fits this one, or remove it.",
+        ) from error

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+from contextlib import suppress
+from glob import escape
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset, Source
+from segwright.core.errors import ReadError
+from segwright.io.companions import voxel_files
 from segwright.io.sniff import suffix_of
 
-#: What follows a text header's own lines is voxels, so not more than this is looked at.
-HEAD = 1 << 16
 #: What a dataset says that is not about how a case is read: words, places, and other cases.
 WORDS = {"root", "layout", "cases", "notes", "group_rule", "modality_rule", "decisions", "aside"}
 #: What it says of labels only.
 OF_LABELS = {"labels", "label_axes", "run_lengths", "readers", "consensus"}
-_PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
-_NUMBERED = re.compile(r"%0?\d*[du]")
+#: Suffixes of files of one name that make one scan.
+_PAIRS = ({".hdr", ".img", ".hdr.gz", ".img.gz"}, {".par", ".rec"})
+#: Suffixes of headers that may name a file for their voxels.
+_NAMING = {".mhd", ".mha", ".nhdr", ".nrrd"}
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -28,30 +31,15 @@ def files_of(path: Path) -> tuple[Path, ...]:
         (PosixPath('scans/a.nii.gz'),)
     """
     suffix = suffix_of(path)
-    if suffix in _PAIR:
+    pair = next((pair for pair in _PAIRS if suffix in pair), set[str]())
+    others: list[Path] = []
+    if pair:
         stem = path.name[: -len(suffix)]
-        others = [path.with_name(stem + other) for other in _PAIR]
-    elif suffix in {".mhd", ".nhdr"} and path.is_file():
-        others = _named(path)
-    else:
-        others = []
+        others = [file for file in path.parent.glob(f"{escape(stem)}.*") if suffix_of(file) in pair]
+    elif suffix in _NAMING and path.is_file():
+        with suppress(ReadError):  # which reading it says in full
+            others = voxel_files(path)
     return (path, *sorted({other for other in others if other != path and other.is_file()}))
-
-
-def _named(path: Path) -> list[Path]:
-    """Files that a text header names, one by one or by number."""
-    with path.open("rb") as stream:
-        text = stream.read(HEAD).decode("utf-8", errors="replace")
-    found: list[Path] = []
-    for line in text.splitlines():
-        value = re.split(r"[:=]", line, maxsplit=1)[-1].strip()
-        words = {value, *value.split()}
-        for word in words:
-            if _NUMBERED.search(word) and "/" not in word:
-                found += path.parent.glob(_NUMBERED.sub("*", word))
-            elif 0 < len(word) < 256 and "\0" not in word:
-                found.append(path.parent / word)
-    return found
 
 
 def files_of_case(dataset: Dataset, case: Case, *, labels: bool = False) -> tuple[Path, ...]:

@@ -6,6 +6,7 @@ A header comes from somebody else and may name any file of this account; read as
 from __future__ import annotations
 
 import re
+from glob import escape
 from pathlib import Path, PureWindowsPath
 
 from segwright.core.errors import ReadError
@@ -79,16 +80,18 @@ def voxel_files(path: Path) -> list[Path]:
             rest = (text if nrrd else head)[match.end() :].decode("utf-8", errors="surrogateescape")
             files += [companion(path, line.strip()) for line in rest.splitlines() if line.strip()]
         elif "%" in value:
-            _demand_plain(path, value)
+            files += _numbered(path, value)
         else:
             files.append(companion(path, value))
     return files
 
 
-def _demand_plain(path: Path, pattern: str) -> None:
-    """Refuse a pattern of file names that could lead to another folder."""
+def _numbered(path: Path, pattern: str) -> list[Path]:
+    """Files of a numbered name, such as `s%03d.raw 0 9 1`; a pattern that could lead to another folder is refused."""
     if re.search(r"[/\\]|\.\.", pattern) or not re.fullmatch(r"[^%]*%0?\d*d[^%]*", pattern):
         companion(path, "/" + pattern)
+    before, after = re.split(r"%0?\d*d", pattern.split()[0], maxsplit=1)
+    return [companion(path, file.name) for file in sorted(path.parent.glob(f"{escape(before)}*{escape(after)}"))]
 
 
 def is_detached(path: Path) -> bool:

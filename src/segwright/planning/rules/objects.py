@@ -6,7 +6,7 @@ from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
-from segwright.targets import suitable_targets, target_info
+from segwright.targets import TARGETS, suitable_targets, target_info
 
 
 def target(recipe: Recipe, labels: LabelSpace) -> tuple[str, str]:
@@ -20,15 +20,26 @@ def target(recipe: Recipe, labels: LabelSpace) -> tuple[str, str]:
         return suits[0], "mask and boundary suit objects of any form, touching or not"
     if recipe.target not in suits:
         what = "does not tell objects apart" if labels.instances else f"does not suit {labels.kind} structures"
-        more = "" if labels.instances else ", or add instances=true to tell objects apart"
         raise PlanError(
             f"Target {recipe.target!r} {what}.",
             expected=" or ".join(suits),
             came=str(recipe.target),
             where="target",
-            cure=f"Leave the target open{more}.",
+            cure=_instead(recipe.target, labels),
         )
     return recipe.target, "asked for in the recipe"
+
+
+def _instead(name: str, labels: LabelSpace) -> str:
+    """What to do about a target that does not suit."""
+    info = target_info(name) if name in TARGETS else None
+    if info is not None and info.ordered:
+        return "Set ordered=true instead."
+    if info is not None and not info.kinds:
+        return (
+            "Let the entry point of its package name a segwright.core.parts.TargetInfo whose kinds say what it suits."
+        )
+    return "Leave the target open" + ("." if labels.instances else ", or add instances=true to tell objects apart.")
 
 
 def unmirrored(plan: Plan) -> Plan:
