@@ -282,12 +282,12 @@ def _read(pipe: Connection) -> None:
             names = [info.name for info in io.keys(place)] or [None]
             for name in names:
                 io.read(place, key=name).array()
-        came = "read"
+        got = "read"
     except SegwrightError as error:
-        came = f"refused: {error.what}"
+        got = f"refused: {error.what}"
     except BaseException as error:
-        came = f"crashed: {type(error).__name__}: {error}"[:200]
-    pipe.send((came, time.monotonic() - begun, _peak() - before))
+        got = f"crashed: {type(error).__name__}: {error}"[:200]
+    pipe.send((got, time.monotonic() - begun, _peak() - before))
 
 
 def _peak() -> int:
@@ -326,12 +326,12 @@ def explode(only: str = "") -> list[dict[str, Any]]:
             write(root / file)
         files = [p for p in [root / file, *(root / file).rglob("*")] if p.is_file()]
         size = sum(p.stat().st_size for p in files)
-        came, seconds, peak = _measured(root / file)
-        good = came == "read" if name in REAL else came.startswith("refused") or (came == "read" and name in HARMLESS)
+        got, seconds, peak = _measured(root / file)
+        good = got == "read" if name in REAL else got.startswith("refused") or (got == "read" and name in HARMLESS)
         held = good and (name in REAL or (seconds <= SECONDS and peak <= BYTES))
-        told = {"name": name, "bytes": size, "came": came, "seconds": round(seconds, 2), "MB": peak >> 20, "held": held}
+        told = {"name": name, "bytes": size, "got": got, "seconds": round(seconds, 2), "MB": peak >> 20, "held": held}
         found.append(told)
-        print(f"{'ok ' if held else 'BAD'} {name:40} {size:12,d} B {seconds:6.2f} s {peak >> 20:6d} MB  {came[:90]}", flush=True)
+        print(f"{'ok ' if held else 'BAD'} {name:40} {size:12,d} B {seconds:6.2f} s {peak >> 20:6d} MB  {got[:90]}", flush=True)
         shutil.rmtree(root)
     return found
 

@@ -157,13 +157,13 @@ class Reader:
         self._child.join()
 
 
-def judged(sample: Sample, good: tuple[str, str, tuple[str, ...]], came: tuple[Any, ...], change: Any) -> str:
+def judged(sample: Sample, good: tuple[str, str, tuple[str, ...]], got: tuple[Any, ...], change: Any) -> str:
     """The outcome of one input; `change` is the file, where its damage begins, and whether its length is another."""
-    if came[0] != "read":
-        return str(came[0])
-    if came[1] == good[1]:
+    if got[0] != "read":
+        return str(got[0])
+    if got[1] == good[1]:
         return "equal"
-    if set(came[2]) - set(good[2]):
+    if set(got[2]) - set(good[2]):
         return "told"
     return "wrong" if sample.could_be_seen(*change) else "unseen"
 
@@ -198,13 +198,13 @@ def fuzz(arguments: argparse.Namespace) -> dict[str, Any]:
         if data == file.read_bytes():
             continue
         file.write_bytes(data)
-        came = reader.read(name, copy if place.is_dir() else copy / place.name)
+        got = reader.read(name, copy if place.is_dir() else copy / place.name)
         inside = file.relative_to(copy)
-        outcome = judged(SAMPLES[name], before, came, (base / inside, at, longer))
+        outcome = judged(SAMPLES[name], before, got, (base / inside, at, longer))
         counts[name][outcome] += 1
         if outcome in {"wrong", "crashed", "hung"}:
-            faults.append({"format": name, "outcome": outcome, "input": number, "kind": kind, "file": str(inside), "at": at, "why": came[1][:300]})  # fmt: skip
-            print(f"{outcome:8} {name}, input {number}: {kind} of {inside} at {at}: {came[1][:200]}", flush=True)
+            faults.append({"format": name, "outcome": outcome, "input": number, "kind": kind, "file": str(inside), "at": at, "why": got[1][:300]})  # fmt: skip
+            print(f"{outcome:8} {name}, input {number}: {kind} of {inside} at {at}: {got[1][:200]}", flush=True)
             if arguments.keep:
                 shutil.copytree(copy, Path(arguments.keep) / f"{name.replace(' ', '_')}-{number}", dirs_exist_ok=True)
     reader.close()

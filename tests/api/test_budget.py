@@ -79,7 +79,7 @@ def test_fewer_folds_are_trained_where_all_would_be_trained_badly_and_that_is_to
 def test_too_little_for_the_smallest_sensible_run_is_refused_with_a_budget_that_would_do(passed: float) -> None:
     with pytest.raises(BudgetError) as caught:
         after(passed).allot(plan(), measured(0.5), WORK)
-    proposed = [60.0 * int(found) for found in re.findall(r"minutes=(\d+)", caught.value.cure or "")]
+    proposed = [60.0 * int(found) for found in re.findall(r"minutes=(\d+)", caught.value.hint or "")]
     assert len(proposed) == 2 and proposed[0] <= proposed[1]
     least, whole = (after(passed, total).allot(plan(), measured(0.5), WORK) for total in proposed)
     assert least.seconds is not None and least.seconds >= LEAST_STEPS * 0.5 and whole.folds == 4
@@ -137,7 +137,7 @@ def test_reading_that_will_not_end_in_its_share_is_refused_early(stage: str, sha
     listen({"kind": "progress", "name": stage, "done": 5, "total": 100, "remaining": 100 * share - 7})
     with pytest.raises(BudgetError, match=r"takes .* or more of it") as caught:
         listen({"kind": "progress", "name": stage, "done": 5, "total": 100, "remaining": 100 * share - 5})
-    assert "minutes=" in (caught.value.cure or "") and len(heard) == 4
+    assert "minutes=" in (caught.value.hint or "") and len(heard) == 4
 
 
 @pytest.mark.parametrize(("stage", "share"), [("plan", 0.5), ("speed", 0.6), ("prepare", 0.7), ("rehearse", 0.7)])

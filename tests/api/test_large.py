@@ -211,8 +211,8 @@ def test_a_bad_chunk_is_named_and_the_rest_is_done(models, plan_of, scans, tmp_p
     bad.write_bytes(b"damaged")
     with pytest.raises(DataError, match="incomplete") as told:
         run(tmp_path / "out")
-    assert "chunk 0.2.1" in told.value.came and "raw.zarr" in told.value.came
-    assert "needed by 9 blocks" in told.value.came
+    assert "chunk 0.2.1" in told.value.got and "raw.zarr" in told.value.got
+    assert "needed by 9 blocks" in told.value.got
     assert any("tried again" in event.get("text", "") for event in listened)
     part = io.read(tmp_path / "out" / "raw.incomplete" / "labels.zarr").array()[0]
     good = io.read(tmp_path / "good" / "raw.zarr").array()[0]

@@ -121,7 +121,7 @@ def test_a_section_cut_short_is_named_and_mended(model, tmp_path):
     with pytest.raises(DataError, match="incomplete") as caught:
         run(folder=tmp_path / "out", listen=told.append)
     assert caught.value.exit_code == 1
-    assert "s006.png" in caught.value.came
+    assert "s006.png" in caught.value.got
     assert any("tried again" in event.get("text", "") for event in told)
     assert not (tmp_path / "out" / whole.files[0].name).exists()
     file.write_bytes(content)

@@ -161,7 +161,7 @@ def test_two_calls_do_not_write_into_one_folder(model: Path, scans: Path, tmp_pa
     out = tmp_path / "out"
     with locked(out), pytest.raises(UsageError, match="at work in this folder") as told:
         segwright.predict(model, scans, out, device="cpu")
-    assert f"process {os.getpid()}" in str(told.value.came) and "since 20" in str(told.value.came)
+    assert f"process {os.getpid()}" in str(told.value.got) and "since 20" in str(told.value.got)
     first(model, scans, out)
     assert not (out / NAME).exists()
 
@@ -182,7 +182,7 @@ with locked(Path({str(tmp_path)!r})): print('held', flush=True); sys.stdin.read(
             monkeypatch.setattr(lock, "fcntl", None)  # as on network shares without locks
         with pytest.raises(UsageError) as told, locked(tmp_path):
             pass
-        assert f"process {holder.pid}" in str(told.value.came)
+        assert f"process {holder.pid}" in str(told.value.got)
         holder.kill()
     assert (tmp_path / NAME).exists()
     with locked(tmp_path), pytest.raises(UsageError), locked(tmp_path):
@@ -199,7 +199,7 @@ def test_a_lock_of_another_machine_is_respected_and_it_is_said_how_to_lift_it(
     (tmp_path / NAME).write_text(json.dumps({"pid": 1, "began": 0.0, "host": "elsewhere", "since": "today"}))
     with pytest.raises(UsageError, match="elsewhere") as told, locked(tmp_path):
         pass
-    assert f"delete {tmp_path / NAME}" in str(told.value.cure)
+    assert f"delete {tmp_path / NAME}" in str(told.value.hint)
 
 
 def test_a_folder_that_is_replaced_is_locked_from_beside_it(tmp_path: Path) -> None:

@@ -66,8 +66,8 @@ def test_changed_labels_and_images_are_refused_by_case_and_what_is_restored_goes
     swap(home / "scans" / "images", "cid", "dan")
     with pytest.raises(UsageError, match="not those that the run was begun with") as told:
         go_on(home)
-    assert told.value.came == "changed labels: ben, eve; changed images: cid, dan"
-    assert "segwright fit DATA -o" in str(told.value.cure)
+    assert told.value.got == "changed labels: ben, eve; changed images: cid, dan"
+    assert "segwright fit DATA -o" in str(told.value.hint)
     swap(home / "scans" / "masks", "ben", "eve")
     swap(home / "scans" / "images", "cid", "dan")
     before = Inputs.load(home / "run" / Inputs.filename)
@@ -84,7 +84,7 @@ def test_cases_that_came_or_went_are_named(home: Path) -> None:
         (home / "scans" / part / "fay.png").rename(home / "scans" / part / "other.png")
     with pytest.raises(UsageError) as told:
         go_on(home)
-    assert told.value.came == "cases gone: fay; new cases: other"
+    assert told.value.got == "cases gone: fay; new cases: other"
 
 
 def test_a_run_of_an_earlier_version_goes_on_and_says_that_it_cannot_tell(home: Path) -> None:
@@ -118,4 +118,4 @@ def test_scores_of_other_networks_are_made_again(home: Path) -> None:
 def test_another_recipe_is_refused_by_its_settings(home: Path) -> None:
     with pytest.raises(UsageError, match="planned otherwise") as told:
         segwright.fit(home / "scans", out=home / "run", resume=True, **{**QUICK, "width": 8})
-    assert "width=8" in str(told.value.came)
+    assert "width=8" in str(told.value.got)

@@ -183,7 +183,7 @@ def test_names_of_scans_stay_and_doubts_are_told(run: Path, tmp_path: Path) -> N
     nib.save(flat, tmp_path / "in" / "flat.nii.gz")
     done = segwright("predict", run, "-i", "in", "-o", "out", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stdout  # the flat one is refused, the others are predicted
-    assert "single plane" in json.loads(done.stdout)["error"]["came"]
+    assert "single plane" in json.loads(done.stdout)["error"]["got"]
     (tmp_path / "in" / "flat.nii.gz").unlink()
     done = segwright("predict", run, "-i", "in", "-o", "out", "--json", "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stdout

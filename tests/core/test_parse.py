@@ -36,7 +36,7 @@ def test_yaml_is_refused_with_its_line(text, told):
     with pytest.raises(ReadError, match=told) as caught:
         parse_yaml(text, "set.yaml")
     assert caught.value.where == "set.yaml"
-    assert "line" in caught.value.came or "position" in caught.value.came
+    assert "line" in caught.value.got or "position" in caught.value.got
 
 
 def test_yaml_that_people_write_is_read():

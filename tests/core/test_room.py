@@ -46,14 +46,14 @@ def test_real_writes_to_a_full_device_are_known() -> None:
 def test_it_is_told_once_with_place_and_need(tmp_path: Path) -> None:
     with (
         pytest.raises(WriteError, match="The disk is full") as told,
-        told_when_full(tmp_path, lambda: None, cure="never reached"),
-        told_when_full(tmp_path, lambda: 2e9, cure="Go on."),
+        told_when_full(tmp_path, lambda: None, hint="never reached"),
+        told_when_full(tmp_path, lambda: 2e9, hint="Go on."),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert told.value.expected == "room for about 1.9 GiB in all"
     assert told.value.where == str(tmp_path)
-    assert told.value.cure == "Free some space. Go on."
-    with pytest.raises(KeyError), told_when_full(tmp_path, lambda: None, cure=""):
+    assert told.value.hint == "Free some space. Go on."
+    with pytest.raises(KeyError), told_when_full(tmp_path, lambda: None, hint=""):
         raise KeyError("another fault")
 
 

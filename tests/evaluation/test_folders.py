@@ -137,7 +137,7 @@ def test_folders_that_do_not_fit_are_explained(sides: tuple[Path, Path], tmp_pat
     with pytest.raises(LayoutError, match="no label files"):
         segwright.evaluate(sides[0], tmp_path / "empty")
     nifti(tmp_path / "other" / "x.nii", 0)
-    with pytest.raises(LayoutError, match=r"case0.*Came: x"):
+    with pytest.raises(LayoutError, match=r"case0.*Got: x"):
         segwright.evaluate(sides[0], tmp_path / "other")
     nifti(sides[1] / "case0.nii.gz", 0)
     with pytest.raises(LayoutError, match="but for their suffix"):

@@ -34,7 +34,7 @@ def found(
 ) -> list[tuple[str, str]]:
     judged = Judged("c1", reference, prediction, scored(space, prediction, score))
     findings = doubts(judged, space, usual=USUAL, known=KNOWN)
-    assert all(finding.where == "c1" and finding.level == "warning" and finding.cure for finding in findings)
+    assert all(finding.where == "c1" and finding.level == "warning" and finding.hint for finding in findings)
     return [(finding.code, finding.what) for finding in findings]
 
 

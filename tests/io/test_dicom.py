@@ -231,7 +231,7 @@ def test_several_series_are_listed_and_chosen(tmp_path):
     series(tmp_path, uid="1.2.3.5")
     with pytest.raises(ReadError, match="several series") as caught:
         io.read(tmp_path)
-    assert "1.2.3.4 (4 files" in str(caught.value.came) and "key: 1.2.3" in str(caught.value.cure)
+    assert "1.2.3.4 (4 files" in str(caught.value.got) and "key: 1.2.3" in str(caught.value.hint)
     assert io.read(tmp_path, key="1.2.3.5").header["series_uid"] == "1.2.3.5"
     with pytest.raises(ReadError, match="no series"):
         io.read(tmp_path, key="9")
@@ -267,7 +267,7 @@ def test_copies_and_strangers_are_left_out_aloud(tmp_path):
 def test_not_an_image_says_what_it_is(tmp_path, modality):
     with pytest.raises(ReadError, match="holds no image") as caught:
         io.read(save(base("1.2", Modality=modality), tmp_path / "a.dcm"))
-    assert caught.value.cure and caught.value.came
+    assert caught.value.hint and caught.value.got
 
 
 def test_compressed_and_without_preamble(tmp_path):

@@ -106,7 +106,7 @@ class TestLabelMe:
         stranger = next(f for f in found if "haert" in f.what)
         assert stranger.level == "error"
         assert stranger.where == "x4"
-        assert "Did you mean 'heart'?" in stranger.cure
+        assert "Did you mean 'heart'?" in stranger.hint
 
     def test_lone_files_and_lone_images_are_told(self, tmp_path):
         for i in range(5):

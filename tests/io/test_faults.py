@@ -57,7 +57,7 @@ def test_the_last_bits_of_a_stream_are_seen_though_no_voxel_needs_them(tmp_path)
     with pytest.raises(ReadError, match="checksum") as caught:
         io.read(path).array()
     assert caught.value.where == str(path)
-    assert "Copy the file again" in caught.value.cure
+    assert "Copy the file again" in caught.value.hint
 
 
 def test_gzip_of_several_members_and_with_zeros_behind_is_read(tmp_path):
@@ -186,7 +186,7 @@ def test_claims_beyond_what_is_stored_are_refused_by_name(tmp_path, name, write,
     with pytest.raises(ReadError, match=r"claims|memory|pieces") as caught:
         read(tmp_path / name).array()
     assert name in caught.value.where
-    assert caught.value.cure
+    assert caught.value.hint
 
 
 def test_a_part_of_a_large_store_is_read_though_all_of_it_is_not(tmp_path):
@@ -202,7 +202,7 @@ def test_the_budget_is_set_by_a_variable(tmp_path, monkeypatch):
     monkeypatch.setenv(claims.VARIABLE, "1KB")
     with pytest.raises(ReadError, match="more memory") as caught:
         io.read(path).array()
-    assert claims.VARIABLE in caught.value.cure
+    assert claims.VARIABLE in caught.value.hint
     assert io.read(path).data[(slice(0, 1), slice(0, 1), slice(0, 4), slice(0, 4))].shape == (1, 1, 4, 4)
     monkeypatch.setenv(claims.VARIABLE, "much")
     with pytest.raises(UsageError, match="much"):

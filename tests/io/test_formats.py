@@ -61,7 +61,7 @@ def test_damage_is_always_a_read_error(tmp_path, name, suffix):
     for length in sorted({0, 1, 3, 10, 131, *random.integers(0, len(whole), 12).tolist(), len(whole) - 1}):
         path.write_bytes(whole[:length])
         read = array_or_error(path)
-        whole_sentence = isinstance(read, ReadError) and read.where and read.cure and read.what.endswith(".")
+        whole_sentence = isinstance(read, ReadError) and read.where and read.hint and read.what.endswith(".")
         assert whole_sentence or np.array_equal(read, original), f"{length} of {len(whole)} bytes pass for a whole file"
     for _ in range(40):
         changed = bytearray(whole)
@@ -69,7 +69,7 @@ def test_damage_is_always_a_read_error(tmp_path, name, suffix):
             changed[position] = random.integers(0, 256)
         path.write_bytes(changed)
         read = array_or_error(path)
-        assert isinstance(read, np.ndarray) or (read.where and read.cure)
+        assert isinstance(read, np.ndarray) or (read.where and read.hint)
 
 
 @pytest.mark.parametrize("name", io.READERS)

@@ -32,7 +32,7 @@ def test_several_arrays_are_listed(tmp_path):
     assert io.keys(path) == (("label", (3, 4, 5), "int64"), ("raw", (3, 4, 5), "uint8"))
     with pytest.raises(ReadError, match=r"raw \(3, 4, 5\) uint8") as caught:
         io.read(path)
-    assert "key:" in str(caught.value.cure)
+    assert "key:" in str(caught.value.hint)
     assert io.read(path, key="label").dtype == np.int64
     with pytest.raises(ReadError, match="Did you mean 'key: label'"):
         io.read(path, key="labels")

@@ -190,7 +190,7 @@ class TestImage:
             load_image(dataset, case)
         assert "a.nii.gz" in str(caught.value)
         assert "b.nii.gz" in str(caught.value)
-        assert caught.value.cure
+        assert caught.value.hint
 
     def test_colour_becomes_luminance_and_equal_planes_stay_exact(self, tmp_path: Path) -> None:
         grey = noise(shape=(6, 5))

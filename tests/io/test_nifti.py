@@ -174,10 +174,10 @@ def test_misnamed_compression(tmp_path):
     plain = save(tmp_path / "a.nii")
     (tmp_path / "b.nii.gz").write_bytes(plain.read_bytes())
     (tmp_path / "c.nii").write_bytes(gzip.compress(plain.read_bytes()))
-    for name, cure in (("b.nii.gz", "'.nii'"), ("c.nii", "'.nii.gz'")):
+    for name, hint in (("b.nii.gz", "'.nii'"), ("c.nii", "'.nii.gz'")):
         with pytest.raises(ReadError, match="name says otherwise") as caught:
             io.read(tmp_path / name)
-        assert cure in str(caught.value.cure)
+        assert hint in str(caught.value.hint)
 
 
 def test_half_a_pair(tmp_path):

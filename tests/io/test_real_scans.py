@@ -24,7 +24,7 @@ def test_odd_files_open_or_explain_themselves(path):
     if refused:
         with pytest.raises(ReadError) as caught:
             io.read(path).array()
-        assert caught.value.cure and caught.value.where == str(path)
+        assert caught.value.hint and caught.value.where == str(path)
         return
     volume = io.read(path)
     array = volume.array()

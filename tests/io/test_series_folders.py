@@ -121,7 +121,7 @@ def test_phases_are_asked_about_and_read_as_told(tmp_path, told):
     phases(tmp_path)
     with pytest.raises(LayoutError, match="2 DICOM series on the grid of the label") as error:
         open_dataset(tmp_path)
-    assert "channels: [CT arterial, CT venous]" in error.value.cure
+    assert "channels: [CT arterial, CT venous]" in error.value.hint
     (tmp_path / "dataset.yaml").write_text(f"channels: [{', '.join(told)}]\n")
     right(tmp_path, channels=len(told))
     dataset = open_dataset(tmp_path)

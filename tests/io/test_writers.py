@@ -182,7 +182,7 @@ def test_voxels_that_count_nowhere_are_not_lost(tmp_path, form):
 
 def test_dicom_seg_needs_dicom(tmp_path):
     one = item(np.ones((1, 1, 4, 4), np.int16))
-    with pytest.raises(WriteError, match=r"needs the DICOM images.*Cure: Segment the DICOM files"):
+    with pytest.raises(WriteError, match=r"needs the DICOM images.*Hint: Segment the DICOM files"):
         open_writer("dicomseg", tmp_path, one.space).add(one)
 
 

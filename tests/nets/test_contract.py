@@ -1,6 +1,6 @@
 """What every row of the nets table promises, over slabs, norms and sizes.
 
-A row says what it cannot do (a dimension, a norm, a number of levels, deep supervision) by a `PlanError` with a cure;
+A row says what it cannot do (a dimension, a norm, a number of levels, deep supervision) by a `PlanError` with a hint;
 the suite checks that message, shows it as the reason of a skip, and goes on with a setting that the row accepts. What
 the catalogue says of a row (its dimensions, its own norm) may not be refused.
 """
@@ -66,7 +66,7 @@ def spec_of(name: str = "unet", slab: int = 0, norm: str = "batch", **rest: obje
 
 def explained(error: PlanError) -> str:
     """The refusal as a reader sees it; it must say what to do."""
-    assert error.cure, f"a refusal without a cure: {error}"
+    assert error.hint, f"a refusal without a hint: {error}"
     return str(error)
 
 

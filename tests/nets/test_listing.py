@@ -40,7 +40,7 @@ def test_networks_of_plugins_are_listed(monkeypatch):
 
 def test_a_network_that_cannot_be_built_says_why(monkeypatch):
     def fail(spec: NetSpec) -> None:
-        raise PlanError("The library is not there.", cure="pip install library")
+        raise PlanError("The library is not there.", hint="pip install library")
 
     monkeypatch.setattr(listing, "build", fail)
     facts = summary("unet-classic")

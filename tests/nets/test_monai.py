@@ -153,7 +153,7 @@ def test_convolutions_are_the_trusted_ones(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "wish", "cure"),
+    ("name", "wish", "hint"),
     [
         ("segresnet", {"deep_supervision": True}, "deep_supervision=false"),
         ("segresnet", {"checkpointing": True}, "checkpointing=false"),
@@ -163,8 +163,8 @@ def test_convolutions_are_the_trusted_ones(name):
         ("dynunet", {"widths": (4, 8)}, "larger patches"),
     ],
 )
-def test_what_cannot_be_is_refused_with_a_cure(name, wish, cure):
-    with pytest.raises(PlanError, match=f"Cure: .*{cure}"):
+def test_what_cannot_be_is_refused_with_a_hint(name, wish, hint):
+    with pytest.raises(PlanError, match=f"Hint: .*{hint}"):
         build(spec_of(name, **wish))
 
 

@@ -1,4 +1,4 @@
-"""Networks of segmentation-models-pytorch by name: counts, any image, weights from files, and refusals with a cure."""
+"""Networks of segmentation-models-pytorch by name: counts, any image, weights from files, and refusals with a hint."""
 
 from __future__ import annotations
 
@@ -135,13 +135,13 @@ def test_pairs_that_the_library_refuses():
         made(architecture="UnetPlusPlus", encoder="mit_b0")
 
 
-def test_what_cannot_be_is_refused_with_a_cure():
+def test_what_cannot_be_is_refused_with_a_hint():
     spec = spec_of()
     wishes = ({"slab": 0}, {"norm": "instance"}, {"deep_supervision": True}, {"checkpointing": True})
-    for wish, cure in zip(
+    for wish, hint in zip(
         wishes, ("slab=1", "norm=batch", "deep_supervision=false", "checkpointing=false"), strict=True
     ):
-        with pytest.raises(PlanError, match=f"Cure: Set {cure} in the recipe"):
+        with pytest.raises(PlanError, match=f"Hint: Set {hint} in the recipe"):
             build(spec.model_copy(update=wish))
 
 

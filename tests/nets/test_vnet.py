@@ -211,4 +211,4 @@ def test_wrong_wishes_are_named():
         build(small(params={"kernel": 4}))
     with pytest.raises(PlanError, match="Set width to 16") as refused:
         build(small(inputs=5))
-    assert refused.value.came == "4"
+    assert refused.value.got == "4"

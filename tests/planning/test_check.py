@@ -1,4 +1,4 @@
-"""Each kind of fault in a dataset is found, said where, and given a cure; sound data give no errors."""
+"""Each kind of fault in a dataset is found, said where, and given a hint; sound data give no errors."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def found(inspection: Inspection, code: str) -> list[Finding]:
 
 
 def only(folder: Path, code: str, level: str) -> Finding:
-    """The one finding of that code; every finding has a cure."""
+    """The one finding of that code; every finding has a hint."""
     inspection = inspect(open_dataset(folder))
-    assert all(finding.cure and finding.what.endswith(".") for finding in inspection.findings)
+    assert all(finding.hint and finding.what.endswith(".") for finding in inspection.findings)
     findings = found(inspection, code)
     assert len(findings) == 1, inspection.findings
     assert findings[0].level == level

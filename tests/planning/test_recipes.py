@@ -126,7 +126,7 @@ def test_stages_fit_the_network_and_count_for_memory() -> None:
             make_plan(Recipe.from_data({"stages": stages}), facts("small-mri"), machine=LAPTOP)
 
 
-def test_what_cannot_be_is_refused_with_a_cure() -> None:
+def test_what_cannot_be_is_refused_with_a_hint() -> None:
     def plan(kind: str, exclusive: bool = True, **wishes: Any) -> Plan:
         return make_plan(Recipe.from_data(wishes), facts(kind, exclusive=exclusive), machine=LAPTOP)
 

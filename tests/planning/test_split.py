@@ -117,7 +117,7 @@ def test_all_cases_train_without_folds() -> None:
 def test_impossible_numbers_name_a_possible_one(groups: list[int], folds: int, word: str) -> None:
     with pytest.raises(UsageError) as caught:
         make_split(dataset_of(groups), [], folds, 0)
-    assert word in str(caught.value.cure)
+    assert word in str(caught.value.hint)
 
 
 def test_unlabelled_cases_take_no_part() -> None:

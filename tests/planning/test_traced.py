@@ -44,7 +44,7 @@ def test_what_does_not_fit_memory_is_refused_with_a_width_that_does() -> None:
     wishes = {"net": "vnet", "patch": [32, 64, 64], "batch": 1, "slab": 0}
     with pytest.raises(PlanError, match=r"It would fit with width=\d+ \(of 16\)") as caught:
         plan(small, **wishes)
-    width = int(str(caught.value.cure).rpartition("width=")[2].split()[0])
+    width = int(str(caught.value.hint).rpartition("width=")[2].split()[0])
     assert plan(small, **wishes, width=width).net.widths[0] == width
 
 

@@ -65,7 +65,7 @@ def test_a_byte_anywhere_in_a_file_is_refused_by_its_name(model: Path, name: str
     file.write_bytes(bytes(content))
     with pytest.raises(DataError) as told:
         opened(model)
-    assert name in str(told.value) and told.value.cure
+    assert name in str(told.value) and told.value.hint
 
 
 @pytest.mark.parametrize("name", ["plan.json", "chain.json", "labels.csv", "member-0.safetensors"])
@@ -73,7 +73,7 @@ def test_a_file_that_is_gone_is_named(model: Path, name: str) -> None:
     (model / name).unlink()
     with pytest.raises(ModelError, match="missing") as told:
         opened(model)
-    assert name in str(told.value.came)
+    assert name in str(told.value.got)
 
 
 def test_a_file_that_came_later_is_refused(make_model: Callable[..., Path], tmp_path: Path) -> None:
@@ -162,14 +162,14 @@ def test_a_weight_that_is_no_number_is_refused_by_name(model: Path, value: float
     name = rewritten(model, lambda tensors: next(iter(tensors.values())).view(-1)[0].fill_(value))
     with pytest.raises(ModelError, match="numbers that are none") as told:
         opened(model)
-    assert "1 of" in str(told.value.came) and name.split(".")[0] in told.value.what
+    assert "1 of" in str(told.value.got) and name.split(".")[0] in told.value.what
 
 
 def test_missing_strange_and_misshapen_tensors_are_refused_by_name(model: Path) -> None:
     name = rewritten(model, lambda tensors: tensors.pop(next(n for n in tensors if n.endswith("weight"))))
     with pytest.raises(ModelError, match="do not fit") as told:
         opened(model)
-    assert f"{name} is missing" in str(told.value.came)
+    assert f"{name} is missing" in str(told.value.got)
 
 
 def test_a_wider_network_than_the_weights_is_refused_before_it_is_made(
@@ -188,7 +188,7 @@ def test_a_wider_network_than_the_weights_is_refused_before_it_is_made(
     monkeypatch.setattr(module, "build", build)
     with pytest.raises(ModelError, match="do not fit") as told:
         opened(model)
-    assert "has shape" in str(told.value.came) and not made
+    assert "has shape" in str(told.value.got) and not made
 
 
 def test_weights_know_whether_they_are_whole(tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ RNG = np.random.default_rng(0)
 
 def gather(image: np.ndarray, forward, **options) -> np.ndarray:
     """All slabs joined; checks that they follow one another."""
-    slabs, came = [], 0
+    slabs, got = [], 0
     with torch.inference_mode():
         for z0, z1, scores in predict_slabs(image, forward, **options):
-            assert z0 == came and z1 > z0 and scores.shape[1] == z1 - z0 and scores.dtype == np.float32
-            came = z1
+            assert z0 == got and z1 > z0 and scores.shape[1] == z1 - z0 and scores.dtype == np.float32
+            got = z1
             slabs.append(scores)
-    assert came == image.shape[1]
+    assert got == image.shape[1]
     return np.concatenate(slabs, axis=1)
 
 

@@ -147,7 +147,7 @@ def test_an_error_while_making_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk_is_an_error_with_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_an_error_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")
 
@@ -226,7 +226,7 @@ def test_concurrent_writers_agree(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"case-{n}" for n in range(40))
 
 
-def test_unusable_folder_is_an_error_with_a_cure(tmp_path: Path) -> None:
+def test_unusable_folder_is_an_error_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError, match="another folder"):
         fresh(tmp_path / "file" / "cache")

@@ -190,7 +190,7 @@ def make_run() -> Callable[..., RunContent]:
             for i, c in zip(ids, made, strict=True)
         ]  # fmt: skip
         finding = Finding(level="note", code="values", what="Values were mapped.")
-        warnings = [Finding(level="warning", code="axes", what="Odd axes.", where=i, cure="Look.") for i in ids[:3]]
+        warnings = [Finding(level="warning", code="axes", what="Odd axes.", where=i, hint="Look.") for i in ids[:3]]
         folds = (Fold(train=tuple(ids[1::2]), validation=tuple(ids[::2])), Fold(train=(), validation=tuple(ids[1::2])))
         return RunContent(
             title="a run",

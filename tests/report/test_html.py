@@ -94,7 +94,7 @@ def test_page_is_well_formed_offline_and_complete(make_run, options):
 @pytest.mark.parametrize("attack", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</title><b>"])
 def test_text_from_data_is_escaped_everywhere(make_run, attack):
     run = make_run(names=(attack, "other " + attack))
-    finding = Finding(level="error", code=attack, what=attack, where=attack, cure=attack)
+    finding = Finding(level="error", code=attack, what=attack, where=attack, hint=attack)
     scores = [score.model_copy(update={"case": attack, "note": attack}) for score in run.report.scores]
     facts = [fact.model_copy(update={"case": attack, "group": attack}) for fact in run.inspection.facts]
     run = dataclasses.replace(

@@ -78,12 +78,12 @@ def test_lengths_without_spacing_are_headed_with_voxels():
 
 def test_findings_are_grouped_with_errors_first():
     findings = [Finding(level="note", code="n", what="Mapped.")]
-    findings += [Finding(level="error", code="e", what="Broken.", where=f"case {i}", cure="Mend it.") for i in range(9)]
+    findings += [Finding(level="error", code="e", what="Broken.", where=f"case {i}", hint="Mend it.") for i in range(9)]
     lines = findings_table(findings).splitlines()
     assert lines == [
         "error    Broken. (9 times) [e]",
         "         where: case 0, case 1, case 2 and 6 more",
-        "         cure: Mend it.",
+        "         hint: Mend it.",
         "note     Mapped. [n]",
     ]
     assert findings_table([]) == "No findings."

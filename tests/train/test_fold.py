@@ -208,7 +208,7 @@ def test_steps_that_are_not_finite_are_skipped_and_told(
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
 
 
-def test_a_loss_that_stays_nan_stops_with_the_cure(
+def test_a_loss_that_stays_nan_stops_with_a_hint(
     plan: Plan, cases: list[SampleCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fold_module, "bind_loss", lambda *a, **k: lambda x, t, weight=None: x.sum() * float("nan"))

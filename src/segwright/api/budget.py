@@ -180,8 +180,8 @@ class Budget:
         raise BudgetError(
             f"The time budget is too short: on this machine, {work} takes {duration(end)} or more of it.",
             expected=f"at most {LATEST[name] * 100:.0f} % of {duration(self.total)}",
-            came=duration(end),
-            cure=f"Give minutes={asked(ROOM * end / LATEST[name])} or more, or fewer or smaller scans.",
+            got=duration(end),
+            hint=f"Give minutes={asked(ROOM * end / LATEST[name])} or more, or fewer or smaller scans.",
         )
 
     def allot(self, plan: Plan, measured: Measurement, work: Work, *, at_once: int = 1) -> Allotment:
@@ -244,11 +244,11 @@ class Budget:
         return BudgetError(
             "The time budget is too short for the smallest sensible run on this machine.",
             expected=f"{LEAST_STEPS} steps of training of one fold",
-            came=(
+            got=(
                 f"{duration(spent)} of {duration(self.total)} went into reading, planning and preparing; "
                 f"validation and report of one fold take about {duration(after)}, a step {step:.2g} s"
             ),
-            cure=f"Give minutes={asked(needed)} or more{more}. What is prepared is kept for the next try.",
+            hint=f"Give minutes={asked(needed)} or more{more}. What is prepared is kept for the next try.",
         )
 
     def _fewer(self, spent: float, work: Work, folds: int, step: float) -> str:

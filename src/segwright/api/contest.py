@@ -52,7 +52,7 @@ def contest(
         overrides: Recipe fields for all of them; `workers` or `scheduler` as for `fit`.
     """
     if len(set(recipes)) < 2:
-        raise UsageError("A comparison needs at least two recipes.", came=list(recipes), cure="Give -r twice or more.")
+        raise UsageError("A comparison needs at least two recipes.", got=list(recipes), hint="Give -r twice or more.")
     runs = {}
     for recipe in recipes:
         name = Path(recipe).stem
@@ -66,7 +66,7 @@ def contest(
 def compare_runs(runs: Mapping[str, Run], out: str | Path) -> Contest:
     """Compare finished runs on the cases they share; writes `contest.json` and `contest.html` into `out`."""
     if len(runs) < 2:
-        raise UsageError("A comparison needs at least two runs.", came=list(runs), cure="Name different run folders.")
+        raise UsageError("A comparison needs at least two runs.", got=list(runs), hint="Name different run folders.")
     first, *others = runs
     reports = {name: run.report for name, run in runs.items()}
     differences = [

@@ -91,7 +91,7 @@ def convert(  # noqa: PLR0913  # the flags of a command
     dataset = source if isinstance(source, Dataset) else _opened(Path(source), images)
     labelled = dataset.labelled
     if not labelled:
-        raise LayoutError("There are no labels.", where=dataset.root, cure="Give a folder with labels.")
+        raise LayoutError("There are no labels.", where=dataset.root, hint="Give a folder with labels.")
     place = Path(out)
     space = _with_values(dataset.labels)
     writer = open_writer(form, place, space, names_of(dataset, labelled), resume=resume)
@@ -101,7 +101,7 @@ def convert(  # noqa: PLR0913  # the flags of a command
     _refuse_overwriting(dataset, labelled, folder)
     made = {"to": form, "columns": list(columns or ())}
     results = Results[Converted](folder, dataset, writer, options=made, labels=True)
-    with locked(folder), told_when_full(folder, lambda: None, cure=_GO_ON):
+    with locked(folder), told_when_full(folder, lambda: None, hint=_GO_ON):
         results.begin(Conversion, Converted, resume=resume)
         kept = results.kept(labelled, listen) if resume else {}
         result = _all(results, labelled, space, kept, listen).model_copy(update={"form": form, "out": str(place)})
@@ -144,7 +144,7 @@ def _all(
 def _call(writer: Writer, columns: Sequence[str], form: str) -> None:
     """Name the columns of a run-length table; other forms have none."""
     if not isinstance(writer, RunTable):
-        raise UsageError("Only run-length tables have columns.", came=f"--to {form}", cure="Leave out --columns.")
+        raise UsageError("Only run-length tables have columns.", got=f"--to {form}", hint="Leave out --columns.")
     writer.call(columns)
 
 
@@ -202,7 +202,7 @@ def _refuse_overwriting(dataset: Dataset, cases: tuple[Case, ...], folder: Path)
         raise UsageError(
             "The results would lie among the sources and could replace them.",
             where=folder,
-            cure="Give another folder with -o.",
+            hint="Give another folder with -o.",
         )
 
 
@@ -226,7 +226,7 @@ def _refuse_failures(result: Conversion, folder: Path) -> None:
     if failed:
         raise DataError(
             f"{len(failed)} of {amount(len(result.cases), 'label')} could not be converted.",
-            came=f"{failed[0].case}: {failed[0].error}",
+            got=f"{failed[0].case}: {failed[0].error}",
             where=folder / Conversion.filename,
-            cure="Mend the labels listed there, or choose a form that can hold them.",
+            hint="Mend the labels listed there, or choose a form that can hold them.",
         )

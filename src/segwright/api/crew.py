@@ -78,8 +78,8 @@ class Crew:
             raise UsageError(
                 "The workers have different devices.",
                 expected="one kind, so that all folds are trained alike",
-                came=", ".join(sorted(kinds)),
-                cure="Use --device cpu, or workers of one kind.",
+                got=", ".join(sorted(kinds)),
+                hint="Use --device cpu, or workers of one kind.",
             )
         return torch.device(kinds.pop())
 
@@ -140,7 +140,7 @@ class Crew:
         answers = self.cluster.each(work, most)
         for answer in answers:
             if "error" in answer:
-                raise answer.get("raised") or TrainingError("A worker failed while measuring.", came=answer["error"])
+                raise answer.get("raised") or TrainingError("A worker failed while measuring.", got=answer["error"])
         return answers
 
 
@@ -155,9 +155,9 @@ def refuse_failed(run: Run, failed: dict[int, str]) -> None:
         kept = "the run and its model hold the others" if run.finished else "no other is finished"
         raise TrainingError(
             f"{amount(len(failed), 'fold')} could not be trained; {kept}.",
-            came=told,
+            got=told,
             where=run.folder,
-            cure="Mend the cause and run the same command with --resume: only these folds are trained.",
+            hint="Mend the cause and run the same command with --resume: only these folds are trained.",
         )
 
 
@@ -214,7 +214,7 @@ def _train(folder: str, device: str, neighbours: int, fold: int) -> dict[str, An
         run = Run(Path(folder))
         where = _settle(device, neighbours)
         cases = prepare_cases(run.dataset, run.plan, run.folder / "cache", listen=silent)
-        with told_when_full(run.folder, lambda: needed_by(run.folder), cure="Then go on with --resume."):
+        with told_when_full(run.folder, lambda: needed_by(run.folder), hint="Then go on with --resume."):
             train_fold(run, fold, cases, where, terms=Terms(resume=True), listen=listen)
         return {}
 

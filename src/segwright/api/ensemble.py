@@ -117,7 +117,7 @@ def ensemble(
     """
     team = Team.open(runs)
     place = Path(out)
-    with locked_beside(place), told_when_full(place.parent, lambda: None, cure="Then run the same command again."):
+    with locked_beside(place), told_when_full(place.parent, lambda: None, hint="Then run the same command again."):
         _refuse_other_folder(place)
         return _made(team, place, (weights, vote), device, listen)
 
@@ -132,7 +132,7 @@ def _made(team: Team, out: Path, wish: tuple[Weights, bool], device: str, listen
     if left and weights == "auto":
         raise left
     if left:
-        notes.append(f"Judged on {amount(len(cases), 'case')}, which every run predicted out of fold. {left.came}")
+        notes.append(f"Judged on {amount(len(cases), 'case')}, which every run predicted out of fold. {left.got}")
     space = team.space
     if not cases:
         return _write(team, out, equal_weights(len(team.runs), len(space.names)), vote, notes=tuple(notes))
@@ -173,7 +173,7 @@ class Judgement:
 def _refuse_other_folder(out: Path) -> None:
     """Only an earlier ensemble may be replaced."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / Combination.filename).exists())):
-        raise UsageError("The folder holds something else.", where=out, cure="Choose another folder with -o.")
+        raise UsageError("The folder holds something else.", where=out, hint="Choose another folder with -o.")
 
 
 def _pair(case: BlendedCase, chain: Chain) -> LabelPair:

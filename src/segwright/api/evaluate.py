@@ -63,14 +63,14 @@ def evaluate(  # noqa: PLR0913  # the flags of a command
     """
     if out is not None and Path(out).suffix not in _FORMATS:
         raise UsageError(
-            "Unknown report format.", expected=", ".join(_FORMATS), came=Path(out).suffix or "no suffix", where=out
+            "Unknown report format.", expected=", ".join(_FORMATS), got=Path(out).suffix or "no suffix", where=out
         )
     volumes = are_volumes(reference, prediction)
     if volumes and ((space is None and not metrics) or not fit_in_memory(Path(str(reference)))):
         if metrics:
-            cure = "Leave the metrics out: those of objects are counted block by block."
+            hint = "Leave the metrics out: those of objects are counted block by block."
             raise UsageError(
-                "Metrics cannot be chosen of a volume that does not fit in memory.", where=str(reference), cure=cure
+                "Metrics cannot be chosen of a volume that does not fit in memory.", where=str(reference), hint=hint
             )
         return score_volumes(Path(str(reference)), Path(prediction), out=out, listen=listen)
     if not volumes and not isinstance(reference, Dataset):
@@ -151,8 +151,8 @@ def _refuse_nothing(rows: Sequence[Score]) -> None:
             "No case could be scored."
             if broken.keys() == found
             else f"{len(broken)} of {len(found)} predictions could not be scored.",
-            came=f"{case}: {note.removeprefix(ERROR)}",
-            cure="Mend the files named, and check that both folders hold labels on the same grids.",
+            got=f"{case}: {note.removeprefix(ERROR)}",
+            hint="Mend the files named, and check that both folders hold labels on the same grids.",
         )
 
 

@@ -115,12 +115,12 @@ def fit(  # noqa: PLR0913  # the flags of a command
                 listen({"kind": "note", "text": note})
         budget = Budget.of(chosen, started, where, known=known)
         job = Fit(run, dataset, chosen, where, only, budget.watching(listen), blocks, crew, devices, budget)
-        with told_when_full(run.folder, lambda: job.room, cure="Then run the same command again."):
+        with told_when_full(run.folder, lambda: job.room, hint="Then run the same command again."):
             if known:
                 job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
             else:
                 job.begin()
-        with told_when_full(run.folder, lambda: needed_by(run.folder), cure=GO_ON):
+        with told_when_full(run.folder, lambda: needed_by(run.folder), hint=GO_ON):
             failed = job.train(resume=known)
             if job.run.finished or not failed:
                 conclude(job.run, listen=listen, device=device, deadline=job.budget.search_until(job.work))
@@ -134,17 +134,17 @@ def _refuse_clash(run: Run, only: Sequence[int] | None, resume: bool) -> bool:
     if known and not resume and (only is None or set(only) & set(run.finished)):
         raise UsageError(
             "The folder already holds a run.",
-            came=f"finished folds: {', '.join(map(str, run.finished)) or 'none'}",
+            got=f"finished folds: {', '.join(map(str, run.finished)) or 'none'}",
             where=run.folder,
-            cure="Use --resume to go on with it, -f to add folds, or another folder with -o.",
+            hint="Use --resume to go on with it, -f to add folds, or another folder with -o.",
         )
     if resume and not known:
         raise UsageError(
             "There is no run to continue in this folder.",
             expected=Plan.filename,
-            came="a folder without one" if run.folder.exists() else "a folder that does not exist",
+            got="a folder without one" if run.folder.exists() else "a folder that does not exist",
             where=run.folder,
-            cure="Leave --resume out to begin a run here, or name the run's folder with -o.",
+            hint="Leave --resume out to begin a run here, or name the run's folder with -o.",
         )
     return known
 
@@ -252,9 +252,9 @@ class Fit:
             raise UsageError(
                 "The run in this folder was planned otherwise, and a run keeps its plan.",
                 expected=", ".join(f"{name}={getattr(kept, name)}" for name in other),
-                came=", ".join(f"{name}={getattr(self.recipe, name)}" for name in other),
+                got=", ".join(f"{name}={getattr(self.recipe, name)}" for name in other),
                 where=self.run.folder,
-                cure="Leave these settings out to go on, or choose another folder with -o.",
+                hint="Leave these settings out to go on, or choose another folder with -o.",
             )
 
     def train(self, *, resume: bool) -> dict[int, str]:
@@ -328,8 +328,8 @@ class Fit:
             raise UsageError(
                 f"There is no fold {beyond[0]}.",
                 expected=f"0 to {len(every) - 1}",
-                came=beyond[0],
-                cure="Choose with -f.",
+                got=beyond[0],
+                hint="Choose with -f.",
             )
         return list(only)
 

@@ -81,9 +81,9 @@ def refuse_other_data(run: Run, dataset: Dataset, original: Dataset, listen: Lis
         raise UsageError(
             "The data are not those that the run was begun with.",
             expected=f"the {len(run.dataset.cases)} cases of {run.dataset.root} as they were",
-            came="; ".join(found),
+            got="; ".join(found),
             where=run.folder,
-            cure="Restore these files to go on. To learn from the data as they are now, begin anew: "
+            hint="Restore these files to go on. To learn from the data as they are now, begin anew: "
             "segwright fit DATA -o ANOTHER.",
         )
 

@@ -50,7 +50,7 @@ def split_wish(options: dict[str, Any]) -> tuple[Wish, dict[str, Any]]:
     own = {field.name for field in fields(Wish)} & set(options)
     wish = Wish(**{name: options[name] for name in own})
     if wish.scores not in {"", "uint8", "float32"}:
-        raise UsageError("Unknown type of scores.", expected="uint8 or float32", came=wish.scores)
+        raise UsageError("Unknown type of scores.", expected="uint8 or float32", got=wish.scores)
     return wish, {name: value for name, value in options.items() if name not in own}
 
 
@@ -91,14 +91,14 @@ def by_blocks(model: Model, dataset: Dataset, case: Case, wish: Wish, suffix: st
     elif reason := refusal(model):
         raise UsageError(
             "This model cannot work block by block.",
-            came=reason,
-            cure="Leave out --workers, --scheduler, --scores and --instances.",
+            got=reason,
+            hint="Leave out --workers, --scheduler, --scores and --instances.",
         )
     if suffix not in {None, ".zarr", ".ome.zarr"}:
         raise UsageError(
             f"Case {case.id!r} is predicted block by block, and blocks are written as OME-Zarr.",
-            came=suffix,
-            cure="Leave --format out.",
+            got=suffix,
+            hint="Leave --format out.",
         )
     return True
 
@@ -189,7 +189,7 @@ def _foreign(path: Path, what: str) -> UsageError:
     return UsageError(
         f"Results of {what} are in the way.",
         where=path,
-        cure="Give another folder with -o, or remove what is there.",
+        hint="Give another folder with -o, or remove what is there.",
     )
 
 
@@ -216,9 +216,9 @@ def _carry_out(work: Path, job: Job, wish: Wish, listen: Listen) -> tuple[str, .
     if not outcome.complete:
         raise DataError(
             f"The result is incomplete: {amount(len(outcome.failed), 'block')} failed, the others are done.",
-            came=outcome.reasons,
+            got=outcome.reasons,
             where=work,
-            cure="Mend the parts named and run the same command with --resume: only these blocks are done anew.",
+            hint="Mend the parts named and run the same command with --resume: only these blocks are done anew.",
         )
     for name in _names(job):
         sweep(work / name)

@@ -156,9 +156,9 @@ def _busy(folder: Path, holder: dict[str, Any], path: Path) -> UsageError:
     left = f" If that process has ended, delete {path}." if elsewhere else ""
     return UsageError(
         "Another segwright process is at work in this folder.",
-        came=told,
+        got=told,
         where=folder,
-        cure=f"Wait until it has ended, or choose another folder with -o.{left}",
+        hint=f"Wait until it has ended, or choose another folder with -o.{left}",
     )
 
 
@@ -166,7 +166,7 @@ def _refused(folder: Path, error: OSError) -> WriteError:
     return WriteError(
         "Cannot write to this folder.",
         expected="a folder that can be made and written to",
-        came=error.strerror or str(error),
+        got=error.strerror or str(error),
         where=folder,
-        cure="Choose another folder with -o, or mend its permissions.",
+        hint="Choose another folder with -o, or mend its permissions.",
     )

@@ -92,8 +92,10 @@ def _shared_out(options: Mapping[str, Any], chosen: Sequence[Measure]) -> dict[s
     known = {name for row in chosen for name in row.options}
     for name in options:
         if name not in known:
-            hint = UnknownNameError.among("option", name, known)
-            raise RecipeError(f"No measure has an option {name!r}.", expected=hint.expected or "none", cure=hint.cure)
+            unknown = UnknownNameError.among("option", name, known)
+            raise RecipeError(
+                f"No measure has an option {name!r}.", expected=unknown.expected or "none", hint=unknown.hint
+            )
     return {row.name: {k: v for k, v in options.items() if k in row.options} for row in chosen}
 
 
@@ -103,8 +105,8 @@ def _table(out: str | Path | None) -> Path | None:
     path = Path(out)
     if path.suffix not in FORMATS:
         raise UsageError(
-            "Unknown table format.", expected=", ".join(FORMATS), came=path.suffix or "no suffix", where=out,
-            cure="Use e.g. -o table.csv.",
+            "Unknown table format.", expected=", ".join(FORMATS), got=path.suffix or "no suffix", where=out,
+            hint="Use e.g. -o table.csv.",
         )  # fmt: skip
     return path
 
@@ -128,14 +130,14 @@ def _findings(case: str, taken: Mapping[str, Taken], *, asked: bool) -> Iterator
     for name, result in taken.items():
         if result.missing:
             what = f"{name} was not taken: {result.missing}."
-            cure = "Segment what is missing, or name structures with --set."
+            hint = "Segment what is missing, or name structures with --set."
             level = "warning" if asked or result.values else "note"
             yield Finding.model_validate(
-                {"level": level, "code": "not-measured", "what": what, "where": case, "cure": cure}
+                {"level": level, "code": "not-measured", "what": what, "where": case, "hint": hint}
             )
         for note in result.notes:
             what = f"{name}: {note}."
-            yield Finding(level="note", code="measure-note", what=what, where=case, cure="Look at the overlay.")
+            yield Finding(level="note", code="measure-note", what=what, where=case, hint="Look at the overlay.")
 
 
 def _quiet(findings: Sequence[Finding]) -> Iterator[Finding]:
@@ -154,9 +156,9 @@ def _refuse_nothing(result: Measurements) -> None:
         first = next((one for one in result.findings if one.code != "measure-source"), None)
         raise DataError(
             "Nothing could be measured.",
-            came=f"{first.where + ': ' if first.where else ''}{first.what}" if first else "no case",
+            got=f"{first.where + ': ' if first.where else ''}{first.what}" if first else "no case",
             where=result.source,
-            cure=(first.cure if first else "") or "Give a folder of label files.",
+            hint=(first.hint if first else "") or "Give a folder of label files.",
         )
 
 

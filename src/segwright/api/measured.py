@@ -57,8 +57,8 @@ class Source:
             except UsageError:
                 raise
             except SegwrightError as error:
-                cure = error.cure or "Repair the file, or take it out of the folder."
-                yield Finding(level="warning", code="unreadable", what=error.what, where=case, cure=cure)
+                hint = error.hint or "Repair the file, or take it out of the folder."
+                yield Finding(level="warning", code="unreadable", what=error.what, where=case, hint=hint)
 
 
 def source_of(path: Path, *, images: Path | None = None, space: LabelSpace | None = None) -> Source:
@@ -81,7 +81,7 @@ def _of_run(run: Run) -> Source:
     from segwright.api.verdict import final_chain
 
     if not run.finished:
-        raise UsageError("No fold of this run has finished.", where=run.folder, cure="Finish it with --resume.")
+        raise UsageError("No fold of this run has finished.", where=run.folder, hint="Finish it with --resume.")
     chain = final_chain(run)
 
     def loader(judged: JudgedCase) -> Callable[[], Measured]:

@@ -54,6 +54,6 @@ def _refuse_unknown_parameters(field: str, choice: PartChoice, table: Registry, 
     names = [name for name in known if name not in fixed]
     wrong = next((name for name in choice.params if name not in names), None)
     if wrong is not None:
-        hint = UnknownNameError.among("parameter", wrong, names)
+        unknown = UnknownNameError.among("parameter", wrong, names)
         what = f"The {field} {choice.name!r} takes no parameter {wrong!r}."
-        raise RecipeError(what, expected=hint.expected or "no parameters", cure=hint.cure)
+        raise RecipeError(what, expected=unknown.expected or "no parameters", hint=unknown.hint)

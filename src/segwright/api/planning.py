@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def inspect(dataset: Dataset, *, listen: Listen = silent) -> Inspection:
-    """One pass over all files: findings with cures, and measured facts.
+    """One pass over all files: findings with hints, and measured facts.
 
     Example:
         >>> inspect(Dataset(root=".", layout="none", channels=("grey",), cases=())).facts
@@ -54,9 +54,9 @@ def refuse_errors(inspection: Inspection, where: str | Path) -> None:
         first = "; ".join(text.rstrip(".") for text in told)
         raise IntegrityError(
             f"The data have {amount(len(errors), 'error')} that must be mended first.",
-            came=first,
+            got=first,
             where=where,
-            cure=f"{errors[0].cure} 'segwright inspect' lists all of them.",
+            hint=f"{errors[0].hint} 'segwright inspect' lists all of them.",
         )
 
 

@@ -86,7 +86,7 @@ def predict(  # noqa: PLR0913  # the flags of a command
         results.begin(Predictions, Predicted, resume=resume)
         kept = results.kept(dataset.cases, listen, refused=partial(_unwanted, wish)) if resume else {}
         call = Call(model, dataset, results, wish, suffix, listen, kept)
-        with told_when_full(folder, call.needed, cure=_GO_ON):
+        with told_when_full(folder, call.needed, hint=_GO_ON):
             result = call.run()
     _refuse_failures(result, folder)
     return result
@@ -232,7 +232,7 @@ def _tell_unrecorded(model: Model, wish: Wish, listen: Listen) -> None:
     what = "The model does not say what it learnt from, as it was made by an earlier version"
     again = "'segwright report RUN' writes it anew with that record"
     if wish.strict:
-        raise ModelError(f"{what}, and --strict needs that.", cure=f"Leave out --strict. {again}.")
+        raise ModelError(f"{what}, and --strict needs that.", hint=f"Leave out --strict. {again}.")
     listen({"kind": "note", "text": f"{what}: scans are not compared with those of training. {again}."})
 
 
@@ -243,7 +243,7 @@ def _refuse_overwriting(dataset: Dataset, folder: Path) -> None:
         raise UsageError(
             "The results would lie among the scans and replace them.",
             where=folder,
-            cure="Give another folder with -o.",
+            hint="Give another folder with -o.",
         )
 
 
@@ -252,7 +252,7 @@ def _refuse_failures(result: Predictions, folder: Path) -> None:
     if failed:
         raise DataError(
             f"{len(failed)} of {amount(len(result.cases), 'scan')} could not be predicted.",
-            came=f"{failed[0].case}: {failed[0].error}",
+            got=f"{failed[0].case}: {failed[0].error}",
             where=folder / Predictions.filename,
-            cure="Mend the scans listed there and run again with --resume.",
+            hint="Mend the scans listed there and run again with --resume.",
         )

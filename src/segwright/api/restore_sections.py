@@ -54,7 +54,7 @@ def restore_sections(
         UsageError: `out` exists already.
     """
     if out is not None and Path(out).exists():
-        raise UsageError("The output exists already.", where=out, cure="Name a new folder.")
+        raise UsageError("The output exists already.", where=out, hint="Name a new folder.")
     target = None if out is None else Path(out)
     return restore_stack(Stack.of(read(source), Path(source)), target, Effort(minutes, seed=seed), listen=listen)
 
@@ -116,9 +116,9 @@ class Stack:
             raise DataError(
                 "This is no stack of grey sections.",
                 expected="one channel and three sections at least",
-                came=f"{amount(channels, 'channel')}, {amount(count, 'section')}",
+                got=f"{amount(channels, 'channel')}, {amount(count, 'section')}",
                 where=path,
-                cure="Point to the folder or volume that holds the whole stack.",
+                hint="Point to the folder or volume that holds the whole stack.",
             )
         return cls(path, volume, volume.array(), mark)
 

@@ -61,7 +61,7 @@ class Run:
                 "There is no run in this folder.",
                 expected=Plan.filename,
                 where=folder,
-                cure="Run 'segwright fit' first.",
+                hint="Run 'segwright fit' first.",
             )
         return run
 

@@ -102,7 +102,7 @@ class Team:
                 raise DataError(
                     f"Run {name} cannot be part of an ensemble: its network does not give one score a structure.",
                     expected=" or ".join(name for name in TARGETS if target_info(name).per_structure),
-                    came=run.plan.target,
+                    got=run.plan.target,
                     where=run.folder,
                 )
             _refuse_difference("structures", first, run, lambda r: (r.plan.labels.kind, *r.plan.labels.names))
@@ -110,7 +110,7 @@ class Team:
             _refuse_difference("kind of scan", first, run, lambda r: "planes" if r.plan.flat else "volumes")
             if not (run.model_folder / Manifest.filename).exists():
                 raise UsageError(
-                    "The run has no model yet.", where=run.folder, cure=f"segwright fit DATA -o {run.folder} --resume"
+                    "The run has no model yet.", where=run.folder, hint=f"segwright fit DATA -o {run.folder} --resume"
                 )
 
     def cases(self, vote: bool, device: str, listen: Listen) -> list[JointCase]:
@@ -144,9 +144,9 @@ class Team:
                 return DataError(
                     "Some cases have no out-of-fold prediction in every run, so weights chosen on them would leak.",
                     expected="every case judged by a member that did not train on it, in each run",
-                    came=f"{name} lacks {few}",
+                    got=f"{name} lacks {few}",
                     where=run.folder,
-                    cure="Finish the folds with 'segwright fit DATA -o RUN --resume', or use --weights equal.",
+                    hint="Finish the folds with 'segwright fit DATA -o RUN --resume', or use --weights equal.",
                 )
         return None
 
@@ -169,17 +169,17 @@ def _validated(run: Run) -> set[str]:
 def _opened(runs: Sequence[str | Path]) -> list[Run]:
     """The runs; a model folder inside a run stands for it."""
     if len(runs) < 2:
-        raise UsageError("An ensemble needs at least two runs.", came=", ".join(map(str, runs)), cure="Name more runs.")
+        raise UsageError("An ensemble needs at least two runs.", got=", ".join(map(str, runs)), hint="Name more runs.")
     found = []
     for place in map(Path, runs):
         if (place / Combination.filename).exists():
-            raise UsageError("This is an ensemble already.", where=place, cure="Name the runs it was made of.")
+            raise UsageError("This is an ensemble already.", where=place, hint="Name the runs it was made of.")
         inside = place.name == "model" and (place.parent / Plan.filename).exists()
         found.append(Run.open(place.parent if inside else place))
     places = [run.folder.resolve() for run in found]
     twice = next((str(place) for place in places if places.count(place) > 1), None)
     if twice:
-        raise UsageError("A run is named twice.", came=twice, cure="Name each run once; weights are chosen for you.")
+        raise UsageError("A run is named twice.", got=twice, hint="Name each run once; weights are chosen for you.")
     return found
 
 
@@ -188,7 +188,7 @@ def _refuse_difference(what: str, first: Run, other: Run, of: Any) -> None:
         raise DataError(
             f"The runs differ in {what}.",
             expected=f"{of(first)} as in {first.folder}"[:400],
-            came=str(of(other))[:400],
+            got=str(of(other))[:400],
             where=other.folder,
-            cure="Make an ensemble of runs on the same data.",
+            hint="Make an ensemble of runs on the same data.",
         )

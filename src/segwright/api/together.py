@@ -56,17 +56,17 @@ def check_devices(count: int, device: torch.device, *, crew: bool = False) -> No
         return
     if crew:
         what = "Workers train a fold on one device each."
-        raise UsageError(what, came=f"{count} devices", cure="Leave out --devices, or --workers and --scheduler.")
+        raise UsageError(what, got=f"{count} devices", hint="Leave out --devices, or --workers and --scheduler.")
     if device.type == "mps" or device.index is not None:
-        cure = "Use --devices 1, or name the kind alone: --device cuda."
-        raise UsageError("Devices that train together are counted, not named.", came=str(device), cure=cure)
+        hint = "Use --devices 1, or name the kind alone: --device cuda."
+        raise UsageError("Devices that train together are counted, not named.", got=str(device), hint=hint)
     there = torch.cuda.device_count() if device.type == "cuda" else os.cpu_count() or 1
     if not 1 <= count <= there:
         raise UsageError(
             f"There are not {count} devices to train on.",
             expected=f"1 to {there} ({device.type})",
-            came=count,
-            cure="Choose with --devices.",
+            got=count,
+            hint="Choose with --devices.",
         )
 
 
@@ -97,9 +97,9 @@ def train_together(run: Run, fold: int, member: int, device: torch.device, *, re
         raise errors[0]
     raise TrainingError(
         f"One of {train.devices} processes that train together has ended.",
-        came=str(failure).strip().splitlines()[-1],
+        got=str(failure).strip().splitlines()[-1],
         where=run.fold_folder(fold),
-        cure="Go on with --resume, or train on one device with --devices 1 in a new run.",
+        hint="Go on with --resume, or train on one device with --devices 1 in a new run.",
     ) from failure
 
 

@@ -86,7 +86,7 @@ class Source:
             raise ModelError(
                 "A fit cannot start from an ensemble of models.",
                 where=place,
-                cure="Give one of the runs it is made of.",
+                hint="Give one of the runs it is made of.",
             )
         folder = place / "model" if (place / "model" / Manifest.filename).exists() else place
         if not (folder / Manifest.filename).exists():
@@ -94,7 +94,7 @@ class Source:
                 "There is no model to start from.",
                 expected="a model folder, a run, or a file of weights",
                 where=place,
-                cure="Give the folder of a finished run to --init-from.",
+                hint="Give the folder of a finished run to --init-from.",
             )
         manifest = Manifest.opened(folder)
         run = Run(folder.parent) if (folder.parent / Split.filename).exists() else None
@@ -160,8 +160,8 @@ def opened(recipe: Recipe) -> Source | None:
         raise RecipeError(
             "There is nothing to freeze.",
             expected="init_from, or a network with pretrained weights",
-            came=f"freeze={recipe.freeze:g}",
-            cure="Add --init-from MODEL, or leave out freeze.",
+            got=f"freeze={recipe.freeze:g}",
+            hint="Add --init-from MODEL, or leave out freeze.",
         )
     return None
 
@@ -261,7 +261,7 @@ def initial_weights(run: Run, fold: int) -> Path | None:
             "The weights this run starts from are missing or changed.",
             expected=f"sha256 {init.sha256[fold][:12]}...",
             where=path,
-            cure="Restore the folder 'init' of the run, or start a new run with another -o.",
+            hint="Restore the folder 'init' of the run, or start a new run with another -o.",
         )
     return path
 

@@ -50,7 +50,7 @@ def conclude(run: Run, *, listen: Listen, device: str, deadline: Deadline | None
         raise UsageError(
             "No fold of this run has finished.",
             where=run.folder,
-            cure="Go on with 'segwright fit DATA -o RUN --resume'.",
+            hint="Go on with 'segwright fit DATA -o RUN --resume'.",
         )
     for fold in run.finished:
         predict_out_of_fold(run, fold, device=device, listen=listen)

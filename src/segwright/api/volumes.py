@@ -43,7 +43,7 @@ def score_volumes(reference: Path, prediction: Path, *, out: str | Path | None, 
         UsageError: A page was asked for.
     """
     if out is not None and Path(out).suffix not in {".json", ".csv"}:
-        raise UsageError("Scores of objects are written as numbers.", expected=".json or .csv", came=Path(out).suffix)
+        raise UsageError("Scores of objects are written as numbers.", expected=".json or .csv", got=Path(out).suffix)
     stage(listen, "Counting overlaps")
 
     def told(done: int, total: int) -> None:

@@ -78,15 +78,15 @@ def votes_needed(threshold: str | float, tables: int, *, whom: str = "") -> floa
         raise UsageError(
             f"Cannot read the threshold {text!r}{whom}.",
             expected="a whole number of votes (1: strictly more than one) or a share (50%)",
-            cure="Use e.g. --threshold 1 or --threshold 50%.",
+            hint="Use e.g. --threshold 1 or --threshold 50%.",
         )
     votes = float(share[1]) / 100 * tables if share else float(text)
     if votes >= tables:
         raise UsageError(
             f"No pixel can have more than {text} of {tables} votes{whom}; every mask would be empty.",
             expected=f"at most {tables - 1}, or less than 100%",
-            came=text,
-            cure=f"Use --threshold {tables - 1} for pixels on which all agree.",
+            got=text,
+            hint=f"Use --threshold {tables - 1} for pixels on which all agree.",
         )
     return votes
 
@@ -143,11 +143,11 @@ def vote_tables(
 def _opened(tables: Sequence[str | Path], out: Path, columns: Sequence[str] | None) -> list[RleTable]:
     """The tables, all with the key columns of the first."""
     if len(tables) < 2:
-        raise UsageError("A vote needs at least two tables.", came=", ".join(map(str, tables)), cure="Name more CSVs.")
+        raise UsageError("A vote needs at least two tables.", got=", ".join(map(str, tables)), hint="Name more CSVs.")
     if any(Path(path).resolve() == out.resolve() for path in tables):
-        raise UsageError("The result would replace a table that votes.", where=out, cure="Choose another -o.")
+        raise UsageError("The result would replace a table that votes.", where=out, hint="Choose another -o.")
     if columns is not None and len(columns) < 2:
-        raise UsageError("Name at least one key column and the run-length column.", came=", ".join(columns))
+        raise UsageError("Name at least one key column and the run-length column.", got=", ".join(columns))
     keys, rle = (tuple(columns[:-1]), columns[-1]) if columns else (None, None)
     first = open_rle(tables[0], keys=keys, rle=rle)
     return [first, *(open_rle(path, keys=first.keys, rle=rle) for path in tables[1:])]

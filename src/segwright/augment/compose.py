@@ -114,8 +114,8 @@ def _refuse(image: Tensor, label: Tensor) -> None:
         raise GeometryError(
             "Image and label of a batch do not fit together.",
             expected="float32 (B, C, z, y, x) and integers (B, P, z, y, x) on one grid",
-            came=f"{image.dtype} {tuple(image.shape)} and {label.dtype} {tuple(label.shape)}",
-            cure="Pass batches as cut by the sampler.",
+            got=f"{image.dtype} {tuple(image.shape)} and {label.dtype} {tuple(label.shape)}",
+            hint="Pass batches as cut by the sampler.",
         )
 
 
@@ -136,7 +136,7 @@ def build(choice: PartChoice, *, in_plane: bool = False) -> Step:
     for name, value in params.items():
         if name not in known:
             near = UnknownNameError.among(f"parameter of augmentation {choice.name!r}:", name, known)
-            raise RecipeError(near.what, expected=near.expected, where="augment", cure=near.cure)
+            raise RecipeError(near.what, expected=near.expected, where="augment", hint=near.hint)
         _check(choice.name, name, value, str(known[name].annotation))
     if in_plane and "in_plane" in known:
         params["in_plane"] = True
@@ -161,7 +161,7 @@ def _check(row: str, name: str, value: Any, kind: str) -> None:
         raise RecipeError(
             f"Parameter {name!r} of augmentation {row!r} is not valid.",
             expected=expected,
-            came=repr(value),
+            got=repr(value),
             where="augment",
-            cure=f"Write {name}: [low, high]." if is_range else f"Write {name}: 0.3, for example.",
+            hint=f"Write {name}: [low, high]." if is_range else f"Write {name}: 0.3, for example.",
         )

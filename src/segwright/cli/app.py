@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from segwright.cli.cures import typed
+from segwright.cli.hints import typed
 
 app = typer.Typer(
     name="segwright",
@@ -75,7 +75,7 @@ def run() -> None:
     threading.excepthook = _overheard
     code = _called()
     if code == 130:
-        _say({"what": "Interrupted.", "cure": go_on(_verb_given())}, "Interrupted")
+        _say({"what": "Interrupted.", "hint": go_on(_verb_given())}, "Interrupted")
     sys.exit(code)
 
 
@@ -111,7 +111,7 @@ def _tell(error: Exception) -> int:
         _say({"what": error.what, **error.details()})
         return error.exit_code
     if hasattr(error, "format_message"):  # a wrong flag or argument, found by the parser
-        _say({"what": error.format_message(), "cure": "See 'segwright VERB --help'."})
+        _say({"what": error.format_message(), "hint": "See 'segwright VERB --help'."})
         return 2
     if sys.flags.dev_mode:
         raise error
@@ -125,21 +125,21 @@ def _in_words(error: Exception) -> dict[str, str]:
 
     if is_full(error):
         where = {"where": str(error.filename)} if isinstance(error, OSError) and error.filename else {}
-        return {"what": f"{TITLE}.", **where, "cure": "Free some space and run the same command again."}
+        return {"what": f"{TITLE}.", **where, "hint": "Free some space and run the same command again."}
     if isinstance(error, MemoryError):
-        return {"what": "Out of memory.", "cure": "Lower batch=, patch= or width=, or close other programs."}
+        return {"what": "Out of memory.", "hint": "Lower batch=, patch= or width=, or close other programs."}
     if isinstance(error, OSError):
         where = {"where": str(error.filename)} if error.filename else {}
         what = f"A file cannot be read or written: {error.strerror or error}."
-        return {"what": what, **where, "cure": "Check the path, its permissions and free disk space."}
+        return {"what": what, **where, "hint": "Check the path, its permissions and free disk space."}
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     at = f" at {frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else ""
     return {
         "what": "This is a fault of segwright, not of your input.",
-        "came": f"{type(error).__name__}: {error}{at}",
-        "cure": "Report it, with what 'python -X dev -m segwright ...' prints for the same command.",
+        "got": f"{type(error).__name__}: {error}{at}",
+        "hint": "Report it, with what 'python -X dev -m segwright ...' prints for the same command.",
     }
 
 
@@ -160,8 +160,7 @@ def _verb_given() -> Any:
 def _say(told: dict[str, str], head: str = "Error") -> None:
     """An error in words on standard error; as a JSON document on standard output if that was asked for."""
     told = {
-        name: typed(text, _verb_given()) if name in {"expected", "came", "cure"} else text
-        for name, text in told.items()
+        name: typed(text, _verb_given()) if name in {"expected", "got", "hint"} else text for name, text in told.items()
     }
     if "--json" in sys.argv:
         sys.stdout.write(json.dumps({"error": told}) + "\n")

@@ -98,8 +98,8 @@ def _two_reports(words: list[str], metric: str, only_common: bool, as_json: bool
         raise UsageError(
             "Cannot tell what to compare.",
             expected="two report.json files, two or more runs, or a data folder with -r given twice",
-            came=", ".join(words),
-            cure="segwright compare scans/ -r default -r resenc -o comparison",
+            got=", ".join(words),
+            hint="segwright compare scans/ -r default -r resenc -o comparison",
         )
     found = segwright.compare(*words, only_common=only_common)
     rows = [["structure", "second-first", "95 % interval", "p", "better/worse"]]

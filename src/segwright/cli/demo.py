@@ -89,7 +89,7 @@ def _draw(names: list[str], out: Path, *, seed: int, as_json: bool, quiet: bool)
     folders = {name: out if len(names) == 1 else out / name for name in names}
     taken = [folder / "scans" for folder in folders.values() if (folder / "scans").exists()]
     if taken:
-        raise UsageError("The folder already holds scans.", where=taken[0], cure="Give another folder with -o.")
+        raise UsageError("The folder already holds scans.", where=taken[0], hint="Give another folder with -o.")
     with Screen("Drawing phantoms", quiet=quiet) as screen:
         for name, folder in folders.items():
             draw_data(name, folder, seed=seed, listen=screen.listen)

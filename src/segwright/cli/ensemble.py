@@ -58,8 +58,8 @@ def ensemble(
         raise UsageError(
             "Runs and tables cannot be mixed.",
             expected="folders of runs, or CSV tables",
-            came=", ".join(map(str, inputs)),
-            cure="Predict with the run first, then let the tables vote.",
+            got=", ".join(map(str, inputs)),
+            hint="Predict with the run first, then let the tables vote.",
         )
     _refuse_foreign(tables, {"--threshold": threshold, "--columns": columns}, {"--weights": weights, "--vote": vote})
     with Screen("Opening the tables" if tables else "Opening the runs", quiet=quiet) as screen:
@@ -73,7 +73,7 @@ def ensemble(
             from segwright.api.ensemble import ensemble as combine_runs
 
             if weights not in {None, "auto", "equal"}:
-                raise UsageError("Unknown --weights.", expected="auto or equal", came=weights)
+                raise UsageError("Unknown --weights.", expected="auto or equal", got=weights)
             wish: Literal["auto", "equal"] = "equal" if weights == "equal" else "auto"
             made = combine_runs(inputs, out, weights=wish, vote=vote, device=device, listen=screen.listen)
     if tables:
@@ -90,7 +90,7 @@ def _refuse_foreign(tables: list[Path], of_tables: dict[str, object], of_runs: d
     if wrong:
         kinds = ("tables", "runs") if tables else ("runs", "tables")
         raise UsageError(
-            f"{wrong[0]} is for {kinds[1]}, but {kinds[0]} were given.", came=wrong[0], cure="Leave it out."
+            f"{wrong[0]} is for {kinds[1]}, but {kinds[0]} were given.", got=wrong[0], hint="Leave it out."
         )
 
 
@@ -119,7 +119,7 @@ def thresholds(texts: list[str]) -> tuple[str, dict[str, str]]:
             default.append(text)
     if len(default) > 1:
         raise UsageError(
-            "Two thresholds for all classes.", came=" and ".join(default), cure="Name the class: --threshold ulna=2."
+            "Two thresholds for all classes.", got=" and ".join(default), hint="Name the class: --threshold ulna=2."
         )
     return (default or ["1"])[0], classes
 

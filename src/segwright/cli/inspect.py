@@ -67,7 +67,7 @@ def _refuse_other_page(page: Path | None) -> None:
 
     if page is not None and page.suffix.lower() not in {".html", ".htm"}:
         raise UsageError(
-            "The page is HTML.", expected="a name that ends in .html", came=page.name, cure="--report page.html"
+            "The page is HTML.", expected="a name that ends in .html", got=page.name, hint="--report page.html"
         )
 
 

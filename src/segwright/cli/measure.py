@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segwright.cli.cures import typed
+from segwright.cli.hints import typed
 from segwright.cli.options import Json, Quiet
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _options(words: list[str]) -> dict[str, object]:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name or not value:
-            raise UsageError(f"Cannot read the option {word!r}.", expected="name=value", cure="E.g. --set heart=cor.")
+            raise UsageError(f"Cannot read the option {word!r}.", expected="name=value", hint="E.g. --set heart=cor.")
         given[name] = value.split(",") if name in {"structures", "lungs"} else value
     return given
 

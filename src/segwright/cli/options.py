@@ -51,7 +51,7 @@ def minutes(text: str) -> float:
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(a + b for a, b in parts) != text:
         raise UsageError(
-            f"Cannot read the time {text!r}.", expected="20m, 2h, 90s or 1h30m", cure="Give number and unit."
+            f"Cannot read the time {text!r}.", expected="20m, 2h, 90s or 1h30m", hint="Give number and unit."
         )
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
@@ -64,7 +64,7 @@ def data_folder(data: Path | None, flag: Path | None, overrides: list[str] | Non
     if flag is not None:
         return flag, ([str(data)] if data is not None else []) + words
     if data is None:
-        raise UsageError("No data folder was given.", expected="a folder of scans", cure="segwright VERB scans/ ...")
+        raise UsageError("No data folder was given.", expected="a folder of scans", hint="segwright VERB scans/ ...")
     return data, words
 
 
@@ -108,6 +108,6 @@ def number_of_bytes(text: str | None) -> float | None:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MGT]?)I?B?", text.strip().upper())
     if found is None or float(found[1]) <= 0:
         raise UsageError(
-            f"Cannot read the memory {text!r}.", expected="3G, 800M or 2.5GB", cure="Give number and unit."
+            f"Cannot read the memory {text!r}.", expected="3G, 800M or 2.5GB", hint="Give number and unit."
         )
     return float(found[1]) * {"M": 2**20, "G": 2**30, "T": 2**40, "": 2**30}[found[2]]

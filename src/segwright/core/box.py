@@ -25,7 +25,7 @@ class Box:
         object.__setattr__(self, "start", tuple(int(value) for value in self.start))
         object.__setattr__(self, "stop", tuple(int(value) for value in self.stop))
         if len(self.start) != len(self.stop) or any(b < a for a, b in zip(self.start, self.stop, strict=True)):
-            raise GeometryError("A box must stop where it starts or later.", came=f"{self.start} to {self.stop}")
+            raise GeometryError("A box must stop where it starts or later.", got=f"{self.start} to {self.stop}")
 
     @classmethod
     def whole(cls, shape: Sequence[int]) -> Box:

@@ -181,8 +181,8 @@ class Dataset(Document):
         if self.modality_told == self.modality:
             return f"Modality {self.modality!r}: {self.modality_rule}."
         others = ", ".join(name for name in MODALITIES if name != self.modality)
-        cure = f"If it is another ({others}), set 'modality' in dataset.yaml, or give fit modality=NAME."
-        return f"Modality {self.modality!r} is {self.modality_rule}. {cure}"
+        hint = f"If it is another ({others}), set 'modality' in dataset.yaml, or give fit modality=NAME."
+        return f"Modality {self.modality!r} is {self.modality_rule}. {hint}"
 
     def path(self, source: Source) -> Path:
         """Absolute path of a source."""
@@ -198,7 +198,7 @@ class Dataset(Document):
         for case in self.cases:
             if case.id == case_id:
                 return case
-        raise UsageError(f"No case {case_id!r} in the dataset.", cure="List the cases with 'segwright inspect'.")
+        raise UsageError(f"No case {case_id!r} in the dataset.", hint="List the cases with 'segwright inspect'.")
 
     def select(self, ids: Iterable[str]) -> Dataset:
         """The same dataset with some cases only, in the dataset's order."""

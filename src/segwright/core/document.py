@@ -52,9 +52,9 @@ class Document(Part):
             raise DataError(
                 f"{cls.__name__} is of another version of segwright.",
                 expected=f"schema_number {cls.current_schema}",
-                came=repr(number)[:80],
+                got=repr(number)[:80],
                 where=where,
-                cure="Open it with the version of segwright that wrote it, or make it anew.",
+                hint="Open it with the version of segwright that wrote it, or make it anew.",
             )
         try:
             return cls.model_validate(data)
@@ -110,18 +110,18 @@ def _explain(cls: type[Document], error: ValidationError, where: str | Path | No
         return DataError(
             f"The file does not hold a {cls.__name__.lower()}.",
             expected="fields with values, as in 'name: value'",
-            came=repr(first.get("input"))[:80],
+            got=repr(first.get("input"))[:80],
             where=where,
-            cure="Restore the file.",
+            hint="Restore the file.",
         )
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         return UnknownNameError.among(f"{cls.__name__.lower()} key", field, cls.model_fields, where=_text(where))
     return DataError(
         f"{cls.__name__} field {field!r} is not valid.",
         expected=first["msg"],
-        came=repr(first.get("input"))[:200],
+        got=repr(first.get("input"))[:200],
         where=where,
-        cure=f"Correct {field!r}.",
+        hint=f"Correct {field!r}.",
     )
 
 

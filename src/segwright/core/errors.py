@@ -1,4 +1,4 @@
-"""Every error segwright raises on purpose, as one tree; each says what was expected, what came, where, and the cure.
+"""Every error segwright raises on purpose, as one tree; each says what was expected and got, where, and what to do.
 
 SegwrightError
 ├── UsageError            the command or call is wrong (exit code 2)
@@ -36,13 +36,13 @@ class SegwrightError(Exception):
     Args:
         what: One sentence naming the problem.
         expected: What would have been right.
-        came: What was found instead.
+        got: What was found instead.
         where: File, folder or field concerned.
-        cure: What to do next, concrete enough to paste.
+        hint: What to do next, concrete enough to paste.
 
     Example:
-        >>> str(SegwrightError("Label is missing.", where="a.nii.gz", cure="Add a label."))
-        'Label is missing. Where: a.nii.gz. Cure: Add a label.'
+        >>> str(SegwrightError("Label is missing.", where="a.nii.gz", hint="Add a label."))
+        'Label is missing. Where: a.nii.gz. Hint: Add a label.'
     """
 
     exit_code = 1
@@ -52,20 +52,20 @@ class SegwrightError(Exception):
         what: str,
         *,
         expected: object = None,
-        came: object = None,
+        got: object = None,
         where: str | Path | None = None,
-        cure: str | None = None,
+        hint: str | None = None,
     ) -> None:
         self.what = what
         self.expected = None if expected is None else str(expected)
-        self.came = None if came is None else str(came)
+        self.got = None if got is None else str(got)
         self.where = None if where is None else str(where)
-        self.cure = cure
+        self.hint = hint
         super().__init__(what)
 
     def details(self) -> dict[str, str]:
         """The named parts that were given, in reading order."""
-        parts = {"expected": self.expected, "came": self.came, "where": self.where, "cure": self.cure}
+        parts = {"expected": self.expected, "got": self.got, "where": self.where, "hint": self.hint}
         return {name: value for name, value in parts.items() if value}
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class UnknownNameError(UsageError):
     """A name that no table holds; suggests the nearest.
 
     Example:
-        >>> UnknownNameError.among("loss", "dicee", ["dice", "focal"]).cure
+        >>> UnknownNameError.among("loss", "dicee", ["dice", "focal"]).hint
         "Did you mean 'dice'?"
     """
 
@@ -92,8 +92,8 @@ class UnknownNameError(UsageError):
         """An error for `name`, listing what is known and the nearest spelling."""
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        cure = f"Did you mean {near[0]!r}?" if near else "Use one of the names listed."
-        return cls(f"Unknown {kind} {name!r}.", expected=", ".join(names), where=where, cure=cure)
+        hint = f"Did you mean {near[0]!r}?" if near else "Use one of the names listed."
+        return cls(f"Unknown {kind} {name!r}.", expected=", ".join(names), where=where, hint=hint)
 
 
 class RecipeError(UsageError):
@@ -151,7 +151,7 @@ class ChoiceError(LayoutError):
 
     Example:
         >>> two = [Reading("one scan", {"channels": ["a"]}), Reading("both", {"channels": ["a", "b"]})]
-        >>> print(ChoiceError("Two series fit.", two, "scans").cure)
+        >>> print(ChoiceError("Two series fit.", two, "scans").hint)
         Write the lines of one of them into scans/dataset.yaml:
             1. channels: [a]
             2. channels: [a, b]
@@ -161,12 +161,12 @@ class ChoiceError(LayoutError):
         self, what: str, readings: Sequence[Reading], place: str | Path, *, expected: str | None = None
     ) -> None:
         self.readings, self.place = tuple(readings), Path(place)
-        came = "".join(f"\n    {i}. {one.what}" for i, one in enumerate(readings, 1))
+        got = "".join(f"\n    {i}. {one.what}" for i, one in enumerate(readings, 1))
         lines = "".join(
             f"\n    {i}. " + one.text.strip().replace("\n", "\n       ") for i, one in enumerate(readings, 1)
         )
-        cure = f"Write the lines of one of them into {self.place / 'dataset.yaml'}:{lines}"
-        super().__init__(what, expected=expected, came=came, where=place, cure=cure)
+        hint = f"Write the lines of one of them into {self.place / 'dataset.yaml'}:{lines}"
+        super().__init__(what, expected=expected, got=got, where=place, hint=hint)
 
 
 class GeometryError(DataError):

@@ -1,10 +1,10 @@
-"""One thing the integrity check noticed: what, where, and the cure."""
+"""One thing the integrity check noticed: what, where, and the hint."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from segwright.core.appearance import Appearance
 from segwright.core.document import Document, Part
@@ -18,14 +18,14 @@ class Finding(Part):
         code: Short stable name, e.g. `shape-mismatch`.
         what: One sentence.
         where: Case id or file; empty for the dataset as a whole.
-        cure: What to do.
+        hint: What to do.
     """
 
     level: Literal["error", "warning", "note"]
     code: str
     what: str
     where: str = ""
-    cure: str = ""
+    hint: str = Field(default="", validation_alias=AliasChoices("hint", "hint"))  # runs of before say hint
 
 
 class CaseFacts(Part):

@@ -42,15 +42,15 @@ class Geometry:
         shape = tuple(int(n) for n in self.shape)
         affine = np.array(self.affine, dtype=np.float64)
         if len(shape) != 3 or min(shape) < 1:
-            raise GeometryError("A grid needs three positive lengths (z, y, x).", came=self.shape)
+            raise GeometryError("A grid needs three positive lengths (z, y, x).", got=self.shape)
         if affine.shape != (4, 4) or not np.isfinite(affine).all():
-            raise GeometryError("An affine must be 4 x 4 and finite.", came=affine.tolist(), cure="Repair the header.")
+            raise GeometryError("An affine must be 4 x 4 and finite.", got=affine.tolist(), hint="Repair the header.")
         edges = np.linalg.norm(affine[:3, :3], axis=0)  # microscopes have edges of nanometres, so only angles count
         if edges.min() < 1e-12 or abs(np.linalg.det(affine[:3, :3] / edges)) < 1e-9:
             raise GeometryError(
                 "The affine is singular: two axes are parallel or one has no length.",
-                came=affine.tolist(),
-                cure="Repair the header; spacing must not be zero.",
+                got=affine.tolist(),
+                hint="Repair the header; spacing must not be zero.",
             )
         affine.setflags(write=False)
         object.__setattr__(self, "shape", shape)

@@ -152,9 +152,9 @@ class LabelSpace(Part):
         if ((present < 0) & ~ignored).any():
             raise LabelError(
                 "Object ids are 0 or more.",
-                came=f"{int(present[0])}",
+                got=f"{int(present[0])}",
                 where=where,
-                cure=f"Number objects from 1, or set 'ignore: {int(present[0])}' under labels in dataset.yaml.",
+                hint=f"Number objects from 1, or set 'ignore: {int(present[0])}' under labels in dataset.yaml.",
             )
         objects = (present > 0) & ~ignored
         return np.where(ignored, IGNORE, np.cumsum(objects) * objects).astype(np.int32)
@@ -171,9 +171,9 @@ class LabelSpace(Part):
             raise LabelError(
                 f"Label value {unknown[0]:g} belongs to no structure.",
                 expected=f"values {sorted(known)}",
-                came=f"also {[f'{v:g}' for v in unknown[:5]]}",
+                got=f"also {[f'{v:g}' for v in unknown[:5]]}",
                 where=where,
-                cure="Correct the label, or name the value in dataset.yaml under labels.structures.",
+                hint="Correct the label, or name the value in dataset.yaml under labels.structures.",
             )
 
     def to_values(self, labels: NDArray[Any]) -> NDArray[Any]:

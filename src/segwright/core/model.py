@@ -72,7 +72,7 @@ class Manifest(Document):
                 raise _changed(folder / cls.filename)
             added = sorted(_deciding(folder) - set(found.digests) - {one.weights for one in found.members})
             if added:
-                raise _changed(folder / added[0], came="a file that the model was written without")
+                raise _changed(folder / added[0], got="a file that the model was written without")
         wanted = [one for one in found.members if folds is None or one.fold in folds]
         expected = {**found.digests, **{one.weights: one.sha256 for one in wanted}}
         missing = [name for name in expected if not (folder / name).is_file()]
@@ -80,13 +80,13 @@ class Manifest(Document):
             raise ModelError(
                 "Files are missing from the model folder.",
                 expected=", ".join(expected),
-                came=f"no {', no '.join(missing)}",
+                got=f"no {', no '.join(missing)}",
                 where=folder,
-                cure="Copy the whole folder again.",
+                hint="Copy the whole folder again.",
             )
         for name, digest in expected.items():
             if digest_of(folder / name) != digest:
-                raise _changed(folder / name, came=f"{(folder / name).stat().st_size} bytes of another digest")
+                raise _changed(folder / name, got=f"{(folder / name).stat().st_size} bytes of another digest")
         return found
 
 
@@ -98,12 +98,12 @@ def _deciding(folder: Path) -> set[str]:
     return {file.relative_to(folder).as_posix() for pattern in DECIDING for file in folder.glob(pattern)}
 
 
-def _changed(path: Path, *, came: str = "other content than was written") -> ModelError:
+def _changed(path: Path, *, got: str = "other content than was written") -> ModelError:
     return ModelError(
         f"{path.name} is not the one that the model was written with.",
-        came=came,
+        got=got,
         where=path,
-        cure="Copy the model folder again, or write it anew with 'segwright report RUN'. To change how a model works, "
+        hint="Copy the model folder again, or write it anew with 'segwright report RUN'. To change how a model works, "
         "fit one with other settings.",
     )
 

@@ -48,7 +48,7 @@ def text_of(path: Path, *, largest: int = LARGEST, encoding: str = "utf-8-sig") 
     except UnicodeDecodeError as error:
         _refuse("The file is no text.", "UTF-8", f"byte {error.start} is {error.object[error.start]:#04x}", path)
     except OSError as error:
-        raise ReadError(f"Cannot read {path.name}.", came=str(error), where=path, cure="Check the path.") from error
+        raise ReadError(f"Cannot read {path.name}.", got=str(error), where=path, hint="Check the path.") from error
 
 
 def regular(path: Path) -> int:
@@ -60,7 +60,7 @@ def regular(path: Path) -> int:
     try:
         found = path.stat()
     except (OSError, ValueError) as error:
-        raise ReadError(f"Cannot read {path.name}.", came=str(error), where=path, cure="Check the path.") from error
+        raise ReadError(f"Cannot read {path.name}.", got=str(error), where=path, hint="Check the path.") from error
     if not path.is_file():
         _refuse("This is no regular file.", "a file", "a folder, pipe, socket or device", path)
     return found.st_size
@@ -102,8 +102,8 @@ def parse_json(text: str, where: str | Path | None, *, numbers: bool = True) -> 
         if _SURROGATE.search(text):
             json.dumps(data, ensure_ascii=False).encode()  # half a letter can be neither shown nor saved
     except (ValueError, RecursionError) as error:
-        came = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ReadError("The file is not valid JSON.", came=came, where=where, cure=_CURE) from error
+        got = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ReadError("The file is not valid JSON.", got=got, where=where, hint=_CURE) from error
     return data
 
 
@@ -160,8 +160,8 @@ def parse_yaml(text: str, where: str | Path | None) -> Any:
         finally:
             loader.dispose()
     except (yaml.YAMLError, RecursionError) as error:
-        came = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ReadError("The file is not valid YAML.", came=came, where=where, cure="Mend the line named.") from error
+        got = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ReadError("The file is not valid YAML.", got=got, where=where, hint="Mend the line named.") from error
 
 
 def _demand_flat(text: str) -> None:
@@ -239,7 +239,7 @@ def parse_xml(data: str | bytes, where: str | Path | None) -> Element:
     try:
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, AssertionError) as error:
-        raise ReadError("The file is not valid XML.", came=str(error), where=where, cure=_CURE) from error
+        raise ReadError("The file is not valid XML.", got=str(error), where=where, hint=_CURE) from error
     return builder.close()
 
 
@@ -255,5 +255,5 @@ def _named(tag: str) -> str:
     return "{" + tag if "}" in tag else tag
 
 
-def _refuse(what: str, expected: str, came: str, where: Path) -> NoReturn:
-    raise ReadError(what, expected=expected, came=came, where=where, cure=_CURE)
+def _refuse(what: str, expected: str, got: str, where: Path) -> NoReturn:
+    raise ReadError(what, expected=expected, got=got, where=where, hint=_CURE)

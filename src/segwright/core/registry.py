@@ -41,8 +41,8 @@ class Registry(Mapping[str, str]):
             if point.name in rows:
                 raise UsageError(
                     f"Two parts claim the name {point.name!r} in {self.group}.",
-                    came=f"{_code(rows[point.name])} and {point.value}",
-                    cure="Rename the entry point of the plug-in package.",
+                    got=f"{_code(rows[point.name])} and {point.value}",
+                    hint="Rename the entry point of the plug-in package.",
                 )
             rows[point.name] = point.value
         return rows
@@ -114,6 +114,6 @@ def _imported(code: str) -> Any:
         raise UsageError(
             f"A part of {package} cannot be loaded.",
             expected=code,
-            came=str(error),
-            cure=f"Install {package} again in a version that fits this one, or remove it.",
+            got=str(error),
+            hint=f"Install {package} again in a version that fits this one, or remove it.",
         ) from error

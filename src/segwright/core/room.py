@@ -44,13 +44,13 @@ def free_bytes(folder: Path) -> int:
 
 
 @contextmanager
-def told_when_full(folder: Path, needed: Callable[[], float | None], *, cure: str) -> Iterator[None]:
+def told_when_full(folder: Path, needed: Callable[[], float | None], *, hint: str) -> Iterator[None]:
     """Turn a full disk, however a library says it, into one error.
 
     Args:
         folder: Where results go.
         needed: Bytes the whole work takes there, `None` where that is not known; asked only when needed.
-        cure: What to do once there is space.
+        hint: What to do once there is space.
 
     Raises:
         WriteError: The disk is full.
@@ -64,7 +64,7 @@ def told_when_full(folder: Path, needed: Callable[[], float | None], *, cure: st
         raise WriteError(
             f"{TITLE}.",
             expected=None if whole is None else f"room for about {byte_size(whole)} in all",
-            came=f"{byte_size(free_bytes(folder))} free",
+            got=f"{byte_size(free_bytes(folder))} free",
             where=folder,
-            cure=f"Free some space. {cure}",
+            hint=f"Free some space. {hint}",
         ) from error

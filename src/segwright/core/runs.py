@@ -49,7 +49,7 @@ class Runs:
     def __post_init__(self) -> None:
         starts, lengths = np.asarray(self.starts, np.int64), np.asarray(self.lengths, np.int64)
         if starts.ndim != 1 or starts.shape != lengths.shape:
-            raise LabelError("Runs need as many lengths as starts.", expected=starts.shape, came=lengths.shape)
+            raise LabelError("Runs need as many lengths as starts.", expected=starts.shape, got=lengths.shape)
         object.__setattr__(self, "starts", starts)
         object.__setattr__(self, "lengths", lengths)
 
@@ -81,9 +81,9 @@ class Runs:
             raise LabelError(
                 "A run-length text has an odd count of numbers.",
                 expected="pairs of start and length",
-                came=f"{len(numbers)} numbers, the last is {numbers[-1]}",
+                got=f"{len(numbers)} numbers, the last is {numbers[-1]}",
                 where=where,
-                cure=_CURE,
+                hint=_CURE,
             )
         starts, lengths = numbers[::2] - first, numbers[1::2].copy()
         starts = np.where(lengths == 0, np.maximum(starts, 0), starts)
@@ -92,9 +92,9 @@ class Runs:
             raise LabelError(
                 "A run starts before the first pixel or has a negative length.",
                 expected=f"starts of at least {first}, lengths of at least 0",
-                came=f"'{starts[bad] + first} {lengths[bad]}'",
+                got=f"'{starts[bad] + first} {lengths[bad]}'",
                 where=where,
-                cure=_CURE,
+                hint=_CURE,
             )
         if relative:
             starts = np.cumsum(starts) + np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)[: len(starts)]
@@ -170,9 +170,9 @@ class Runs:
             raise LabelError(
                 "A run reaches beyond the image.",
                 expected=f"{pixels} pixels",
-                came=f"'{self.starts[bad] + 1} {self.lengths[bad]}', which ends at pixel {self.ends[bad]}",
+                got=f"'{self.starts[bad] + 1} {self.lengths[bad]}', which ends at pixel {self.ends[bad]}",
                 where=where,
-                cure="Give the size of the image the table was written for.",
+                hint="Give the size of the image the table was written for.",
             )
 
     def __eq__(self, other: object) -> bool:
@@ -203,7 +203,7 @@ def _numbers(words: str, where: str | None) -> Positions:
     raise LabelError(
         "A run-length text holds something that is no whole number, or no place in an image.",
         expected=f"whole numbers below {_BEYOND} with spaces between",
-        came=repr(wrong[:40]),
+        got=repr(wrong[:40]),
         where=where,
-        cure=_CURE,
+        hint=_CURE,
     )

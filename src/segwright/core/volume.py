@@ -64,7 +64,7 @@ class Volume:
     def __post_init__(self) -> None:
         if tuple(self.data.shape[1:]) != self.geometry.shape:
             raise GeometryError(
-                "Voxels and grid differ in shape.", expected=self.geometry.shape, came=self.data.shape[1:]
+                "Voxels and grid differ in shape.", expected=self.geometry.shape, got=self.data.shape[1:]
             )
 
     @classmethod

@@ -79,7 +79,7 @@ class Answers:
             raise LabelError(
                 f"Nothing says how large the image of case {case!r} is.",
                 where=self.dataset.path(first),
-                cure="Give the reference as a dataset: the folder that holds the images as well, or a dataset.yaml.",
+                hint="Give the reference as a dataset: the folder that holds the images as well, or a dataset.yaml.",
             ) from error
 
     def read(self, case: str, space: LabelSpace, like: Geometry) -> NDArray[Any]:

@@ -92,16 +92,16 @@ def _common_cases(first: Report, second: Report, only_common: bool) -> tuple[set
         raise DataError(
             "The reports have no case in common.",
             expected=f"cases such as {sorted(ours)[:3]}",
-            came=f"{sorted(theirs)[:3]}",
-            cure="Compare two evaluations of the same reference cases.",
+            got=f"{sorted(theirs)[:3]}",
+            hint="Compare two evaluations of the same reference cases.",
         )
     if ours == theirs:
         return common, []
     text = f"{amount(len(ours - theirs), 'case')} only in the first ({_few(ours - theirs)}), "
     text += f"{len(theirs - ours)} only in the second ({_few(theirs - ours)})"
     if not only_common:
-        cure = f"Evaluate both on the same cases, or compare only the {len(common)} common ones with only_common=True."
-        raise DataError("The reports are of different cases.", came=text, cure=cure)
+        hint = f"Evaluate both on the same cases, or compare only the {len(common)} common ones with only_common=True."
+        raise DataError("The reports are of different cases.", got=text, hint=hint)
     return common, [
         f"Only the {amount(len(common), 'common case')} {agree(len(common), 'is', 'are')} compared: {text}."
     ]
@@ -119,8 +119,8 @@ def _groups(first: Report, second: Report, cases: set[str]) -> dict[str, str]:
         raise DataError(
             f"The reports put case {case!r} into different groups.",
             expected=ours[case],
-            came=theirs[case],
-            cure="Evaluate both with the same dataset.",
+            got=theirs[case],
+            hint="Evaluate both with the same dataset.",
         )
     return ours
 

@@ -138,9 +138,9 @@ def _by_case(found: Mapping[str, Parts], finder: CaseFinder, place: Path) -> dic
         if names.setdefault(case, name) != name:
             raise LayoutError(
                 f"Two predictions are of case {case!r}.",
-                came=f"{names[case]}, {name}",
+                got=f"{names[case]}, {name}",
                 where=place,
-                cure="Keep one of them.",
+                hint="Keep one of them.",
             )
     return {case: found[name] for case, name in names.items()}
 
@@ -285,7 +285,7 @@ def _refuse_strangers(jobs: Sequence[Job], found: Sequence[str], folder: Path) -
         raise LayoutError(
             "No prediction has the name of a reference case.",
             expected=", ".join(job.case for job in jobs[:3]),
-            came=", ".join(found[:3]),
+            got=", ".join(found[:3]),
             where=folder,
-            cure="Name predictions as their references; the suffix may differ.",
+            hint="Name predictions as their references; the suffix may differ.",
         )

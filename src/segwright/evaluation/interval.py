@@ -60,14 +60,14 @@ def mean_interval(
 
 def _refuse(values: Floats, groups: Sequence[Hashable], level: float, bounds: Bounds) -> None:
     if len(values) != len(groups):
-        raise UsageError("Each value needs its group.", expected=f"{len(values)} groups", came=len(groups))
+        raise UsageError("Each value needs its group.", expected=f"{len(values)} groups", got=len(groups))
     if not 0 < level < 1:
-        raise UsageError("An interval's level is a share.", expected="between 0 and 1, such as 0.95", came=level)
+        raise UsageError("An interval's level is a share.", expected="between 0 and 1, such as 0.95", got=level)
     low, high = (-np.inf if bounds[0] is None else bounds[0]), (np.inf if bounds[1] is None else bounds[1])
     odd = values[np.isinf(values) | (values < low) | (values > high)]
     if len(odd):
         expected = f"finite values from {low:g} to {high:g}, or NaN for an undefined one"
-        raise UsageError("A value cannot be a score.", expected=expected, came=float(odd[0]))
+        raise UsageError("A value cannot be a score.", expected=expected, got=float(odd[0]))
 
 
 def mean_bounds(sums: Floats, counts: Floats, bounds: Sequence[Bounds], level: float = LEVEL) -> tuple[Floats, Floats]:

@@ -31,7 +31,7 @@ def find_labels(folder: Path, cases: Collection[str] = ()) -> dict[str, Parts]:
         LayoutError: No file in it can be read, or two differ in suffix only.
     """
     if not folder.is_dir():
-        raise LayoutError("There is no such folder.", where=folder, cure="Check the path.")
+        raise LayoutError("There is no such folder.", where=folder, hint="Check the path.")
     direct = files(folder)
     if direct:
         _refuse_twins(direct, folder)
@@ -50,7 +50,7 @@ def find_labels(folder: Path, cases: Collection[str] = ()) -> dict[str, Parts]:
             "The folder holds no label files.",
             expected="one file a case, or one subfolder a structure with one file a case",
             where=folder,
-            cure="Give the folder that holds the labels themselves.",
+            hint="Give the folder that holds the labels themselves.",
         )
     return dict(sorted(found.items()))
 
@@ -60,7 +60,7 @@ def _refuse_twins(paths: Sequence[Path], folder: Path) -> None:
     twins = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twins:
         raise LayoutError(
-            f"Two files are named {twins[0]!r} but for their suffix.", where=folder, cure="Remove one of them."
+            f"Two files are named {twins[0]!r} but for their suffix.", where=folder, hint="Remove one of them."
         )
 
 
@@ -85,7 +85,7 @@ def read_labels(parts: Parts, space: LabelSpace, *, like: Geometry | None = None
         grid = grid or volume.geometry
         masks[structure] = onto_grid(raw, volume.geometry, grid, where=str(path))
     if grid is None:
-        raise LabelError("The case has no label files.", cure="Add them.")
+        raise LabelError("The case has no label files.", hint="Add them.")
     if "" in masks:
         where = str(parts[""])
         raw = settle(masks[""], space, where=where)
@@ -93,7 +93,7 @@ def read_labels(parts: Parts, space: LabelSpace, *, like: Geometry | None = None
     strangers = sorted(set(masks) - set(space.names))
     if strangers:
         raise LabelError(
-            f"Folder {strangers[0]!r} is no structure.", expected=", ".join(space.names), came=", ".join(strangers)
+            f"Folder {strangers[0]!r} is no structure.", expected=", ".join(space.names), got=", ".join(strangers)
         )
     empty = np.zeros(grid.shape, dtype=bool)
     return space.from_masks([binary(masks[name]) if name in masks else empty for name in space.names]), grid

@@ -43,9 +43,9 @@ def same_names(predicted: Sequence[str], space: LabelSpace, *, where: str) -> Na
         raise LabelError(
             "The predictions name none of the reference's structures.",
             expected=listed(space.names),
-            came=listed(predicted),
+            got=listed(predicted),
             where=where,
-            cure="Call the structures as the reference does.",
+            hint="Call the structures as the reference does.",
         )
     other = [f"{name!r} is {ours!r}" for name, ours in names.items() if name != ours]
     notes = [f"Classes of the predictions that are called differently: {listed(other)}."] if other else []

@@ -82,7 +82,7 @@ class Judge:
         for name in self.metrics:
             load_metric(name)
         if self.tolerance <= 0:
-            raise UsageError("The surface Dice tolerance must be positive.", came=self.tolerance)
+            raise UsageError("The surface Dice tolerance must be positive.", got=self.tolerance)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def evaluate_pairs(
     seen: set[str] = set()
     for pair in pairs:
         if pair.case in seen:
-            raise UsageError(f"Case {pair.case!r} comes twice.", cure="Give each case an id of its own.")
+            raise UsageError(f"Case {pair.case!r} comes twice.", hint="Give each case an id of its own.")
         seen.add(pair.case)
         rows += judge.score(pair)
     if not rows:

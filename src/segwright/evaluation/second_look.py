@@ -118,8 +118,8 @@ def _names(judged: Judged, space: LabelSpace, known: Mapping[str, float]) -> Fin
     if best < FIT or best - plain < GAIN or not moved:
         return None
     what = f"{_told(moved, space)} (mean Dice {best:.2f} instead of {plain:.2f})."
-    cure = "Look which is right; a wrong name in the label teaches the network to confuse them."
-    return Finding(level="warning", code="names-doubtful", what=what, where=judged.case, cure=cure)
+    hint = "Look which is right; a wrong name in the label teaches the network to confuse them."
+    return Finding(level="warning", code="names-doubtful", what=what, where=judged.case, hint=hint)
 
 
 def _told(moved: list[tuple[int, int]], space: LabelSpace) -> str:
@@ -151,7 +151,7 @@ def _unlabelled(
                 seen.append(f"{name!r} (score {score:.2f}, {amount(size, 'voxel')} at {_place(where)})")
     if seen:
         what = f"Plain to see and not labelled: {_some(seen)}."
-        yield Finding(level="warning", code="unlabelled", what=what, where=judged.case, cure=_LOOK)
+        yield Finding(level="warning", code="unlabelled", what=what, where=judged.case, hint=_LOOK)
 
 
 def _unseen(
@@ -169,7 +169,7 @@ def _unseen(
                 unseen.append(f"{name!r} ({amount(size, 'voxel')} at {_place(where)})")
     if unseen:
         what = f"Labelled where nothing is seen: {_some(unseen)}."
-        yield Finding(level="warning", code="unseen", what=what, where=judged.case, cure=_LOOK)
+        yield Finding(level="warning", code="unseen", what=what, where=judged.case, hint=_LOOK)
 
 
 def _rivals(labels: NDArray[Any], index: int, space: LabelSpace) -> NDArray[np.bool_]:

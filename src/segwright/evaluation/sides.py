@@ -72,8 +72,8 @@ def _no_labels(meaning: Meaning) -> LabelError:
     return LabelError(
         "The reference does not look like labels.",
         expected=f"1 to {_MOST_VALUES} values beside 0",
-        came=f"{len(meaning.values)} values" if meaning.kind == "classes" else meaning.notes[0],
-        cure="Give the folder of labels; add --instances if the values number objects; or say what they mean in a "
+        got=f"{len(meaning.values)} values" if meaning.kind == "classes" else meaning.notes[0],
+        hint="Give the folder of labels; add --instances if the values number objects; or say what they mean in a "
         "dataset.yaml.",
     )
 

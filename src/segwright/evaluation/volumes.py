@@ -65,9 +65,9 @@ def count_overlaps(reference: Volume, prediction: Volume, *, told: Callable[[int
         raise GeometryError(
             "Reference and prediction must be ids on grids of one shape.",
             expected=one[1:] if one[0] == 1 else "one channel",
-            came=two[1:] if two[0] == 1 else f"{two[0]} channels",
+            got=two[1:] if two[0] == 1 else f"{two[0]} channels",
             where=str(prediction.header.get("path", "")),
-            cure="Give two label volumes of the same scan at the same resolution.",
+            hint="Give two label volumes of the same scan at the same resolution.",
         )
     boxes = list(_boxes(reference))
     sums = _Sum()
@@ -119,9 +119,9 @@ def whole_numbers(volume: Volume, box: Box) -> NDArray[Any]:
     if not np.isfinite(ids).all() or (ids != np.floor(ids)).any():
         raise LabelError(
             "Ids must be whole numbers.",
-            came=f"fractions in voxels {box.start} to {box.stop}",
+            got=f"fractions in voxels {box.start} to {box.stop}",
             where=str(volume.header.get("path", "")),
-            cure="Give labels, not scores.",
+            hint="Give labels, not scores.",
         )
     return ids.astype(np.int64)
 

@@ -127,7 +127,7 @@ def _ensemble_card(manifest: Manifest, combination: Combination) -> str:
 
 
 def _member(fold: int, path: Path, copy: Path) -> Member:
-    read_checked(path, cure="Delete this file and go on with 'segwright fit DATA -o RUN --resume'.")
+    read_checked(path, hint="Delete this file and go on with 'segwright fit DATA -o RUN --resume'.")
     shutil.copyfile(path, copy)
     return Member(fold=fold, weights=copy.name, sha256=digest_of(copy))
 

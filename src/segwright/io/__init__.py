@@ -132,13 +132,13 @@ def _format(path: Path) -> Format:
         ReadError: It does not exist, is empty, or no reader knows it.
     """
     if not path.exists():
-        raise ReadError("There is no such file.", where=path, cure="Check the path.")
+        raise ReadError("There is no such file.", where=path, hint="Check the path.")
     if not path.is_file() and not path.is_dir():
         raise ReadError(
-            "This is a pipe, socket or device, which is not opened.", where=path, cure="Give a file, or take it out."
+            "This is a pipe, socket or device, which is not opened.", where=path, hint="Give a file, or take it out."
         )
     if path.is_file() and path.stat().st_size == 0:
-        raise ReadError("The file is empty (0 bytes).", where=path, cure="Copy it again, or take the case out.")
+        raise ReadError("The file is empty (0 bytes).", where=path, hint="Copy it again, or take the case out.")
     name = sniff(path)
     if name is not None:
         loaded: Format = READERS.load(name)
@@ -148,15 +148,15 @@ def _format(path: Path) -> Format:
             "The folder is not one scan.",
             expected="a DICOM series, a Zarr store, or two or more section images",
             where=path,
-            cure="Point to the file or folder of one scan.",
+            hint="Point to the file or folder of one scan.",
         )
     known = ", ".join(sorted(SUFFIXES))
     raise ReadError(
         "No reader knows this file.",
         expected=known,
-        came=suffix_of(path) or "no suffix",
+        got=suffix_of(path) or "no suffix",
         where=path,
-        cure="Convert it to one of the formats listed.",
+        hint="Convert it to one of the formats listed.",
     )
 
 
@@ -176,7 +176,7 @@ def read(source: str | Path, *, key: str | None = None, axes: str = "") -> Volum
         the format needs; DICOM adds `patient_id`, `study_uid`, `series_uid`, `modality`, `frame_uids`, `gaps`.
 
     Raises:
-        ReadError: Whatever is wrong with the file: names it, the reason and the cure.
+        ReadError: Whatever is wrong with the file: names it, the reason and the hint.
     """
     path = Path(source)
     with decoding(path, "a scan"):
@@ -191,9 +191,9 @@ def _arranged(path: Path, key: str | None, axes: str) -> Volume:
     raise ReadError(
         "Axes can be stated only for arrays that do not name them.",
         expected="a .mat, .npy, .npz, .h5, .zarr, .n5 or .tif source",
-        came=chosen.name,
+        got=chosen.name,
         where=path,
-        cure="Take 'axes' away in dataset.yaml.",
+        hint="Take 'axes' away in dataset.yaml.",
     )
 
 
@@ -281,7 +281,7 @@ def write(volume: Volume, path: str | Path, *, like: Volume | None = None) -> Pa
         name = "sections"
     if name is None:
         raise WriteError(
-            "No writer knows this suffix.", came=suffix_of(path) or "none", where=path, cure="Use '.nii.gz' or '.png'."
+            "No writer knows this suffix.", got=suffix_of(path) or "none", where=path, hint="Use '.nii.gz' or '.png'."
         )
     chosen: Format = READERS.load(name)
     if chosen.write is None or (chosen.writes and suffix_of(path) not in chosen.writes):
@@ -289,7 +289,7 @@ def write(volume: Volume, path: str | Path, *, like: Volume | None = None) -> Pa
             f"Labels are not written as {suffix_of(path)}.",
             expected=", ".join(chosen.writes) or "another format",
             where=path,
-            cure=f"Use '{output_suffix(source)}'.",
+            hint=f"Use '{output_suffix(source)}'.",
         )
     same = source.header.get("format") == name and source.geometry == volume.geometry
     with encoding(path, name):

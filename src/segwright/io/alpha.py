@@ -43,8 +43,8 @@ def flattened(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
         raise LabelError(
             "Some pixels of the label are clear and some are black, so what is background cannot be told.",
             expected="clear pixels around what is drawn, or no transparency",
-            came=f"{int((~drawn).sum())} clear and {int((black & drawn).sum())} black pixels",
-            cure="Save the label without transparency, on a background of a colour that no structure has.",
+            got=f"{int((~drawn).sum())} clear and {int((black & drawn).sum())} black pixels",
+            hint="Save the label without transparency, on a background of a colour that no structure has.",
         )
     return np.where(drawn[..., None], colour, 0).astype(colour.dtype)
 

@@ -107,9 +107,9 @@ def stated_axes(letters: str, shape: Sequence[int], *, where: object = None) -> 
     raise ReadError(
         "The axes that are stated do not fit the array.",
         expected=f"{len(shape)} different letters of c, t, z, y and x, as the array has shape {tuple(shape)}",
-        came=repr(letters),
+        got=repr(letters),
         where=None if where is None else str(where),
-        cure="Correct 'axes', 'image_axes' or 'label_axes' in dataset.yaml.",
+        hint="Correct 'axes', 'image_axes' or 'label_axes' in dataset.yaml.",
     )
 
 
@@ -138,7 +138,7 @@ def guess_axes(shape: Sequence[int], dtype: np.dtype[Any], *, where: object = No
     raise ReadError(
         "An array must have 2, 3 or 4 axes.",
         expected="(y, x), (z, y, x) or (channel, z, y, x)",
-        came=tuple(shape),
+        got=tuple(shape),
         where=None if where is None else str(where),
-        cure="Store one scan an array.",
+        hint="Store one scan an array.",
     )

@@ -46,7 +46,7 @@ def block_of(grid: Geometry, case: Case) -> Box:
         raise GeometryError(
             f"Case {case.id!r} asks for planes that the scan does not have.",
             expected=f"0 to {grid.shape[0]}",
-            came=f"{start} to {stop}",
-            cure="Correct 'sections' in dataset.yaml.",
+            got=f"{start} to {stop}",
+            hint="Correct 'sections' in dataset.yaml.",
         )
     return Box((start, 0, 0), (stop, *grid.shape[1:]))

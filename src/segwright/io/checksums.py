@@ -99,9 +99,9 @@ def _told(path: Path) -> Iterator[None]:
     except (zlib.error, zipfile.BadZipFile, EOFError, struct.error) as error:
         raise ReadError(
             "The file is damaged: its contents do not fit the checksum stored with them.",
-            came=str(error),
+            got=str(error),
             where=path,
-            cure=_CURE,
+            hint=_CURE,
         ) from error
 
 

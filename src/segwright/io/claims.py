@@ -99,9 +99,9 @@ def admit(path: Path, cost: int, *, voxels: int = 0, stored: Callable[[], int] |
         raise ReadError(
             "Reading this takes more memory than one read may use.",
             expected=f"at most {byte_size(most)}",
-            came=f"{byte_size(cost)} of voxels at once",
+            got=f"{byte_size(cost)} of voxels at once",
             where=path,
-            cure=f"If the file is right, set {VARIABLE}, e.g. to {byte_size(cost * 1.1).replace(' ', '')}, or store it "
+            hint=f"If the file is right, set {VARIABLE}, e.g. to {byte_size(cost * 1.1).replace(' ', '')}, or store it "
             "as OME-Zarr, which is read in blocks.",
         )
     if stored is None or cost <= _SMALL or 0 < voxels <= _expected.get():
@@ -111,9 +111,9 @@ def admit(path: Path, cost: int, *, voxels: int = 0, stored: Callable[[], int] |
         raise ReadError(
             "The file claims far more voxels than its bytes can hold.",
             expected=f"at most {byte_size(max(_SMALL, min(_LIMIT * held, max(_PLAUSIBLE, _PACKED * held))))}",
-            came=f"{byte_size(cost)} from {byte_size(held)} stored",
+            got=f"{byte_size(cost)} from {byte_size(held)} stored",
             where=path,
-            cure="Take it out. If it is an image that is really empty, store it unpacked (as '.nii').",
+            hint="Take it out. If it is an image that is really empty, store it unpacked (as '.nii').",
         )
 
 
@@ -128,9 +128,9 @@ def demand_few_pieces(path: Path, index: Sequence[slice], piece: Sequence[int]) 
         raise ReadError(
             "The array is stored in very many very small pieces.",
             expected=f"at most {_PIECES} pieces at once of fewer than {_TINY} voxels",
-            came=f"{count} of {math.prod(piece)}",
+            got=f"{count} of {math.prod(piece)}",
             where=path,
-            cure="Store it in larger pieces, e.g. of 64 x 64 x 64 voxels.",
+            hint="Store it in larger pieces, e.g. of 64 x 64 x 64 voxels.",
         )
 
 

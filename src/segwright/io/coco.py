@@ -76,9 +76,9 @@ def _unlisted(annotation: Mapping[str, Any], what: str, field: str, expected: st
     return LabelError(
         f"Annotation {annotation.get('id')} belongs to {what} that is not listed.",
         expected=expected,
-        came=f"{field} {annotation.get(field)}",
+        got=f"{field} {annotation.get(field)}",
         where=path,
-        cure=_CURE,
+        hint=_CURE,
     )
 
 
@@ -110,7 +110,7 @@ def _image(images: Sequence[Mapping[str, Any]], key: str | None, path: Path) -> 
         f"The file speaks of no image {key!r}.",
         expected=", ".join(str(image.get("file_name")) for image in images[:6]),
         where=path,
-        cure="Correct 'key' in dataset.yaml: the image's file_name or id.",
+        hint="Correct 'key' in dataset.yaml: the image's file_name or id.",
     )
 
 
@@ -140,9 +140,9 @@ def _ring(ring: Any, told: str, path: Path) -> NDArray[np.float64]:
         raise LabelError(
             f"{told} has points that are not pairs of numbers.",
             expected="[x, y, x, y, ...]",
-            came=repr(ring)[:80],
+            got=repr(ring)[:80],
             where=path,
-            cure=_CURE,
+            hint=_CURE,
         )
     return points
 
@@ -154,7 +154,7 @@ def _decode(shape: Mapping[str, Any], size: tuple[int, int], told: str, path: Pa
         stated = tuple(int(n) for n in shape["size"])
         lengths = decompressed(counts) if isinstance(counts, str) else np.array(counts, dtype=np.int64)
     except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
-        raise LabelError(f"Run lengths of {told} cannot be decoded.", came=str(error), where=path, cure=_CURE) from None
+        raise LabelError(f"Run lengths of {told} cannot be decoded.", got=str(error), where=path, hint=_CURE) from None
     pixels = size[0] * size[1]
     within = lengths.ndim == 1 and bool(((lengths >= 0) & (lengths <= pixels)).all()) and len(lengths) <= 2 * pixels + 2
     good = within and stated == size and lengths.sum() == pixels
@@ -162,9 +162,9 @@ def _decode(shape: Mapping[str, Any], size: tuple[int, int], told: str, path: Pa
         raise LabelError(
             f"Run lengths of {told} do not fit the image.",
             expected=f"size {list(size)}, {size[0] * size[1]} pixels",
-            came=f"size {list(stated)}, {int(lengths.sum())} pixels",
+            got=f"size {list(stated)}, {int(lengths.sum())} pixels",
             where=path,
-            cure=_CURE,
+            hint=_CURE,
         )
     ends = np.cumsum(lengths)
     starts = ends[::2][: len(lengths) // 2]

@@ -38,16 +38,16 @@ def companion(header: Path, name: str) -> Path:
         raise ReadError(
             "The header names a file that does not lie beside it.",
             expected="a file in the header's own folder",
-            came=name[:200],
+            got=name[:200],
             where=header,
-            cure="Put both files into one folder, and correct the name in the header.",
+            hint="Put both files into one folder, and correct the name in the header.",
         )
     if not there:
         raise ReadError(
             "The file of voxels that the header names is missing, or no regular file.",
-            came=name[:200],
+            got=name[:200],
             where=header,
-            cure="Put it beside the header.",
+            hint="Put it beside the header.",
         )
     return place
 
@@ -69,7 +69,7 @@ def voxel_files(path: Path) -> list[Path]:
         if nrrd:
             return []
         raise ReadError(
-            "The header does not say where its voxels are.", expected="ElementDataFile", where=path, cure=_WHOLE
+            "The header does not say where its voxels are.", expected="ElementDataFile", where=path, hint=_WHOLE
         )
     files: list[Path] = []
     for match in found:

@@ -65,8 +65,8 @@ class Counting:
             raise UsageError(
                 "How run lengths count is not understood.",
                 expected="'rows from 1', 'columns from 1' or the like from 0, each perhaps with ', relative'",
-                came=text,
-                cure="Correct 'run_lengths' in dataset.yaml.",
+                got=text,
+                hint="Correct 'run_lengths' in dataset.yaml.",
             )
         return cls(found[1] == "columns", int(found[2]), bool(found[3])) if found else cls()
 

@@ -67,9 +67,9 @@ def open_labels(labels: str | Path, images: str | Path | None = None) -> Dataset
         raise LayoutError(
             "No labels were found.",
             expected="masks, polygons (LabelMe or COCO JSON), a run-length CSV, or a folder of images with labels",
-            came=seen(place),
+            got=seen(place),
             where=place,
-            cure="Give the folder that holds the labels, and that of the images with --images.",
+            hint="Give the folder that holds the labels, and that of the images with --images.",
         )
     return complete(alone)
 
@@ -77,7 +77,7 @@ def open_labels(labels: str | Path, images: str | Path | None = None) -> Dataset
 def _existing(path: str | Path) -> Path:
     place = Path(path)
     if not place.exists():
-        raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
+        raise LayoutError("There is no such folder or file.", where=place, hint="Check the path.")
     return place.resolve()
 
 
@@ -107,8 +107,8 @@ def _unknown(place: Path) -> LayoutError:
     return LayoutError(
         "The arrangement of this folder is not understood.",
         expected=f"the nearest arrangement is: {near}",
-        came=f"\n{tree(place)}",
+        got=f"\n{tree(place)}",
         where=place,
-        cure=f"Write these lines into {place / Stated.filename} and correct them, or list the cases in a CSV table "
+        hint=f"Write these lines into {place / Stated.filename} and correct them, or list the cases in a CSV table "
         f"with columns id, image, label, group. 'segwright doctor' lists all arrangements.\n    {lines}",
     )

@@ -40,7 +40,7 @@ def read(path: Path, key: str | None = None) -> Volume:
         first = files[0][1]
         if len({(head.get("PhotometricInterpretation"), head.get("BitsAllocated")) for _, head in files}) > 1:
             raise ReadError(
-                "Slices of one series store pixels in different ways.", where=path, cure="Export the series again."
+                "Slices of one series store pixels in different ways.", where=path, hint="Export the series again."
             )
         data = _lazy(made, first, path)
         colour = _components(first) == 3
@@ -81,16 +81,16 @@ def _grouped(folder: Path) -> tuple[dict[str, Files], dict[str, str], Counter[st
     skipped: Counter[str] = Counter()
     for file in sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")):
         if file.stat().st_size == 0:
-            raise ReadError("A file of the series is empty (0 bytes).", where=file, cure=MENDED)
+            raise ReadError("A file of the series is empty (0 bytes).", where=file, hint=MENDED)
         if sniff(file) != "dicom":
             skipped["not DICOM"] += 1
             continue
         try:
             head = head_of(file)
         except ReadError as error:
-            if error.came in (None, CUT) or error.what != "The file holds no image.":
+            if error.got in (None, CUT) or error.what != "The file holds no image.":
                 raise
-            skipped[error.came] += 1
+            skipped[error.got] += 1
             continue
         uid = str(head.get("SeriesInstanceUID", "") or "")
         groups[uid].append((file, head))
@@ -104,14 +104,14 @@ def _one_series(folder: Path, groups: dict[str, Files], names: dict[str, str], k
     listing = "; ".join(f"{uid} ({len(files)} files, {names[uid]})" for uid, files in groups.items())
     if key is not None:
         if key not in groups:
-            raise ReadError(f"The folder has no series {key}.", came=listing, where=folder, cure="Use one listed.")
+            raise ReadError(f"The folder has no series {key}.", got=listing, where=folder, hint="Use one listed.")
         return groups[key]
     if not groups:
-        raise ReadError("The folder holds no DICOM image.", where=folder, cure="Point to the folder of the series.")
+        raise ReadError("The folder holds no DICOM image.", where=folder, hint="Point to the folder of the series.")
     scans = volumes_among(groups)
     if len(scans) != 1:
-        cure = f"Point to a folder with one series, or choose with 'key: {next(iter(groups))}'."
-        raise ReadError("The folder holds several series.", came=listing, where=folder, cure=cure)
+        hint = f"Point to a folder with one series, or choose with 'key: {next(iter(groups))}'."
+        raise ReadError("The folder holds several series.", got=listing, where=folder, hint=hint)
     return groups[scans[0]]
 
 
@@ -194,7 +194,7 @@ def _scale(value: Any, default: float, path: Path) -> float:
     """
     found = default if value is None else float(value)
     if not np.isfinite(found) or (default == 1.0 and found == 0):
-        raise ReadError("The rescaling of voxels is no number or 0.", came=value, where=path, cure=MENDED)
+        raise ReadError("The rescaling of voxels is no number or 0.", got=value, where=path, hint=MENDED)
     return found
 
 
@@ -289,9 +289,9 @@ def _pixels(frame: Frame, cache: dict[Path, Any], dtype: np.dtype[Any]) -> NDArr
     except Exception as error:
         raise ReadError(
             "The pixels cannot be decoded.",
-            came=reason(error),
+            got=reason(error),
             where=frame.path,
-            cure="Export the scan again, uncompressed if the codec is named above.",
+            hint="Export the scan again, uncompressed if the codec is named above.",
         ) from error
     kind = str(full.PhotometricInterpretation)
     if kind.startswith("PALETTE"):

@@ -60,17 +60,17 @@ def head_of(path: Path) -> Any:
     if modality in _NOT_IMAGES or "Rows" not in head or "Columns" not in head:
         other = f"DICOM of modality {modality!r}" if modality and not _is_image(head) else CUT
         kind = _NOT_IMAGES.get(modality, other)
-        cure = "Remove it from the dataset."
+        hint = "Remove it from the dataset."
         if modality in {"SEG", "RTSTRUCT"}:
-            cure = "Give the folder that holds its scan too: labels are read together with their images."
-        raise ReadError("The file holds no image.", expected="a DICOM image", came=kind, where=path, cure=cure)
+            hint = "Give the folder that holds its scan too: labels are read together with their images."
+        raise ReadError("The file holds no image.", expected="a DICOM image", got=kind, where=path, hint=hint)
     if "TotalPixelMatrixColumns" in head and int(head.get("NumberOfFrames", 1) or 1) > 1:
         raise ReadError(
             "The file is a whole-slide image in tiles, which is not read.",
             expected="one plane, or slices of a volume",
-            came=f"{head.NumberOfFrames} tiles of {head.Rows} x {head.Columns} pixels",
+            got=f"{head.NumberOfFrames} tiles of {head.Rows} x {head.Columns} pixels",
             where=path,
-            cure="Export the level you need as TIFF, PNG or OME-Zarr, e.g. with 'vips' or QuPath.",
+            hint="Export the level you need as TIFF, PNG or OME-Zarr, e.g. with 'vips' or QuPath.",
         )
     return head
 
@@ -97,9 +97,9 @@ def _demand_pixels(path: Path, head: Any) -> None:
         raise ReadError(
             "The file is cut off, or claims more pixels than it holds.",
             expected=f"{needed} bytes for {amount(frames, 'frame')} of {head.Rows} x {head.Columns} pixels",
-            came=f"{held} bytes",
+            got=f"{held} bytes",
             where=path,
-            cure=MENDED,
+            hint=MENDED,
         )
 
 
@@ -122,8 +122,8 @@ def _count(head: Any, path: Path) -> int:
     """
     stated = head.get("NumberOfFrames", 1) or 1
     if int(stated) < 1 or min(int(head.Rows), int(head.Columns)) < 1:
-        came = f"{stated} frames of {head.Rows} x {head.Columns}"
-        raise ReadError("The header claims an impossible size.", came=came, where=path, cure=MENDED)
+        got = f"{stated} frames of {head.Rows} x {head.Columns}"
+        raise ReadError("The header claims an impossible size.", got=got, where=path, hint=MENDED)
     return int(stated)
 
 

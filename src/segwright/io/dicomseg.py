@@ -146,9 +146,9 @@ def _segment(groups: Sequence[Any], names: dict[int, str], path: Path) -> int:
         raise ReadError(
             "A frame names a segment that is not described.",
             expected=", ".join(f"{n} ({name})" for n, name in names.items()),
-            came=number,
+            got=number,
             where=path,
-            cure="Export the segmentation again.",
+            hint="Export the segmentation again.",
         )
     return int(number)
 
@@ -176,9 +176,9 @@ def _refuse_stack(groups: Sequence[Any], shared: Any, like: Geometry, path: Path
     if not like.known[0] and len(told) > 1:
         raise GeometryError(
             "The segmentation has several planes, but the image is a single one.",
-            came=f"{len(told)} planes",
+            got=f"{len(told)} planes",
             where=path,
-            cure="Give the whole series the segmentation was drawn on.",
+            hint="Give the whole series the segmentation was drawn on.",
         )
 
 
@@ -206,13 +206,13 @@ def _onto(
     return np.flip(frame[None].transpose(order), flips), box
 
 
-def _lost(index: int, came: str, like: Geometry, path: Path) -> GeometryError:
+def _lost(index: int, got: str, like: Geometry, path: Path) -> GeometryError:
     return GeometryError(
         f"Frame {index + 1} of the segmentation lies on no plane of the image.",
         expected=f"a plane of the grid {like.shape} (z, y, x)",
-        came=came,
+        got=got,
         where=path,
-        cure="Give the whole series the segmentation was drawn on, or resample the segmentation to it.",
+        hint="Give the whole series the segmentation was drawn on, or resample the segmentation to it.",
     )
 
 

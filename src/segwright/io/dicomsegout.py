@@ -91,9 +91,9 @@ def _images(source: Volume) -> list[Any]:
         raise WriteError(
             "A DICOM segmentation needs the DICOM images it was made from.",
             expected="scans read from DICOM",
-            came=f"a scan read from {source.header.get('format') or 'no file'}",
+            got=f"a scan read from {source.header.get('format') or 'no file'}",
             where=str(source.header.get("path", "")) or None,
-            cure=f"Segment the DICOM files themselves. {_CURE}",
+            hint=f"Segment the DICOM files themselves. {_CURE}",
         )
     place = Path(str(source.header["path"]))
     files = [place] if place.is_file() else sorted(entry for entry in place.iterdir() if entry.is_file())
@@ -109,9 +109,9 @@ def _images(source: Volume) -> list[Any]:
         raise WriteError(
             "A DICOM segmentation needs one DICOM file a plane, or an enhanced file that says where each frame lies.",
             expected=f"{source.geometry.shape[0]} files with identifiers of their own",
-            came=f"{len(set(wanted) & set(by_uid))}",
+            got=f"{len(set(wanted) & set(by_uid))}",
             where=place,
-            cure=_CURE,
+            hint=_CURE,
         )
     return [_placed(_completed(head)) for head in planes]
 
@@ -134,7 +134,7 @@ def _enhanced(head: Any, where: Path) -> Any:
     own = head.PerFrameFunctionalGroupsSequence
     for name in ("PlaneOrientationSequence", "PixelMeasuresSequence", "PlanePositionSequence"):
         if not all(group.get(name) or shared.get(name) for group in own):
-            raise WriteError(f"The image lacks {name} of a frame.", where=where, cure=_CURE)
+            raise WriteError(f"The image lacks {name} of a frame.", where=where, hint=_CURE)
     for name in ("PlaneOrientationSequence", "PixelMeasuresSequence"):
         if not shared.get(name):  # the reader refused frames that differ
             shared[name] = own[0][name]

@@ -38,7 +38,7 @@ def refuse_broken(path: Path) -> None:
     """
     if path.suffix.lower() == ".json" and path.is_file():
         json_of(path)
-        raise ReadError("The file holds no shapes.", where=path, cure="Draw the label, or take the file away.")
+        raise ReadError("The file holds no shapes.", where=path, hint="Draw the label, or take the file away.")
 
 
 def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
@@ -56,9 +56,9 @@ def read_drawn(dataset: Dataset, case: Case, like: Geometry) -> Drawn:
         if form is None:
             raise LabelError(
                 "Drawn labels and masks are mixed in one case.",
-                came=", ".join(source.path for source in case.label),
+                got=", ".join(source.path for source in case.label),
                 where=place,
-                cure="Keep one of the two in dataset.yaml.",
+                hint="Keep one of the two in dataset.yaml.",
             )
         if form.counted is not None:
             form = replace(form, read=form.counted(dataset.run_lengths))
@@ -135,7 +135,7 @@ def geometry_of(dataset: Dataset, case: Case) -> Geometry:
     raise LabelError(
         f"Nothing says how large the image of case {case.id!r} is.",
         where=dataset.path(case.label[0]) if case.label else None,
-        cure="Give the folder of the images as well (--images).",
+        hint="Give the folder of the images as well (--images).",
     )
 
 
@@ -159,7 +159,7 @@ def to_canonical(drawn: Drawn, space: LabelSpace, *, where: str) -> NDArray[Any]
             raise LabelError(
                 f"Structure {name!r} overlaps others in {shared} voxels, but structures are exclusive.",
                 where=where,
-                cure="Set 'kind: overlapping' under labels in dataset.yaml, or correct the label.",
+                hint="Set 'kind: overlapping' under labels in dataset.yaml, or correct the label.",
             )
         out[0][mask] = index + 1
     return out
@@ -171,11 +171,11 @@ def refuse_strangers(masks: dict[str, NDArray[np.bool_]], space: LabelSpace, whe
     if not unknown:
         return
     near = difflib.get_close_matches(unknown[0], space.names, n=1)
-    cure = f"Did you mean {near[0]!r}? Correct the file," if near else "Correct the file,"
+    hint = f"Did you mean {near[0]!r}? Correct the file," if near else "Correct the file,"
     raise LabelError(
         f"The label names a class that the dataset does not have: {unknown[0]!r}.",
         expected=", ".join(space.names[:40]),
-        came=", ".join(unknown[:8]),
+        got=", ".join(unknown[:8]),
         where=where,
-        cure=f"{cure} or add the class under labels.structures in dataset.yaml.",
+        hint=f"{hint} or add the class under labels.structures in dataset.yaml.",
     )

@@ -147,7 +147,7 @@ def _guarded(read: Callable[..., Any], form: str) -> Callable[..., Any]:
             raise
         except Exception as error:
             raise ReadError(
-                f"The file cannot be read as {form}.", came=reason(error), where=path, cure=MENDED
+                f"The file cannot be read as {form}.", got=reason(error), where=path, hint=MENDED
             ) from error
 
     return call
@@ -168,21 +168,21 @@ def refuse_size(size: tuple[int, int] | None, like: Geometry, where: str | Path)
         raise LabelError(
             "Labels drawn on single planes cannot be laid on a volume.",
             expected="an image of one plane",
-            came=f"{like.shape[0]} planes",
+            got=f"{like.shape[0]} planes",
             where=where,
-            cure="Store labels of volumes as NIfTI, NRRD or DICOM SEG.",
+            hint="Store labels of volumes as NIfTI, NRRD or DICOM SEG.",
         )
     if size is not None and size != like.shape[1:]:
         raise LabelError(
             "The label was drawn on an image of another size.",
             expected=f"{like.shape[1]} x {like.shape[2]} pixels (rows x columns), as the image has",
-            came=f"{size[0]} x {size[1]}",
+            got=f"{size[0]} x {size[1]}",
             where=where,
-            cure=_cure(size, (like.shape[1], like.shape[2])),
+            hint=_hint(size, (like.shape[1], like.shape[2])),
         )
 
 
-def _cure(size: tuple[int, int], wanted: tuple[int, int]) -> str:
+def _hint(size: tuple[int, int], wanted: tuple[int, int]) -> str:
     if size == wanted[::-1]:
         return (
             "Rows and columns are exchanged, as by a camera's turn (EXIF orientation 6 or 8) applied to one of them: "
@@ -226,7 +226,7 @@ def listed(data: Mapping[str, Any], key: str, where: Path) -> list[Mapping[str, 
     found = data.get(key) or []
     if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
         raise ReadError(
-            f"{key!r} is not a list of entries.", came=repr(found)[:80], where=where, cure="Export the file again."
+            f"{key!r} is not a list of entries.", got=repr(found)[:80], where=where, hint="Export the file again."
         )
     return found
 

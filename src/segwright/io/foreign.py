@@ -18,13 +18,13 @@ def refuse_foreign(store: Any, path: Path) -> None:
     found = _kind(store)
     if found is None:
         return
-    name, cure = found
+    name, hint = found
     raise ReadError(
         f"The file is {name}: its arrays alone would lose scale and place.",
         expected="plain HDF5 arrays",
-        came=name,
+        got=name,
         where=path,
-        cure=cure,
+        hint=hint,
     )
 
 
@@ -79,7 +79,7 @@ def refuse_elsewhere(item: Any, path: Path) -> None:
         raise ReadError(
             f"Array {item.name!r} lies in other files.",
             expected="voxels in the file itself",
-            came=", ".join(names[:3]),
+            got=", ".join(names[:3]),
             where=path,
-            cure="Copy the array into one file, e.g. with 'h5repack'.",
+            hint="Copy the array into one file, e.g. with 'h5repack'.",
         )

@@ -90,7 +90,7 @@ def stack(frames: Sequence[Frame], where: Path) -> Stack:
         return Stack((tuple(frames),), _grid(frames, np.zeros(3)), tuple(notes.warnings))
     if len(placed) < len(frames):
         odd = next(frame for frame in frames if frame not in placed)
-        raise ReadError("A slice has no position.", where=odd.path, cure=f"Move it out of {where.name}.")
+        raise ReadError("A slice has no position.", where=odd.path, hint=f"Move it out of {where.name}.")
     rows = _by_position(placed, where, notes)
     step = _step(rows[0], notes)
     if not notes.gaps:
@@ -115,9 +115,9 @@ def _demand_equal(frames: Sequence[Frame], where: Path) -> None:
             raise ReadError(
                 f"Slices of one series differ in {label} ({len(odd)} of {len(frames)}).",
                 expected=usual,
-                came=getattr(odd[0], name),
+                got=getattr(odd[0], name),
                 where=odd[0].path,
-                cure=f"Move slices that do not belong to the scan (a localiser?) out of {where.name}.",
+                hint=f"Move slices that do not belong to the scan (a localiser?) out of {where.name}.",
             )
 
 
@@ -156,9 +156,9 @@ def _by_position(frames: Sequence[Frame], where: Path, notes: _Notes) -> tuple[t
         raise ReadError(
             "Slice positions repeat unevenly.",
             expected=f"{usual} at each of {len(planes)} positions",
-            came=f"{len(odd)} at {odd[0].position}",
+            got=f"{len(odd)} at {odd[0].position}",
             where=odd[-1].path,
-            cure=f"Keep one acquisition in {where.name}.",
+            hint=f"Keep one acquisition in {where.name}.",
         )
     if counts != {1}:
         notes.warnings.append(f"Each position holds {len(planes[0])} frames; they are read as channels in order.")

@@ -92,16 +92,16 @@ def refuse_other_shape(geometry: Geometry, like: Geometry, *, where: str) -> Non
 
 
 def _shapes_differ(geometry: Geometry, like: Geometry, where: str) -> GeometryError:
-    cure = "Export the label on the image's grid."
+    hint = "Export the label on the image's grid."
     if geometry.shape[::-1] == like.shape or (geometry.shape[0], *geometry.shape[:0:-1]) == like.shape:
-        cure = "Rows and columns seem exchanged: transpose the label and save it again, or rotate it by a quarter if "
-        cure += "a camera's turn (EXIF orientation 6 or 8) was applied to one of the two."
+        hint = "Rows and columns seem exchanged: transpose the label and save it again, or rotate it by a quarter if "
+        hint += "a camera's turn (EXIF orientation 6 or 8) was applied to one of the two."
     return GeometryError(
         "The label's voxels do not fit the image's.",
         expected=size(like.shape),
-        came=size(geometry.shape),
+        got=size(geometry.shape),
         where=where,
-        cure=cure,
+        hint=hint,
     )
 
 
@@ -110,10 +110,10 @@ def _places_differ(geometry: Geometry, like: Geometry, where: str) -> GeometryEr
     return GeometryError(
         "Label and image have as many voxels but lie at different places in the world.",
         expected=f"{like.orientation}, spacing {_short(like.lengths)}, origin {_short(like.to_world((0, 0, 0)))}",
-        came=f"{geometry.orientation}, spacing {_short(geometry.lengths)}, "
+        got=f"{geometry.orientation}, spacing {_short(geometry.lengths)}, "
         f"origin {_short(geometry.to_world((0, 0, 0)))}, {apart:.3g} voxels apart",
         where=where,
-        cure="If the voxels do correspond, save the label with the image's header; else resample it to the image.",
+        hint="If the voxels do correspond, save the label with the image's header; else resample it to the image.",
     )
 
 

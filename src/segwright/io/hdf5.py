@@ -52,8 +52,8 @@ def refuse_links(path: Path) -> None:
 
     def visit(name: str, link: Any) -> None:
         if isinstance(link, h5py.ExternalLink):
-            came = f"{name} leads to {link.filename}"
-            raise ReadError("The file leads to other files.", came=came, where=path, cure="Copy all of it into one.")
+            got = f"{name} leads to {link.filename}"
+            raise ReadError("The file leads to other files.", got=got, where=path, hint="Copy all of it into one.")
 
     with h5py.File(path, "r") as store:
         store.visititems_links(visit)

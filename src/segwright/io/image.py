@@ -188,9 +188,9 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
         raise WriteError(
             "A picture holds one plane of small whole numbers.",
             expected="(1, 1, y, x) of at most 65535 (255 in BMP), or three channels of at most 255",
-            came=f"{array.shape} {array.dtype}",
+            got=f"{array.shape} {array.dtype}",
             where=path,
-            cure="Write '.nii.gz', or one file a structure.",
+            hint="Write '.nii.gz', or one file a structure.",
         )
     with atomic_path(path) as partial:
         Image.fromarray(array[0, 0] if array.shape[0] == 1 else np.moveaxis(array[:, 0], 0, -1)).save(partial)

@@ -116,8 +116,8 @@ def _chosen(dataset: Dataset, which: bool | str) -> tuple[str, tuple[int, ...]]:
             raise LabelError(
                 f"There is no structure {which!r}.",
                 expected=", ".join(dataset.labels.names),
-                came=which,
-                cure="Name one of these with instances=NAME.",
+                got=which,
+                hint="Name one of these with instances=NAME.",
             )
         return (found[0].name if found else which), found[0].values if found and len(structures) > 1 else ()
     if maps and all(s.name.startswith(_NAMELESS) for s in structures):
@@ -126,9 +126,9 @@ def _chosen(dataset: Dataset, which: bool | str) -> tuple[str, tuple[int, ...]]:
         raise LabelError(
             "Instances are objects of one structure, and the labels hold several.",
             expected="one structure",
-            came=", ".join(dataset.labels.names),
+            got=", ".join(dataset.labels.names),
             where=dataset.root,
-            cure=f"Say which one, e.g. instances={structures[0].name if structures else 'NAME'}.",
+            hint=f"Say which one, e.g. instances={structures[0].name if structures else 'NAME'}.",
         )
     return structures[0].name, ()
 

@@ -37,7 +37,7 @@ def read(path: Path, key: str | None = None) -> Volume:
         reader = _reader(path)
         size = reader.GetSize()
         if len(size) not in (2, 3, 4):
-            raise ReadError("The image has no usable shape.", expected="2 to 4 axes", came=size, where=path)
+            raise ReadError("The image has no usable shape.", expected="2 to 4 axes", got=size, where=path)
         shape = (size[2] if len(size) > 2 else 1, size[1], size[0])
         text = _text_header(path)
         geometry, warnings = _geometry(reader, shape, text)

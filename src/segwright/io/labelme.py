@@ -74,9 +74,9 @@ def _label(shape: Mapping[str, Any], index: int, path: Path) -> str:
         raise LabelError(
             f"Shape {index + 1} has no label.",
             expected="the name of a structure",
-            came=repr(shape.get("label")),
+            got=repr(shape.get("label")),
             where=path,
-            cure="Name the shape in the file, or delete it.",
+            hint="Name the shape in the file, or delete it.",
         )
     return label
 
@@ -115,9 +115,9 @@ def _points(shape: Mapping[str, Any], index: int, path: Path) -> NDArray[np.floa
         raise LabelError(
             f"Points of shape {index + 1} ({shape.get('label')!r}) are not pairs of numbers.",
             expected="[[x, y], [x, y], ...]",
-            came=repr(given)[:80],
+            got=repr(given)[:80],
             where=path,
-            cure="Correct the points, or delete the shape.",
+            hint="Correct the points, or delete the shape.",
         )
     return points
 
@@ -128,7 +128,7 @@ def _paste(drawn: Drawn, name: str, text: str, points: NDArray[np.float64], told
         picture = decoded(base64.b64decode(text, validate=True))
     except (binascii.Error, ReadError, ValueError) as error:
         raise LabelError(
-            f"The mask of {told} cannot be decoded.", came=str(error), where=path, cure="Draw the shape again."
+            f"The mask of {told} cannot be decoded.", got=str(error), where=path, hint="Draw the shape again."
         ) from error
     x, y = np.rint(points[0]).astype(int).tolist() if len(points) else (0, 0)
     rows, columns = drawn.shape[1:]

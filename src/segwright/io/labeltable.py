@@ -82,13 +82,13 @@ def _rows(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, str]]:
         raise _refused(path, reader.line_num + 1, str(error)) from error
 
 
-def _refused(path: Path, line: int, came: str) -> LabelError:
+def _refused(path: Path, line: int, got: str) -> LabelError:
     return LabelError(
         "The label table cannot be read.",
         expected="LabelValue, Name, and Color_R, Color_G, Color_B from 0 to 255",
-        came=came,
+        got=got,
         where=f"{path}, line {line}",
-        cure="Correct the line, or rename the file to leave it aside.",
+        hint="Correct the line, or rename the file to leave it aside.",
     )
 
 
@@ -145,11 +145,11 @@ def told_codes(space: LabelSpace) -> Iterator[str]:
     known = [(one.name, terms_of(one)) for one in space.structures]
     guessed = [f"{name} = {_said(terms)}" for name, terms in known if terms.basis == "guessed"]
     general = [name for name, terms in known if terms.basis == "general"]
-    cure = f"state them in {FILENAME} beside the training data"
+    hint = f"state them in {FILENAME} beside the training data"
     if guessed:
-        yield f"DICOM terms guessed from names: {'; '.join(guessed)}. If one is wrong, {cure}."
+        yield f"DICOM terms guessed from names: {'; '.join(guessed)}. If one is wrong, {hint}."
     if general:
-        yield f"No DICOM term is known for {listed(general)}, so the general term Tissue is used; to be exact, {cure}."
+        yield f"No DICOM term is known for {listed(general)}, so the general term Tissue is used; to be exact, {hint}."
 
 
 def _said(terms: Terms) -> str:

@@ -31,9 +31,9 @@ def laid(
     if has_place(geometry):
         raise GeometryError(
             "The label says itself where it lies.",
-            came=f"order {source.order}, flip {source.flip}",
+            got=f"order {source.order}, flip {source.flip}",
             where=dataset.path(source),
-            cure="Take 'order' and 'flip' away in dataset.yaml.",
+            hint="Take 'order' and 'flip' away in dataset.yaml.",
         )
     if source.order == "unknown":
         raise _order_unknown(dataset, source)
@@ -48,7 +48,7 @@ def laid(
             f"The {len(values)} planes of the label do not fit the {len(header.get('planes', ()))} of the series.",
             expected="a plane for each file of the series, or files called or numbered as those of the series",
             where=dataset.path(source),
-            cure="Correct 'order' in dataset.yaml, or add the planes that are missing.",
+            hint="Correct 'order' in dataset.yaml, or add the planes that are missing.",
         )
     out = np.zeros((len(header["slices"]), *values.shape[1:]), values.dtype)
     out[order] = values
@@ -59,9 +59,9 @@ def _order_unknown(dataset: Dataset, source: LabelSource) -> GeometryError:
     return GeometryError(
         "The order of the label's planes cannot be known: it has no place in the world, and the series has two orders.",
         expected="order: position, file or number",
-        came="neither fits the images clearly better than the other",
+        got="neither fits the images clearly better than the other",
         where=dataset.path(source),
-        cure="Look at the label both ways with 'segwright view', and state 'order' in dataset.yaml.",
+        hint="Look at the label both ways with 'segwright view', and state 'order' in dataset.yaml.",
     )
 
 

@@ -54,7 +54,7 @@ def _opened(dataset: Dataset, source: Source) -> Volume:
             f"The file has no plane {source.plane}.",
             expected=f"0 to {volume.data.shape[0] - 1}",
             where=dataset.path(source),
-            cure="Correct 'plane' in dataset.yaml.",
+            hint="Correct 'plane' in dataset.yaml.",
         )
     return _with(volume, _channels(volume.data, slice(source.plane, source.plane + 1)))
 
@@ -71,7 +71,7 @@ def load_image(dataset: Dataset, case: Case) -> Volume:
     """
     if not case.images:
         raise ReadError(
-            f"Case {case.id!r} has a label and no image.", where=_where(dataset, case), cure="Add the image."
+            f"Case {case.id!r} has a label and no image.", where=_where(dataset, case), hint="Add the image."
         )
     if case.sections is not None:
         return planes_of(load_image(dataset, whole(case)), case)
@@ -85,9 +85,9 @@ def load_image(dataset: Dataset, case: Case) -> Volume:
         raise ReadError(
             f"Case {case.id!r} has {amount(count, 'channel')}.",
             expected=f"{wanted} ({', '.join(dataset.channels)})",
-            came=", ".join(source.path for source in case.images),
+            got=", ".join(source.path for source in case.images),
             where=dataset.path(case.images[0]),
-            cure="Add the missing channel, or correct the case or the channels in dataset.yaml.",
+            hint="Add the missing channel, or correct the case or the channels in dataset.yaml.",
         )
     geometry = joined.geometry.stated(dataset.voxel) if dataset.voxel else joined.geometry
     return Volume(joined.data, geometry, dataset.channels or joined.channels, joined.header)
@@ -123,7 +123,7 @@ class LabelRead(NamedTuple):
 def read_label(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
     """`load_label`, with what was counted and repaired on the way."""
     if not case.label:
-        raise LabelError(f"Case {case.id!r} has no label.", cure="Add a label, or predict the case instead.")
+        raise LabelError(f"Case {case.id!r} has no label.", hint="Add a label, or predict the case instead.")
     first = case.label[0]
     if first.reader is not None:
         return _consensus(dataset, case, like)
@@ -136,8 +136,8 @@ def read_label(dataset: Dataset, case: Case, like: Geometry) -> LabelRead:
     if len(case.label) > 1:
         raise LabelError(
             f"Case {case.id!r} has several label files that do not say which structure they hold.",
-            came=", ".join(source.path for source in case.label),
-            cure="Give each source a 'structure' in dataset.yaml.",
+            got=", ".join(source.path for source in case.label),
+            hint="Give each source a 'structure' in dataset.yaml.",
         )
     path = str(dataset.path(first))
     refuse_broken(dataset.path(first))
@@ -224,9 +224,9 @@ class _Arrays:
                 raise GeometryError(
                     "The label claims far more voxels than its image has.",
                     expected=size(self._grid().shape),
-                    came=size(volume.geometry.shape),
+                    got=size(volume.geometry.shape),
                     where=self.dataset.path(source),
-                    cure="Give the label that was drawn on this image.",
+                    hint="Give the label that was drawn on this image.",
                 )
             with expecting(_ROOM * voxels):
                 self._last = (name, volume.array(), volume)
@@ -253,9 +253,9 @@ def _masks(space: LabelSpace, case: Case, arrays: _Arrays) -> Iterator[tuple[int
             raise LabelError(
                 f"Case {case.id!r} names a structure that the label space lacks.",
                 expected=", ".join(space.names),
-                came=str(source.structure),
+                got=str(source.structure),
                 where=source.path,
-                cure="Add it under labels.structures in dataset.yaml, or remove the source.",
+                hint="Add it under labels.structures in dataset.yaml, or remove the source.",
             )
         raw = arrays.raw(source)
         mask = binary(raw)
@@ -276,7 +276,7 @@ def _from_masks(space: LabelSpace, case: Case, arrays: _Arrays) -> NDArray[Any]:
             raise LabelError(
                 f"Structure {source.structure!r} overlaps others in {shared} voxels, but structures are exclusive.",
                 where=arrays.dataset.path(source),
-                cure="Set 'kind: overlapping' under labels in dataset.yaml, or correct the mask.",
+                hint="Set 'kind: overlapping' under labels in dataset.yaml, or correct the mask.",
             )
         out[0][mask] = index + 1
     if space.ignore is not None:
@@ -354,9 +354,9 @@ def _stack(dataset: Dataset, case: Case, volumes: list[Volume]) -> Volume:
             raise GeometryError(
                 f"Channels of case {case.id!r} lie on different grids.",
                 expected=f"{size(first.geometry.shape)} as {case.images[0].path}",
-                came=f"{size(volume.geometry.shape)} in {source.path}; {error.came}",
+                got=f"{size(volume.geometry.shape)} in {source.path}; {error.got}",
                 where=dataset.path(source),
-                cure="Resample the channels of a case to one grid first, or leave this channel out of dataset.yaml.",
+                hint="Resample the channels of a case to one grid first, or leave this channel out of dataset.yaml.",
             ) from error
         parts.append(LazyArray.of(np.stack(turned)))
     return Volume(_joined(parts), first.geometry, (), first.header)

@@ -69,7 +69,7 @@ def one_plane(planes: NDArray[Any], *, where: str, colours: bool | None = None) 
         f"The label has {planes.shape[0]} different planes.",
         expected="one plane of values, or equal planes",
         where=where,
-        cure="Name each plane in dataset.yaml: a label source a structure, with 'plane' and 'structure'.",
+        hint="Name each plane in dataset.yaml: a label source a structure, with 'plane' and 'structure'.",
     )
 
 
@@ -123,9 +123,9 @@ def whole_numbers(array: NDArray[Any], *, where: str) -> NDArray[Any]:
     raise LabelError(
         "The label holds values that are not whole numbers.",
         expected="integers, one a structure",
-        came=f"for example {bad.reshape(-1)[0]:g}",
+        got=f"for example {bad.reshape(-1)[0]:g}",
         where=where,
-        cure="Export labels without interpolation or scaling.",
+        hint="Export labels without interpolation or scaling.",
     )
 
 
@@ -190,9 +190,9 @@ def _snapped(raw: NDArray[Any], levels: list[int], *, colour: bool, where: str) 
             "The label's values are smeared beyond repair.",
             expected=f"levels {', '.join(f'#{v:06X}' if colour else str(v) for v in levels)}, and values between two "
             "of them only along borders",
-            came=f"{found.lone} voxels that belong to none of them",
+            got=f"{found.lone} voxels that belong to none of them",
             where=where,
-            cure="Export this label without compression, blur or resizing.",
+            hint="Export this label without compression, blur or resizing.",
         )
     return found.values
 
@@ -201,9 +201,9 @@ def _no_mask(raw: NDArray[Any], values: set[int], where: str) -> LabelError:
     return LabelError(
         "The label is neither black and white nor a map of known values.",
         expected=f"values {sorted({0, *values})}",
-        came=f"{len(np.unique(raw))} different values",
+        got=f"{len(np.unique(raw))} different values",
         where=where,
-        cure="Check that the file is a mask and not an image.",
+        hint="Check that the file is a mask and not an image.",
     )
 
 

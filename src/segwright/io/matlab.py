@@ -56,7 +56,7 @@ def read(path: Path, key: str | None = None, letters: str = "") -> Volume:
     if letters:
         return _open(path, info, stated_axes(letters, info.shape, where=path))
     if len(info.shape) > 4:
-        raise ReadError("An array must have 2, 3 or 4 axes.", came=info.shape, where=path, cure="Choose another key.")
+        raise ReadError("An array must have 2, 3 or 4 axes.", got=info.shape, where=path, hint="Choose another key.")
     colour = len(info.shape) == 3 and info.shape[2] <= 4 and info.dtype == "uint8"
     return _open(path, info, Axes("yxc" if colour else "yxzc"[: len(info.shape)]))
 

@@ -58,7 +58,7 @@ def _attributes(folder: Path) -> dict[str, Any]:
     file = folder / _ATTRIBUTES
     found = parse_json(text_of(file), file) if file.exists() else {}
     if not isinstance(found, dict):
-        raise ReadError("The attributes are no object.", came=type(found).__name__, where=file, cure=MENDED)
+        raise ReadError("The attributes are no object.", got=type(found).__name__, where=file, hint=MENDED)
     return found
 
 
@@ -94,7 +94,7 @@ class _Blocks:
         self.size = _lengths(told, "blockSize", folder)
         self.dtype = np.dtype(told["dataType"])
         if len(self.size) != len(self.shape):
-            raise ReadError("Blocks have other axes than the array.", came=f"{self.size}, {self.shape}", where=folder)
+            raise ReadError("Blocks have other axes than the array.", got=f"{self.size}, {self.shape}", where=folder)
         admit(folder, math.prod(self.size) * self.dtype.itemsize)
         compression = told.get("compression", {"type": told.get("compressionType", "raw")})
         self.unpack = _decoder(compression if isinstance(compression, Mapping) else {"type": compression})
@@ -127,9 +127,9 @@ class _Blocks:
             name = file.relative_to(self.folder).as_posix()
             raise ReadError(
                 f"A block of the dataset cannot be read: {name}.",
-                came=f"block {name}: {reason(error)}",
+                got=f"block {name}: {reason(error)}",
                 where=self.folder,
-                cure="Copy the block again from the source.",
+                hint="Copy the block again from the source.",
             ) from error
 
     def _decoded(self, raw: bytes) -> NDArray[Any]:
@@ -156,7 +156,7 @@ def _lengths(told: Mapping[str, Any], name: str, folder: Path) -> tuple[int, ...
     found = told.get(name)
     good = isinstance(found, list) and found and all(type(n) is int and 0 < n < 1 << 40 for n in found)
     if not good:
-        raise ReadError(f"{name!r} is no list of lengths.", came=repr(found)[:80], where=folder, cure=MENDED)
+        raise ReadError(f"{name!r} is no list of lengths.", got=repr(found)[:80], where=folder, hint=MENDED)
     return tuple(reversed(found or []))
 
 
@@ -218,8 +218,8 @@ def _decoder(compression: Mapping[str, Any]) -> Callable[[bytes, int], Any]:
     raise ReadError(
         "Blocks are compressed in a way that is not read.",
         expected="raw, gzip, bzip2, xz, blosc or zstd",
-        came=name,
-        cure="Convert the dataset to OME-Zarr.",
+        got=name,
+        hint="Convert the dataset to OME-Zarr.",
     )
 
 

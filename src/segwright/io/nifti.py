@@ -78,7 +78,7 @@ def _halves(path: Path) -> tuple[Path, Path]:
                 "One half of a header/image pair is missing.",
                 expected=half.name,
                 where=path,
-                cure="Put both files in one folder.",
+                hint="Put both files in one folder.",
             )
     return halves[0], companion(halves[0], halves[1].name)
 
@@ -91,9 +91,9 @@ def _raw_header(path: Path) -> tuple[Any, tuple[str, ...]]:
         raise ReadError(
             "The file has no NIfTI header.",
             expected="348 or 540 in its first four bytes",
-            came=f"{len(block)} bytes starting {block[:4]!r}",
+            got=f"{len(block)} bytes starting {block[:4]!r}",
             where=path,
-            cure=MENDED,
+            hint=MENDED,
         )
     magic = block[344:347] if size == 348 else block[4:7]
     kinds = _PAIR if magic in {b"ni1", b"ni2"} or suffix_of(path) == ".hdr" else _SINGLE
@@ -112,7 +112,7 @@ def _first_bytes(path: Path) -> bytes:
         raise ReadError(
             f"The file is {'' if packed else 'not '}gzip-compressed, but its name says otherwise.",
             where=path,
-            cure=f"Rename it to end in {right}.",
+            hint=f"Rename it to end in {right}.",
         )
     with gzip.open(path) if packed else path.open("rb") as stream:
         return stream.read(540)
@@ -124,7 +124,7 @@ def _shape(raw: Any, path: Path) -> tuple[int, ...]:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) < 2 or min(shape) < 1 or len(shape) > 5:
-        raise ReadError("The voxel array has no usable shape.", expected="2 to 5 axes", came=shape, where=path)
+        raise ReadError("The voxel array has no usable shape.", expected="2 to 5 axes", got=shape, where=path)
     return shape
 
 
@@ -135,9 +135,9 @@ def _lazy(raw: Any, path: Path, axes: Axes, shape: tuple[int, ...]) -> tuple[Laz
         raise ReadError(
             "The header names a type that voxels do not have.",
             expected="a number of NIfTI's table, e.g. 4 for int16 or 16 for float32",
-            came=int(raw["datatype"]),
+            got=int(raw["datatype"]),
             where=path,
-            cure=MENDED,
+            hint=MENDED,
         )
     offset = int(raw.get_data_offset())
     length = offset + math.prod(shape) * kind.itemsize

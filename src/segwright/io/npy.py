@@ -64,9 +64,9 @@ def _members(path: Path) -> list[tuple[str, tuple[int, ...], np.dtype[Any]]]:
                 raise ReadError(
                     f"Array {part.filename!r} claims other bytes than the file holds.",
                     expected=f"{needed} bytes",
-                    came=f"{part.file_size} bytes",
+                    got=f"{part.file_size} bytes",
                     where=path,
-                    cure=MENDED,
+                    hint=MENDED,
                 )
             found.append((part.filename.removesuffix(".npy"), tuple(shape), kind))
     return found

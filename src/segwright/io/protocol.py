@@ -84,17 +84,17 @@ class Format:
 
 @contextmanager
 def decoding(path: str | Path, family: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into a `ReadError` that names the file, the reason and the cure."""
+    """Turn whatever a decoder raises into a `ReadError` that names the file, the reason and the hint."""
     try:
         yield
     except (ReadError, OutOfMemoryError):
         raise
     except SegwrightError as error:
         raise ReadError(
-            error.what, expected=error.expected, came=error.came, where=path, cure=error.cure or MENDED
+            error.what, expected=error.expected, got=error.got, where=path, hint=error.hint or MENDED
         ) from error
     except Exception as error:
-        raise ReadError(f"The file cannot be read as {family}.", came=reason(error), where=path, cure=MENDED) from error
+        raise ReadError(f"The file cannot be read as {family}.", got=reason(error), where=path, hint=MENDED) from error
 
 
 @contextmanager
@@ -107,9 +107,9 @@ def encoding(path: str | Path, family: str) -> Iterator[None]:
     except Exception as error:
         raise WriteError(
             f"The result cannot be written as {family}.",
-            came=reason(error),
+            got=reason(error),
             where=path,
-            cure="Check free space and write permission of the folder, or choose another format.",
+            hint="Check free space and write permission of the folder, or choose another format.",
         ) from error
 
 
@@ -213,7 +213,7 @@ def surplus(path: Path, needed: int) -> tuple[str, ...]:
     found = path.stat().st_size
     if found < needed:
         raise ReadError(
-            "The file is cut off.", expected=f"{needed} bytes", came=f"{found} bytes", where=path, cure=MENDED
+            "The file is cut off.", expected=f"{needed} bytes", got=f"{found} bytes", where=path, hint=MENDED
         )
     if found == needed:
         return ()
@@ -234,8 +234,8 @@ def pick_key(found: Sequence[ArrayInfo], key: str | None, path: Path) -> ArrayIn
             if info.name.strip("/") == key.strip("/"):
                 return info
         near = difflib.get_close_matches(key, [info.name for info in found], n=1)
-        cure = f"Did you mean 'key: {near[0]}'?" if near else "Give one of the arrays listed as 'key:'."
-        raise ReadError(f"The file has no array {key!r}.", came=listing, where=path, cure=cure)
+        hint = f"Did you mean 'key: {near[0]}'?" if near else "Give one of the arrays listed as 'key:'."
+        raise ReadError(f"The file has no array {key!r}.", got=listing, where=path, hint=hint)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -243,13 +243,13 @@ def pick_key(found: Sequence[ArrayInfo], key: str | None, path: Path) -> ArrayIn
             "The file holds no array that could be a scan.",
             expected="a numeric array of two or more axes",
             where=path,
-            cure="Store the scan as a numeric array.",
+            hint="Store the scan as a numeric array.",
         )
     raise ReadError(
         "The file holds several arrays, and none was chosen.",
-        came=listing,
+        got=listing,
         where=path,
-        cure=f"Name one, e.g. 'key: {found[0].name}'.",
+        hint=f"Name one, e.g. 'key: {found[0].name}'.",
     )
 
 

@@ -83,9 +83,9 @@ def _as_told(place: Path, layout: str) -> Dataset:
         raise LayoutError(
             f"The folder is not arranged as {layout!r}.",
             expected=row.looks_like,
-            came=seen(place),
+            got=seen(place),
             where=place,
-            cure="Leave the layout out to have it recognised, or write a CSV table.",
+            hint="Leave the layout out to have it recognised, or write a CSV table.",
         )
     return opened(row, place)
 
@@ -104,7 +104,7 @@ def _edited(path: Path) -> Dataset:
         raise UsageError(
             f"Two cases are called {doubled[0]!r}.",
             where=path,
-            cure="Give every case an id of its own in dataset.yaml.",
+            hint="Give every case an id of its own in dataset.yaml.",
         )
     return dataset.model_copy(update={"root": str(_root_of(dataset.root, path))})
 
@@ -112,5 +112,5 @@ def _edited(path: Path) -> Dataset:
 def _root_of(root: str, path: Path) -> Path:
     full = Path(root) if Path(root).is_absolute() else (path.parent / root).resolve()
     if not full.is_dir():
-        raise LayoutError("The dataset's root does not exist.", came=full, where=path, cure="Correct 'root'.")
+        raise LayoutError("The dataset's root does not exist.", got=full, where=path, hint="Correct 'root'.")
     return full

@@ -121,8 +121,8 @@ class RleTable:
             repaired.append(f"{self.where(row)}: the row repeats line {line} and was left out")
         return False
 
-    def _fault(self, row: RleRow, what: str, expected: object, came: object) -> LabelError:
-        return LabelError(what, expected=expected, came=came, where=self.where(row), cure="Correct the table.")
+    def _fault(self, row: RleRow, what: str, expected: object, got: object) -> LabelError:
+        return LabelError(what, expected=expected, got=got, where=self.where(row), hint="Correct the table.")
 
 
 def open_rle(path: str | Path, *, keys: Sequence[str] | None = None, rle: str | None = None) -> RleTable:
@@ -149,15 +149,15 @@ def open_rle(path: str | Path, *, keys: Sequence[str] | None = None, rle: str | 
         raise ReadError(
             "The table has no column of run-length text.",
             expected="a column 'rle' beside 'image_name' and 'class'",
-            came=", ".join(header),
+            got=", ".join(header),
             where=path,
-            cure="Name the column.",
+            hint="Name the column.",
         )
     rest = tuple(name for name in header if name != rle)
     usual = KEYS if set(KEYS) <= set(rest) else rest
     found = tuple(keys) if keys else usual
     if not found:
-        raise ReadError("The table has no column that names its masks.", came=", ".join(header), where=path)
+        raise ReadError("The table has no column that names its masks.", got=", ".join(header), where=path)
     return RleTable(path, found, rle, delimiter)
 
 
@@ -172,7 +172,7 @@ class RleWriter:
     def add(self, key: Sequence[str], runs: Runs | str) -> None:
         """Write one mask, as runs or as their text."""
         if len(key) != self._columns:
-            raise UsageError("A row needs one value a key column.", expected=self._columns, came=list(key))
+            raise UsageError("A row needs one value a key column.", expected=self._columns, got=list(key))
         self._stream.write(_line([*key, runs if isinstance(runs, str) else runs.text()]))
         self.count += 1
 
@@ -220,9 +220,9 @@ def _opened(path: Path) -> Iterator[TextIO]:
         raise ReadError(
             "Cannot read the table.",
             expected="CSV text (UTF-8) with a header",
-            came=said,
+            got=said,
             where=path,
-            cure="Check the path, and save the table as UTF-8 CSV.",
+            hint="Check the path, and save the table as UTF-8 CSV.",
         ) from error
 
 
@@ -250,7 +250,7 @@ def _header(lines: Iterator[tuple[int, list[str]]], path: Path) -> list[str]:
         raise ReadError("The table is empty.", expected="a header such as image_name,class,rle", where=path)
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
-        raise ReadError("Two columns have the same name.", came=twice, where=path, cure="Rename one of them.")
+        raise ReadError("Two columns have the same name.", got=twice, where=path, hint="Rename one of them.")
     return header
 
 
@@ -261,6 +261,6 @@ def _delimiter(path: Path) -> str:
             first = stream.readline(100_000)
     except OSError as error:
         raise ReadError(
-            "Cannot read the table.", came=error.strerror or str(error), where=path, cure="Check the path."
+            "Cannot read the table.", got=error.strerror or str(error), where=path, hint="Check the path."
         ) from error
     return max(",;\t", key=lambda sign: first.count(sign.encode()))

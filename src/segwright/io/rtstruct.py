@@ -71,7 +71,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
         raise GeometryError(
             "Contours are in millimetres, but the image has no place in the world.",
             where=path,
-            cure="Give the DICOM series the contours were drawn on.",
+            hint="Give the DICOM series the contours were drawn on.",
         )
     names = _names(data)
     drawn = Drawn(like.shape)
@@ -84,7 +84,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
         raise _missing_planes(lost, like, path)
     if not any(mask.any() for mask in drawn.masks.values()):
         raise LabelError(
-            "The structure set holds no contour that encloses anything.", where=path, cure="Export it again."
+            "The structure set holds no contour that encloses anything.", where=path, hint="Export it again."
         )
     return drawn
 
@@ -101,9 +101,9 @@ def _refuse_unreferenced(data: Any, path: Path) -> None:
     raise LabelError(
         "The structure set does not say which series it was drawn on.",
         expected="a referenced series with its SeriesInstanceUID",
-        came=f"{lacking} is missing or empty",
+        got=f"{lacking} is missing or empty",
         where=path,
-        cure="Export it again together with its series, or take it out of the dataset.",
+        hint="Export it again together with its series, or take it out of the dataset.",
     )
 
 
@@ -139,13 +139,13 @@ def _add(drawn: Drawn, name: str, contours: Any, like: Geometry, lost: dict[str,
 def _missing_planes(lost: dict[str, list[float]], like: Geometry, path: Path) -> GeometryError:
     heights = sorted({value for values in lost.values() for value in values})
     low, high = sorted((float(like.to_world((0, 0, 0))[2]), float(like.to_world((like.shape[0] - 1, 0, 0))[2])))
-    came = f"{sum(map(len, lost.values()))} contours of {', '.join(lost)}"
+    got = f"{sum(map(len, lost.values()))} contours of {', '.join(lost)}"
     return GeometryError(
         "Contours lie on planes that the series does not have: images are missing.",
         expected=f"planes from z = {low:g} to {high:g} mm ({like.shape[0]} images)",
-        came=f"{came} at z = {', '.join(f'{h:g}' for h in heights[:6])} mm",
+        got=f"{got} at z = {', '.join(f'{h:g}' for h in heights[:6])} mm",
         where=path,
-        cure="Add the missing images of the series, or take the structure set out of the dataset.",
+        hint="Add the missing images of the series, or take the structure set out of the dataset.",
     )
 
 

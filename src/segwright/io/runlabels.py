@@ -73,7 +73,7 @@ def _read(path: Path, key: str | None, like: Geometry, way: Counting) -> Drawn:
             f"The table speaks of no image {key!r}.",
             expected=", ".join(list(table.rows)[:6]),
             where=path,
-            cure="Correct 'key' in dataset.yaml: the image's name in the table.",
+            hint="Correct 'key' in dataset.yaml: the image's name in the table.",
         )
     drawn = Drawn(like.shape, repairs=list(table.repairs.get(key, ())))
     for row in table.rows[key]:
@@ -111,9 +111,9 @@ def columns_of(path: Path) -> tuple[str, tuple[str, ...], str]:
         raise ReadError(
             "The table has no columns of images and run lengths.",
             expected="columns such as image_name, class, rle",
-            came=", ".join(header) or "an empty file",
+            got=", ".join(header) or "an empty file",
             where=path,
-            cure="Name the columns 'image_name', 'class' and 'rle'.",
+            hint="Name the columns 'image_name', 'class' and 'rle'.",
         )
     others = [name for name in rest if name != image]
     named = [name for name in others if _CLASS & set(re.split(r"[^a-z]+", name.lower()))]
@@ -130,7 +130,7 @@ def first_rows(path: Path, count: int = 50) -> tuple[list[str], list[dict[str, s
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = list(islice(stream, count + 1))
     except (OSError, UnicodeDecodeError) as error:
-        raise ReadError("Cannot read the table.", came=str(error), where=path, cure="Save it as UTF-8 CSV.") from error
+        raise ReadError("Cannot read the table.", got=str(error), where=path, hint="Save it as UTF-8 CSV.") from error
     head = lines[0] if lines else ""
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))  # a mask may be a long text
     reader = csv.DictReader(lines, delimiter=max(",;\t", key=head.count))
@@ -139,7 +139,7 @@ def first_rows(path: Path, count: int = 50) -> tuple[list[str], list[dict[str, s
             {str(k).strip(): v for k, v in row.items() if isinstance(v, str)} for row in reader
         ]
     except csv.Error as error:
-        raise ReadError("Cannot read the table.", came=str(error), where=path, cure="Save it as UTF-8 CSV.") from error
+        raise ReadError("Cannot read the table.", got=str(error), where=path, hint="Save it as UTF-8 CSV.") from error
 
 
 def _are_runs(cells: Sequence[str]) -> bool:

@@ -53,7 +53,7 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
     """
     place = Path(path)
     if not place.exists():
-        raise LayoutError("There is no such folder or file.", where=place, cure="Check the path.")
+        raise LayoutError("There is no such folder or file.", where=place, hint="Check the path.")
     place = place.resolve()
     learnt = _as_learnt(place, channels, flat)
     root = Path(learnt.root) if learnt else place.parent if is_single(place) else place
@@ -62,9 +62,9 @@ def open_images(path: str | Path, channels: tuple[str, ...], *, flat: bool = Fal
         raise LayoutError(
             "No scans were found.",
             expected=f"files or folders with {amount(len(channels), 'channel')}: {', '.join(channels)}",
-            came=seen(place),
+            got=seen(place),
             where=place,
-            cure="Give a file, a folder of files, or a folder a patient.",
+            hint="Give a file, a folder of files, or a folder a patient.",
         )
     grouped = tuple(case.model_copy(update={"group": case.group or case.id}) for case in cases)
     rule = "each case on its own"

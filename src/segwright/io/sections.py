@@ -37,7 +37,7 @@ def read(path: Path, key: str | None = None) -> Volume:
         files = sorted((f for f, kind in kinds.items() if kind in {"image", "tiff"}), key=lambda f: natural(f.name))
         planes = [(tiff if kinds[file] == "tiff" else image).read(file) for file in files]
         if not planes:
-            raise ReadError("The folder holds no section.", where=path, cure="Point to a folder of images.")
+            raise ReadError("The folder holds no section.", where=path, hint="Point to a folder of images.")
         _demand_equal(planes, files)
         warnings = _gaps(files)
         if len(files) < len(kinds):
@@ -68,9 +68,9 @@ def _demand_equal(planes: list[Volume], files: list[Path]) -> None:
             raise ReadError(
                 "A section differs from the others in the folder.",
                 expected=_look((usual[0][0], 1, *usual[0][2:]), usual[1]),
-                came=_look(*look),
+                got=_look(*look),
                 where=file,
-                cure="Take it out, or give the images one by one if they are independent.",
+                hint="Take it out, or give the images one by one if they are independent.",
             )
 
 

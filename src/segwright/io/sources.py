@@ -49,5 +49,5 @@ def _on(volume: Volume, grid: str, dataset: Dataset, source: Source) -> Volume:
         f"The header states no {grid}.",
         expected=", ".join(grids) or "a file with one place",
         where=dataset.path(source),
-        cure="Take 'grid' away in dataset.yaml.",
+        hint="Take 'grid' away in dataset.yaml.",
     )

@@ -66,18 +66,18 @@ class Stated(Document):
             if not (root / folder).is_dir():
                 raise LayoutError(
                     "A folder that dataset.yaml names does not exist.",
-                    came=folder,
+                    got=folder,
                     where=root,
-                    cure="Correct 'images' or 'labels' in dataset.yaml; paths are relative to 'root'.",
+                    hint="Correct 'images' or 'labels' in dataset.yaml; paths are relative to 'root'.",
                 )
         found = arranged(root, [root / name for name in images], {key: root / name for key, name in named.items()})
         if not any(case.label and case.images for case in found.cases):
             raise LayoutError(
                 "No label fits an image.",
                 expected=f"file names in {', '.join(named.values())} that match those in {images[0]}",
-                came=f"{len(found.cases)} names that differ",
+                got=f"{len(found.cases)} names that differ",
                 where=root,
-                cure="Correct 'images' and 'labels' in dataset.yaml, or list the cases in a CSV table.",
+                hint="Correct 'images' and 'labels' in dataset.yaml, or list the cases in a CSV table.",
             )
         return found
 

@@ -133,9 +133,9 @@ def _demand_whole(series: Any, heard: list[str], path: Path) -> None:
         raise ReadError(
             "The TIFF is cut off or damaged.",
             expected=None if lost else f"{max(ends)} bytes",
-            came=lost[0] if lost else f"{size} bytes",
+            got=lost[0] if lost else f"{size} bytes",
             where=path,
-            cure=MENDED,
+            hint=MENDED,
         )
 
 
@@ -143,18 +143,18 @@ def _first_series(tif: tifffile.TiffFile, path: Path) -> Any:
     if not tif.pages or not tif.series or min(tif.series[0].shape, default=0) < 1:
         raise ReadError(
             "The TIFF holds no readable page.",
-            came=f"{path.stat().st_size} bytes without an image directory where the header names one",
+            got=f"{path.stat().st_size} bytes without an image directory where the header names one",
             where=path,
-            cure=MENDED,
+            hint=MENDED,
         )
     series = tif.series[0]
     if series.dtype is None or series.dtype.kind not in "biuf":
         raise ReadError(
             "The TIFF does not say how its pixels are stored.",
             expected="whole or real numbers",
-            came=f"bits {series.keyframe.bitspersample}, format {series.keyframe.sampleformat}",
+            got=f"bits {series.keyframe.bitspersample}, format {series.keyframe.sampleformat}",
             where=path,
-            cure=MENDED,
+            hint=MENDED,
         )
     return series
 
@@ -237,7 +237,7 @@ def _ome(xml: str) -> Spacing:
 def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | None) -> None:
     """Store slices as pages with their spacing: as OME or ImageJ where name or source say so, else exactly."""
     if array.dtype.kind not in "uif" or array.dtype.itemsize > 4:
-        raise WriteError("TIFF stores up to 32 bits.", came=array.dtype, where=path, cure="Write '.nii.gz'.")
+        raise WriteError("TIFF stores up to 32 bits.", got=array.dtype, where=path, hint="Write '.nii.gz'.")
     axes = Axes(("" if array.shape[0] == 1 else "c") + ("yx" if array.shape[1] == 1 else "zyx"))
     imagej = same_format(like, "tiff").get("kind") == "imagej" and array.dtype.str[1:] in {"u1", "u2", "f4"}
     if suffix_of(path).startswith(".ome"):

@@ -121,7 +121,7 @@ def _named_axes(scale: Mapping[str, Any], info: ArrayInfo) -> Axes | None:
     named = scale.get("axes", "tczyx"[-len(info.shape) :])
     letters = "".join((axis["name"] if isinstance(axis, Mapping) else axis)[0].lower() for axis in named)
     if len(letters) != len(info.shape) or len(set(letters)) < len(letters):
-        raise ReadError("The axes named in the metadata do not fit the array.", came=f"{letters}, {info.shape}")
+        raise ReadError("The axes named in the metadata do not fit the array.", got=f"{letters}, {info.shape}")
     return Axes(letters)
 
 
@@ -179,9 +179,9 @@ def _sliced(array: Any, index: Index, path: Path) -> NDArray[Any]:
             raise
         raise ReadError(
             f"A chunk of the array cannot be read: {', '.join(bad)}.",
-            came=f"chunk {', '.join(bad)}: {reason(error)}",
+            got=f"chunk {', '.join(bad)}: {reason(error)}",
             where=path,
-            cure="Copy the chunk again from the source.",
+            hint="Copy the chunk again from the source.",
         ) from error
 
 

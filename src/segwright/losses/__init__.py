@@ -71,9 +71,11 @@ def bind_loss(choice: PartChoice, *, deep_supervision: bool = False) -> BoundLos
     given = _renamed(choice)
     for name in given:
         if name not in known:
-            hint = UnknownNameError.among("parameter", name, known)
-            expected = hint.expected or "no parameters"
-            raise RecipeError(f"Loss {choice.name!r} takes no parameter {name!r}.", expected=expected, cure=hint.cure)
+            unknown = UnknownNameError.among("parameter", name, known)
+            expected = unknown.expected or "no parameters"
+            raise RecipeError(
+                f"Loss {choice.name!r} takes no parameter {name!r}.", expected=expected, hint=unknown.hint
+            )
     stateful = inspect.isclass(function)
     bound: BoundLoss = function(**given) if stateful else functools.partial(function, **given)
     if not deep_supervision:

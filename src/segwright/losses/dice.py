@@ -140,7 +140,7 @@ def check_activation(activation: str) -> None:
         RecipeError: Another word.
     """
     if activation not in ("softmax", "sigmoid"):
-        raise RecipeError("Loss parameter 'activation' is not valid.", expected="softmax or sigmoid", came=activation)
+        raise RecipeError("Loss parameter 'activation' is not valid.", expected="softmax or sigmoid", got=activation)
 
 
 def skipped(scores: Tensor, activation: str, background: bool) -> int:

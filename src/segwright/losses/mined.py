@@ -101,8 +101,8 @@ def _chosen(negatives: Tensor, positives: int, ratio: float, hard: float, minimu
 
 def _check(form: str, order: int, ratio: float) -> None:
     if form not in FORMS:
-        raise RecipeError("Loss parameter 'form' is not valid.", expected=" or ".join(FORMS), came=form)
+        raise RecipeError("Loss parameter 'form' is not valid.", expected=" or ".join(FORMS), got=form)
     if order not in (1, 2):
-        raise RecipeError("Loss parameter 'order' is not valid.", expected="1 or 2", came=order)
+        raise RecipeError("Loss parameter 'order' is not valid.", expected="1 or 2", got=order)
     if not 0 <= ratio < 1:
-        raise RecipeError("Loss parameter 'ratio' is not valid.", expected="a share below 1", came=ratio)
+        raise RecipeError("Loss parameter 'ratio' is not valid.", expected="a share below 1", got=ratio)

@@ -47,8 +47,8 @@ class Switch:
         activation: str = "softmax",
     ) -> None:
         if share is not None and (step is not None or not 0 <= share <= 1):
-            came = f"share={share}, step={step}"
-            raise RecipeError("A loss switches at a share from 0 to 1, or at a step.", came=came, cure="Give one.")
+            got = f"share={share}, step={step}"
+            raise RecipeError("A loss switches at a share from 0 to 1, or at a step.", got=got, hint="Give one.")
         self.share, self.step = (SHARE if step is None and share is None else share), step
         self.before = _bind(before or {"name": "dice", "squared": True, "smooth": 1.0}, activation)
         self.after = _bind(after or {"name": "lrdehl"}, activation)

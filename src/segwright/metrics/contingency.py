@@ -65,13 +65,13 @@ class Contingency:
             raise GeometryError(
                 "Reference and prediction must have one shape.",
                 expected=reference.shape,
-                came=prediction.shape,
-                cure="Put the prediction on the grid of the reference.",
+                got=prediction.shape,
+                hint="Put the prediction on the grid of the reference.",
             )
         first, second = _whole(reference, "reference").reshape(-1), _whole(prediction, "prediction").reshape(-1)
         if second.dtype.kind == "i" and second.size and second.min() < 0:
-            cure = "Give labels of objects; only references may mark voxels to ignore by negative ids."
-            raise LabelError("Predicted ids are 0 or more.", came=int(second.min()), cure=cure)
+            hint = "Give labels of objects; only references may mark voxels to ignore by negative ids."
+            raise LabelError("Predicted ids are 0 or more.", got=int(second.min()), hint=hint)
         parts = [_runs(first[i : i + BLOCK], second[i : i + BLOCK]) for i in range(0, first.size, BLOCK)]
         return _merged([part.pairs for part in parts], [part.counts for part in parts])
 
@@ -163,7 +163,7 @@ def _whole(ids: NDArray[Any], which: str) -> NDArray[Any]:
         return ids.astype(np.uint8)
     if ids.dtype.kind in "ui":
         return ids
-    raise LabelError(f"Ids of the {which} must be whole numbers.", expected="an integer array", came=str(ids.dtype))
+    raise LabelError(f"Ids of the {which} must be whole numbers.", expected="an integer array", got=str(ids.dtype))
 
 
 def _runs(first: NDArray[Any], second: NDArray[Any]) -> Contingency:

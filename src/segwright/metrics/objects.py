@@ -72,7 +72,7 @@ def match(table: Contingency, threshold: float = 0.5) -> Matches:
         0
     """
     if threshold < 0.5:
-        raise UsageError("Below one half an object may match several.", expected="0.5 or more", came=threshold)
+        raise UsageError("Below one half an object may match several.", expected="0.5 or more", got=threshold)
     rows, columns, iou = table.overlaps()
     good = np.flatnonzero(iou > threshold)
     order = good[np.argsort(-iou[good], kind="stable")]

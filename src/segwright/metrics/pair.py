@@ -42,8 +42,8 @@ class Pair:
             raise GeometryError(
                 "Reference and prediction must be masks (z, y, x) of one shape.",
                 expected=reference.shape,
-                came=prediction.shape,
-                cure="Put the prediction on the grid of the reference.",
+                got=prediction.shape,
+                hint="Put the prediction on the grid of the reference.",
             )
         self.shape = tuple(shape or reference.shape)
         self.lengths, self.physical = step_lengths(self.shape, spacing)

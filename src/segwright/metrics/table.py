@@ -89,8 +89,8 @@ def _check(space: LabelSpace, reference: NDArray[Any], prediction: NDArray[Any])
         raise GeometryError(
             "Reference and prediction must be canonical labels (P, z, y, x) of one shape.",
             expected=f"{space.planes} planes, reference {reference.shape}",
-            came=prediction.shape,
-            cure="Put the prediction on the grid of the reference.",
+            got=prediction.shape,
+            hint="Put the prediction on the grid of the reference.",
         )
 
 

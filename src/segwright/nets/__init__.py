@@ -82,7 +82,7 @@ def _refuse_unknown(spec: NetSpec, builder: Callable[..., Any]) -> None:
     known = [p.name for p in inspect.signature(builder).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for name in spec.params:
         if name not in known:
-            hint = UnknownNameError.among("parameter", name, known)
+            unknown = UnknownNameError.among("parameter", name, known)
             raise RecipeError(
-                f"Network {spec.name!r} takes no parameter {name!r}.", expected=hint.expected, cure=hint.cure
+                f"Network {spec.name!r} takes no parameter {name!r}.", expected=unknown.expected, hint=unknown.hint
             )

@@ -60,7 +60,7 @@ def choose(name: str, value: str, known: tuple[str, ...]) -> str:
         RecipeError: The word is not among them.
     """
     if value not in known:
-        raise RecipeError(f"Network parameter {name!r} is not valid.", expected=" or ".join(known), came=repr(value))
+        raise RecipeError(f"Network parameter {name!r} is not valid.", expected=" or ".join(known), got=repr(value))
     return value
 
 

@@ -89,7 +89,7 @@ def pdv_net(
 
 def _checked(dropout: float) -> float:
     if not 0 <= dropout < 1:
-        raise RecipeError("Dropout is a share of features.", expected="0 or more, below 1", came=dropout)
+        raise RecipeError("Dropout is a share of features.", expected="0 or more, below 1", got=dropout)
     return dropout
 
 
@@ -107,7 +107,7 @@ class Counts:
         for name, numbers in (("growth", growth), ("layers", layers), ("skips", skips)):
             if not numbers or min(numbers) < 1:
                 raise RecipeError(
-                    f"Network parameter {name!r} is not valid.", expected="positive numbers", came=list(numbers)
+                    f"Network parameter {name!r} is not valid.", expected="positive numbers", got=list(numbers)
                 )
         return cls(tuple(growth), tuple(layers), tuple(skips))
 
@@ -311,8 +311,8 @@ def _check_stacks(spec: NetSpec) -> None:
         raise PlanError(
             f"Network {spec.name!r} has its dense stacks below full resolution.",
             expected="at least 2 levels",
-            came=len(spec.widths),
-            cure="Use a larger patch or set levels to 4.",
+            got=len(spec.widths),
+            hint="Use a larger patch or set levels to 4.",
         )
 
 

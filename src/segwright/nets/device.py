@@ -18,12 +18,12 @@ def resolve_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"Unknown device {name!r}.", expected="auto, cpu, cuda, cuda:N, mps", came=name) from error
+        raise UsageError(f"Unknown device {name!r}.", expected="auto, cpu, cuda, cuda:N, mps", got=name) from error
     absent = (device.type == "cuda" and not torch.cuda.is_available()) or (
         device.type == "mps" and not torch.backends.mps.is_available()
     )
     if absent:
-        raise UsageError(f"There is no {device.type} device on this machine.", cure="Use --device cpu or auto.")
+        raise UsageError(f"There is no {device.type} device on this machine.", hint="Use --device cpu or auto.")
     return device
 
 

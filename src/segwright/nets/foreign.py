@@ -66,12 +66,12 @@ def demand(spec: NetSpec, field: str, allowed: Sequence[object], *, why: str) ->
     if value in allowed:
         return
     wanted = " or ".join(str(each).lower() for each in allowed)
-    came = str(value).lower()
+    got = str(value).lower()
     raise PlanError(
-        f"Network {spec.name!r} takes no {field}={came}: {why}.",
+        f"Network {spec.name!r} takes no {field}={got}: {why}.",
         expected=wanted,
-        came=came,
-        cure=f"Set {field}={str(allowed[0]).lower()} in the recipe.",
+        got=got,
+        hint=f"Set {field}={str(allowed[0]).lower()} in the recipe.",
     )
 
 
@@ -84,6 +84,6 @@ def least_levels(spec: NetSpec, count: int) -> None:
     if len(spec.widths) < count:
         raise PlanError(
             f"Network {spec.name!r} needs {count} levels at least.",
-            came=f"{len(spec.widths)} widths",
-            cure="Use larger patches, or another network.",
+            got=f"{len(spec.widths)} widths",
+            hint="Use larger patches, or another network.",
         )

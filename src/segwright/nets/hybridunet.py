@@ -48,7 +48,7 @@ def segmri_unet(spec: NetSpec, *, plan: str = "released", dropout: float = 0.0) 
     """
     report = _reported(plan)
     if not 0 <= dropout < 1:
-        raise RecipeError("Network parameter 'dropout' is not valid.", expected="0 to below 1", came=dropout)
+        raise RecipeError("Network parameter 'dropout' is not valid.", expected="0 to below 1", got=dropout)
     choices = Choices(stem=CUBE if report else None, keep=report, fusion=POINT if report else None, dropout=dropout)
     return _ladder(spec, choices)
 

@@ -51,9 +51,9 @@ def interpolation_network(
         torch.Size([1, 1, 1, 9, 7])
     """
     if kernel < 1 or kernel % 2 == 0:
-        raise PlanError("A kernel has a centre pixel.", expected="an odd edge", came=kernel, cure="Use 3, 5 or 51.")
+        raise PlanError("A kernel has a centre pixel.", expected="an odd edge", got=kernel, hint="Use 3, 5 or 51.")
     if len(widths) < 2:
-        raise PlanError("Sections are compared at two sizes at least.", came=widths, cure="Give two widths or more.")
+        raise PlanError("Sections are compared at two sizes at least.", got=widths, hint="Give two widths or more.")
     return InterpolationNet(channels, widths, kernel, separable=separable)
 
 
@@ -94,8 +94,8 @@ class InterpolationNet(nn.Module):
             raise GeometryError(
                 "A section is interpolated from two neighbours.",
                 expected=f"(B, {self.channels}, 2, y, x)",
-                came=tuple(sections.shape),
-                cure="Stack the section before and the one after along z.",
+                got=tuple(sections.shape),
+                hint="Stack the section before and the one after along z.",
             )
         taps = self.taps(sections)
         parts = zip(sections.unbind(dim=2), taps, strict=True)

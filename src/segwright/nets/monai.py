@@ -184,8 +184,8 @@ def _nets() -> ModuleType:
     except ImportError as error:
         raise UsageError(
             "This network needs MONAI, which is not installed.",
-            came=str(error),
-            cure='pip install "monai>=1.5" einops',
+            got=str(error),
+            hint='pip install "monai>=1.5" einops',
         ) from error
     return nets
 

@@ -40,7 +40,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise ModelError(
-            "The file of pretrained weights is missing.", where=path, cure="Give weights=PATH, or weights=null."
+            "The file of pretrained weights is missing.", where=path, hint="Give weights=PATH, or weights=null."
         )
     try:
         stored = load_file(path) if path.suffix == ".safetensors" else _unpickled(path)
@@ -48,9 +48,9 @@ def read(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             "The file of pretrained weights cannot be read.",
             expected="safetensors, or a state dict of plain tensors",
-            came=str(error).splitlines()[0],
+            got=str(error).splitlines()[0],
             where=path,
-            cure="Store them with torch.save(net.state_dict(), PATH).",
+            hint="Store them with torch.save(net.state_dict(), PATH).",
         ) from error
     return {name: value for name, value in stored.items() if isinstance(value, Tensor)}
 
@@ -81,15 +81,15 @@ def fill(encoder: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None
         found = found if found is None or found.shape == value.shape else channels_as(found, value)
         fitted[name] = found
         if found is None:
-            came = stored.get(_plain(name))
-            wrong.append(f"{name} {'is missing' if came is None else f'has shape {tuple(came.shape)}'}")
+            got = stored.get(_plain(name))
+            wrong.append(f"{name} {'is missing' if got is None else f'has shape {tuple(got.shape)}'}")
     if wrong:
         raise ModelError(
             "The pretrained weights do not fit the encoder.",
             expected=f"its {len(own)} tensors",
-            came=f"{len(own) - len(wrong)} that fit; {wrong[0]}",
+            got=f"{len(own) - len(wrong)} that fit; {wrong[0]}",
             where=where,
-            cure="Give the file of this very encoder as weights=PATH, or weights=null.",
+            hint="Give the file of this very encoder as weights=PATH, or weights=null.",
         )
     with torch.no_grad():
         for name, value in own.items():

@@ -195,7 +195,7 @@ def _bottleneck(style: Style, width: int, kernel: Triple) -> nn.Module:
 def _squeezed(reduction: int, least: int) -> Block:
     for name, value in (("reduction", reduction), ("least", least)):
         if not isinstance(value, int) or value < 1:
-            raise RecipeError(f"Network parameter {name!r} is not valid.", expected="1 or more", came=repr(value))
+            raise RecipeError(f"Network parameter {name!r} is not valid.", expected="1 or more", got=repr(value))
 
     def block(style: Style, width: int, kernel: Triple) -> nn.Module:
         return SqueezedBlock(style, width, kernel=kernel, hidden=max(width // reduction, least))

@@ -38,7 +38,7 @@ class SlabNet(nn.Module):
     def __init__(self, net: nn.Module, spec: NetSpec) -> None:
         super().__init__()
         if spec.slab and spec.slab % 2 == 0:
-            raise PlanError("A slab has a centre slice.", expected="0 or an odd number", came=spec.slab)
+            raise PlanError("A slab has a centre slice.", expected="0 or an odd number", got=spec.slab)
         self.net, self.spec = net, spec
         self.layout = torch.contiguous_format
 
@@ -66,7 +66,7 @@ class SlabNet(nn.Module):
         depth = z - 2 * self.spec.context[0]
         if depth < 1:
             raise GeometryError(
-                f"A slab of {self.spec.slab} slices needs as many.", came=f"{z} slices", cure="Pad the depth."
+                f"A slab of {self.spec.slab} slices needs as many.", got=f"{z} slices", hint="Pad the depth."
             )
         return depth, y, x_length
 

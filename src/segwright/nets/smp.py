@@ -119,8 +119,8 @@ def _libraries() -> tuple[ModuleType, ModuleType]:
         version = torch.__version__.partition("+")[0]
         raise UsageError(
             "This network needs segmentation-models-pytorch, which is not installed.",
-            came=str(error),
-            cure=f'pip install "torch=={version}" "segwright[smp]"',  # naming torch keeps pip from replacing it
+            got=str(error),
+            hint=f'pip install "torch=={version}" "segwright[smp]"',  # naming torch keeps pip from replacing it
         ) from error
     return segmentation_models_pytorch, timm
 
@@ -162,9 +162,9 @@ def _encoder(name: str) -> str:
     if timm.is_model(short):
         return f"tu-{short}"
     known = [*library.encoders.encoders, *(f"tu-{each}" for each in timm.list_models())]
-    hint = UnknownNameError.among("encoder", name, known)
+    unknown = UnknownNameError.among("encoder", name, known)
     expected = f"one of {len(known)} encoders of segmentation-models-pytorch and timm"
-    raise UnknownNameError(hint.what, expected=expected, cure=hint.cure)
+    raise UnknownNameError(unknown.what, expected=expected, hint=unknown.hint)
 
 
 def _options(family: type[nn.Module], encoder: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -173,8 +173,10 @@ def _options(family: type[nn.Module], encoder: str, given: dict[str, Any]) -> di
     foreign = encoder.startswith("tu-")
     for name in given:
         if name in _OWN or not (foreign or name in known):
-            hint = UnknownNameError.among("option", name, known)
-            raise RecipeError(f"{family.__name__} takes no option {name!r}.", expected=hint.expected, cure=hint.cure)
+            unknown = UnknownNameError.among("option", name, known)
+            raise RecipeError(
+                f"{family.__name__} takes no option {name!r}.", expected=unknown.expected, hint=unknown.hint
+            )
     size = [options for start, options in _ANY_SIZE.items() if encoder.startswith(f"tu-{start}")]
     return {**(size[0] if size else {}), **{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}}
 
@@ -195,8 +197,8 @@ def _built(family: type[nn.Module], encoder: str, spec: NetSpec, options: dict[s
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise PlanError(
             f"segmentation-models-pytorch does not build {family.__name__} over {encoder}.",
-            came=str(error).splitlines()[0],
-            cure="Choose another encoder or architecture, or other options.",
+            got=str(error).splitlines()[0],
+            hint="Choose another encoder or architecture, or other options.",
         ) from error
 
 
@@ -214,11 +216,11 @@ def _published(encoder: str, weights: str) -> Path:
         chosen = known.get(weights, {})
         repository, revision = str(chosen.get("repo_id")), str(chosen.get("revision", ""))
     if weights not in known:
-        hint = UnknownNameError.among("weights", weights, known)
+        unknown = UnknownNameError.among("weights", weights, known)
         raise RecipeError(
             f"Encoder {encoder!r} has no published weights {weights!r}.",
-            expected=hint.expected or "none are published",
-            cure=f"{hint.cure} A file is given as weights=PATH.",
+            expected=unknown.expected or "none are published",
+            hint=f"{unknown.hint} A file is given as weights=PATH.",
         )
     return _from_hub(repository, revision or None)
 
@@ -237,8 +239,8 @@ def _from_hub(repository: str, revision: str | None) -> Path:
         raise ModelError(
             "Pretrained weights could not be downloaded.",
             expected=f"{name} of {repository} at {hub.constants.ENDPOINT}, or in this machine's cache",
-            came=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}",
-            cure="Download it where there is a network and give weights=PATH, or start untrained with weights=null.",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}",
+            hint="Download it where there is a network and give weights=PATH, or start untrained with weights=null.",
         ) from error
 
 

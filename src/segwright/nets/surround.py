@@ -36,10 +36,10 @@ class SurroundNet(nn.Module):
     def __init__(self, spec: NetSpec, build: Builder) -> None:
         super().__init__()
         if spec.slab > 1 or spec.scout is None:
-            raise PlanError("A surround belongs to 2-D and 3-D networks.", came=f"slab {spec.slab}", cure="Use slab=1.")
+            raise PlanError("A surround belongs to 2-D and 3-D networks.", got=f"slab {spec.slab}", hint="Use slab=1.")
         if any(side % step for side, step in zip(spec.surround, spec.shrink, strict=True)):
-            came = f"surround {spec.surround}, reduction {spec.reduction}"
-            raise PlanError("A surround is a multiple of its reduction.", came=came, cure="Round the surround.")
+            got = f"surround {spec.surround}, reduction {spec.reduction}"
+            raise PlanError("A surround is a multiple of its reduction.", got=got, hint="Round the surround.")
         self.spec = spec
         self.scout = build(spec.scout)
         self.tile = build(spec.tile.model_copy(update={"in_channels": spec.in_channels + spec.scout.out_channels}))

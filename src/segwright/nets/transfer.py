@@ -122,8 +122,8 @@ def take_over(net: nn.Module, tensors: Mapping[str, Tensor], plan: Plan, source:
         raise ModelError(
             "No layer of the source model fits the network.",
             expected=f"tensors such as {_sample(own)}",
-            came=_sample(tensors) or "no tensors",
-            cure="Leave net, width, levels, norm and slab to be taken from the source, or give another model.",
+            got=_sample(tensors) or "no tensors",
+            hint="Leave net, width, levels, norm and slab to be taken from the source, or give another model.",
         )
     return taken
 

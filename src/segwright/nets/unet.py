@@ -135,15 +135,15 @@ def check_levels(spec: NetSpec) -> None:
             raise PlanError(
                 f"Network field {name!r} does not match the {levels} widths.",
                 expected=f"{wanted} entries",
-                came=str(getattr(spec, name)),
-                cure="Give one entry a level (decoder_blocks: without the coarsest).",
+                got=str(getattr(spec, name)),
+                hint="Give one entry a level (decoder_blocks: without the coarsest).",
             )
     if any(edge % 2 == 0 for kernel in spec.kernels for edge in kernel):
-        raise PlanError("Kernel edges must be odd.", came=str(spec.kernels), cure="Use 1, 3 or 5.")
+        raise PlanError("Kernel edges must be odd.", got=str(spec.kernels), hint="Use 1, 3 or 5.")
     if min((*spec.encoder_blocks, *spec.decoder_blocks)) < 1:
-        raise PlanError("Each level needs a block.", came=f"{spec.encoder_blocks} and {spec.decoder_blocks}")
+        raise PlanError("Each level needs a block.", got=f"{spec.encoder_blocks} and {spec.decoder_blocks}")
     if max(spec.strides[0]) > 1:
-        raise PlanError("The first level has full resolution.", expected="stride (1, 1, 1)", came=str(spec.strides[0]))
+        raise PlanError("The first level has full resolution.", expected="stride (1, 1, 1)", got=str(spec.strides[0]))
 
 
 def _built(spec: NetSpec, choices: Choices, *, block: type[ConvBlock | ResidualBlock]) -> UNet:

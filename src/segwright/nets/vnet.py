@@ -65,7 +65,7 @@ def vnet(
     choose("norm", norm, ("plan", "none"))
     choose("activation", activation, ("prelu", "elu"))
     if kernel < 1 or kernel % 2 == 0:
-        raise RecipeError("Kernel edges of V-Net must be odd.", came=kernel, cure="Use 3 or 5.")
+        raise RecipeError("Kernel edges of V-Net must be odd.", got=kernel, hint="Use 3 or 5.")
     parts = Parts(spec.spatial_dims, spec.norm if norm == "plan" else "none", activation, kernel)
     check_levels(spec)
     _check_entry(spec)
@@ -185,8 +185,8 @@ def _check_entry(spec: NetSpec) -> None:
         raise PlanError(
             f"V-Net adds its {inputs} input channels to its first features, which are only {spec.widths[0]}.",
             expected=f"a width of at least {inputs}",
-            came=spec.widths[0],
-            cure=f"Set width to {max(16, inputs)} in the recipe.",
+            got=spec.widths[0],
+            hint=f"Set width to {max(16, inputs)} in the recipe.",
         )
 
 

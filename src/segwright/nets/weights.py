@@ -34,13 +34,13 @@ def save_weights(net: nn.Module, path: Path) -> None:
         save_file(tensors, partial, metadata={DIGEST: digest_of_tensors(tensors)})
 
 
-def load_weights(spec: NetSpec, path: Path, *, cure: str = AGAIN, known: bool = False) -> SlabNet | SurroundNet:
+def load_weights(spec: NetSpec, path: Path, *, hint: str = AGAIN, known: bool = False) -> SlabNet | SurroundNet:
     """The network of a plan with the weights of a file. Names and shapes are compared before memory is taken.
 
     Args:
         spec: The network.
         path: safetensors.
-        cure: What to do about a damaged file.
+        hint: What to do about a damaged file.
         known: The file's digest was compared already; the one inside is not.
 
     Raises:
@@ -48,21 +48,21 @@ def load_weights(spec: NetSpec, path: Path, *, cure: str = AGAIN, known: bool = 
             none; with its name.
     """
     try:
-        _refuse_misfit(_framed(spec), _stored_shapes(path), path, cure)
-        tensors = read_checked(path, cure=cure, known=known)
+        _refuse_misfit(_framed(spec), _stored_shapes(path), path, hint)
+        tensors = read_checked(path, hint=hint, known=known)
         net = build(untrained(spec))
         net.load_state_dict(tensors)
     except _DAMAGED as error:
         raise ModelError(
             "The weights cannot be read.",
-            came=(str(error).splitlines() or [type(error).__name__])[0],
+            got=(str(error).splitlines() or [type(error).__name__])[0],
             where=path,
-            cure=cure,
+            hint=hint,
         ) from error
     return net
 
 
-def read_checked(path: Path, *, cure: str = AGAIN, known: bool = False) -> dict[str, Tensor]:
+def read_checked(path: Path, *, hint: str = AGAIN, known: bool = False) -> dict[str, Tensor]:
     """Tensors of a safetensors file, held against the digest inside, if there is one and it is not `known` to be whole.
 
     Raises:
@@ -73,16 +73,16 @@ def read_checked(path: Path, *, cure: str = AGAIN, known: bool = False) -> dict[
     with safe_open(path, "pt") as file:
         told = (file.metadata() or {}).get(DIGEST)
     if not known and told is not None and told != digest_of_tensors(tensors):
-        raise ModelError("The weights are not those that were written.", where=path, cure=cure)
+        raise ModelError("The weights are not those that were written.", where=path, hint=hint)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             wrong = int((~torch.isfinite(tensor)).sum())
             raise ModelError(
                 f"Weights {name!r} hold numbers that are none.",
                 expected="finite numbers",
-                came=f"{wrong} of {tensor.numel()} NaN or infinite",
+                got=f"{wrong} of {tensor.numel()} NaN or infinite",
                 where=path,
-                cure=cure,
+                hint=hint,
             )
     return tensors
 
@@ -140,16 +140,16 @@ def _stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _refuse_misfit(
-    own: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], path: Path, cure: str
+    own: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], path: Path, hint: str
 ) -> None:
     wrong = list(_misfits(own, stored))
     if wrong:
         raise ModelError(
             "The weights do not fit the plan's network.",
             expected=f"{len(own)} tensors",
-            came="; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
+            got="; ".join(wrong[:3]) + (f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
             where=path,
-            cure=f"Keep plan.json and weights of one run together. {cure}",
+            hint=f"Keep plan.json and weights of one run together. {hint}",
         )
 
 

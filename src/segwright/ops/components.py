@@ -34,7 +34,7 @@ def label_components(mask: NDArray[np.bool_], connectivity: int = 26) -> tuple[N
         (array([[[1, 0, 2, 2]]], dtype=uint16), 2)
     """
     if connectivity not in SOLID:
-        raise UsageError("Unknown connectivity.", expected="6, 18 or 26 (4 or 8 in a plane)", came=connectivity)
+        raise UsageError("Unknown connectivity.", expected="6, 18 or 26 (4 or 8 in a plane)", got=connectivity)
     if not mask.any():
         return np.zeros(mask.shape, np.uint16), 0
     if min(mask.shape) == 1:
@@ -60,7 +60,7 @@ def connected_ids(ids: NDArray[Any], connectivity: int = 26) -> NDArray[np.uint3
         [[[1, 0, 2, 3]]]
     """
     if connectivity not in SOLID:
-        raise UsageError("Unknown connectivity.", expected="6, 18 or 26 (4 or 8 in a plane)", came=connectivity)
+        raise UsageError("Unknown connectivity.", expected="6, 18 or 26 (4 or 8 in a plane)", got=connectivity)
     if ids.shape[0] == 1:
         plane = cc3d.connected_components(np.ascontiguousarray(ids[0]), connectivity=PLANAR[connectivity])
         return plane[None].astype(np.uint32, copy=False)

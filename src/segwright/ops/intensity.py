@@ -65,8 +65,8 @@ def normalise(array: NDArray[Any], rules: Sequence[Normalisation]) -> tuple[NDAr
         raise GeometryError(
             "The image has another number of channels than the plan.",
             expected=f"{len(rules)} channels",
-            came=f"{len(array)} channels",
-            cure="Give the same channels in the same order as in training.",
+            got=f"{len(array)} channels",
+            hint="Give the same channels in the same order as in training.",
         )
     fixed, count = repair(array)
     for channel, rule in zip(fixed, rules, strict=True):

@@ -78,7 +78,7 @@ def axis_taps(old: int, new: int, order: int = 1, antialias: bool = True) -> Tap
         [[0.5, 0.5], [0.5, 0.5]]
     """
     if order not in _KERNELS and order != 0:
-        raise UsageError("Unknown interpolation order.", expected="0, 1 or 3", came=order)
+        raise UsageError("Unknown interpolation order.", expected="0, 1 or 3", got=order)
     scale = old / new
     centre = (np.arange(new) + 0.5) * scale - 0.5
     if order == 0:

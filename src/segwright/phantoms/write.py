@@ -39,7 +39,7 @@ def write_dataset(
     folder = Path(folder)
     draw = PHANTOMS.load(name)
     if cases < 1 or held_out < 0:
-        raise UsageError("A dataset needs at least one case.", came=f"cases={cases}, held_out={held_out}")
+        raise UsageError("A dataset needs at least one case.", got=f"cases={cases}, held_out={held_out}")
     style = STYLES.get(name, USUAL)
     share = patients_share if style.views else 1.0
     views, further = _views(cases, share, seed), _views(held_out, share, seed + 1)

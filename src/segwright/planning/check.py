@@ -52,46 +52,46 @@ def inspect(
     return Inspection(findings=tuple(findings), facts=tuple(facts))
 
 
-def _finding(level: Level, code: str, what: str, where: str, cure: str) -> Finding:
-    return Finding(level=level, code=code, what=what, where=where, cure=cure)
+def _finding(level: Level, code: str, what: str, where: str, hint: str) -> Finding:
+    return Finding(level=level, code=code, what=what, where=where, hint=hint)
 
 
 def _pairing(dataset: Dataset) -> Iterator[Finding]:
     """Images without labels and labels without images."""
     if dataset.layout == UNLABELLED:
-        cure = "Add labels before training; 'segwright view' and 'segwright predict' take the scans as they are."
-        yield _finding("error", "no-labels", "There are no labels yet.", "", cure)
+        hint = "Add labels before training; 'segwright view' and 'segwright predict' take the scans as they are."
+        yield _finding("error", "no-labels", "There are no labels yet.", "", hint)
         return
     for case in dataset.cases:
         if not case.images:
-            cure = "Add the image, or take the label away."
-            yield _finding("error", "no-image", "There is a label and no image.", case.id, cure)
+            hint = "Add the image, or take the label away."
+            yield _finding("error", "no-image", "There is a label and no image.", case.id, hint)
         elif not case.label:
-            cure = "Add a label, or leave it: unlabelled scans are not learnt from."
-            yield _finding("warning", "no-label", "There is an image and no label.", case.id, cure)
+            hint = "Add a label, or leave it: unlabelled scans are not learnt from."
+            yield _finding("warning", "no-label", "There is an image and no label.", case.id, hint)
     if not dataset.labelled:
-        cure = "Add labels, or correct the sources in dataset.yaml."
-        yield _finding("error", "no-labels", "No case has a label.", "", cure)
+        hint = "Add labels, or correct the sources in dataset.yaml."
+        yield _finding("error", "no-labels", "No case has a label.", "", hint)
 
 
 def _structures(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     """Structures that are nowhere or in few cases, and labels without any."""
     for fact in facts:
         if not any(fact.volumes.values()):
-            cure = "Nothing if the case truly shows no structure; else correct the label."
-            yield _finding("warning", "empty-label", "The label is empty.", fact.case, cure)
+            hint = "Nothing if the case truly shows no structure; else correct the label."
+            yield _finding("warning", "empty-label", "The label is empty.", fact.case, hint)
     for names in _alike(dataset.labels.names):
         what = f"Structures {' and '.join(map(repr, names))} differ in case and signs only."
         yield _finding("warning", "structure-names", what, "", "If they are one, call them the same in every label.")
     for name in dataset.labels.names if facts else ():
         count = sum(fact.volumes.get(name, 0) > 0 for fact in facts)
         if count == 0:
-            cure = "Correct its values under labels in dataset.yaml, or remove the structure."
-            yield _finding("error", "structure-absent", f"Structure {name!r} is in no case.", "", cure)
+            hint = "Correct its values under labels in dataset.yaml, or remove the structure."
+            yield _finding("error", "structure-absent", f"Structure {name!r} is in no case.", "", hint)
         elif count < len(facts) and count < max(3, 0.05 * len(facts)):
             what = f"Structure {name!r} is in {count} of {amount(len(facts), 'case')} only."
-            cure = "Expect little of it: add cases that show it, or remove the structure."
-            yield _finding("warning", "structure-rare", what, "", cure)
+            hint = "Expect little of it: add cases that show it, or remove the structure."
+            yield _finding("warning", "structure-rare", what, "", hint)
 
 
 def _alike(names: Sequence[str]) -> list[list[str]]:
@@ -107,12 +107,12 @@ def _geometry(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     planes = {fact.shape[0] == 1 for fact in facts}
     if len(planes) == 2:
         rest = [fact.case for fact in facts if (fact.shape[0] == 1) != (_usual([f.shape[0] == 1 for f in facts])[0])]
-        cure = "Keep single planes and volumes in datasets of their own."
-        yield _finding("error", "mixed-dimensions", "Single planes and volumes are mixed.", listed(rest), cure)
+        hint = "Keep single planes and volumes in datasets of their own."
+        yield _finding("error", "mixed-dimensions", "Single planes and volumes are mixed.", listed(rest), hint)
         return
     if planes == {True} and len({fact.shape for fact in facts}) > 1:
-        cure = "Nothing: images are cut into patches of one size."
-        yield _finding("note", "sizes", f"Images differ in size: {sizes([fact.shape for fact in facts])}.", "", cure)
+        hint = "Nothing: images are cut into patches of one size."
+        yield _finding("note", "sizes", f"Images differ in size: {sizes([fact.shape for fact in facts])}.", "", hint)
     yield from _spacings(facts)
     if planes == {False}:
         yield from _orientations(facts)
@@ -128,8 +128,8 @@ def _spacings(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
             if used
             else "all are taken as they lie, whatever their size."
         )
-        cure = "Add the spacing to these files, state 'voxel' in dataset.yaml, or take them out."
-        yield _finding("warning", "spacing-unknown", what, listed(unknown), cure)
+        hint = "Add the spacing to these files, state 'voxel' in dataset.yaml, or take them out."
+        yield _finding("warning", "spacing-unknown", what, listed(unknown), hint)
     flat = all(fact.shape[0] == 1 for fact in facts)
     known = [fact for fact in facts if None not in (fact.spacing[1:] if flat else fact.spacing)]
     if len(known) < 3:
@@ -141,8 +141,8 @@ def _spacings(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     if odd:
         steps = ", ".join(f"{step:.3g}" for step in usual)
         what = f"Spacing is up to {ratio.max():.1f} times off the usual ({steps}) mm, counted from finest to coarsest."
-        cure = "Check the headers; if they are right, these cases are resampled strongly."
-        yield _finding("warning", "spacing-outlier", what, listed(odd), cure)
+        hint = "Check the headers; if they are right, these cases are resampled strongly."
+        yield _finding("warning", "spacing-outlier", what, listed(odd), hint)
 
 
 def _orientations(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
@@ -155,8 +155,8 @@ def _orientations(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     if odd and count >= 0.8 * len(told):
         for fact in odd:
             what = f"Axes run {fact.orientation}, in most cases {usual}; scans are turned to one orientation."
-            cure = "Check in a viewer that left and right, front and back are as they should be."
-            yield _finding("warning", "orientation-outlier", what, fact.case, cure)
+            hint = "Check in a viewer that left and right, front and back are as they should be."
+            yield _finding("warning", "orientation-outlier", what, fact.case, hint)
 
 
 def _intensities(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
@@ -168,8 +168,8 @@ def _intensities(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     low, high = min(spans, key=lambda c: spans[c]), max(spans, key=lambda c: spans[c])
     if spans[high] > _SCALE_FACTOR * spans[low]:
         what = f"Intensities differ in scale by a factor of {spans[high] / spans[low]:.0f} ({low} to {high})."
-        cure = "Nothing if the scanner has no fixed units; CT must be in Hounsfield units."
-        yield _finding("note", "intensity-scale", what, "", cure)
+        hint = "Nothing if the scanner has no fixed units; CT must be in Hounsfield units."
+        yield _finding("note", "intensity-scale", what, "", hint)
 
 
 def _label_table(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Finding]:
@@ -183,8 +183,8 @@ def _label_table(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Finding]:
     if dataset.labels.ignore is not None:
         meaning[dataset.labels.ignore] = "ignored"
     rows = [f"{v} = {meaning.get(v, 'background')} ({amount(n, 'voxel')})" for v, n in sorted(totals.items())]
-    cure = "Nothing if that is right; else correct 'labels' in dataset.yaml."
-    return [_finding("note", "label-table", "Label values: " + ", ".join(rows) + ".", "", cure)]
+    hint = "Nothing if that is right; else correct 'labels' in dataset.yaml."
+    return [_finding("note", "label-table", "Label values: " + ", ".join(rows) + ".", "", hint)]
 
 
 def _condensed(findings: Sequence[Finding]) -> list[Finding]:
@@ -192,7 +192,7 @@ def _condensed(findings: Sequence[Finding]) -> list[Finding]:
     groups: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
         alike = finding.what if finding.level != "error" else f"{finding.where}: {finding.what}"
-        groups.setdefault((finding.level, finding.code, alike, finding.cure), []).append(finding)
+        groups.setdefault((finding.level, finding.code, alike, finding.hint), []).append(finding)
     return [
         alike[0] if len(alike) == 1 else alike[0].model_copy(update={"where": listed([f.where for f in alike])})
         for alike in groups.values()

@@ -40,12 +40,12 @@ def _of_equal(first: CaseFacts, again: CaseFacts, labels: Mapping[str, str]) -> 
     what = f"The image equals that of case {first.case!r} voxel by voxel"
     one, other = labels.get(again.case), labels.get(first.case)
     if one and other and one != other:
-        cure = "Keep one of the two: find out which label is right."
+        hint = "Keep one of the two: find out which label is right."
         return Finding(
-            level="error", code="duplicate-labels", what=f"{what}, but the labels differ.", where=again.case, cure=cure
+            level="error", code="duplicate-labels", what=f"{what}, but the labels differ.", where=again.case, hint=hint
         )
-    cure = f"{TOGETHER}; better remove one of the two."
-    return Finding(level="warning", code="duplicate", what=f"{what}.", where=again.case, cure=cure)
+    hint = f"{TOGETHER}; better remove one of the two."
+    return Finding(level="warning", code="duplicate", what=f"{what}.", where=again.case, hint=hint)
 
 
 def _of_near(pairs: Sequence[tuple[str, str]], facts: Mapping[str, CaseFacts]) -> Iterator[Finding]:
@@ -57,8 +57,8 @@ def _of_near(pairs: Sequence[tuple[str, str]], facts: Mapping[str, CaseFacts]) -
         seen.add(again)
         other = "" if facts[first].group == facts[again].group else ", of another group"
         what = f"The image seems to be that of case {first!r} once more{other} (compressed, resized, mirrored)."
-        cure = f"{TOGETHER}; look at both, and remove one if they are the same scan."
-        yield Finding(level="warning", code="near-duplicate", what=what, where=again, cure=cure)
+        hint = f"{TOGETHER}; look at both, and remove one if they are the same scan."
+        yield Finding(level="warning", code="near-duplicate", what=what, where=again, hint=hint)
 
 
 def _joined(facts: Sequence[CaseFacts], pairs: Sequence[tuple[str, str]]) -> list[CaseFacts]:

@@ -96,7 +96,7 @@ def fingerprint(dataset: Dataset, inspection: Inspection) -> Fingerprint:
     labelled = {case.id for case in dataset.labelled}
     facts = [fact for fact in inspection.facts if fact.case in labelled]
     if not facts:
-        raise PlanError("There is no labelled case to plan for.", where=dataset.root, cure="Add labels.")
+        raise PlanError("There is no labelled case to plan for.", where=dataset.root, hint="Add labels.")
     dims = 2 if all(fact.shape[0] == 1 for fact in facts) else 3
     orientation = _common_orientation(facts) if dims == 3 else None
     shapes = np.array([turned(fact.shape, fact, orientation) for fact in facts], dtype=float)

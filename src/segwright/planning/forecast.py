@@ -80,9 +80,9 @@ def with_memory(plan: Plan, facts: Fingerprint, machine: Machine, trace: traced.
         raise PlanError(
             "A training step would not fit in memory.",
             expected=f"at most {costs.budget / 2**30:.1f} GB",
-            came=f"{train / 2**30:.1f} GB forecast",
+            got=f"{train / 2**30:.1f} GB forecast",
             where="plan",
-            cure=_lighter(costs, plan.net, patch, plan.train.batch),
+            hint=_lighter(costs, plan.net, patch, plan.train.batch),
         )
     reason = (
         f"forecast: a training step in {_precision(costs)}, and a scan of "
@@ -118,5 +118,5 @@ def _lighter(costs: Costs, net: NetSpec, patch: Triple, batch: int) -> str:
     usual = "Lower batch=, patch= or width=, or set checkpointing=true."
     if costs.trace is None:
         return usual
-    cure = traced.narrower(net, lambda one: costs.of_step(one, patch, batch) <= costs.budget)
-    return f"{usual} It would fit with {cure}."
+    hint = traced.narrower(net, lambda one: costs.of_step(one, patch, batch) <= costs.budget)
+    return f"{usual} It would fit with {hint}."

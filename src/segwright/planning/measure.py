@@ -71,16 +71,16 @@ def _as_finding(error: SegwrightError, case: Case, part: str) -> Finding:
     """An error of reading as a finding that keeps its words."""
     kinds = {ReadError: f"unreadable-{part}", GeometryError: "grid-mismatch", LabelError: "label-values"}
     code = next((code for kind, code in kinds.items() if isinstance(error, kind)), f"bad-{part}")
-    told = [error.what, *(f"{key.capitalize()}: {value}." for key, value in error.details().items() if key != "cure")]
-    cure = error.cure or "Repair the file, or take the case out of dataset.yaml."
+    told = [error.what, *(f"{key.capitalize()}: {value}." for key, value in error.details().items() if key != "hint")]
+    hint = error.hint or "Repair the file, or take the case out of dataset.yaml."
     level: Level = "error" if case.label else "warning"  # an unlabelled scan is not learnt from
-    return Finding(level=level, code=code, what=" ".join(told), where=case.id, cure=cure)
+    return Finding(level=level, code=code, what=" ".join(told), where=case.id, hint=hint)
 
 
 def _repaired(text: str, case: Case) -> Finding:
     """What was clipped, dropped or assumed while a label was read."""
-    cure = "Nothing, if that is right; else correct the label."
-    return Finding(level="warning", code="label-repaired", what=text, where=case.id, cure=cure)
+    hint = "Nothing, if that is right; else correct the label."
+    return Finding(level="warning", code="label-repaired", what=text, where=case.id, hint=hint)
 
 
 def _reader_findings(volume: Volume, case: Case) -> list[Finding]:
@@ -93,17 +93,17 @@ def _reader_findings(volume: Volume, case: Case) -> list[Finding]:
                 code="missing-slices",
                 what=f"Slices are missing from the series: {volume.header['gaps']}.",
                 where=case.id,
-                cure="Export the whole series again, or take the case out.",
+                hint="Export the whole series again, or take the case out.",
             )
         )
     for text in volume.header.get("warnings", ()):
         if not (volume.header.get("gaps") and "missing" in str(text).lower()):
             what = str(text)
-            cure = "Look at the scan; repair or leave it out if it is not as meant."
-            found.append(Finding(level="warning", code="reader", what=what, where=case.id, cure=cure))
+            hint = "Look at the scan; repair or leave it out if it is not as meant."
+            found.append(Finding(level="warning", code="reader", what=what, where=case.id, hint=hint))
     for text in volume.header.get("adapted", ()):
-        cure = "Nothing, if that is meant; else correct the channels in dataset.yaml."
-        found.append(Finding(level="note", code="adapted", what=f"{text}.".capitalize(), where=case.id, cure=cure))
+        hint = "Nothing, if that is meant; else correct the channels in dataset.yaml."
+        found.append(Finding(level="note", code="adapted", what=f"{text}.".capitalize(), where=case.id, hint=hint))
     return found
 
 
@@ -113,14 +113,14 @@ def _image_findings(array: NDArray[Any], dataset: Dataset, case: Case) -> list[F
     bad = 0 if array.dtype.kind in "iub" else int(array.size - np.count_nonzero(np.isfinite(array)))
     if bad:
         what = f"{bad:,} of {amount(array.size, 'voxel')} NaN or infinite, replaced by finite values."
-        cure = "Nothing if they lie outside the body; else export the scan again."
-        found.append(Finding(level="warning", code="not-finite", what=what, where=case.id, cure=cure))
+        hint = "Nothing if they lie outside the body; else export the scan again."
+        found.append(Finding(level="warning", code="not-finite", what=what, where=case.id, hint=hint))
     for name, channel in zip(_names(dataset, len(array)), array, strict=True):
         finite = channel if not bad else channel[np.isfinite(channel)]
         if not finite.size or (finite.flat[0] == finite.flat[-1] and bool((finite == finite.flat[0]).all())):
             what = f"Channel {name!r} has " + ("the same value everywhere." if finite.size else "no finite value.")
-            cure = "Export the scan again, or take the case out of dataset.yaml."
-            found.append(Finding(level="error", code="constant-image", what=what, where=case.id, cure=cure))
+            hint = "Export the scan again, or take the case out of dataset.yaml."
+            found.append(Finding(level="error", code="constant-image", what=what, where=case.id, hint=hint))
     return found
 
 

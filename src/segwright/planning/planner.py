@@ -213,9 +213,9 @@ class Planner:
             asked = bool(self.recipe.stages)
             self.why["sample.stages"] = "asked for in the recipe" if asked else "in proportion, as at their source"
         if any(a >= b for a, b in pairwise([0.0, *(share for share, _ in stages), 1.0])):
-            cure = "Write e.g. stages=[[0.6,[32,64,64]]]: until 60 % of the budget, patches of that size."
-            came = str([share for share, _ in stages])
-            raise PlanError("Shares of stages rise from 0 to below 1.", came=came, where="stages", cure=cure)
+            hint = "Write e.g. stages=[[0.6,[32,64,64]]]: until 60 % of the budget, patches of that size."
+            got = str([share for share, _ in stages])
+            raise PlanError("Shares of stages rise from 0 to below 1.", got=got, where="stages", hint=hint)
         return tuple((share, self._divisible(size, net.strides, net.slab)) for share, size in stages)
 
     def _restores(self) -> bool:
@@ -269,8 +269,8 @@ class Planner:
             return
         work = self.trace(net, patch, batch).flops * steps
         trace = self.trace
-        cure = traced.narrower(net, lambda one: work / trace(one, patch, batch).flops >= traced.FEW_STEPS)
-        self.why["net.widths"] += f". Only about {steps:.0f} steps fit a fold; for {traced.FEW_STEPS} ask for {cure}"
+        hint = traced.narrower(net, lambda one: work / trace(one, patch, batch).flops >= traced.FEW_STEPS)
+        self.why["net.widths"] += f". Only about {steps:.0f} steps fit a fold; for {traced.FEW_STEPS} ask for {hint}"
 
     def _seconds(self) -> float:
         """Training seconds a network."""

@@ -52,7 +52,7 @@ def _from_file(path: str) -> Recipe:
 
 
 def _as_recipe_error(error: DataError) -> RecipeError:
-    return RecipeError(error.what, expected=error.expected, came=error.came, where=error.where, cure=error.cure)
+    return RecipeError(error.what, expected=error.expected, got=error.got, where=error.where, hint=error.hint)
 
 
 def validated(data: Mapping[str, Any], *, where: str) -> Recipe:
@@ -67,7 +67,7 @@ def validated(data: Mapping[str, Any], *, where: str) -> Recipe:
         raise RecipeError(
             f"Parameters of the {nameless[0]} were given without its name.",
             where=where,
-            cure=f"Add {nameless[0]}=NAME; 'segwright doctor' lists the names.",
+            hint=f"Add {nameless[0]}=NAME; 'segwright doctor' lists the names.",
         )
     try:
         return Recipe.from_data(dict(data), where=where)
@@ -99,13 +99,13 @@ def parse_overrides(words: list[str]) -> dict[str, Any]:
     for word in words:
         key, sign, value = word.partition("=")
         if not sign or not key:
-            raise RecipeError(f"Cannot read the override {word!r}.", expected="key=value", cure="Write e.g. width=24.")
+            raise RecipeError(f"Cannot read the override {word!r}.", expected="key=value", hint="Write e.g. width=24.")
         try:
             overrides[key.strip()] = parse_yaml(value, None)
         except ReadError as error:
             raise RecipeError(
                 f"Cannot read the value of the override {word!r}.",
                 expected="a number, a word, true, false, or a list as [1, 2]",
-                cure="Write e.g. mirror=[y,x].",
+                hint="Write e.g. mirror=[y,x].",
             ) from error
     return overrides

@@ -42,8 +42,8 @@ def make_split(dataset: Dataset, facts: Sequence[CaseFacts], folds: int, seed: i
         raise UsageError(
             f"{amount(count, 'group')} cannot be divided into {folds} folds.",
             expected=f"2 to {count} folds" if count >= 2 else "at least two groups",
-            came=f"{folds} folds for {amount(len(ids), 'case')} in {amount(count, 'group')}",
-            cure=f"Use folds={best}." if count >= 2 else "Use folds=0 to train on all cases without validation.",
+            got=f"{folds} folds for {amount(len(ids), 'case')} in {amount(count, 'group')}",
+            hint=f"Use folds={best}." if count >= 2 else "Use folds=0 to train on all cases without validation.",
         )
     traits = _traits(ids, {fact.case: fact for fact in facts}, dataset.labels.names)
     fold_of = _deal(_by_group(ids, groups, traits), folds, seed)
@@ -73,7 +73,7 @@ def check_split(split: Split) -> None:
             raise IntegrityError(
                 f"Fold {number} names case {unknown[0]!r}, which has no group.",
                 where=split.filename,
-                cure="Add it under 'groups', or remove it from the fold.",
+                hint="Add it under 'groups', or remove it from the fold.",
             )
         trained = {split.groups[case]: case for case in fold.train}
         for case in fold.validation:
@@ -81,9 +81,9 @@ def check_split(split: Split) -> None:
             if group in trained:
                 raise IntegrityError(
                     f"Group {group!r} leaks: fold {number} trains on it and validates on it.",
-                    came=f"case {trained[group]!r} in training, case {case!r} in validation",
+                    got=f"case {trained[group]!r} in training, case {case!r} in validation",
                     where=split.filename,
-                    cure="Move all cases of the group to one side, or let the split be made anew.",
+                    hint="Move all cases of the group to one side, or let the split be made anew.",
                 )
 
 

@@ -33,7 +33,7 @@ def blend(opinions: Sequence[Scores], weights: NDArray[np.float64], *, votes: bo
     """
     shapes = {one.shape for one in opinions}
     if len(shapes) != 1:
-        raise GeometryError("The opinions lie on different grids.", came=" and ".join(map(str, sorted(shapes))))
+        raise GeometryError("The opinions lie on different grids.", got=" and ".join(map(str, sorted(shapes))))
     mixed = np.empty(opinions[0].shape, np.uint8)
     for k in range(len(mixed)):
         total = np.zeros(mixed.shape[1:], np.float32)

@@ -41,7 +41,7 @@ def decode(
         raise UsageError(
             "Scores must be uint8, one plane a structure.",
             expected=f"({len(space.structures)}, z, y, x) uint8",
-            came=f"{scores.shape} {scores.dtype}",
+            got=f"{scores.shape} {scores.dtype}",
         )
     if (space.exclusive and thresholds) or (not space.exclusive and foreground is not None):
         raise UsageError(

@@ -70,6 +70,6 @@ def _least_voxels(geometry: Geometry, mm3: float | None, voxels: int | None) -> 
     if mm3 is not None and size is not None:
         return mm3 / size * (1 - 1e-9)
     if voxels is None:
-        came = "nothing" if mm3 is None else f"{mm3} mm³ for a scan without spacing"
-        raise UsageError("drop_small needs a size.", expected="mm3 or voxels", came=came, cure="Give 'voxels' as well.")
+        got = "nothing" if mm3 is None else f"{mm3} mm³ for a scan without spacing"
+        raise UsageError("drop_small needs a size.", expected="mm3 or voxels", got=got, hint="Give 'voxels' as well.")
     return float(voxels)

@@ -46,7 +46,7 @@ def seed_mask(
         UsageError: The dilation is smaller than the erosion; the result would depend on how often it is applied.
     """
     if dilate_voxels < erode_voxels:
-        raise UsageError("seed_mask must dilate at least as far as it erodes.", came=(erode_voxels, dilate_voxels))
+        raise UsageError("seed_mask must dilate at least as far as it erodes.", got=(erode_voxels, dilate_voxels))
     lengths = geometry.lengths if all(geometry.known[-2:]) else (1.0, 1.0, 1.0)
     axes = lengths[1:] if geometry.shape[0] == 1 else lengths
     indices = [space.names.index(name) for name in structures]

@@ -67,7 +67,7 @@ class Step:
         self.check(params)
         if tuple(labels.shape) != (space.planes, *geometry.shape):
             raise UsageError(
-                "Labels do not fit their grid.", expected=(space.planes, *geometry.shape), came=labels.shape
+                "Labels do not fit their grid.", expected=(space.planes, *geometry.shape), got=labels.shape
             )
         chosen = tuple(name for name in space.names if not structures or name in structures)
         return self.apply(labels, space, geometry=geometry, structures=chosen, **params)

@@ -26,9 +26,9 @@ def refuse_plane(volume: Volume, plan: Plan) -> None:
         raise DomainError(
             "The scan is a single plane, and the model learnt from volumes.",
             expected="a volume of several slices",
-            came=f"one plane of {volume.geometry.shape[1]} x {volume.geometry.shape[2]} pixels",
+            got=f"one plane of {volume.geometry.shape[1]} x {volume.geometry.shape[2]} pixels",
             where=_path(volume),
-            cure="Give the whole series, or a model that learnt from single planes.",
+            hint="Give the whole series, or a model that learnt from single planes.",
         )
 
 
@@ -45,9 +45,9 @@ def refuse_coarse(volume: Volume, plan: Plan) -> None:
         raise DomainError(
             "The scan's voxels are far larger than those the model learnt from.",
             expected=f"about {_edges(plan.prepare.spacing)} mm",
-            came=f"{_edges(grid.spacing)} mm, so one voxel would become {times:,.0f}",
+            got=f"{_edges(grid.spacing)} mm, so one voxel would become {times:,.0f}",
             where=_path(volume),
-            cure="Correct the voxel size in the scan's header, or use a model of such scans.",
+            hint="Correct the voxel size in the scan's header, or use a model of such scans.",
         )
 
 
@@ -82,15 +82,15 @@ def admit(
         raise ReadError(
             "The scan shows nothing: all its voxels have one value or are not numbers (NaN).",
             where=_path(volume),
-            cure="Export the scan again.",
+            hint="Export the scan again.",
         )
     reasons = () if domain is None else domain.reasons(_seen(volume, looks, plan))
     if reasons and strict:
         raise DomainError(
             "The scan is unlike those that the model learnt from, and --strict refuses such scans.",
-            came="; ".join(reasons),
+            got="; ".join(reasons),
             where=_path(volume),
-            cure="Check the scan; to have it predicted and flagged, leave out --strict.",
+            hint="Check the scan; to have it predicted and flagged, leave out --strict.",
         )
     return reasons
 

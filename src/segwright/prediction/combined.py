@@ -54,9 +54,9 @@ class CombinedModel(Model):
                 raise ModelError(
                     "The parts of the ensemble segment different structures.",
                     expected=", ".join(first.labels.names),
-                    came=", ".join(model.plan.labels.names),
+                    got=", ".join(model.plan.labels.names),
                     where=folder / part.folder,
-                    cure="Make the ensemble anew with 'segwright ensemble'.",
+                    hint="Make the ensemble anew with 'segwright ensemble'.",
                 )
             if combination.combine == "mean":
                 model.chain = None  # it was chosen for this part alone; the ensemble has its own
@@ -66,9 +66,9 @@ class CombinedModel(Model):
             raise ModelError(
                 "The weights of the ensemble do not fit its parts.",
                 expected=f"{len(parts)} for each of {', '.join(first.labels.names)}",
-                came=str(combination.weights)[:200],
+                got=str(combination.weights)[:200],
                 where=folder / Combination.filename,
-                cure="Make the ensemble anew with 'segwright ensemble'.",
+                hint="Make the ensemble anew with 'segwright ensemble'.",
             )
         chain = folder / Chain.filename
         return cls(
@@ -97,7 +97,7 @@ class CombinedModel(Model):
         def refuse(batch: Tensor) -> Tensor:
             raise ModelError(
                 "An ensemble of several models has no common window.",
-                cure="Segment whole scans, or use one of its parts.",
+                hint="Segment whole scans, or use one of its parts.",
             )
 
         return refuse
@@ -153,15 +153,15 @@ def _whole(folder: Path, part: EnsemblePart) -> Path:
     path = folder / part.folder
     if not (path / Manifest.filename).exists() or not (path / Plan.filename).exists():
         raise ModelError(
-            "A part of the ensemble is missing.", expected=part.folder, where=folder, cure="Copy the whole folder."
+            "A part of the ensemble is missing.", expected=part.folder, where=folder, hint="Copy the whole folder."
         )
     found = Plan.stored_hash(path / Plan.filename)
     if part.plan not in {found, Plan.load(path / Plan.filename).content_hash()}:
         raise ModelError(
             "A part of the ensemble is not the one it was made of.",
             expected=f"plan {part.plan}",
-            came=f"plan {found}",
+            got=f"plan {found}",
             where=path,
-            cure="Make the ensemble anew with 'segwright ensemble'.",
+            hint="Make the ensemble anew with 'segwright ensemble'.",
         )
     return path

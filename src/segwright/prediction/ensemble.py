@@ -60,7 +60,7 @@ def vote(members: Sequence[Forward], *, exclusive: bool) -> Forward:
 
 def _average(members: Sequence[Forward], opinion: Callable[[Tensor], Tensor]) -> Forward:
     if not members:
-        raise ModelError("An ensemble needs at least one member.", came="none", cure="Finish at least one fold.")
+        raise ModelError("An ensemble needs at least one member.", got="none", hint="Finish at least one fold.")
 
     def averaged(batch: Tensor) -> Tensor:
         total = opinion(members[0](batch).float())

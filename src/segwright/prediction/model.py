@@ -79,7 +79,7 @@ class Model:
     def __post_init__(self) -> None:
         if self.combine not in COMBINE:
             raise UsageError(
-                f"Unknown combination {self.combine!r}.", expected=" or ".join(COMBINE), cure="Use 'mean'."
+                f"Unknown combination {self.combine!r}.", expected=" or ".join(COMBINE), hint="Use 'mean'."
             )
 
     @classmethod
@@ -108,13 +108,13 @@ class Model:
                 "This is not a model folder.",
                 expected=f"{Manifest.filename}, plan.json and member weights",
                 where=folder,
-                cure="Give the 'model' folder of a finished run.",
+                hint="Give the 'model' folder of a finished run.",
             )
         manifest = Manifest.opened(folder, folds)
         members = [one for one in manifest.members if folds is None or one.fold in folds]
         _refuse_other_folds(folds, manifest, folder)
         if not members:
-            raise ModelError("The model has no member.", where=folder, cure="Copy the whole folder again.")
+            raise ModelError("The model has no member.", where=folder, hint="Copy the whole folder again.")
         chain_file = folder / Chain.filename
         return cls(
             plan=Plan.load(folder / Plan.filename),
@@ -251,7 +251,7 @@ class Model:
         dataset = open_images(image, self.plan.channels, flat=self.plan.flat, upright=self.plan.upright)
         if len(dataset.cases) != 1:
             raise UsageError(
-                "Expected one scan.", came=f"{len(dataset.cases)} cases", where=image, cure="Use segwright.predict."
+                "Expected one scan.", got=f"{len(dataset.cases)} cases", where=image, hint="Use segwright.predict."
             )
         return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores, strict=strict)
 
@@ -280,9 +280,9 @@ def _refuse_other_folds(folds: Sequence[int] | None, manifest: Manifest, folder:
         raise UsageError(
             f"The model has no {agree(len(strange), 'fold', 'folds')} {listed(strange)}.",
             expected=f"{agree(len(known), 'fold', 'folds')} {listed(known)}",
-            came=listed(folds or ()),
+            got=listed(folds or ()),
             where=folder,
-            cure="Choose among these, or leave the choice out to use all of them.",
+            hint="Choose among these, or leave the choice out to use all of them.",
         )
 
 

@@ -136,8 +136,8 @@ class _Band:
             raise GeometryError(
                 "The network returned another size than its window.",
                 expected=(len(starts), "K", *size),
-                came=tuple(scores.shape),
-                cure="Check the network's divisor and context.",
+                got=tuple(scores.shape),
+                hint="Check the network's divisor and context.",
             )
         if self.in_plane.device != scores.device:
             self.in_plane = self.in_plane.to(scores.device)

@@ -117,7 +117,7 @@ class Cache:
         raise WriteError(
             "A prepared case cannot be read back.",
             where=self.folder / key,
-            cure="Delete the cache folder and check the disk.",
+            hint="Delete the cache folder and check the disk.",
         )
 
     def find(self, key: str) -> PreparedCase | None:
@@ -183,9 +183,9 @@ class Cache:
 def _unwritable(folder: Path, error: OSError) -> WriteError:
     return WriteError(
         "Cannot write to the cache.",
-        came=str(error),
+        got=str(error),
         where=folder,
-        cure="Free disk space, or choose another folder for the cache.",
+        hint="Free disk space, or choose another folder for the cache.",
     )
 
 

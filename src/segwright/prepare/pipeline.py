@@ -114,8 +114,8 @@ def prepare_label(labels: NDArray[Any], trail: Trail, space: LabelSpace) -> NDAr
         raise GeometryError(
             "Label and image differ in shape.",
             expected=size(trail.source.shape),
-            came=size(labels.shape[1:]),
-            cure="Bring the label onto the image's grid, or remove the case.",
+            got=size(labels.shape[1:]),
+            hint="Bring the label onto the image's grid, or remove the case.",
         )
     labels = unresampled(labels, trail)
     return np.ascontiguousarray(resample_labels(labels, trail.target.shape, space=space))
@@ -133,7 +133,7 @@ def unresampled(array: NDArray[Any], trail: Trail) -> NDArray[Any]:
         elif isinstance(step, Cropped):
             array = array[(slice(None), *step.box.slices)]
         elif position != len(trail.steps) - 1:
-            raise GeometryError("A trail may resample only as its last step.", came=[s for s, _ in trail.steps])
+            raise GeometryError("A trail may resample only as its last step.", got=[s for s, _ in trail.steps])
     return array
 
 

@@ -34,9 +34,9 @@ def restore_labels(labels: NDArray[Any], trail: Trail, space: LabelSpace) -> NDA
     return restored
 
 
-def _same_shape(came: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if tuple(came) != tuple(expected):
-        raise GeometryError("The result does not lie on the prepared grid.", expected=expected, came=tuple(came))
+def _same_shape(got: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if tuple(got) != tuple(expected):
+        raise GeometryError("The result does not lie on the prepared grid.", expected=expected, got=tuple(got))
 
 
 class ScoreRestorer:
@@ -77,7 +77,7 @@ class ScoreRestorer:
         self._taps = axis_taps(self._length, self._shape[0], order=0 if self._length == self._shape[0] else 1)
         self._block: NDArray[np.float32] | None = None
         self._first = 0
-        self._came = 0
+        self._got = 0
         self._done = 0
 
     def feed(self, z0: int, z1: int, scores: NDArray[np.float32]) -> None:
@@ -86,11 +86,11 @@ class ScoreRestorer:
         Raises:
             GeometryError: Slices are missing, repeated, or of another shape.
         """
-        if z0 != self._came:
-            raise GeometryError("Score slabs must come in z order.", expected=f"slice {self._came}", came=f"slice {z0}")
+        if z0 != self._got:
+            raise GeometryError("Score slabs must come in z order.", expected=f"slice {self._got}", got=f"slice {z0}")
         _same_shape(scores.shape[1:], (z1 - z0, *self._prepared[1:]))
         self._block = scores if self._block is None else np.concatenate([self._block, scores], axis=1)
-        self._came = z1
+        self._got = z1
         ready = int(np.searchsorted(self._taps.index[:, -1], z1, side="left"))
         size = max(1, SLAB_VALUES // (scores.shape[0] * self._shape[1] * self._shape[2]))
         for start in range(self._done, ready, size):
@@ -115,7 +115,7 @@ class ScoreRestorer:
     def _forget(self) -> None:
         """Drop slices that no later output needs; the copy lets the larger block go."""
         assert self._block is not None
-        needed = min(int(self._taps.index[self._done, 0]), self._came) if self._done < self._shape[0] else self._came
+        needed = min(int(self._taps.index[self._done, 0]), self._got) if self._done < self._shape[0] else self._got
         self._block = self._block[:, max(0, needed - self._first) :].copy()
         self._first = max(needed, self._first)
 
@@ -125,6 +125,6 @@ class ScoreRestorer:
         Raises:
             GeometryError: Slices are still missing.
         """
-        if self._came != self._length:
-            raise GeometryError("Scores ended early.", expected=f"{self._length} slices", came=f"{self._came} slices")
+        if self._got != self._length:
+            raise GeometryError("Scores ended early.", expected=f"{self._length} slices", got=f"{self._got} slices")
         return self._labels

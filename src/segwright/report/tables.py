@@ -121,12 +121,12 @@ def _case_row(scores: Mapping[str, Score], columns: Sequence[Column]) -> CaseRow
 
 @dataclass(frozen=True)
 class FindingGroup:
-    """Findings of one level, code and cure."""
+    """Findings of one level, code and hint."""
 
     level: str
     code: str
     what: str
-    cure: str
+    hint: str
     count: int
     places: list[Finding] = field(default_factory=list)
 
@@ -135,11 +135,11 @@ def finding_groups(findings: Iterable[Finding]) -> list[FindingGroup]:
     """Findings of one kind together; errors, then warnings, then notes."""
     kinds: dict[tuple[str, str, str], list[Finding]] = {}
     for finding in findings:
-        kinds.setdefault((finding.level, finding.code, finding.cure), []).append(finding)
+        kinds.setdefault((finding.level, finding.code, finding.hint), []).append(finding)
     order = {"error": 0, "warning": 1, "note": 2}
     groups = [
-        FindingGroup(level, code, same[0].what, cure, len(same), [item for item in same if item.where])
-        for (level, code, cure), same in kinds.items()
+        FindingGroup(level, code, same[0].what, hint, len(same), [item for item in same if item.where])
+        for (level, code, hint), same in kinds.items()
     ]
     return sorted(groups, key=lambda group: order[group.level])
 

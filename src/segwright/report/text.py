@@ -69,7 +69,7 @@ def doubts_line(report: Report) -> str:
 
 
 def findings_table(findings: Iterable[Finding]) -> str:
-    """Errors first; findings of one kind are told once, with the places where they occur and the cure."""
+    """Errors first; findings of one kind are told once, with the places where they occur and the hint."""
     lines: list[str] = []
     for group in finding_groups(findings):
         count = f" ({group.count} times)" if group.count > 1 else ""
@@ -77,8 +77,8 @@ def findings_table(findings: Iterable[Finding]) -> str:
         if group.places:
             more = f" and {group.count - 3} more" if group.count > 3 else ""
             lines += wrapped("where: " + ", ".join(place.where for place in group.places[:3]) + more, start=9)
-        if group.cure:
-            lines += wrapped(f"cure: {group.cure}", start=9)
+        if group.hint:
+            lines += wrapped(f"hint: {group.hint}", start=9)
     return "\n".join(lines) if lines else "No findings."
 
 

@@ -38,14 +38,14 @@ class SampleCase:
             raise GeometryError(
                 "Image and label of a case differ in grid.",
                 expected=f"(C, z, y, x) and (P, z, y, x), image {tuple(self.image.shape)}",
-                came=f"label {tuple(self.label.shape)}",
+                got=f"label {tuple(self.label.shape)}",
                 where=self.id or None,
-                cure="Prepare the case again.",
+                hint="Prepare the case again.",
             )
         for structure, spots in self.spots.items():
             if spots.ndim != 2 or spots.shape[1] != 3:
                 raise GeometryError(
-                    "Spots must be (n, 3).", came=f"{spots.shape} for structure {structure}", where=self.id
+                    "Spots must be (n, 3).", got=f"{spots.shape} for structure {structure}", where=self.id
                 )
 
     def only(self, structures: Sequence[int]) -> SampleCase:

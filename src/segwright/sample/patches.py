@@ -96,24 +96,24 @@ class Patches:
     def __post_init__(self) -> None:
         _ = self._policy  # a misspelt policy stops the run before it starts
         if not self.cases:
-            raise UsageError("There is no case to sample from.", cure="Give the fold at least one training case.")
+            raise UsageError("There is no case to sample from.", hint="Give the fold at least one training case.")
         if self.batch < 1 or min(self.patch) < 1 or not 0 <= self.foreground <= 1:
-            came = f"patch {self.patch}, batch {self.batch}, foreground {self.foreground}"
+            got = f"patch {self.patch}, batch {self.batch}, foreground {self.foreground}"
             raise UsageError(
                 "Patch and batch must be at least 1, foreground a share from 0 to 1.",
-                came=came,
-                cure="Correct the sample section of the plan.",
+                got=got,
+                hint="Correct the sample section of the plan.",
             )
         first = self.cases[0]
         for case in self.cases:
-            came_planes = (case.image.shape[0], case.label.shape[0])
-            if came_planes != (first.image.shape[0], first.label.shape[0]):
+            planes = (case.image.shape[0], case.label.shape[0])
+            if planes != (first.image.shape[0], first.label.shape[0]):
                 raise GeometryError(
                     "Cases differ in their number of channels or label planes.",
                     expected=f"{first.image.shape[0]} channels, {first.label.shape[0]} planes as in {first.id}",
-                    came=f"{came_planes[0]} channels, {came_planes[1]} planes",
+                    got=f"{planes[0]} channels, {planes[1]} planes",
                     where=case.id,
-                    cure="Prepare the case again.",
+                    hint="Prepare the case again.",
                 )
 
     @cached_property
@@ -125,9 +125,9 @@ class Patches:
         if choice.params:
             raise RecipeError(
                 f"Sampling policy {choice.name!r} takes no parameters.",
-                came=", ".join(choice.params),
+                got=", ".join(choice.params),
                 where="sample.policy",
-                cure="Remove them; the share of forced patches is sample.foreground.",
+                hint="Remove them; the share of forced patches is sample.foreground.",
             )
         return cast(Policy, policy)
 

@@ -113,6 +113,6 @@ def build_target(name: str, space: LabelSpace) -> Target:
     """
     factory = TARGETS.load(name)
     if not space.structures:
-        raise PlanError("There is no structure to learn.", cure="Name the structures in dataset.yaml.")
+        raise PlanError("There is no structure to learn.", hint="Name the structures in dataset.yaml.")
     target: Target = factory(space)
     return target

@@ -27,7 +27,7 @@ class ClassesTarget:
 
     def __init__(self, space: LabelSpace) -> None:
         if not space.exclusive:
-            raise PlanError("Target 'classes' needs exclusive structures.", came=space.kind, cure="Use 'regions'.")
+            raise PlanError("Target 'classes' needs exclusive structures.", got=space.kind, hint="Use 'regions'.")
         self.space = space
         self.channels = len(space.structures) + 1
 
@@ -83,6 +83,6 @@ def refuse_outside(low: int, high: int, highest: int) -> None:
         raise LabelError(
             "Training labels do not fit the label space.",
             expected=f"-1 to {highest}",
-            came=f"{low} to {high}",
-            cure="Prepare the data again; if it persists, report the dataset.yaml.",
+            got=f"{low} to {high}",
+            hint="Prepare the data again; if it persists, report the dataset.yaml.",
         )

@@ -34,8 +34,8 @@ class InstanceTarget(ABC):
         if not space.instances:
             raise PlanError(
                 "This target needs labels that number objects.",
-                came=f"{space.kind} structures",
-                cure="Add instances=true, or choose target=classes or target=regions.",
+                got=f"{space.kind} structures",
+                hint="Add instances=true, or choose target=classes or target=regions.",
             )
         self.space = space
         self.channels = len(self.names)

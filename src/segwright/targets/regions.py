@@ -32,12 +32,12 @@ class RegionsTarget:
 
     def __init__(self, space: LabelSpace, thresholds: Sequence[float] | None = None) -> None:
         if space.exclusive:
-            raise PlanError("Target 'regions' needs overlapping structures.", came=space.kind, cure="Use 'classes'.")
+            raise PlanError("Target 'regions' needs overlapping structures.", got=space.kind, hint="Use 'classes'.")
         self.space = space
         self.channels = len(space.structures)
         self.thresholds = tuple(thresholds) if thresholds is not None else (0.5,) * self.channels
         if len(self.thresholds) != self.channels:
-            raise PlanError("Each structure has one threshold.", expected=self.channels, came=len(self.thresholds))
+            raise PlanError("Each structure has one threshold.", expected=self.channels, got=len(self.thresholds))
 
     def encode(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Labels `(B, K, z, y, x)` to 0 or 1 in float32 and weight `(B, 1, z, y, x)`."""

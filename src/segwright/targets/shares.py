@@ -39,7 +39,7 @@ class SharesTarget:
 
     def __init__(self, space: LabelSpace) -> None:
         if space.instances:
-            raise PlanError("Target 'shares' names structures, not objects.", came=space.kind, cure="Use 'boundary'.")
+            raise PlanError("Target 'shares' names structures, not objects.", got=space.kind, hint="Use 'boundary'.")
         self.space = space
         self.channels = len(space.structures) + 1
 

@@ -31,7 +31,7 @@ class Frozen:
             raise PlanError(
                 "There is no encoder that could be frozen.",
                 expected="a network with a part named encoder, whose weights were taken over",
-                cure="Leave out freeze.",
+                hint="Leave out freeze.",
             )
         self.parameters = [parameter for name, parameter in net.named_parameters() if name in wanted]
         self.still = False

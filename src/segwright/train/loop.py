@@ -106,8 +106,8 @@ def train(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric, *, unti
         if bad >= PATIENCE:
             raise TrainingError(
                 f"The loss was not finite for {PATIENCE} steps in a row.",
-                came=f"step {state.step}, learning rate {lr:.2g}",
-                cure="Lower the rate (lr=...) or use precision=float32.",
+                got=f"step {state.step}, learning rate {lr:.2g}",
+                hint="Lower the rate (lr=...) or use precision=float32.",
             )
         yield Step(state.step, progress, state.elapsed, loss, lr, norm, waited, not healthy)
 

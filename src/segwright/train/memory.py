@@ -31,7 +31,7 @@ def memory_guard(plan: Plan) -> Iterator[None]:
 def _explained(plan: Plan, error: BaseException) -> OutOfMemoryError:
     forecast = plan.memory.get("train", 0) / 2**30
     smaller = max(1, plan.train.batch // 2)
-    cure = (
+    hint = (
         f"Set batch={smaller} accumulate={plan.train.accumulate * 2}"
         if plan.train.batch > 1
         else "Set a smaller patch="
@@ -39,6 +39,6 @@ def _explained(plan: Plan, error: BaseException) -> OutOfMemoryError:
     return OutOfMemoryError(
         "Training ran out of memory.",
         expected=f"about {forecast:.1f} GB for a step",
-        came=str(error).splitlines()[0] if str(error) else type(error).__name__,
-        cure=f"{cure}, or checkpointing=true, and start a new run.",
+        got=str(error).splitlines()[0] if str(error) else type(error).__name__,
+        hint=f"{hint}, or checkpointing=true, and start a new run.",
     )

@@ -40,8 +40,8 @@ def halve(*, every: int | None = None, share: float | None = None) -> Schedule:
         or (every is not None and every < 1)
         or (share is not None and share <= 0)
     ):
-        came = f"every={every}, share={share}"
-        raise RecipeError("The rate halves every so many steps or every share of the budget.", came=came)
+        got = f"every={every}, share={share}"
+        raise RecipeError("The rate halves every so many steps or every share of the budget.", got=got)
     if share is not None:
         return lambda progress, step: 0.5 ** int(progress / share + 1e-9)
     steps = every or 1000

@@ -81,7 +81,7 @@ class TrainState:
             if not before.exists():
                 raise
             self.restore(before)
-            return f"{path.name} is damaged ({error.came}), so training goes on from the checkpoint before."
+            return f"{path.name} is damaged ({error.got}), so training goes on from the checkpoint before."
         return ""
 
     def restore(self, path: Path) -> None:
@@ -103,9 +103,9 @@ class TrainState:
         except _DAMAGED as error:
             raise ModelError(
                 "The checkpoint cannot be resumed from.",
-                came=(str(error).splitlines() or [type(error).__name__])[0],
+                got=(str(error).splitlines() or [type(error).__name__])[0],
                 where=path,
-                cure="Delete this file to train the fold from its start, or run without --resume.",
+                hint="Delete this file to train the fold from its start, or run without --resume.",
             ) from error
 
 

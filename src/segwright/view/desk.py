@@ -212,15 +212,13 @@ class Desk:
             return load_label(self.dataset, self.cases[index], like)
         result, case = self._result(source), self.cases[index].id
         if case not in result.cases():
-            raise UsageError(
-                f"Result '{result.name}' has nothing for this case.", came=case, cure="Choose another one."
-            )
+            raise UsageError(f"Result '{result.name}' has nothing for this case.", got=case, hint="Choose another one.")
         return result.labels(case, like)
 
     def _result(self, number: int) -> Result:
         result = self.results.get(number)
         if result is None:
-            raise UsageError("There is no such result any more.", came=number, cure="Choose another one.")
+            raise UsageError("There is no such result any more.", got=number, hint="Choose another one.")
         return result
 
     def code_plane(self, index: int, source: int, axis: int, at: int) -> Coded:
@@ -292,9 +290,9 @@ class Desk:
             raise LabelError(
                 "The label of this large scan lies on another grid, and is too large to be turned while looking at it.",
                 expected=size(geometry.shape),
-                came=size(volume.geometry.shape),
+                got=size(volume.geometry.shape),
                 where=source.path,
-                cure="Save the label on the scan's grid.",
+                hint="Save the label on the scan's grid.",
             )
         z, y, x = (part if a == axis else slice(0, n) for a, n in enumerate(geometry.shape))
         if volume.data.shape[0] == 1:

@@ -41,8 +41,8 @@ class Address:
         if not self.token and self.host not in LOOPBACK:
             raise UsageError(
                 "Without a token, everybody on the network would read these scans.",
-                came=f"--no-token --host {self.host}",
-                cure="Leave out --no-token, or --host.",
+                got=f"--no-token --host {self.host}",
+                hint="Leave out --no-token, or --host.",
             )
 
 

@@ -31,14 +31,14 @@ class Watched(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
         super().connection_made(transport)
-        self._came = self._left = 0
+        self._got = self._left = 0
         self._free = self.loop.time()
         self._later = self.loop.call_later(self.silent_seconds, self._look)
 
     def data_received(self, data: bytes) -> None:
         """Count what comes as part of a body; a head has its time however it trickles in."""
         if self.conn.their_state is h11.SEND_BODY:
-            self._came += len(data)
+            self._got += len(data)
         super().data_received(data)
 
     def on_response_complete(self) -> None:
@@ -54,11 +54,11 @@ class Watched(H11Protocol):
     def _look(self) -> None:
         waiting = self.transport.get_write_buffer_size()
         owes = waiting > 0 or (self._expected() and not self.flow.read_paused)
-        moved = self._came > 0 or self._left - waiting > LEAST_TAKEN or waiting > self._left
+        moved = self._got > 0 or self._left - waiting > LEAST_TAKEN or waiting > self._left
         if (owes and not moved) or self._refused():
             self.transport.abort()
             return
-        self._came, self._left = 0, waiting
+        self._got, self._left = 0, waiting
         self._later = self.loop.call_later(self.silent_seconds, self._look)
 
     def _expected(self) -> bool:
@@ -89,8 +89,8 @@ def bound(host: str, port: int) -> socket.socket:
         found.close()
         raise UsageError(
             "The viewer cannot listen there.",
-            came=f"{host}:{port}: {getattr(error, 'strerror', None) or error}",
-            cure="Choose another --port, or leave it out for a free one.",
+            got=f"{host}:{port}: {getattr(error, 'strerror', None) or error}",
+            hint="Choose another --port, or leave it out for a free one.",
         ) from error
     return found
 
@@ -136,8 +136,8 @@ def secured(tls: tuple[Path, Path]) -> dict[str, str]:
         raise UsageError(
             "The certificate cannot be used.",
             expected="a certificate and its key, both PEM and without a password",
-            came=getattr(error, "strerror", None) or str(error),
+            got=getattr(error, "strerror", None) or str(error),
             where=f"{certificate} {key}",
-            cure="Give --tls CERTIFICATE KEY.",
+            hint="Give --tls CERTIFICATE KEY.",
         ) from error
     return {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}

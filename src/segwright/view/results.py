@@ -131,7 +131,7 @@ def open_result(path: str | Path, dataset: Dataset, *, name: str = "", folder_on
     """
     place = Path(path)
     if not place.exists():
-        raise LayoutError("There is no such result.", where=place, cure="Check the path given with --result.")
+        raise LayoutError("There is no such result.", where=place, hint="Check the path given with --result.")
     name = name or stem_of(place.resolve())
     if not folder_only and is_run(place):
         return OutOfFold(Run(place), name, [])
@@ -158,8 +158,8 @@ def _single(place: Path, dataset: Dataset, name: str) -> Result:
         raise LayoutError(
             "The label file has the name of no case.",
             expected=", ".join(ids[:5]) + (" ..." if len(ids) > 5 else ""),
-            came=place.name,
-            cure="Name it as its scan.",
+            got=place.name,
+            hint="Name it as its scan.",
         )
     return Files(name, "file", {case: {"": place}}, dataset.labels, [])
 
@@ -171,9 +171,9 @@ def _files(found: dict[str, Parts], dataset: Dataset, name: str, place: Path) ->
         raise LayoutError(
             "No file of the result has the name of a case.",
             expected=", ".join(ids[:3]),
-            came=", ".join(list(found)[:3]),
+            got=", ".join(list(found)[:3]),
             where=place,
-            cure="Name results as their scans; the suffix may differ.",
+            hint="Name results as their scans; the suffix may differ.",
         )
     strangers = sorted(stem for stem in found if not matching(stem, ids))
     notes = [f"{amount(len(strangers), 'file')} of no case left out: {listed(strangers, 5)}."] if strangers else []
@@ -185,9 +185,9 @@ def _unlike(place: Path, ids: Sequence[str]) -> list[Finding]:
     file = place / Predictions.filename
     if not file.exists():
         return []
-    cure = "Look at this result with care: the model has not learnt from such scans."
+    hint = "Look at this result with care: the model has not learnt from such scans."
     return [
-        Finding(level="warning", code="unlike-training", what=_sentence(text), where=case, cure=cure)
+        Finding(level="warning", code="unlike-training", what=_sentence(text), where=case, hint=hint)
         for row in Predictions.load(file).cases
         if (case := matching(row.case, ids))
         for text in row.outside
@@ -220,7 +220,7 @@ def refuse_empty_space(space: LabelSpace) -> None:
     if not space.structures:
         raise UsageError(
             "The scans have no labels, so the values of a result mean nothing yet.",
-            cure="Open the result with --label, or name the structures in a dataset.yaml.",
+            hint="Open the result with --label, or name the structures in a dataset.yaml.",
         )
 
 

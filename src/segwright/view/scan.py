@@ -112,9 +112,7 @@ class Scan:
         """
         shape = self.volume.data.shape
         if not (0 <= axis < 3 and 0 <= index < shape[1:][axis] and 0 <= channel < shape[0]):
-            raise UsageError(
-                "There is no such slice.", expected=f"an index inside {shape}", came=(channel, axis, index)
-            )
+            raise UsageError("There is no such slice.", expected=f"an index inside {shape}", got=(channel, axis, index))
         rows, columns = (n for a, n in enumerate(shape[1:]) if a != axis)
         region = clipped(region or (0, rows, 0, columns), rows, columns)
         if self.ready() or (axis and self.nbytes <= WHOLE_BYTES):

@@ -274,7 +274,7 @@ class Routes:
         except SegwrightError:
             raise
         except Exception as error:
-            raise UsageError("The file cannot be read as a result.", came=why(error), where=path.name) from error
+            raise UsageError("The file cannot be read as a result.", got=why(error), where=path.name) from error
 
     def remove(self, request: Request) -> Response:
         """Forget a result that was dropped onto the page."""
@@ -313,7 +313,7 @@ class Routes:
 def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name, str(default))
     if not re.fullmatch("[0-9]{1,9}", text):
-        raise UsageError(f"'{name}' must be a whole number.", came=text[:40])
+        raise UsageError(f"'{name}' must be a whole number.", got=text[:40])
     return int(text)
 
 
@@ -321,7 +321,7 @@ def _step(request: Request) -> int:
     """Edge of the square of pixels that becomes one."""
     step = _number(request, "step", 1)
     if not 1 <= step <= MOST_STEP:
-        raise UsageError("'step' is out of range.", expected=f"1 to {MOST_STEP}", came=step)
+        raise UsageError("'step' is out of range.", expected=f"1 to {MOST_STEP}", got=step)
     return step
 
 
@@ -332,9 +332,7 @@ def _region(request: Request) -> Region | None:
     try:
         top, bottom, left, right = (int(part) for part in text.split(","))
     except ValueError:
-        raise UsageError(
-            "'box' must be four whole numbers.", expected="top,bottom,left,right", came=text[:80]
-        ) from None
+        raise UsageError("'box' must be four whole numbers.", expected="top,bottom,left,right", got=text[:80]) from None
     return top, bottom, left, right
 
 

@@ -82,7 +82,7 @@ def open_subject(source: str | Path, labels: Sequence[str | Path] = ()) -> Subje
     """
     path = Path(source)
     if not path.exists():
-        raise LayoutError("There is no such folder or file.", where=path, cure="Check the path.")
+        raise LayoutError("There is no such folder or file.", where=path, hint="Check the path.")
     if is_run(path):
         _refuse_labels(labels, "a run")
         return _of_run(path)
@@ -96,7 +96,7 @@ def open_subject(source: str | Path, labels: Sequence[str | Path] = ()) -> Subje
 def _refuse_labels(labels: Sequence[str | Path], what: str) -> None:
     if labels:
         raise UsageError(
-            f"--label belongs to a single scan, not to {what}.", cure="Give further results with --result."
+            f"--label belongs to a single scan, not to {what}.", hint="Give further results with --result."
         )
 
 
@@ -113,12 +113,12 @@ def _unplanned(path: Path) -> LayoutError:
         return LayoutError(
             "A fit has begun in this folder and is still reading its data.",
             where=path,
-            cure="Look again in some minutes; the scans themselves can be viewed already.",
+            hint="Look again in some minutes; the scans themselves can be viewed already.",
         )
     return LayoutError(
         "A fit began in this folder, and ended before it had a plan.",
         where=path,
-        cure="Run 'segwright fit' again with the same folder.",
+        hint="Run 'segwright fit' again with the same folder.",
     )
 
 
@@ -133,7 +133,7 @@ def _of_dataset(path: Path) -> Subject:
     except LayoutError as error:
         unknown = error
     else:
-        unknown = LayoutError("The folder holds no cases.", where=path, cure="Give a folder of scans.")
+        unknown = LayoutError("The folder holds no cases.", where=path, hint="Give a folder of scans.")
     if path.is_dir() and io.sniff(path) not in {None, "sections"}:
         return _of_image(path, [])
     try:
@@ -185,9 +185,9 @@ def _values(label: Path) -> list[int]:
         raise LayoutError(
             "The file does not look like a label.",
             expected=f"at most {MOST_VALUES} different values",
-            came=f"{len(values)} values",
+            got=f"{len(values)} values",
             where=label,
-            cure="Give the label after --label and the scan first.",
+            hint="Give the label after --label and the scan first.",
         )
     return values
 

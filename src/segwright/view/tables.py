@@ -123,14 +123,14 @@ def _refuse(dataset: Dataset, strange: list[str], alien: list[str], path: Path) 
         raise LabelError(
             "The table's classes are no structures of this dataset.",
             expected=", ".join(dataset.labels.names[:8]),
-            came=", ".join(strange[:8]),
+            got=", ".join(strange[:8]),
             where=path.name,
-            cure="Name classes as the structures.",
+            hint="Name classes as the structures.",
         )
     raise LayoutError(
         "The table has rows for no case of this dataset.",
         expected=", ".join(case.id for case in dataset.cases[:3]),
-        came=", ".join(alien[:3]) or "no rows",
+        got=", ".join(alien[:3]) or "no rows",
         where=path.name,
-        cure="Name images as the scans; the suffix may differ.",
+        hint="Name images as the scans; the suffix may differ.",
     )

@@ -69,8 +69,8 @@ def safe_name(name: str) -> str:
         raise UsageError(
             "Results of this kind are not taken.",
             expected="a run-length CSV, a zip of label files, or a label file (" + ", ".join(io.label_suffixes()) + ")",
-            came=last or "a file without a name",
-            cure="Drop one of these.",
+            got=last or "a file without a name",
+            hint="Drop one of these.",
         )
     return clean
 
@@ -86,8 +86,8 @@ def refuse_detached(place: Path) -> None:
         raise UsageError(
             "Headers whose voxels lie in a second file are not taken.",
             expected="labels in one file each, such as '.nii.gz', '.mha' or '.nrrd'",
-            came=found.name,
-            cure="Save them as one file, or start the viewer with --result.",
+            got=found.name,
+            hint="Save them as one file, or start the viewer with --result.",
         )
 
 
@@ -123,7 +123,7 @@ class Inbox:
             BusyError: Too many are under way.
         """
         if len(self._sizes) - len(self._folders) >= self.limits.at_once:
-            raise BusyError("Too many uploads at once.", cure="Wait until one has ended.")
+            raise BusyError("Too many uploads at once.", hint="Wait until one has ended.")
         found = Path(tempfile.mkdtemp(dir=self.place))
         self._sizes[found] = 0
         try:
@@ -186,13 +186,13 @@ class Inbox:
             raise TooSlowError(
                 "The upload came too slowly.",
                 expected=f"{self.limits.rate / 1e3:g} kB a second, all of it in {self.limits.seconds / 60:g} minutes",
-                came=f"{size:,} bytes in {anyio.current_time() - started:.0f} s",
-                cure="Copy the result to this machine and start the viewer with --result.",
+                got=f"{size:,} bytes in {anyio.current_time() - started:.0f} s",
+                hint="Copy the result to this machine and start the viewer with --result.",
             ) from error
         except OSError as error:
             raise unkept(error) from error
         if not size:
-            raise UsageError("The file is empty (0 bytes).", came=target.name, cure="Drop the whole file.")
+            raise UsageError("The file is empty (0 bytes).", got=target.name, hint="Drop the whole file.")
 
     def unpack(self, archive: Path) -> Path:
         """Unpack a zip and remove it; returns the folder of its files, below folders that hold but one folder.
@@ -213,7 +213,7 @@ class Inbox:
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise unkept(error) from error
             raise ReadError(
-                "The zip cannot be unpacked.", came=str(error), where=archive.name, cure="Pack it again."
+                "The zip cannot be unpacked.", got=str(error), where=archive.name, hint="Pack it again."
             ) from error
         archive.unlink()
         self.count(archive.parent, -size)
@@ -233,17 +233,17 @@ def _extract(opened: zipfile.ZipFile, part: zipfile.ZipInfo, target: Path) -> No
 def unkept(error: OSError) -> UsageError:
     """The refusal of an upload that the disk does not take."""
     return UsageError(
-        "The upload cannot be kept.", came=error.strerror or str(error), cure="Free some disk space, or set TMPDIR."
+        "The upload cannot be kept.", got=error.strerror or str(error), hint="Free some disk space, or set TMPDIR."
     )
 
 
-def too_large(limits: Limits, came: int | None = None) -> TooLargeError:
+def too_large(limits: Limits, got: int | None = None) -> TooLargeError:
     """The refusal of an upload beyond the limits."""
     return TooLargeError(
         "The upload is too large.",
         expected=f"at most {limits.each / 1e9:g} GB, and {limits.every / 1e9:g} GB for all that are kept",
-        came=None if came is None else f"{came / 1e9:.3g} GB",
-        cure="Remove results that are done with, or start the viewer with --result; nothing is copied then.",
+        got=None if got is None else f"{got / 1e9:.3g} GB",
+        hint="Remove results that are done with, or start the viewer with --result; nothing is copied then.",
     )
 
 
@@ -251,8 +251,8 @@ def _refuse(parts: list[zipfile.ZipInfo], archive: Path, limits: Limits) -> None
     for part in parts:
         steps = Path(part.filename.replace("\\", "/"))
         if steps.is_absolute() or ".." in steps.parts:
-            raise ReadError("A name in the zip leads outside of it.", came=part.filename, where=archive.name)
+            raise ReadError("A name in the zip leads outside of it.", got=part.filename, where=archive.name)
     if len(parts) > MOST_FILES:
-        raise TooLargeError("The zip holds too many files.", expected=f"at most {MOST_FILES:,}", came=len(parts))
+        raise TooLargeError("The zip holds too many files.", expected=f"at most {MOST_FILES:,}", got=len(parts))
     if not parts:
-        raise ReadError("The zip holds no files.", where=archive.name, cure="Pack the label files.")
+        raise ReadError("The zip holds no files.", where=archive.name, hint="Pack the label files.")

@@ -98,11 +98,11 @@ def plainly(error: SegwrightError) -> SegwrightError:
 
 
 def refusal(error: SegwrightError, status: int = 422) -> Told:
-    """An error in words: what, expected, came, where, cure."""
+    """An error in words: what, expected, came, where, hint."""
     plain = plainly(error)
     return Told({"error": {"what": plain.what, **plain.details()}}, status_code=status)
 
 
-def said(status: int, what: str, cure: str) -> Told:
+def said(status: int, what: str, hint: str) -> Told:
     """A refusal in words."""
-    return Told({"error": {"what": what, "cure": cure}}, status_code=status)
+    return Told({"error": {"what": what, "hint": hint}}, status_code=status)

@@ -156,7 +156,7 @@ def test_formats_inside_hdf5_are_refused_by_name(tmp_path, fill, name):
         fill(store)
     with pytest.raises(ReadError, match=name) as told:
         io.read(tmp_path / "a.h5")
-    assert told.value.cure
+    assert told.value.hint
 
 
 def test_plain_hdf5_is_read_as_before(tmp_path):

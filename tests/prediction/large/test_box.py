@@ -144,7 +144,7 @@ def test_statistics_are_the_same_whoever_asks_and_survive_bad_places():
 
     def read(index):
         if index[3].start == 256:
-            raise ReadError("broken", came="chunk 0/0/1")
+            raise ReadError("broken", got="chunk 0/0/1")
         return np.full([part.stop - part.start for part in index], 7.0) + np.arange(index[3].stop - index[3].start)
 
     shape = (1, 160, 1024, 2048)

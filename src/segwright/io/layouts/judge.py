@@ -77,9 +77,9 @@ def opened(row: Layout, place: Path) -> Dataset:
         raise LayoutError(
             "What the folder's documents state cannot be understood.",
             expected=row.looks_like,
-            came=reason(error),
+            got=reason(error),
             where=place,
-            cure="Correct the document, or take it away to have the folder read by its names.",
+            hint="Correct the document, or take it away to have the folder read by its names.",
         ) from error
 
 
@@ -152,9 +152,9 @@ def refuse_little(dataset: Dataset, worth: float) -> None:
         "No arrangement explains more than half of this folder.",
         expected=f"the nearest arrangement is {dataset.layout!r}: {amount(len(pairs), 'pair')} of image and label, "
         f"such as {first}; it would leave {1 - worth:.0%} of the files that can be read aside",
-        came=f"\n{tree(root)}",
+        got=f"\n{tree(root)}",
         where=root,
-        cure=f"If these pairs are all that is meant, write 'layout: {dataset.layout}' into {root / Dataset.filename}; "
+        hint=f"If these pairs are all that is meant, write 'layout: {dataset.layout}' into {root / Dataset.filename}; "
         "else take the other files out, state the folders there ('images: FOLDER', 'labels: FOLDER'), or list the "
         "cases in a CSV table with columns id, image, label, group.",
     )

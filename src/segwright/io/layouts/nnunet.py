@@ -68,7 +68,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     data = parse_json(text_of(path), path)
     if not isinstance(data, dict):
-        raise ReadError(f"{path.name} is not an object.", came=type(data).__name__, where=path, cure="Restore it.")
+        raise ReadError(f"{path.name} is not an object.", got=type(data).__name__, where=path, hint="Restore it.")
     return data
 
 
@@ -123,9 +123,9 @@ def _entry(key: str, value: Any, where: Path) -> tuple[str, tuple[int, ...]]:
         raise LayoutError(
             "A row of labels in dataset.json is neither name to value nor value to name.",
             expected='"liver": 1 or "1": "liver"',
-            came=f"{key!r}: {value!r}",
+            got=f"{key!r}: {value!r}",
             where=where,
-            cure="Correct the row.",
+            hint="Correct the row.",
         ) from error
 
 

@@ -45,7 +45,7 @@ def refuse_contradictions(files: Mapping[Path, Shown]) -> None:
     raise LabelError(
         "The palettes of the label files contradict each other: one colour has several numbers.",
         expected="one number for each colour in all files",
-        came=f"colour #{bytes(colour).hex().upper()} is value {known} in {other.name} and value {value} in {path.name}",
+        got=f"colour #{bytes(colour).hex().upper()} is value {known} in {other.name} and value {value} in {path.name}",
         where=path,
-        cure="Save the labels in colour (RGB), where colours are read, or number them alike in all files.",
+        hint="Save the labels in colour (RGB), where colours are read, or number them alike in all files.",
     )

@@ -117,7 +117,7 @@ def all_read(dataset: Dataset, readers: Readers) -> Dataset:
             "A consensus is stated, and there are no two readers.",
             expected="two folders or more in which the same was drawn",
             where=dataset.root,
-            cure="Name them in dataset.yaml, e.g. 'readers: [FOLDER_A, FOLDER_B]'.",
+            hint="Name them in dataset.yaml, e.g. 'readers: [FOLDER_A, FOLDER_B]'.",
         )
     cases = tuple(case.model_copy(update={"label": _signed(case, names)}) for case in dataset.cases)
     few = sum(0 < len(case.label) < len(names) for case in cases)

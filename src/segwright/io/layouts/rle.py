@@ -73,9 +73,9 @@ def _counting(root: Path, table: Path, cases: Sequence[Case], *, usual: bool) ->
     if not found.sure and not usual:
         raise LabelError(
             "Whether runs go along rows or down columns cannot be told.",
-            came=found.why,
+            got=found.why,
             where=table,
-            cure="State it: name the columns image_name, class and rle if runs go along rows from 1, or list the cases "
+            hint="State it: name the columns image_name, class and rle if runs go along rows from 1, or list the cases "
             "in a dataset.yaml with 'layout: rle' and 'run_lengths: columns from 1' (or 'rows from 1').",
         )
     return found

@@ -31,22 +31,22 @@ def rows_of(path: Path) -> list[Row]:
         ReadError: The file is no text, too large, or a line of it cannot be split.
     """
     if regular(path) > _LARGEST:
-        raise ReadError("The table is too large.", came=byte_size(path.stat().st_size), where=path, cure="Split it.")
+        raise ReadError("The table is too large.", got=byte_size(path.stat().st_size), where=path, hint="Split it.")
     data = path.read_bytes()
     try:
         text = data.decode("utf-16") if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
     if "\0" in text:
-        raise ReadError("Cannot read the table.", came="no text", where=path, cure="Save it as UTF-8 CSV.")
+        raise ReadError("Cannot read the table.", got="no text", where=path, hint="Save it as UTF-8 CSV.")
     head = text.partition("\n")[0]
     sign = max(",;\t", key=head.count)
     reader = csv.DictReader(text.splitlines(), delimiter=sign)
     try:
         return [{str(k).strip().lower(): (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
     except csv.Error as error:
-        came = f"line {reader.line_num + 1}: {error}"
-        raise ReadError("Cannot read the table.", came=came, where=path, cure="Correct the line.") from error
+        got = f"line {reader.line_num + 1}: {error}"
+        raise ReadError("Cannot read the table.", got=got, where=path, hint="Correct the line.") from error
 
 
 def tables_in(folder: Path) -> list[Path]:

@@ -53,9 +53,9 @@ def _values(dataset: Dataset, some: Sequence[Case], *, united: bool) -> tuple[in
             raise LabelError(
                 f"Value {min(marks & set(meaning.values))} is structure {name!r}, and counts nowhere in another.",
                 expected="one value that counts nowhere, and others for structures",
-                came="; ".join(f"{n}: {m.values}, ignored {m.ignore}" for n, m in found.items()),
+                got="; ".join(f"{n}: {m.values}, ignored {m.ignore}" for n, m in found.items()),
                 where=dataset.root,
-                cure="Give the files of all structures the same values, e.g. 0, 1 and 255.",
+                hint="Give the files of all structures the same values, e.g. 0, 1 and 255.",
             )
     several = {n: m.values for n, m in found.items() if m.kind == "classes" and not m.smeared and len(m.values) > 1}
     twice = [case.id for case in some if len(case.label) > 1]
@@ -63,9 +63,9 @@ def _values(dataset: Dataset, some: Sequence[Case], *, united: bool) -> tuple[in
         raise LabelError(
             "Several label files of one image hold several values, so they are no masks to be united.",
             expected="one label file an image, or a mask of a single value for each structure",
-            came=f"values {next(iter(several.values()))} in {amount(len(twice), 'case')}: {', '.join(twice[:3])}",
+            got=f"values {next(iter(several.values()))} in {amount(len(twice), 'case')}: {', '.join(twice[:3])}",
             where=dataset.root,
-            cure="Take the files out that are not meant, or name the right ones in a CSV table (id, image, label).",
+            hint="Take the files out that are not meant, or name the right ones in a CSV table (id, image, label).",
         )
     told = [note for meaning in found.values() if meaning.ignore is not None for note in meaning.notes[:1]]
     told += [f"Files of {name!r} hold values {listed(map(str, v))}, which are united." for name, v in several.items()]

@@ -42,9 +42,9 @@ class Table:
             raise LayoutError(
                 "The table lists no images.",
                 expected="a header with id, image or image_<channel>, label or label_<structure>, group",
-                came=", ".join(rows[0]) if rows else "an empty file",
+                got=", ".join(rows[0]) if rows else "an empty file",
                 where=path,
-                cure="Add a column 'image' with file names relative to the table.",
+                hint="Add a column 'image' with file names relative to the table.",
             )
         group = group_column(rows)
         cases = unique_ids(_case(row, images, labels, group, path.parent) for row in rows)

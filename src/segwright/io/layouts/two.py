@@ -45,9 +45,9 @@ def two_places(labels: Path, images: Path) -> Dataset:
         raise LayoutError(
             "No label fits an image.",
             expected=f"labels named as the {len(images_below(images))} images in {images.name}",
-            came=f"{len(found.cases)} names that differ",
+            got=f"{len(found.cases)} names that differ",
             where=labels,
-            cure="Give the folder of the images these labels were drawn on.",
+            hint="Give the folder of the images these labels were drawn on.",
         )
     return found
 

@@ -154,9 +154,9 @@ def _refuse_lossy(dataset: Dataset, some: Sequence[Case], meaning: Meaning) -> N
         raise LabelError(
             "Labels are stored as JPEG, which does not keep such values apart.",
             expected=f"values that differ by {_LOSS} or more",
-            came=", ".join(map(str, levels[:8])),
+            got=", ".join(map(str, levels[:8])),
             where=lossy[0],
-            cure="Export the labels without compression (PNG, TIFF, NIfTI).",
+            hint="Export the labels without compression (PNG, TIFF, NIfTI).",
         )
 
 
@@ -165,9 +165,9 @@ def _no_labels(dataset: Dataset, some: Sequence[Case], meaning: Meaning) -> Labe
     return LabelError(
         "The labels are smeared beyond repair." if smeared else "The labels look like pictures.",
         expected="one whole number a structure",
-        came=meaning.notes[0],
+        got=meaning.notes[0],
         where=dataset.path(some[0].label[0]),
-        cure="Export the labels without compression, blur or resizing (PNG, TIFF, NIfTI), or name the folder that "
+        hint="Export the labels without compression, blur or resizing (PNG, TIFF, NIfTI), or name the folder that "
         "holds them with a CSV table (columns id, image, label).",
     )
 

@@ -97,8 +97,8 @@ def known_form(form: str | None) -> str | None:
         raise UsageError(
             "Labels cannot be written in this format.",
             expected=", ".join((*WRITERS, *io.label_suffixes())),
-            came=form,
-            cure="Use --format .nii.gz or png.",
+            got=form,
+            hint="Use --format .nii.gz or png.",
         )
     return suffix
 

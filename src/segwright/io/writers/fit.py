@@ -25,8 +25,8 @@ def masks_of(item: Prediction) -> dict[str, NDArray[np.bool_]]:
     if ignored:
         raise WriteError(
             "This form of labels cannot mark voxels that count nowhere.",
-            came=f"{ignored} such voxels in case {item.case!r}",
-            cure="Write a map of values, which can: --to png or --to .nii.gz, for exclusive structures.",
+            got=f"{ignored} such voxels in case {item.case!r}",
+            hint="Write a map of values, which can: --to png or --to .nii.gz, for exclusive structures.",
         )
     return {name: item.space.mask(item.labels, index) for index, name in enumerate(item.space.names)}
 
@@ -41,8 +41,8 @@ def planes_of(item: Prediction, form: str) -> dict[str, NDArray[np.bool_]]:
     if depth != 1:
         raise WriteError(
             f"{form} holds labels of single planes.",
-            came=f"case {item.case!r} has {depth} planes",
-            cure="Write volumes as .nii.gz, .nrrd or dicomseg.",
+            got=f"case {item.case!r} has {depth} planes",
+            hint="Write volumes as .nii.gz, .nrrd or dicomseg.",
         )
     return {name: mask[0] for name, mask in masks_of(item).items()}
 

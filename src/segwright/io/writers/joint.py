@@ -102,8 +102,8 @@ class _Joint(ABC):
         if name in self.seen:
             raise UsageError(
                 f"Two images are called {name!r} in one file of labels.",
-                came=f"cases {self.seen[name]!r} and {case!r}",
-                cure="Give the images different names.",
+                got=f"cases {self.seen[name]!r} and {case!r}",
+                hint="Give the images different names.",
             )
         self.seen[name] = case
         self.taken[name] = content
@@ -174,8 +174,8 @@ class RunTable(_Joint):
             raise UsageError(
                 "A run-length table has three columns.",
                 expected="names such as image_name,class,rle",
-                came=",".join(names),
-                cure="Name the columns of image, structure and run lengths, in this order.",
+                got=",".join(names),
+                hint="Name the columns of image, structure and run lengths, in this order.",
             )
         self.columns = names
 

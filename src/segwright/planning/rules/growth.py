@@ -14,7 +14,7 @@ from segwright.planning.rules import network
 Stages = tuple[tuple[float, Triple], ...]
 Room = Callable[[Triple], float]
 
-#: A patch of so many voxels is not shrunk any more; where even that does not fit, the plan is refused with a cure.
+#: A patch of so many voxels is not shrunk any more; where even that does not fit, the plan is refused with a hint.
 LEAST = 4096
 
 
@@ -26,8 +26,8 @@ def source(recipe: Recipe, extent: Sequence[float], slab: int) -> Triple:
     """
     shares = [share for share, _ in recipe.growth]
     if any(a >= b for a, b in pairwise([0.0, *shares])) or shares[-1] != 1:
-        cure = "Write e.g. growth=[[0.6,[32,64,64]],[1,[48,96,96]]]: 60 % of the budget on the smaller size."
-        raise PlanError("Shares of growth rise from 0 to 1.", came=str(shares), where="growth", cure=cure)
+        hint = "Write e.g. growth=[[0.6,[32,64,64]],[1,[48,96,96]]]: 60 % of the budget on the smaller size."
+        raise PlanError("Shares of growth rise from 0 to 1.", got=str(shares), where="growth", hint=hint)
     z, y, x = (
         min(length, network.up(whole, 8 if whole >= 16 else 1))
         for length, whole in zip(recipe.growth[-1][1], extent, strict=True)

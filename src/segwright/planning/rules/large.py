@@ -31,9 +31,9 @@ def surround(recipe: Recipe, patch: Triple, extent: Sequence[float], slab: int) 
     if recipe.surround and recipe.surround > 1 and slab > 1:
         raise PlanError(
             "A network that sees neighbouring slices takes no surround.",
-            came=f"slab={slab}, surround={recipe.surround}",
+            got=f"slab={slab}, surround={recipe.surround}",
             where="surround",
-            cure="Use slab=1 or slab=0, or leave surround open.",
+            hint="Use slab=1 or slab=0, or leave surround open.",
         )
     tight = [axis for axis in range(3) if patch[axis] < NARROW * extent[axis]]
     if recipe.surround:
@@ -66,11 +66,11 @@ def zooms(recipe: Recipe, surrounded: bool) -> tuple[tuple[float, int], ...]:
     """
     shares = [share for share, _ in recipe.zooms]
     if any(a >= b for a, b in pairwise([0.0, *shares, 1.0])) or any(factor < 2 for _, factor in recipe.zooms):
-        cure = "Write e.g. zooms=[[0.5,2]]: until half of the budget, images at half their size."
-        raise PlanError("Zooms have rising shares below 1 and factors from 2.", came=str(recipe.zooms), cure=cure)
+        hint = "Write e.g. zooms=[[0.5,2]]: until half of the budget, images at half their size."
+        raise PlanError("Zooms have rising shares below 1 and factors from 2.", got=str(recipe.zooms), hint=hint)
     if recipe.zooms and surrounded:
-        cure = "Set surround=1, or leave zooms away."
-        raise PlanError("Zooms change the size of what surrounds a tile.", came="zooms and a surround", cure=cure)
+        hint = "Set surround=1, or leave zooms away."
+        raise PlanError("Zooms change the size of what surrounds a tile.", got="zooms and a surround", hint=hint)
     return recipe.zooms
 
 

@@ -173,8 +173,8 @@ def published(recipe: Recipe, known: Published, slab: int) -> tuple[NetSpec, str
     source = known.spec
     count, most = recipe.levels or len(source.widths), len(source.widths)
     if count > most:
-        cure = f"Ask for levels={most} or fewer, or for another net."
-        raise PlanError(f"Network {source.name!r} has {most} levels.", came=f"levels={count}", where="net", cure=cure)
+        hint = f"Ask for levels={most} or fewer, or for another net."
+        raise PlanError(f"Network {source.name!r} has {most} levels.", got=f"levels={count}", where="net", hint=hint)
     _check_dimension(known, slab)
     scale = recipe.width / source.widths[0] if recipe.width and source.widths[0] > 1 else 1.0
     spec = source.model_copy(
@@ -198,13 +198,13 @@ def published(recipe: Recipe, known: Published, slab: int) -> tuple[NetSpec, str
 def _check_dimension(known: Published, slab: int) -> None:
     wanted = 2 if slab else 3
     if wanted not in known.dims:
-        cure = "Set slab=1 to predict slice by slice, or choose another net." if wanted == 3 else "Choose another net."
+        hint = "Set slab=1 to predict slice by slice, or choose another net." if wanted == 3 else "Choose another net."
         raise PlanError(
             f"Network {known.spec.name!r} is not built for {wanted} dimensions.",
             expected=" or ".join(f"{dims}-D" for dims in known.dims),
-            came=f"slab={slab}",
+            got=f"slab={slab}",
             where="net",
-            cure=cure,
+            hint=hint,
         )
 
 

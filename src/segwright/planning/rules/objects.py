@@ -23,9 +23,9 @@ def target(recipe: Recipe, labels: LabelSpace) -> tuple[str, str]:
         raise PlanError(
             f"Target {recipe.target!r} {what}.",
             expected=" or ".join(suits),
-            came=str(recipe.target),
+            got=str(recipe.target),
             where="target",
-            cure=_instead(recipe.target, labels),
+            hint=_instead(recipe.target, labels),
         )
     return recipe.target, "asked for in the recipe"
 

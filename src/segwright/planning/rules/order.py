@@ -44,8 +44,8 @@ def target(recipe: Recipe, facts: Fingerprint) -> tuple[str, str]:
 def _ordered(recipe: Recipe, facts: Fingerprint) -> tuple[bool, str]:
     order = facts.order
     if recipe.ordered and len(facts.labels.structures) < 2:
-        cure = "Leave 'ordered' out: a single structure needs no order."
-        raise PlanError("There are no structures to order.", came=str(list(facts.labels.names)), cure=cure)
+        hint = "Leave 'ordered' out: a single structure needs no order."
+        raise PlanError("There are no structures to order.", got=str(list(facts.labels.names)), hint=hint)
     if recipe.ordered is not None:
         return recipe.ordered, f"ordered={str(recipe.ordered).lower()} is asked for in the recipe"
     if order is None:

@@ -49,9 +49,9 @@ def slab(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[int, str
             raise PlanError(
                 "Every case is a single plane, but the recipe asks for depth.",
                 expected="slab=1",
-                came=f"slab={recipe.slab}",
+                got=f"slab={recipe.slab}",
                 where="slab",
-                cure="Set slab=1, or choose a recipe for single images.",
+                hint="Set slab=1, or choose a recipe for single images.",
             )
         return recipe.slab, "asked for in the recipe"
     if facts.dims == 2:

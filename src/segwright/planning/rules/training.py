@@ -139,9 +139,9 @@ def _activation(target: str) -> Activation:
 def _refuse_strange(choice: PartChoice, usual: str) -> None:
     """A row of structures has a loss of its own, which fits no other target."""
     if choice.name != usual and (loss_info(choice.name).ordered or loss_info(usual).ordered):
-        cure = "Leave the loss open." if loss_info(usual).ordered else "Leave the loss open, or set ordered=true."
+        hint = "Leave the loss open." if loss_info(usual).ordered else "Leave the loss open, or set ordered=true."
         what = f"Loss {choice.name!r} does not fit the target."
-        raise PlanError(what, expected=usual, came=choice.name, where="loss", cure=cure)
+        raise PlanError(what, expected=usual, got=choice.name, where="loss", hint=hint)
 
 
 def _fitting(choice: PartChoice, activation: Activation) -> PartChoice:
@@ -153,7 +153,7 @@ def _fitting(choice: PartChoice, activation: Activation) -> PartChoice:
             raise PlanError(
                 f"Loss {part.name!r} trains a {asked}, but the target's scores are read off a {activation}.",
                 where="loss",
-                cure=f"Use loss={'dice_ce' if activation == 'softmax' else 'dice_bce'}, or leave the loss open.",
+                hint=f"Use loss={'dice_ce' if activation == 'softmax' else 'dice_bce'}, or leave the loss open.",
             )
     if loss_info(choice.name).activation != "any":
         return choice

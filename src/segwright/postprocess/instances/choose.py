@@ -31,8 +31,8 @@ def decode_objects(choice: Choice | None, scores: NDArray[np.uint8], geometry: G
     if choice is None:
         raise UsageError(
             "Scores of instances need a decoder.",
-            came="none was chosen",
-            cure="Give the chain a decoder, for example seed_watershed for the target 'boundary'.",
+            got="none was chosen",
+            hint="Give the chain a decoder, for example seed_watershed for the target 'boundary'.",
         )
     decoder = build_decoder(choice.name, **choice.params)
     unit = scores.astype(np.float32) / np.float32(255)

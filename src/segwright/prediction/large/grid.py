@@ -98,8 +98,8 @@ def block_size(
         raise OutOfMemoryError(
             "Not even one block fits in memory.",
             expected=f"about {needs / 2**30:.2g} GB for a worker",
-            came=f"{memory / 2**30:.2g} GB",
-            cure="Allow more with --memory, or use fewer --workers.",
+            got=f"{memory / 2**30:.2g} GB",
+            hint="Allow more with --memory, or use fewer --workers.",
         )
     while True:
         waste = [(margin[a] / size[a], a) for a in range(3) if size[a] < whole[a]]

@@ -165,8 +165,8 @@ def _block(model: Model, volume: Volume, seen: Survey, wish: Wish, decoder: dict
         raise DataError(
             "Memory does not suffice for so many workers.",
             expected=f"more than {BASE / 2**30:.2g} GB a worker",
-            came=f"{wish.budget / workers / 2**30:.2g} GB",
-            cure="Allow more with --memory, or use fewer workers.",
+            got=f"{wish.budget / workers / 2**30:.2g} GB",
+            hint="Allow more with --memory, or use fewer workers.",
         )
     scan = LazyScan(volume, model.plan.prepare, seen)
     cost = _Cost(model, scan, bool(wish.instances or decoder))

@@ -197,9 +197,9 @@ def _progress(name: str, done: int, total: int, remaining: float | None) -> dict
 def _full(bench: Bench, error: str) -> WriteError:
     return WriteError(
         "The disk is full; every block that was finished is kept.",
-        came=error,
+        got=error,
         where=bench.folder,
-        cure="Free some space and run the same command with --resume: it goes on where it stopped.",
+        hint="Free some space and run the same command with --resume: it goes on where it stopped.",
     )
 
 

@@ -38,7 +38,7 @@ def perform(folder: str, step: str, index: int) -> dict[str, Any]:
         facts = _action(step)(bench, index)
     except SegwrightError as error:
         where = f" in {error.where}" if error.where else ""
-        return {"error": f"{error.came or error.what}{where}", "full": is_full(error)}
+        return {"error": f"{error.got or error.what}{where}", "full": is_full(error)}
     except Exception as error:
         return {"error": reason(error), "full": is_full(error)}
     facts = {**facts, "seconds": round(time.perf_counter() - begin, 3)}

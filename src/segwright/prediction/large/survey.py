@@ -110,14 +110,14 @@ def survey(volume: Volume, rules: Sequence[Normalisation], seed: int = 0) -> Sur
             parts.append(_values(block, limit))
             planes.append(block[:, :1].copy())
         except SegwrightError as error:
-            failed.append(f"voxels {box.start} to {box.stop}: {error.came or error.what}")
+            failed.append(f"voxels {box.start} to {box.stop}: {error.got or error.what}")
             parts += _readable(volume, box, limit)
     if not parts:
         raise ReadError(
             "No part of the volume can be read.",
-            came=failed[0],
+            got=failed[0],
             where=str(volume.header.get("path", "")),
-            cure="Copy the volume again.",
+            hint="Copy the volume again.",
         )
     sample = np.concatenate(parts, axis=1)
     channels = tuple(_measure(values, rule) for values, rule in zip(sample, rules, strict=True))
@@ -161,8 +161,8 @@ def _boxes(shape: tuple[int, int, int], seed: int) -> list[Box]:
 
 def _measure(values: NDArray[np.float32], rule: Normalisation) -> Intensities:
     if rule.scheme == "local":
-        cure = "Predict it whole (without --workers), or fit with normalise=case."
-        raise PlanError("Local contrast is not taken block by block.", where="normalise", cure=cure)
+        hint = "Predict it whole (without --workers), or fit with normalise=case."
+        raise PlanError("Local contrast is not taken block by block.", where="normalise", hint=hint)
     finite = values[np.isfinite(values)]
     lowest, highest = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
     if rule.scheme == "none":

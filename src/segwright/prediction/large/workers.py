@@ -161,9 +161,9 @@ class Cluster:
             raise UsageError(
                 "A worker of the cluster does not see the folder of the results.",
                 expected="one file system for this process and all workers",
-                came=f"not there on {len(blind)} of {amount(len(seen), 'worker')}, the first being {blind[0]}",
+                got=f"not there on {len(blind)} of {amount(len(seen), 'worker')}, the first being {blind[0]}",
                 where=folder,
-                cure="Give a folder on a shared disk with -o, and keep the scans on one too.",
+                hint="Give a folder on a shared disk with -o, and keep the scans on one too.",
             )
 
     def _submit(self, function: Work, number: int, place: dict[str, Any]) -> Any:
@@ -195,11 +195,11 @@ class Cluster:
             raise self._lost("no worker is left")
         return 0
 
-    def _lost(self, came: str) -> SegwrightError:
+    def _lost(self, got: str) -> SegwrightError:
         return SegwrightError(
             "The cluster went away; what was finished is kept.",
-            came=came,
-            cure="Start scheduler and workers again and run the same command with --resume: it goes on.",
+            got=got,
+            hint="Start scheduler and workers again and run the same command with --resume: it goes on.",
         )
 
 
@@ -256,9 +256,9 @@ def hired(workers: int = 0, scheduler: str | None = None) -> Iterator[Serial | C
             versions.
     """
     if workers and scheduler:
-        raise UsageError("Workers are started here or belong to a scheduler.", cure="Give --workers or --scheduler.")
+        raise UsageError("Workers are started here or belong to a scheduler.", hint="Give --workers or --scheduler.")
     if workers < 0:
-        raise UsageError("The number of workers is 0 or more.", came=workers, cure="Use --workers 2.")
+        raise UsageError("The number of workers is 0 or more.", got=workers, hint="Use --workers 2.")
     if not workers and not scheduler:
         yield Serial()
         return
@@ -297,8 +297,8 @@ def _connected(scheduler: str) -> Iterator[Any]:
         raise UsageError(
             "The scheduler does not answer.",
             expected="the address of a running dask scheduler, e.g. tcp://host:8786",
-            came=f"{scheduler} ({type(error).__name__})",
-            cure="Start one with 'dask scheduler', or use --workers N.",
+            got=f"{scheduler} ({type(error).__name__})",
+            hint="Start one with 'dask scheduler', or use --workers N.",
         ) from error
     with client:
         _refuse_unfit(client, scheduler)
@@ -313,7 +313,7 @@ def _refuse_unfit(client: Any, scheduler: str) -> None:
             "The scheduler has no worker.",
             expected=f"at least one within {FIRST_WORKER:.0f} seconds",
             where=scheduler,
-            cure=f"Start some with 'dask worker {scheduler} --nthreads 1', wait until they are there, and run again.",
+            hint=f"Start some with 'dask worker {scheduler} --nthreads 1', wait until they are there, and run again.",
         ) from error
     for name, here, ask in _versions():
         for address, told in client.run(*ask, on_error="return").items():
@@ -322,8 +322,8 @@ def _refuse_unfit(client: Any, scheduler: str) -> None:
                 raise UsageError(
                     f"A worker of the cluster has another {name} than this program.",
                     expected=f"{name} {here}",
-                    came=f"{name} {there} on {address}",
-                    cure="Start the workers from the environment that segwright is installed in.",
+                    got=f"{name} {there} on {address}",
+                    hint="Start the workers from the environment that segwright is installed in.",
                 )
 
 

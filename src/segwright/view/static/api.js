@@ -17,7 +17,7 @@ async function ask(url, options) {
     answer = await fetch(url, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused({ what: "The viewer's server does not answer.", cure: "Start 'segwright view' again and reload this page." });
+    throw new Refused({ what: "The viewer's server does not answer.", hint: "Start 'segwright view' again and reload this page." });
   }
   if (answer.ok) return answer;
   let told = { what: `The server answered ${answer.status}.` };

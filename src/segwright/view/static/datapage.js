@@ -18,7 +18,7 @@ export class DataPage {
   async ask() {
     let told;
     try { told = await api.json("/api/data"); } catch (error) { put(this.wide, problem(error)); return; }
-    if (told.error) { put(this.wide, problem({ told: { what: "The data could not be measured.", came: told.error } })); return; }
+    if (told.error) { put(this.wide, problem({ told: { what: "The data could not be measured.", got: told.error } })); return; }
     if (!told.ready) {
       put(this.wide, el("div", { className: "card full" }, el("h2", {}, "Reading every case once"),
         el("p", { className: "quiet" }, `${told.done} of ${plural(told.total, "case")}`), el("div", { className: "bar-track" }, el("i", { style: { width: `${(100 * told.done) / Math.max(told.total, 1)}%` } }))));
@@ -67,7 +67,7 @@ export class DataPage {
     const sorted = [...found].sort((a, b) => order[a.level] - order[b.level]);
     return el("section", { className: "card full" }, el("h2", {}, "Findings"), el("p", { className: "quiet" }, "What is wrong with the files, and what was assumed."),
       el("ul", { className: "findings" }, sorted.slice(0, 40).map((f) => el("li", {}, el("span", { className: f.level === "note" ? "quiet" : "warn" }, f.level === "note" ? "note" : icon("warn", 16), f.level === "note" ? null : el("span", { className: "unseen" }, f.level)),
-        el("span", {}, f.what, f.cure ? el("span", { className: "cure" }, ` ${f.cure}`) : null),
+        el("span", {}, f.what, f.hint ? el("span", { className: "hint" }, ` ${f.hint}`) : null),
         this.world.caseOf(f.where) ? el("button", { type: "button", className: "link", onclick: () => go(f.where) }, f.where) : el("span", { className: "quiet" }, f.where)))),
       sorted.length > 40 ? el("p", { className: "quiet" }, `and ${sorted.length - 40} more; 'segwright inspect' lists all.`) : null);
   }

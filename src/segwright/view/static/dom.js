@@ -72,15 +72,15 @@ export function plural(count, word) {
 
 export function problem(error) {
   const told = error.told || { what: error.message || String(error) };
-  const rest = ["expected", "came", "where", "cure"].filter((key) => told[key]);
+  const rest = ["expected", "got", "where", "hint"].filter((key) => told[key]);
   return el("div", { className: "problem" },
     el("p", {}, el("strong", {}, told.what)),
     rest.length ? el("dl", {}, rest.map((key) => [el("dt", {}, key), el("dd", {}, told[key])])) : null);
 }
 
-// The same in a few lines, where there is little room: what, which file, and the cure.
+// The same in a few lines, where there is little room: what, which file, and the hint.
 export function plain(error) {
   const told = error.told || { what: error.message || String(error) };
-  const facts = [told.where, told.expected && `expected ${told.expected}`, told.came && `found ${told.came}`].filter(Boolean).join("; ");
-  return el("div", {}, el("strong", {}, told.what), facts ? el("p", {}, facts) : null, told.cure ? el("p", {}, told.cure) : null);
+  const facts = [told.where, told.expected && `expected ${told.expected}`, told.got && `found ${told.got}`].filter(Boolean).join("; ");
+  return el("div", {}, el("strong", {}, told.what), facts ? el("p", {}, facts) : null, told.hint ? el("p", {}, told.hint) : null);
 }

@@ -53,8 +53,8 @@ function refuseLarge(size, limit) {
   if (size <= limit) return;
   const gb = (bytes) => `${Number((bytes / 1e9).toPrecision(3))} GB`;
   throw new api.Refused({
-    what: "The upload is too large.", expected: `at most ${gb(limit)}`, came: gb(size),
-    cure: "Start the viewer with --result and the folder or file instead; nothing is copied then.",
+    what: "The upload is too large.", expected: `at most ${gb(limit)}`, got: gb(size),
+    hint: "Start the viewer with --result and the folder or file instead; nothing is copied then.",
   });
 }
 

@@ -42,9 +42,9 @@ def _parsed(path: Path, changed: int, size: int) -> Element:
         raise ReadError(
             "The file holds tracks of a video.",
             expected="CVAT for images 1.1",
-            came="CVAT for video",
+            got="CVAT for video",
             where=path,
-            cure="Export the task from CVAT as 'CVAT for images 1.1' or 'COCO 1.0', with its frames.",
+            hint="Export the task from CVAT as 'CVAT for images 1.1' or 'COCO 1.0', with its frames.",
         )
     return tree
 
@@ -74,7 +74,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
             f"The file speaks of no image {key!r}.",
             expected=", ".join(list(images)[:6]),
             where=path,
-            cure="Correct 'key' in dataset.yaml: the image's name.",
+            hint="Correct 'key' in dataset.yaml: the image's name.",
         )
     image = images[key]
     refuse_size(size_of(image.get("height"), image.get("width")), like, path)
@@ -86,7 +86,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
             _add(drawn, shape, name, told)
         except (KeyError, ValueError, TypeError) as error:
             raise LabelError(
-                f"{told} cannot be read.", came=str(error), where=path, cure="Export the file again."
+                f"{told} cannot be read.", got=str(error), where=path, hint="Export the file again."
             ) from error
     return drawn
 

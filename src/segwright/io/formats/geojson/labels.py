@@ -63,7 +63,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
     refuse_size(None, like, path)
     data = json_of(path)
     if isinstance(data, Mapping) and "crs" in data:
-        raise LabelError("The outlines are in degrees of a map, not in pixels.", where=path, cure="Export pixels.")
+        raise LabelError("The outlines are in degrees of a map, not in pixels.", where=path, hint="Export pixels.")
     drawn = Drawn(like.shape)
     for index, feature in enumerate(_features(data)):
         name = _name(feature)
@@ -100,9 +100,9 @@ def _ring(ring: Any, told: str, path: Path) -> NDArray[np.float64]:
         raise LabelError(
             f"{told} has points that are not pairs of numbers.",
             expected="[[x, y], [x, y], ...]",
-            came=repr(ring)[:80],
+            got=repr(ring)[:80],
             where=path,
-            cure="Export the file again.",
+            hint="Export the file again.",
         )
     return points[:-1] if len(points) > 1 and (points[0] == points[-1]).all() else points
 

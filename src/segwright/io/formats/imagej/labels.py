@@ -88,7 +88,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
             continue
         rings = [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
         if not all(usable(ring) for ring in rings):
-            raise LabelError(f"{told} has corners that are no numbers.", where=path, cure="Save the region again.")
+            raise LabelError(f"{told} has corners that are no numbers.", where=path, hint="Save the region again.")
         drawn.add_area(name, rings, told, _plane(roi, like, told, path))
     return drawn
 
@@ -102,16 +102,16 @@ def _plane(roi: roifile.ImagejRoi, like: Geometry, told: str, path: Path) -> int
         raise LabelError(
             f"{told} names no slice of the stack.",
             where=path,
-            cure="Save regions with their position (ROI Manager, Properties), or convert them to a mask in ImageJ: "
+            hint="Save regions with their position (ROI Manager, Properties), or convert them to a mask in ImageJ: "
             "Edit, Selection, Create Mask.",
         )
     if position > like.shape[0]:
         raise GeometryError(
             f"{told} lies on slice {position}, which the image does not have.",
             expected=f"1 to {like.shape[0]}",
-            came=position,
+            got=position,
             where=path,
-            cure="Give the stack that the regions were drawn on.",
+            hint="Give the stack that the regions were drawn on.",
         )
     return position - 1
 

@@ -35,10 +35,10 @@ def read(path: Path, key: str | None = None) -> Volume:
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
         if len(shape) not in (3, 4) or min(shape) < 1:
-            raise ReadError("The voxel array has no usable shape.", expected="3 or 4 axes", came=shape, where=path)
+            raise ReadError("The voxel array has no usable shape.", expected="3 or 4 axes", got=shape, where=path)
         affine = np.array(image.affine, dtype=np.float64)
         if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-            raise ReadError("The header's grid is not finite or singular.", where=path, cure="Save the volume again.")
+            raise ReadError("The header's grid is not finite or singular.", where=path, hint="Save the volume again.")
         axes, dtype = Axes("xyzc"[: len(shape)]), _type(image)
         _close(image)
 

@@ -125,9 +125,9 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
             raise LabelError(
                 f"Segment {segment.name!r} lies in a layer that the file does not have.",
                 expected=f"0 to {len(layers) - 1}",
-                came=segment.layer,
+                got=segment.layer,
                 where=path,
-                cure="Save the segmentation again.",
+                hint="Save the segmentation again.",
             )
         mask = layers[segment.layer] == segment.value
         drawn.mask(segment.name)[...] = _laid(mask, volume.geometry, like, drawn.repairs, segment.name, path)
@@ -143,7 +143,7 @@ def _refuse_strangers(values: NDArray[Any], known_values: set[int], path: Path) 
             f"Value {strangers[0]:g} of the segmentation is no segment's.",
             expected=", ".join(map(str, sorted(known_values))),
             where=path,
-            cure="Save the segmentation again, or name the segment in its header.",
+            hint="Save the segmentation again, or name the segment in its header.",
         )
 
 
@@ -158,9 +158,9 @@ def _refuse_two_places(path: Path, place: Geometry, like: Geometry) -> None:
         raise GeometryError(
             "The header says in two ways where in its scan the segmentation begins, and they differ.",
             expected=f"voxel {tuple(offset.tolist())} (z, y, x), by ReferenceImageExtentOffset",
-            came=f"voxel {tuple(fit[2].tolist())}, by the origin",
+            got=f"voxel {tuple(fit[2].tolist())}, by the origin",
             where=path,
-            cure="Give the scan that it was drawn on, or save it in 3D Slicer as a label map on the scan's grid.",
+            hint="Give the scan that it was drawn on, or save it in 3D Slicer as a label map on the scan's grid.",
         )
 
 
@@ -180,9 +180,9 @@ def _laid(
         raise GeometryError(
             "The segmentation lies beside the image.",
             expected=f"a part of {like.shape} (z, y, x)",
-            came=f"voxels {tuple(start.tolist())} to {tuple(stop.tolist())}",
+            got=f"voxels {tuple(start.tolist())} to {tuple(stop.tolist())}",
             where=path,
-            cure="Give the scan that the segmentation was drawn on.",
+            hint="Give the scan that the segmentation was drawn on.",
         )
     inside = turned[tuple(slice(a, b) for a, b in zip(low - start, high - start, strict=True))]
     out[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = inside

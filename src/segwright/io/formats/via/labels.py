@@ -89,7 +89,7 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
             f"The file speaks of no image {key!r}.",
             expected=", ".join(str(image["filename"]) for image in images[:6]),
             where=path,
-            cure="Correct 'key' in dataset.yaml: the image's filename.",
+            hint="Correct 'key' in dataset.yaml: the image's filename.",
         )
     refuse_size(None, like, path)
     names, drawn = attribute(images), Drawn(like.shape)
@@ -123,7 +123,7 @@ def _ring(shape: Mapping[str, Any], told: str, path: Path) -> NDArray[np.float64
         points = np.array([[np.nan, np.nan]])
     if not usable(points):
         raise LabelError(
-            f"{told} has corners that are no numbers.", came=repr(shape)[:80], where=path, cure="Export the file again."
+            f"{told} has corners that are no numbers.", got=repr(shape)[:80], where=path, hint="Export the file again."
         )
     return points
 

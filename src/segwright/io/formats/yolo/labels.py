@@ -79,9 +79,9 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
             raise LabelError(
                 f"{told} has an odd count of numbers.",
                 expected="a class number and pairs of x and y",
-                came=f"{len(shares)} numbers behind the class",
+                got=f"{len(shares)} numbers behind the class",
                 where=path,
-                cure="Export the labels again.",
+                hint="Export the labels again.",
             )
         else:
             drawn.add_ring(name, np.array(shares).reshape(-1, 2) * size, told)

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from segwright.cli.app import app, go_on
-from segwright.cli.cures import typed
+from segwright.cli.hints import typed
 
 VERBS = get_command(app).commands
 
