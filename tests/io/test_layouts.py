@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -617,3 +618,81 @@ def test_a_model_of_single_planes_never_takes_numbered_pictures_for_a_stack(tmp_
     names = [f"slice_{number:02d}" for number in range(6)]
     assert [case.id for case in open_images(tmp_path, ("grey",), flat=True).cases] == names
     assert len(open_images(tmp_path, ("grey",)).cases) == 1
+
+
+NAMES = ("anna", "bert", "carl", "dora", "emil")
+#: Where the image and the label of a case lie, in folders as people have them.
+ODD = {
+    "images here, labels below": ("{n}.png", "labels/{n}.png"),
+    "images here, labels in a folder called after a structure": ("{n}.png", "lesions/{n}.png"),
+    "images here, folders of structures below labels": ("{n}.png", "labels/heart/{n}.png"),
+    "images here with another suffix": ("{n}.jpg", "masks/{n}_mask.png"),
+    "numbered images here, which are no sections": ("{i}.png", "labels/{i}.png"),
+    "labels here, images below": ("images/{n}.png", "{n}.png"),
+    "volumes here, labels below": ("{n}.nii.gz", "labels/{n}.nii.gz"),
+    "images in parts, all labels together": ("{part}/{n}.png", "labels/{n}.png"),
+    "parts of images with labels below": ("{part}/{n}.png", "{part}/labels/{n}.png"),
+    "images by site, all labels together": ("images/site{part}/{n}.png", "labels/{n}.png"),
+    "patients with pictures, labels below": ("P{i}/{n}.png", "P{i}/mask/{n}.png"),
+    "one folder inside another": ("export 3/Bilder/{n}.png", "export 3/Masken/{n}.png"),
+}
+
+
+def odd_folder(place: Path, image: str, label: str) -> None:
+    """Five cases with a bright box each; patients have two pictures."""
+    for i, name in enumerate(NAMES):
+        for n in (name, f"{name}x") if "P{i}" in image else (name,):
+            rng = np.random.default_rng([i, len(n)])
+            mask = np.zeros((40, 48), np.uint8)
+            y, x = rng.integers(4, 20, 2)
+            mask[y : y + 12, x : x + 15] = 1
+            scan = np.clip(rng.normal(90, 9, mask.shape) + 70.0 * mask, 0, 255).astype(np.uint8)
+            for form, plane in ((image, scan), (label, 255 * mask)):
+                path = place / form.format(n=n, i=i + 1, part="train" if i < 3 else "val")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if path.name.endswith(".nii.gz"):
+                    nib.save(nib.Nifti1Image(np.stack([plane] * 4).transpose(2, 1, 0), np.eye(4)), path)
+                else:
+                    Image.fromarray(plane).save(path)
+
+
+@pytest.mark.parametrize("kind", list(ODD))
+def test_folders_as_people_have_them_are_read(tmp_path: Path, kind: str) -> None:
+    odd_folder(tmp_path, *ODD[kind])
+    dataset = open_dataset(tmp_path)
+    assert len(dataset.labelled) == len(dataset.cases) == (10 if kind.startswith("patients") else 5)
+    assert not dataset.aside
+    for case in dataset.cases:
+        image = load_image(dataset, case)
+        inside = load_label(dataset, case, image.geometry)[0] > 0
+        assert image.array()[0][inside].min() > 110 > image.array()[0][~inside].mean()
+
+
+def test_what_was_made_of_the_images_is_no_channel_of_them(tmp_path: Path) -> None:
+    odd_folder(tmp_path / "data", "{n}.png", "labels/{n}.png")
+    odd_folder(tmp_path / "data" / "preview", "{n}.png", "../../elsewhere/{n}.png")
+    shutil.rmtree(tmp_path / "elsewhere")
+    dataset = open_dataset(tmp_path)
+    assert {case.images[0].path for case in dataset.cases} == {f"{name}.png" for name in NAMES}
+    assert [(one.path, one.count) for one in dataset.aside] == [("preview/ (.png)", 5)]
+
+
+def test_labels_below_that_match_no_image_are_refused_with_what_is_nearest(tmp_path: Path) -> None:
+    odd_folder(tmp_path, "{n}.png", "labels/{n}.png")
+    for path, name in zip(sorted((tmp_path / "labels").iterdir()), "vwxyz", strict=True):
+        path.rename(path.with_name(f"{name}k.png"))
+    with pytest.raises(LayoutError) as caught:
+        open_dataset(tmp_path)
+    told = str(caught.value)
+    assert "images here beside labels in labels/; 0 of 5 names match (anna and vk)" in told
+    assert "images: .\n    labels: labels" in told and "labels/  5 .png" in told
+
+
+def test_the_folder_itself_can_be_stated_as_that_of_the_images(tmp_path: Path) -> None:
+    odd_folder(tmp_path, "{n}.png", "labels/{n}.png")
+    odd_folder(tmp_path, "{n}.png", "others/{n}.png")
+    (tmp_path / "dataset.yaml").write_text("images: .\nlabels: labels\n")
+    dataset = open_dataset(tmp_path)
+    assert [(case.images[0].path, case.label[0].path) for case in dataset.cases] == [
+        (f"{name}.png", f"labels/{name}.png") for name in NAMES
+    ]

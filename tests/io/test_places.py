@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +15,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from segwright.core.case import Dataset
-from segwright.core.errors import GeometryError
+from segwright.core.errors import ChoiceError, GeometryError
 from segwright.io.dataset import open_dataset
 from segwright.io.lie import planes_for
 from segwright.io.load import load_image, load_label
@@ -113,19 +114,70 @@ def test_a_picture_a_slice_follows_the_files_it_is_numbered_as(tmp_path, names, 
         scan, mask = scene(p, contrast)
         series(tmp_path / f"p{p}" / "DICOM", scan, files=DOWN, numbers=TURNED)
         pictures(tmp_path / f"p{p}" / "masks", mask[::-1], names)
-    dataset = open_dataset(tmp_path)
     if contrast:
-        assert right(dataset)
-        return
-    case = dataset.labelled[0]
-    image = load_image(dataset, case)
-    if names[0] == "1.png":
-        assert np.array_equal(load_label(dataset, case, image.geometry)[0] > 0, scene(0)[1] > 0)
+        assert right(open_dataset(tmp_path))
+    elif names[0] == "1.png":
+        dataset = open_dataset(tmp_path)
+        label = load_label(dataset, dataset.cases[0], load_image(dataset, dataset.cases[0]).geometry)
+        assert np.array_equal(label[0] > 0, scene(0)[1] > 0)
         assert any("the images do not tell" in note for note in dataset.notes)
     else:
-        assert case.label[0].order == "unknown"
-        with pytest.raises(GeometryError, match="order of the label's planes cannot be known"):
-            load_label(dataset, case, image.geometry)
+        with pytest.raises(ChoiceError, match="fit their scans in 2 ways; the images do not tell which"):
+            open_dataset(tmp_path)
+
+
+def test_ways_that_cannot_be_told_are_shown_each_with_the_line_that_states_it(tmp_path, monkeypatch):
+    (tmp_path / "drawn").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "drawn"))
+    place = tmp_path / "scans"
+    for p in range(3):
+        scan, mask = scene(p, 0.0)
+        series(place / f"p{p}" / "DICOM", scan, files=DOWN, numbers=COUNTED)
+        numpy_stack(place / f"p{p}" / "label.npy", mask)
+    with pytest.raises(ChoiceError) as caught:
+        open_dataset(place)
+    pictures = sorted((tmp_path / "drawn").rglob("*.png"))
+    assert [path.name for path in pictures] == ["1-position.png", "2-file.png"]
+    assert all(str(path) in str(caught.value) for path in pictures)
+    shown = [np.asarray(Image.open(path)) for path in pictures]
+    assert all((page == (255, 40, 40)).all(axis=2).any() for page in shown)
+    slices = [np.where((page == (255, 40, 40)).all(axis=2)[..., None], 0, page)[40:, :500] for page in shown]
+    assert not np.array_equal(*slices)
+    for reading, z in zip(caught.value.readings, (1, SHAPE[0] - 4), strict=True):
+        (place / "dataset.yaml").write_text(reading.text)
+        dataset = open_dataset(place)
+        label = load_label(dataset, dataset.cases[0], load_image(dataset, dataset.cases[0]).geometry)
+        assert np.flatnonzero(label[0].any(axis=(1, 2))).tolist() == [z, z + 1, z + 2]
+
+
+def test_axes_of_a_cube_that_cannot_be_told_are_asked_for(tmp_path):
+    for p in range(3):
+        rng = np.random.default_rng(p)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        scan = rng.normal(0, 9, (20, 20, 20)).astype("<i2")
+        nib.save(nib.Nifti1Image(scan.transpose(2, 1, 0), np.diag([1.5, 1.5, 3, 1])), tmp_path / f"images/p{p}.nii.gz")
+        mask = np.zeros((20, 20, 20), np.uint8)
+        mask[2:5, 4:11, 7:19] = 1
+        numpy_stack(tmp_path / "labels" / f"p{p}.npy", mask)
+    with pytest.raises(ChoiceError) as caught:
+        open_dataset(tmp_path)
+    texts = [reading.text for reading in caught.value.readings]
+    assert "label_axes: zyx\n" in texts and "label_axes: xyz\n" in texts
+    (tmp_path / "dataset.yaml").write_text("label_axes: xyz\n")
+    dataset = open_dataset(tmp_path)
+    label = load_label(dataset, dataset.cases[0], load_image(dataset, dataset.cases[0]).geometry)
+    assert np.array_equal(label[0], mask.transpose(2, 1, 0))
+
+
+def test_a_stated_flip_is_laid_without_a_look(tmp_path):
+    scan, mask = scene(0)
+    (tmp_path / "images").mkdir()
+    nib.save(nib.Nifti1Image(scan.transpose(2, 1, 0), np.diag([1.5, 1.5, 3, 1])), tmp_path / "images" / "a.nii.gz")
+    numpy_stack(tmp_path / "labels" / "a.npy", mask)
+    (tmp_path / "dataset.yaml").write_text("images: images\nlabels: labels\nlabel_flip: zx\n")
+    dataset = open_dataset(tmp_path)
+    label = load_label(dataset, dataset.cases[0], load_image(dataset, dataset.cases[0]).geometry)
+    assert np.array_equal(label[0], mask[::-1, :, ::-1])
 
 
 def test_files_in_no_order_of_space_are_followed(tmp_path):

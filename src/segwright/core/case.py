@@ -123,6 +123,8 @@ class Dataset(Document):
         voxel: Voxel size `(z, y, x)` in mm of files that state none, such as pictures of sections.
         image_axes: Axes of images stored as arrays that do not name them, e.g. `yxc`; empty is guessed.
         label_axes: The same of labels.
+        label_order: Order of the planes of all labels that have no place in the world, where a person states it.
+        label_flip: Axes along which such labels run against their scans, where a person states it.
         label_values: `classes` or `objects` where a person says what the numbers in label files are.
         upright: Pictures that a camera turned (EXIF orientation) are read as they are shown, not as they are stored.
         run_lengths: How tables of run lengths count, such as `columns from 1` or `rows from 0, relative`; empty is
@@ -146,6 +148,8 @@ class Dataset(Document):
     voxel: tuple[float | None, float | None, float | None] | None = None
     image_axes: str = ""
     label_axes: str = ""
+    label_order: Literal["", "position", "file", "number"] = ""
+    label_flip: str = ""
     label_values: Literal["", "classes", "objects"] = ""
     upright: bool = False
     run_lengths: str = ""

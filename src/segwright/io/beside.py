@@ -13,8 +13,9 @@ from segwright.core.errors import ReadError
 from segwright.io.companions import voxel_files
 from segwright.io.sniff import suffix_of
 
-#: What a dataset says that is not about how a case is read: words, places, and other cases.
-WORDS = {"root", "layout", "cases", "notes", "group_rule", "modality_rule", "decisions", "aside"}
+#: What a dataset says that is not about how a case is read: words, places, other cases, and what each label repeats.
+WORDS = {"root", "layout", "cases", "notes", "group_rule", "modality_rule", "decisions", "aside", "label_order",
+         "label_flip"}  # fmt: skip
 #: What it says of labels only.
 OF_LABELS = {"labels", "label_axes", "run_lengths", "readers", "consensus"}
 #: Suffixes of files of one name that make one scan.

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from segwright.core.atomic import atomic_path
 from segwright.core.errors import ReadError, WriteError
@@ -194,6 +194,18 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
         )
     with atomic_path(path) as partial:
         Image.fromarray(array[0, 0] if array.shape[0] == 1 else np.moveaxis(array[:, 0], 0, -1)).save(partial)
+
+
+def write_captioned(path: Path, picture: NDArray[np.uint8], captions: Sequence[str]) -> None:
+    """Store a picture `(y, x, 3)` as PNG below lines of text."""
+    height, width = picture.shape[:2]
+    wide = max(width, *(int(ImageDraw.Draw(Image.new("L", (1, 1))).textlength(line)) + 8 for line in captions))
+    page = Image.new("RGB", (wide, height + 16 * len(captions) + 4))
+    for row, line in enumerate(captions):
+        ImageDraw.Draw(page).text((4, 16 * row + 2), line, fill=(255, 255, 255))
+    page.paste(Image.fromarray(picture), (0, 16 * len(captions) + 4))
+    with atomic_path(path) as partial:
+        page.save(partial, "PNG")
 
 
 FORMAT: Final = Format(

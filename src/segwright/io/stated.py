@@ -13,7 +13,8 @@ from segwright.core.errors import LayoutError
 from segwright.io.layouts.pairs import arranged
 
 #: Fields that are taken over as they are.
-_TAKEN = ("channels", "modality", "voxel", "image_axes", "label_axes", "label_values", "consensus")
+_TAKEN = ("channels", "modality", "voxel", "image_axes", "label_axes", "label_order", "label_flip", "label_values",
+          "consensus")  # fmt: skip
 
 
 class Stated(Document):
@@ -31,6 +32,8 @@ class Stated(Document):
         voxel: Voxel size `(z, y, x)` in mm of files that state none.
         image_axes: Axes of images stored as arrays that do not name them, e.g. `yxc`.
         label_axes: The same of labels.
+        label_order: `position`, `file` or `number`: order of the planes of labels that have no place in the world.
+        label_flip: Axes (of `z`, `y`, `x`) along which such labels run against their scans.
         label_values: `classes` or `objects`: what numbers in label files are, where both are possible.
     """
 
@@ -46,6 +49,8 @@ class Stated(Document):
     voxel: tuple[float | None, float | None, float | None] | None = None
     image_axes: str = ""
     label_axes: str = ""
+    label_order: Literal["", "position", "file", "number"] = ""
+    label_flip: str = Field(default="", pattern="^[zyx]*$")
     label_values: Literal["", "classes", "objects"] = ""
 
     @property

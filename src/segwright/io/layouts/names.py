@@ -201,6 +201,7 @@ Key = Callable[[str], str]
 def _ways(images: Sequence[str], labels: Sequence[str]) -> list[tuple[Key, Key]]:
     """Pairs of functions that turn an image stem and a label stem into comparable keys."""
     ways: list[tuple[Key, Key]] = [(str, str), (str.lower, str.lower), (strip_roles, strip_roles)]
+    ways.append((lambda s: s.rpartition("/")[2], lambda s: s.rpartition("/")[2]))
     ways.append((_without_affixes(images), _without_affixes(labels)))
     bare_images, bare_labels = [strip_roles(s) for s in images], [strip_roles(s) for s in labels]
     cut_images, cut_labels = _without_affixes(bare_images), _without_affixes(bare_labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from filecmp import cmp
 from pathlib import Path
@@ -11,7 +11,7 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels, sample
 from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names, unique_ids
-from segwright.io.layouts.names import CHANNEL_WORDS, match, role, safe_id, site_of, split_of
+from segwright.io.layouts.names import CHANNEL_WORDS, match, role, safe_id, site_of, split_of, tokens
 from segwright.io.layouts.scan import Item, items, subfolders
 from segwright.io.layouts.suffix import label_sets
 
@@ -23,6 +23,11 @@ class Arrangement:
     images: list[Path] = field(default_factory=list)
     label: Path | None = None
     structures: dict[str, list[Item]] = field(default_factory=dict)
+    filled: dict[Path, list[Item]] = field(default_factory=dict)
+
+    def held(self, folder: Path) -> list[Item]:
+        """What one of its folders holds."""
+        return self.filled.get(folder) or items(folder, depth=2)
 
 
 class Pairs:
@@ -64,8 +69,9 @@ def arranged(root: Path, images: Sequence[Path], labels: Mapping[str, Path]) -> 
         images: One folder, or one a channel.
         labels: By structure; one folder under the empty name holds maps of values.
     """
-    filled = {folder: items(folder, depth=2) for folder in (*images, *labels.values())}
-    stated = Arrangement(images=list(images), label=labels.get(""))
+    folders = (*images, *labels.values())
+    filled = {folder: _held(folder, folders) for folder in folders}
+    stated = Arrangement(images=list(images), label=labels.get(""), filled=filled)
     if "" not in labels:
         stated.structures = {name: filled[folder] for name, folder in labels.items()}
     elif len(images) == 1:  # the folder may hold a folder or a file a structure
@@ -81,13 +87,35 @@ def arranged(root: Path, images: Sequence[Path], labels: Mapping[str, Path]) -> 
 def _parts(folder: Path) -> dict[str, Arrangement]:
     """Arrangements by the site or part that folder names speak of (`siteA_images`, `imagesTr`, `labelsTs`), or one."""
     children = subfolders(folder)
-    groups = sites = _sites(children)
-    for child in children if not sites else ():
-        groups.setdefault(split_of(child.name, within=True), []).append(child)
+    sites = _sites(children)
+    groups = sites or _with_own(folder, children)
     found = {name or "all": _arrange(group) for name, group in groups.items() if len(group) > 1}
     parts = {name: a for name, a in found.items() if a is not None and (a.label or a.structures)}
     bare = {name: inner for name, inner in sites.items() if len(inner) == 1 and role(inner[0].name) == "image"}
     return parts | {name or "all": Arrangement(images=inner) for name, inner in bare.items()} if parts else {}
+
+
+def _with_own(folder: Path, inner: Sequence[Path]) -> dict[str, list[Path]]:
+    """Subfolders by the part that their names speak of, and the folder itself where it holds files.
+
+    Images may lie in `train/` and `test/` and all labels in `labels/`: then the images are all that is in no label
+    folder, as the folder itself stands for.
+    """
+    groups: dict[str, list[Path]] = {}
+    for child in inner:
+        groups.setdefault(split_of(child.name, within=True), []).append(child)
+    labels = [child for child in inner if role(child.name) == "label"]
+    apart = labels and all(not split_of(child.name, within=True) for child in labels) and len(groups) > 1
+    if apart and all(child in labels or split_of(child.name) for child in inner):
+        return {"": [*labels, folder]}
+    return {name: [*group, folder] if not name and items(folder) else group for name, group in groups.items()}
+
+
+def _held(folder: Path, others: Iterable[Path]) -> list[Item]:
+    """What lies in a folder and below it; of one above others of the data set its own files, else what is in none."""
+    inner = [other for other in others if other != folder and folder in other.parents]
+    found = (items(folder) if inner else []) or items(folder, depth=2)
+    return [item for item in found if not any(place == item.path or place in item.path.parents for place in inner)]
 
 
 def _sites(folders: Sequence[Path]) -> dict[str, list[Path]]:
@@ -117,8 +145,9 @@ def _copied(one: Sequence[Item], other: Sequence[Item]) -> bool:
 
 def _arrange(folders: Sequence[Path]) -> Arrangement | None:
     """Decide which of some sibling folders hold images and which labels; `None` where names do not match."""
-    filled = {folder: found for folder in folders if (found := items(folder, depth=2))}
-    roles = {folder: role(folder.name) for folder in filled}
+    filled = {folder: found for folder in folders if (found := _held(folder, folders))}
+    own = next((folder for folder in folders if any(folder in other.parents for other in folders)), None)
+    roles = {folder: role(folder.name) if folder != own else None for folder in filled}
     images = [f for f in filled if roles[f] == "image"]
     labels = [f for f in filled if roles[f] == "label"]
     unknown = [f for f in filled if roles[f] is None]
@@ -130,6 +159,8 @@ def _arrange(folders: Sequence[Path]) -> Arrangement | None:
         judged = {folder: mostly_labels(filled[folder]) for folder in unknown}
         if not images:
             images = [folder for folder in unknown if not judged[folder]]
+            if own in images:  # what lies below it and shows the same was made of it, unless it is called a channel
+                images = [f for f in images if f == own or {*tokens(f.name)} & CHANNEL_WORDS]
         labels += [folder for folder in unknown if judged[folder]]
     return _fitted(images, labels, filled)
 
@@ -141,7 +172,7 @@ def _fitted(images: list[Path], labels: list[Path], filled: dict[Path, list[Item
     main = max(images, key=lambda f: max(len(_names(filled[f], filled[label])) for label in labels))
     others = (f for f in images if f != main and _same(filled[main], filled[f]))
     channels = [main, *(f for f in others if not _copied(filled[main], filled[f]))]
-    result = Arrangement(images=sorted(channels) if len(channels) > 1 else [main])
+    result = Arrangement(images=sorted(channels) if len(channels) > 1 else [main], filled=filled)
     sets = {label: _structure_sets(filled[main], label, filled[label]) for label in labels}
     direct = [f for f in labels if not sets[f] and _fits(filled[main], filled[f])]
     if len(direct) == 1:
@@ -201,20 +232,20 @@ def _same(a: Sequence[Item], b: Sequence[Item]) -> bool:
 
 def _cases(arrangement: Arrangement, root: Path) -> tuple[tuple[str, ...], tuple[Case, ...]]:
     """Channel names and cases of one arrangement."""
-    main = items(arrangement.images[0], depth=2)
-    labels = items(arrangement.label, depth=2) if arrangement.label else []
+    main = arrangement.held(arrangement.images[0])
+    labels = arrangement.held(arrangement.label) if arrangement.label else []
     channels, cases = pair_items(main, labels, root)
     if len(arrangement.images) > 1:
         channels = tuple(folder.name for folder in arrangement.images)
-        cases = _with_channels(cases, arrangement.images, root)
+        cases = _with_channels(cases, [arrangement.held(folder) for folder in arrangement.images], root)
     if arrangement.structures:
         cases = add_structures(cases, arrangement.structures, root)
     return channels, cases
 
 
-def _with_channels(cases: Sequence[Case], folders: Sequence[Path], root: Path) -> tuple[Case, ...]:
+def _with_channels(cases: Sequence[Case], folders: Sequence[Sequence[Item]], root: Path) -> tuple[Case, ...]:
     """The cases with one image from each channel folder."""
-    tables = [{item.stem: item for item in items(folder, depth=2)} for folder in folders]
+    tables = [{item.stem: item for item in found} for found in folders]
     pairs = [match([case.id for case in cases], list(table)) for table in tables]
     out = []
     for case in cases:

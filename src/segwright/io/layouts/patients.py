@@ -98,6 +98,8 @@ def _leaf(folder: Path) -> Leaf:
     found = items(folder)
     children = [(child, items(child)) for child in subfolders(folder)]
     series = [child for child, inner in children if len(inner) == 1 and inner[0].kind == "series"]
+    if any(_one_for_each(found, inner) for child, inner in children if child not in series):
+        return {}  # several images a patient, each with a label of its own
     found += [Item(child, child.name, "series") for child in series]
     if not found:
         return {}
@@ -110,6 +112,12 @@ def _leaf(folder: Path) -> Leaf:
             for item in inner:
                 table.setdefault(_bare(item, folder), item)
     return table
+
+
+def _one_for_each(found: Sequence[Item], inner: Sequence[Item]) -> bool:
+    """Whether a subfolder holds a file of the same name for each of several files."""
+    names = {item.stem for item in found if item.kind == "file"}
+    return len(names) > 1 and names <= {item.stem for item in inner}
 
 
 def _bare(item: Item, folder: Path) -> str:

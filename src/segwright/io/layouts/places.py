@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,17 +14,20 @@ from numpy.typing import NDArray
 
 from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
-from segwright.core.errors import SegwrightError
+from segwright.core.errors import ChoiceError, Reading, SegwrightError
 from segwright.core.volume import Volume
 from segwright.io.drawing import is_drawn
 from segwright.io.fit_to_image import Look, Verdict, judge, look
 from segwright.io.grids import has_place
+from segwright.io.image import write_captioned
 from segwright.io.lie import last_numbers, planes_for
 from segwright.io.masks import are_colours, one_plane
 from segwright.io.sources import planes_of_source, volume_of
 
 #: Cases whose images are looked at, and voxels above which every second row and column is left out.
 _CASES, _LARGE = 6, 20_000_000
+#: Cases, and slices of each, in a picture of a way; a slice has about so many pixels on its longer side.
+_SHOWN, _PANEL = 3, 256
 _ORDERS = ("position", "file", "number")
 _FLIPS = tuple("".join(axes) for count in range(4) for axes in itertools.combinations("zyx", count))
 _ORDER_WORDS = {
@@ -58,20 +64,29 @@ def with_places(dataset: Dataset) -> Dataset:
     """The dataset with the order, direction and axes of labels that do not say where they lie.
 
     Costs two reads of up to six cases, and the headers of all; nothing where labels and scans have a place, or neither.
+
+    Raises:
+        ChoiceError: Labels fit in several ways, and neither images nor names of files tell which; with a picture each.
     """
     cases = [case for case in dataset.cases if case.label and case.images and not is_drawn(dataset, case)]
     cases = [case for case in cases if not any(s.order or s.flip for s in case.label)]
     if not cases or not _needed(dataset, cases):
         return dataset
+    if dataset.label_order or dataset.label_flip:
+        return _all_placed(dataset, cases, Way(dataset.label_order or None, dataset.label_flip))
     ways = _ways(dataset, cases)
     if not ways:
         return dataset
     chosen, note = _decided(dataset, cases, ways)
-    if chosen == Way() and not note:
-        return dataset
+    placed = _all_placed(dataset, cases, chosen)
+    return placed.model_copy(update={"notes": (*dataset.notes, note)})
+
+
+def _all_placed(dataset: Dataset, cases: Sequence[Case], way: Way) -> Dataset:
+    """The dataset with the labels of some cases laid in one way."""
     wanted = {case.id for case in cases}
-    changed = tuple(_placed(case, chosen) if case.id in wanted else case for case in dataset.cases)
-    return dataset.model_copy(update={"cases": changed, "notes": (*dataset.notes, note)})
+    changed = tuple(_placed(case, way) if case.id in wanted else case for case in dataset.cases)
+    return dataset.model_copy(update={"cases": changed})
 
 
 def _placed(case: Case, way: Way) -> Case:
@@ -162,7 +177,7 @@ def _decided(dataset: Dataset, cases: Sequence[Case], ways: list[Way]) -> tuple[
         return by_name, _told(
             by_name, "the numbers of the label's files are those of the series; the images do not tell"
         )
-    return Way("unknown"), _asked(usual, verdict)
+    raise _cannot_tell(dataset, cases, usual, verdict)
 
 
 def _told(way: Way, evidence: str) -> str:
@@ -176,13 +191,36 @@ def _told(way: Way, evidence: str) -> str:
     )
 
 
-def _asked(usual: Sequence[Way], verdict: Verdict | None) -> str:
-    ways = " or ".join(str(way) for way in usual)
+def _cannot_tell(dataset: Dataset, cases: Sequence[Case], usual: Sequence[Way], verdict: Verdict | None) -> ChoiceError:
+    """The question, with a picture of each way and the lines that state it."""
+    axes = str(volume_of(dataset, cases[0].label[0]).header.get("axes", ""))
+    several = len({way.axes for way in usual}) > 1
+    lines = [_lines(way, axes if several else "") for way in usual]
+    shown = _shown_ways(dataset, cases, usual, [_captions(way, one) for way, one in zip(usual, lines, strict=True)])
     told = verdict.reason if verdict else "no case could be looked at"
-    return (
-        f"Labels have no place in the world, and their planes may be in more than one order ({ways}); the images do "
-        f"not tell which ({told}). State 'order' (position, file or number) of each label in dataset.yaml."
+    return ChoiceError(
+        f"Labels have no place in the world, and fit their scans in {len(usual)} ways; the images do not tell which "
+        f"({told}).",
+        [
+            Reading(f"{_captions(way, one)[0]}{f', drawn in {path}' if path else ''}", one)
+            for way, one, path in zip(usual, lines, shown, strict=True)
+        ],
+        dataset.root,
+        expected="outlines that lie on what they outline, in one of the pictures" if any(shown) else None,
     )
+
+
+def _lines(way: Way, axes: str) -> dict[str, str]:
+    """What states a way in a `dataset.yaml`; `axes` as a label is read, where these are open too."""
+    order = {"label_order": way.order} if way.order else {}
+    return order | ({"label_axes": way.axes or axes} if axes else {})
+
+
+def _captions(way: Way, lines: Mapping[str, str]) -> tuple[str, str]:
+    """A way in words, and its lines."""
+    words = [_ORDER_WORDS[way.order]] if way.order else []
+    words += [f"with axes {lines['label_axes']}"] if "label_axes" in lines else []
+    return ", ".join(words), ", ".join(f"{key}: {value}" for key, value in lines.items())
 
 
 def _looks(dataset: Dataset, cases: Sequence[Case], ways: list[Way]) -> tuple[list[dict[Way, Look]], list[Way]]:
@@ -245,6 +283,59 @@ def _values(dataset: Dataset, case: Case, letters: str) -> NDArray[Any]:
         out[values != 0] = number
     assert out is not None  # a case without label sources is not looked at
     return out
+
+
+def _shown_ways(
+    dataset: Dataset, cases: Sequence[Case], ways: Sequence[Way], captions: Sequence[Sequence[str]]
+) -> list[Path | None]:
+    """A picture of each way in a new folder: slices of some cases with the label's outline; `None` where none can be.
+
+    Costs a read of each case shown.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="segwright-ways-"))
+    rows = [_row_of_each(dataset, case, ways) for case in cases[:_SHOWN]]
+    out: list[Path | None] = []
+    for number, (way, caption) in enumerate(zip(ways, captions, strict=True), 1):
+        row = [one[way] for one in rows if way in one]
+        if not row:
+            out.append(None)
+            continue
+        width = max(one.shape[1] for one in row)
+        page = np.concatenate([np.pad(one, ((0, 4), (0, width - one.shape[1]), (0, 0))) for one in row])
+        out.append(folder / f"{number}-{re.sub('[^a-z]+', '-', str(way))}.png")
+        write_captioned(folder / f"{number}-{re.sub('[^a-z]+', '-', str(way))}.png", page, caption)
+    return out
+
+
+def _row_of_each(dataset: Dataset, case: Case, ways: Sequence[Way]) -> dict[Way, NDArray[np.uint8]]:
+    """For each way the slices of a case `(y, x, 3)` side by side in which its label is largest, outlined in red."""
+    try:
+        image = volume_of(dataset, case.images[0])
+        voxels = image.array()[0].astype(np.float64)
+        labels = {way: _values(dataset, case, way.axes) for way in ways}
+    except SegwrightError:
+        return {}
+    names = volume_of(dataset, case.label[0]).header.get("files", ())
+    low, high = np.nanpercentile(voxels[:, ::3, ::3], [1, 99])
+    grey = (np.clip((np.nan_to_num(voxels) - low) / max(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
+    laid = {way: lay(label, way, image, names) for way, label in labels.items()}
+    return {way: _outlined(grey, label) for way, label in laid.items() if label is not None}
+
+
+def _outlined(grey: NDArray[np.uint8], label: NDArray[Any]) -> NDArray[np.uint8]:
+    filled = np.flatnonzero((label != 0).any(axis=(1, 2)))
+    chosen = filled[np.linspace(0, len(filled) - 1, 2 * _SHOWN + 1).astype(int)[1::2]] if len(filled) else [0]
+    larger = max(1, _PANEL // max(grey.shape[1:]))
+    panels = []
+    for z in chosen:
+        paint = np.repeat(grey[z][..., None], 3, axis=2).repeat(larger, 0).repeat(larger, 1)
+        mask = label[z].repeat(larger, 0).repeat(larger, 1)
+        edge = np.zeros(mask.shape, bool)
+        edge[1:] |= mask[1:] != mask[:-1]
+        edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+        paint[edge] = (255, 40, 40)
+        panels.append(np.pad(paint, ((0, 0), (0, 4), (0, 0))))
+    return np.concatenate(panels, axis=1)
 
 
 def _by_name(dataset: Dataset, cases: Sequence[Case], usual: Sequence[Way]) -> Way | None:

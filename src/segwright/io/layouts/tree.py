@@ -59,11 +59,14 @@ def nearest(place: Path) -> tuple[str, str]:
     own = items(place)
     labels = [child for child in found if role(child.name) == "label" or mostly_labels(found[child])]
     images = [child for child in found if child not in labels]
+    if own and labels and not images:
+        images, found = [Path(".")], found | {Path("."): own}
     if images and labels:
         pairs = match([item.stem for item in found[images[0]]], [item.stem for item in found[labels[0]]])
-        told = f"images in {images[0].name}/ beside labels in {labels[0].name}/; {len(pairs)} of "
-        told += f"{len(found[labels[0]])} names match ({found[images[0]][0].stem} and {found[labels[0]][0].stem})"
-        return told, f"images: {images[0].name}\n    labels: {labels[0].name}"
+        told = f"images {f'in {images[0].name}/' if images[0].name else 'here'} beside labels in {labels[0].name}/; "
+        told += f"{len(pairs)} of {len(found[labels[0]])} names match "
+        told += f"({found[images[0]][0].stem} and {found[labels[0]][0].stem})"
+        return told, _lines(images, labels)
     if found and not own:
         what = "labels" if labels else "images"
         other = "images" if labels else "labels"
@@ -75,6 +78,6 @@ def nearest(place: Path) -> tuple[str, str]:
 
 
 def _lines(images: list[Path], labels: list[Path]) -> str:
-    image = images[0].name if images else "FOLDER_OF_IMAGES"
+    image = images[0].name or "." if images else "FOLDER_OF_IMAGES"
     label = labels[0].name if labels else "FOLDER_OF_LABELS"
     return f"images: {image}\n    labels: {label}"
