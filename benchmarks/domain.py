@@ -23,7 +23,7 @@ import segwright
 from segwright.core.box import Box
 from segwright.core.case import Dataset
 from segwright.core.domain import Domain
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.plan import Plan
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset

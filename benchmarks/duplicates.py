@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from systems import DATA, keep
 
 from segwright.core.case import Dataset
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image
 from segwright.planning.likeness import sketch, twins

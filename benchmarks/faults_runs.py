@@ -35,7 +35,7 @@ from segwright.api.events import silent
 from segwright.api.prepared import prepare_cases
 from segwright.core.errors import SegwrightError
 from segwright.core.geometry import Geometry
-from segwright.core.room import is_full
+from segwright.core.disk import is_full
 from segwright.core.volume import Volume
 from segwright.export.bundle import write_bundle
 from segwright.io.dataset import open_dataset

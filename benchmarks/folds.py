@@ -18,7 +18,7 @@ import numpy as np
 from systems import DATA, keep
 
 from segwright.core.case import Dataset
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.io.dataset import open_dataset
 from segwright.phantoms.write import write_dataset
 from segwright.planning.check import inspect

@@ -1,7 +1,7 @@
 """Would the tests notice if a number or a comparison were another one?
 
     python benchmarks/mutation.py segwright.postprocess.choice [MODULE ...] [--portion 1/4] [--only NESTED_SHARE]
-    python benchmarks/mutation.py segwright.ops.bodies --tests tests/ops tests/postprocess --kinds constant
+    python benchmarks/mutation.py segwright.ops.row_instances --tests tests/ops tests/postprocess --kinds constant
 
 One at a time, each constant is changed, each comparison moved by its equal case, and each condition of an `if` switched
 off; the tests of the module's package (and the examples in the module) run on a copy of the sources. A mutant that they
@@ -246,7 +246,7 @@ def _exists(row: dict[str, object]) -> bool:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="+", help="dotted names, for example segwright.ops.bodies")
+    parser.add_argument("modules", nargs="+", help="dotted names, for example segwright.ops.row_instances")
     parser.add_argument("--tests", nargs="+", default=[], help="files or folders; tests/PACKAGE if not given")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--only", default="", help="only lines that hold this text")

@@ -22,7 +22,7 @@ from segwright.core.case import Dataset
 from segwright.core.labels import LabelSpace, Structure
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image
-from segwright.ops.window import window_starts
+from segwright.ops.windows import window_starts
 from segwright.prediction.window import predict_slabs
 from segwright.prepare.pipeline import prepare_image
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from segwright.core.box import Box
     from segwright.core.case import Case, Dataset, Split
     from segwright.core.errors import DataError, SegwrightError, UsageError
-    from segwright.core.finding import Finding, Inspection
     from segwright.core.geometry import Geometry
+    from segwright.core.inspection import Finding, Inspection
     from segwright.core.labels import LabelSpace, Structure
     from segwright.core.plan import Plan
     from segwright.core.prediction import Prediction, Predictions
@@ -40,9 +40,9 @@ _HOMES = {
     "Case": "segwright.core.case",
     "DataError": "segwright.core.errors",
     "Dataset": "segwright.core.case",
-    "Finding": "segwright.core.finding",
+    "Finding": "segwright.core.inspection",
     "Geometry": "segwright.core.geometry",
-    "Inspection": "segwright.core.finding",
+    "Inspection": "segwright.core.inspection",
     "LabelSpace": "segwright.core.labels",
     "Model": "segwright.prediction.model",
     "Plan": "segwright.core.plan",

@@ -11,7 +11,7 @@ import pytest
 from segwright.api.fold_plan import fold_plan
 from segwright.api.run import Run
 from segwright.core.case import Fold, Split
-from segwright.core.finding import CaseFacts, Inspection
+from segwright.core.inspection import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import RowPlan
 

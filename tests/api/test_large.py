@@ -26,7 +26,7 @@ from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
 from segwright.io.scans import open_images
 from segwright.nets import build
-from segwright.ops.pyramid import shrink_labels
+from segwright.ops.resample import shrink_labels
 from segwright.postprocess.chain import Chain
 from segwright.prediction.large.job import Record
 from segwright.prediction.large.plan import Wish

@@ -34,7 +34,7 @@ from torch import nn
 
 from segwright.augment.protocol import Step
 from segwright.core.case import Case, Dataset, LabelSource, Source
-from segwright.core.parts import TargetInfo
+from segwright.core.registry import TargetInfo
 from segwright.io import npy
 from segwright.postprocess.step import step
 from segwright.targets.classes import ClassesTarget

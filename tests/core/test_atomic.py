@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 
 from segwright import io
-from segwright.core import atomic
-from segwright.core.atomic import atomic_group, atomic_path
+from segwright.core import disk
+from segwright.core.disk import atomic_group, atomic_path, is_full
 from segwright.core.geometry import Geometry
-from segwright.core.room import is_full
 from segwright.core.volume import Volume
 
-SRC = Path(atomic.__file__).parents[1]
+SRC = Path(disk.__file__).parents[1]
 
 
 @pytest.fixture
@@ -112,7 +111,7 @@ def test_nothing_gets_a_final_name_but_through_one_module() -> None:
     """`train/state.py` sets the checkpoint before the last aside, which is durable already."""
     moves = re.compile(r"\bos\.(replace|rename|renames)\(|\bshutil\.move\(|\.rename\(")
     found = {p.relative_to(SRC).as_posix() for p in SRC.rglob("*.py") if moves.search(p.read_text(encoding="utf-8"))}
-    assert found == {"core/atomic.py", "train/state.py"}
+    assert found == {"core/disk.py", "train/state.py"}
 
 
 @pytest.mark.parametrize("free", [0, 1 << 30])
@@ -125,7 +124,7 @@ def test_a_write_that_fails_on_a_full_disk_is_a_full_disk(
 
     usage = Usage()
     usage.free = free  # type: ignore[attr-defined]
-    monkeypatch.setattr(atomic.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: usage)
     for context in (atomic_path, atomic_group):
         with pytest.raises(type(error) if free else OSError) as told, context(tmp_path / "x"):
             raise error

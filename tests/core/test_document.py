@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import DataError, ReadError, UnknownNameError
 from segwright.core.recipe import Recipe
 

@@ -9,8 +9,7 @@ import pytest
 
 from segwright.core import registry
 from segwright.core.errors import UnknownNameError, UsageError
-from segwright.core.parts import TargetInfo
-from segwright.core.registry import Registry
+from segwright.core.registry import Registry, TargetInfo
 from segwright.core.seed import derive
 
 

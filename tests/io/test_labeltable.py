@@ -17,8 +17,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from segwright import io
 from segwright.api.convert import convert
 from segwright.core.errors import LabelError
-from segwright.core.labels import LabelSpace, Structure
-from segwright.core.terms import GENERAL_TYPE, LEFT, RIGHT, Code
+from segwright.core.labels import GENERAL_TYPE, LEFT, RIGHT, Code, LabelSpace, Structure
 from segwright.io import dicomsegout
 from segwright.io.dataset import open_dataset
 from segwright.io.labeltable import COLUMNS, FILENAME, applied, is_table, read_table, told_codes, write_table

@@ -23,7 +23,7 @@ from segwright.nets.hybridunet import (
     segmri_simple,
     segmri_unet,
 )
-from segwright.ops.window import importance_profile
+from segwright.ops.windows import importance_profile
 from segwright.prediction.window import predict_slabs
 
 ROWS = (SEGMRI_UNET, SEGMRI_SIMPLE, SEGMRI_UNET_2D, SEGMRI_HYBRID)

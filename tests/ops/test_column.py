@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segwright.core.seed import derive
-from segwright.ops.column import along
+from segwright.ops.row_instances import along
 
 
 def either_way(order, truth):

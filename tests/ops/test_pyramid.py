@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segwright.ops.pyramid import shrink_labels, shrink_scores
+from segwright.ops.resample import shrink_labels, shrink_scores
 
 
 @pytest.mark.parametrize("factor", [(1, 2, 2), (2, 2, 2), (1, 1, 1)])

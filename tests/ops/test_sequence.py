@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from segwright.core.seed import derive
-from segwright.ops.bodies import CRUMB, PIECES
-from segwright.ops.sequence import MOST_A_LABEL, best_labelling, labelling_cost
+from segwright.ops.ordered_labels import MOST_A_LABEL, best_labelling, labelling_cost
+from segwright.ops.row_instances import CRUMB, PIECES
 
 
 def every_labelling(costs, positions, absent=None):

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 from skimage.measure import regionprops
 
-from segwright.ops.stitch import final_numbers, measure_parts, meetings, unite
+from segwright.ops.windows import final_numbers, measure_parts, meetings, unite
 
 
 def test_parts_equal_regionprops():

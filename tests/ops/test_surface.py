@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
-from segwright.ops import surface
-from segwright.ops.surface import border, border_distances, counting_axes
+from segwright.ops import distance
+from segwright.ops.distance import border, border_distances, counting_axes
 
 
 def scipy_border(mask: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_tree_and_map_give_the_same_distances(monkeypatch: pytest.MonkeyPatch) -
     first, second = np.random.default_rng(3).random((2, 10, 20, 20)) < 0.05
     found = []
     for limit in (0, 10**9):
-        monkeypatch.setattr(surface, "_DENSE", limit)
+        monkeypatch.setattr(distance, "_DENSE", limit)
         found.append(border_distances(first, second, (3.0, 0.5, 0.8)))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-5)
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.data.utils import compute_importance_map
 
-from segwright.ops.window import importance_profile, total_weight, window_starts
+from segwright.ops.windows import importance_profile, total_weight, window_starts
 
 
 @settings(max_examples=200, deadline=None)

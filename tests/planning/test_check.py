@@ -13,7 +13,7 @@ from PIL import Image
 from segwright.api.planning import refuse_errors
 from segwright.core.case import Dataset
 from segwright.core.errors import IntegrityError
-from segwright.core.finding import Finding, Inspection
+from segwright.core.inspection import Finding, Inspection
 from segwright.io.dataset import open_dataset
 from segwright.planning.check import inspect
 

@@ -13,7 +13,7 @@ from scipy import stats
 from segwright.core.appearance import Appearance, Look
 from segwright.core.case import Case, Dataset, LabelSource, Source
 from segwright.core.domain import Domain, field_slack
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
 from segwright.ops.appearance import appearance

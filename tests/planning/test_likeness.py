@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
 from segwright.core.case import Case, Dataset, LabelSource, Source
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
 from segwright.planning.duplicates import gathered
 from segwright.planning.likeness import sketch, twins

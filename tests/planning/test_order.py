@@ -10,7 +10,7 @@ import pytest
 from segwright.api.planning import make_plan
 from segwright.augment.levels import steps_for
 from segwright.core.errors import PlanError
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import Recipe
 from segwright.core.seed import derive

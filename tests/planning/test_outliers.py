@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
 from segwright.planning.outliers import UNUSUAL, oddities
 from segwright.planning.pieces import CRUMB, piece_counts

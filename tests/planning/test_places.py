@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.plan import RowPlan
 from segwright.core.seed import derive
-from segwright.ops.identify import LEAST_BACKGROUND, PLACE_REACH, PLACE_WEIGHT, identify
+from segwright.ops.ordered_labels import LEAST_BACKGROUND, PLACE_REACH, PLACE_WEIGHT, identify
 from segwright.planning.places import FLOOR, row_facts
 
 NAMES = ("a", "b", "c")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from segwright.core.case import Case, Dataset, LabelSource, Source
-from segwright.core.finding import CaseFacts, Inspection
+from segwright.core.inspection import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
 from segwright.core.recipe import Recipe

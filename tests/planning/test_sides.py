@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from tests.planning.test_planner import facts as fingerprint_facts
 
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import turn

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from segwright.core.case import Case, Dataset, Fold, LabelSource, Source, Split
 from segwright.core.errors import IntegrityError, UsageError
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace, Structure
 from segwright.planning.split import check_split, make_split
 

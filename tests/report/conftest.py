@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segwright.core.case import Case, Dataset, Fold, LabelSource, Source, Split
-from segwright.core.finding import CaseFacts, Finding, Inspection
+from segwright.core.inspection import CaseFacts, Finding, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import (
     AugmentPlan,

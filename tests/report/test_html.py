@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from segwright.core.finding import Finding, Inspection
+from segwright.core.inspection import Finding, Inspection
 from segwright.core.report import Report
 from segwright.postprocess.chain import Chain, ChainStep
 from segwright.postprocess.search import Candidate, Postprocess

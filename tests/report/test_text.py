@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.report import Aggregate, Report, Score
 from segwright.report.tables import plan_sections
 from segwright.report.text import aligned, doubts_line, findings_table, plan_table, score_table

@@ -23,8 +23,7 @@ from segwright.api.run import Run
 from segwright.core.case import Case, Dataset, Fold, LabelSource, Source, Split
 from segwright.core.errors import LayoutError
 from segwright.core.geometry import Geometry
-from segwright.core.labels import LabelSpace
-from segwright.core.palette import oklab
+from segwright.core.labels import LabelSpace, oklab
 from segwright.core.plan import Plan
 from segwright.core.report import Report, Score
 from segwright.core.volume import Volume

@@ -22,7 +22,7 @@ from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.volume import LazyArray, Volume
 from segwright.io.load import load_label
 from segwright.io.omezarr import Pyramid, create, write_box
-from segwright.ops.pyramid import shrink_scores
+from segwright.ops.resample import shrink_scores
 from segwright.view.bricks import Bricks
 from segwright.view.coded import code_labels, overlaps, pack_runs, places
 from segwright.view.describe import colours

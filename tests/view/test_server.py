@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 import segwright
 from segwright import io
 from segwright.core.errors import GeometryError, UsageError
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.report import Report
 from segwright.core.volume import Volume
 from segwright.evaluation.maskfiles import read_labels

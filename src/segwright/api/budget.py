@@ -14,7 +14,7 @@ from segwright.core.errors import BudgetError
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount, duration
-from segwright.ops.window import window_starts
+from segwright.ops.windows import window_starts
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.pace import budget_seconds

@@ -12,12 +12,12 @@ from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.lock import locked
 from segwright.api.results import Results
 from segwright.core.case import Case, Dataset, LabelSource
+from segwright.core.disk import is_full, told_when_full
 from segwright.core.document import Document
 from segwright.core.errors import DataError, LayoutError, SegwrightError, UsageError
 from segwright.core.identity import Made
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
-from segwright.core.room import is_full, told_when_full
 from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import amount
 from segwright.io.dataset import open_dataset, open_labels

@@ -18,9 +18,9 @@ from segwright.api.prepared import prepare_cases
 from segwright.api.room import needed_by
 from segwright.api.run import Run
 from segwright.api.watch import Watch
+from segwright.core.disk import told_when_full
 from segwright.core.errors import SegwrightError, TrainingError, UsageError
 from segwright.core.plan import NetSpec, Plan, Triple
-from segwright.core.room import told_when_full
 from segwright.core.words import amount
 from segwright.planning.machine import Machine
 from segwright.prediction.large.workers import Cluster, hired, place, share_of_cores, still_wanted

@@ -14,12 +14,12 @@ from segwright.api.events import Listen, silent, stage
 from segwright.api.lock import locked_beside
 from segwright.api.team import JointCase, Team
 from segwright.api.verdict import dice
+from segwright.core.disk import told_when_full
 from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError
 from segwright.core.model import Combination, EnsemblePart, Manifest
 from segwright.core.plan import Plan
 from segwright.core.report import Report
-from segwright.core.room import told_when_full
 from segwright.core.words import amount
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.compare import compare, difference_range

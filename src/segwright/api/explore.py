@@ -9,7 +9,7 @@ from pathlib import Path
 import segwright
 from segwright.api.events import Listen, counted, silent, stage
 from segwright.core.case import Dataset
-from segwright.core.finding import Inspection
+from segwright.core.inspection import Inspection
 from segwright.planning.check import inspect
 from segwright.planning.exploration import Exploration
 from segwright.planning.explore import Explorer, Thumb

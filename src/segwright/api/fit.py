@@ -26,11 +26,11 @@ from segwright.api.run import Run
 from segwright.api.together import check_devices
 from segwright.api.verdict import conclude
 from segwright.core.case import Dataset, Split
+from segwright.core.disk import free_bytes, told_when_full
 from segwright.core.errors import UsageError
-from segwright.core.finding import Inspection
+from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
-from segwright.core.room import free_bytes, told_when_full
 from segwright.core.words import amount, byte_size
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint

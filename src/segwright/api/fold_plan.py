@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segwright.api.run import Run
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.plan import Plan
 from segwright.planning.fingerprint import presence_and_share, turn
 from segwright.planning.places import row_facts

@@ -11,7 +11,7 @@ import numpy as np
 from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.measured import Measured, source_of
 from segwright.core.errors import DataError, RecipeError, UnknownNameError, UsageError
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.measurements import Measurements, Reading
 from segwright.evaluation.csv import to_csv

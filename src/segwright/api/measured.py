@@ -15,7 +15,7 @@ from segwright.api.judged import JudgedCase
 from segwright.api.run import Run
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError, UsageError
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.words import amount, listed

@@ -9,7 +9,7 @@ import numpy as np
 from segwright.api.events import Listen, stage, tracked
 from segwright.api.fold_plan import fold_plan
 from segwright.api.run import Judged, Run
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.identity import identify
 
 

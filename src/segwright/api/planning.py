@@ -11,7 +11,7 @@ from segwright.api.objects import arranged
 from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
 from segwright.core.errors import IntegrityError, UnknownNameError
-from segwright.core.finding import Inspection
+from segwright.core.inspection import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount

@@ -15,10 +15,10 @@ from segwright.api.lock import locked
 from segwright.api.restored import for_prediction
 from segwright.api.results import Results
 from segwright.core.case import Case, Dataset
+from segwright.core.disk import is_full, told_when_full
 from segwright.core.errors import DataError, ModelError, SegwrightError, UsageError
 from segwright.core.plan import Plan
 from segwright.core.prediction import Predicted, Prediction, Predictions
-from segwright.core.room import is_full, told_when_full
 from segwright.core.words import amount
 from segwright.io.scans import open_images
 from segwright.io.writers import Writer, known_form, notes_of, open_writer

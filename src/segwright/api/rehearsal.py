@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from segwright.api.events import silent
 from segwright.core.case import Dataset
-from segwright.core.finding import CaseFacts
 from segwright.core.geometry import Geometry
+from segwright.core.inspection import CaseFacts
 from segwright.core.plan import Plan
 from segwright.core.volume import Volume
 from segwright.evaluation.score import Judge, LabelPair

@@ -258,7 +258,7 @@ def _record(
 
 def _save(stack: Stack, mended: Sequence[Mended], record: RestorationRecord, out: Path) -> None:
     """The mended stack under its own name, the record, and pictures; the folder appears when all is written."""
-    from segwright.core.atomic import atomic_path
+    from segwright.core.disk import atomic_path
 
     array = stack.array.copy()
     pictures: dict[int, NDArray[Any]] = {}

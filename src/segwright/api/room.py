@@ -7,8 +7,8 @@ from pathlib import Path
 
 from segwright.api.planning import MADE_TO_MEASURE
 from segwright.core.case import Split
-from segwright.core.finding import Inspection
 from segwright.core.geometry import Geometry
+from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
 from segwright.planning.forecast import SLOTS
 from segwright.planning.memory import parameter_count

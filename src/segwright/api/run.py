@@ -12,8 +12,8 @@ from segwright.api.restored import IN_RUN, redirected
 from segwright.core.case import Dataset, Split
 from segwright.core.document import Document
 from segwright.core.errors import UsageError
-from segwright.core.finding import Inspection
 from segwright.core.identity import Identity, still
+from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.metrics.calibration import Calibration

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from segwright.api.run import Run
-from segwright.core.atomic import atomic_path
 from segwright.core.case import Split
+from segwright.core.disk import atomic_path
 from segwright.core.document import Document
 from segwright.core.errors import ModelError, RecipeError
-from segwright.core.finding import Inspection
+from segwright.core.inspection import Inspection
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import InitPlan, Plan
 from segwright.core.recipe import PartChoice, Recipe

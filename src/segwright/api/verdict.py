@@ -19,7 +19,7 @@ from segwright.api.shelf import Shelf
 from segwright.core.deadline import Deadline
 from segwright.core.document import Document
 from segwright.core.errors import UsageError
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.report import Report
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.floor import filled, floor_of, told

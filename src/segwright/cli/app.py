@@ -93,7 +93,7 @@ def _called() -> Any:
 
 def _overheard(fault: threading.ExceptHookArgs) -> None:
     """Threads of libraries that meet a full disk need not say so: the command meets it too, and tells it."""
-    from segwright.core.room import is_full
+    from segwright.core.disk import is_full
 
     if not is_full(fault.exc_value):
         threading.__excepthook__(fault)
@@ -121,7 +121,7 @@ def _tell(error: Exception) -> int:
 
 def _in_words(error: Exception) -> dict[str, str]:
     """Errors of the machine, and as a last resort faults of the program."""
-    from segwright.core.room import TITLE, is_full
+    from segwright.core.disk import TITLE, is_full
 
     if is_full(error):
         where = {"where": str(error.filename)} if isinstance(error, OSError) and error.filename else {}

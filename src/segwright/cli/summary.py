@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from segwright.core.case import Dataset
-from segwright.core.finding import Inspection
+from segwright.core.inspection import Inspection
 from segwright.core.words import amount, sizes
 from segwright.report.text import wrapped
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import DataError, UnknownNameError
 from segwright.core.parse import LARGEST_YAML, parse_json, parse_yaml, text_of
 

@@ -1,19 +1,11 @@
-"""What label numbers mean: exclusive or overlapping structures or objects, the ignore value, sides, regions, colours.
-
-Canonical label arrays, used everywhere behind the readers, are `(P, z, y, x)` integers:
-
-- exclusive structures: `P = 1`, 0 is background, `i + 1` is structure `i`, type int16;
-- overlapping structures: `P = K` planes of 0 or 1, type int8;
-- instances: `P = 1`, 0 is background, 1 to n are the n objects of the only structure, type int32.
-
-`IGNORE` (-1) marks voxels that count nowhere.
-"""
+"""What a label means: values, names, colours and coded terms of structures, and which of them may overlap."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +13,6 @@ from pydantic import Field, model_validator
 
 from segwright.core.document import Part
 from segwright.core.errors import LabelError
-from segwright.core.palette import colour_of
 
 IGNORE = -1
 
@@ -223,3 +214,104 @@ def _swap_side(word: str) -> str:
         if word.lower() == b:
             return a
     return word
+
+
+#: Twelve colours that stay apart for colour-blind readers (after Okabe-Ito and Paul Tol's muted set).
+PALETTE = (
+    "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00",
+    "#CC79A7", "#88CCEE", "#AA4499", "#44AA99", "#DDCC77", "#882255",
+)  # fmt: skip
+#: Colours before the first comes again.
+MOST = 160
+#: Levels of each primary that are candidates, the lightness that shows on grey and black, and the least of colour.
+_LEVELS, _LIGHT, _CHROMA = 18, (0.42, 0.93), 0.05
+
+
+def colour_of(index: int) -> str:
+    """The colour of a structure by its place, `#RRGGBB`; the first hundred are as far apart as the first twelve.
+
+    Example:
+        >>> colour_of(0), colour_of(12), len({colour_of(i) for i in range(100)})
+        ('#E69F00', '#6900FF', 100)
+    """
+    return PALETTE[index] if index < len(PALETTE) else _spread()[index % MOST]
+
+
+@cache
+def _spread() -> tuple[str, ...]:
+    """The palette, and one candidate after the other that is farthest from all before it."""
+    levels = np.linspace(0, 255, _LEVELS).round().astype(np.uint8)
+    rgb = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    places = oklab(rgb)
+    fit = (places[:, 0] > _LIGHT[0]) & (places[:, 0] < _LIGHT[1]) & (np.hypot(*places[:, 1:].T) > _CHROMA)
+    rgb, places = rgb[fit], places[fit]
+    first = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in PALETTE], np.uint8)
+    near = np.min([np.linalg.norm(places - place, axis=1) for place in oklab(first)], axis=0)
+    found = list(PALETTE)
+    while len(found) < MOST:
+        farthest = int(near.argmax())
+        found.append("#" + "".join(f"{part:02X}" for part in rgb[farthest]))
+        near = np.minimum(near, np.linalg.norm(places - places[farthest], axis=1))
+    return tuple(found)
+
+
+def oklab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """sRGB `(n, 3)` of 0 to 255 as lightness and two colour axes, in which equal distances look alike (Ottosson 2020).
+
+    Example:
+        >>> oklab(np.array([[255, 255, 255], [255, 0, 0]], np.uint8)).round(3).tolist()
+        [[1.0, 0.0, 0.0], [0.628, 0.225, 0.126]]
+    """
+    part = rgb / 255
+    light = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
+    cones = light @ np.array(
+        [[0.4122214708, 0.2119034982, 0.0883024619], [0.5363325363, 0.6806995451, 0.2817188376],
+         [0.0514459929, 0.1073969566, 0.6299787005]]
+    )  # fmt: skip
+    found: NDArray[np.float64] = np.cbrt(cones) @ np.array(
+        [[0.2104542553, 1.9779984951, 0.0259040371], [0.7936177850, -2.4285922050, 0.7827717662],
+         [-0.0040720468, 0.4505937099, -0.8086757660]]
+    )  # fmt: skip
+    return found
+
+
+#: Where a term comes from: a person or file stated it, it was guessed from the name, or nothing better is known.
+Basis = Literal["stated", "guessed", "general"]
+
+
+class Code(NamedTuple):
+    """A term of a coding scheme, such as SNOMED CT (`SCT`)."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+    @classmethod
+    def parse(cls, text: str) -> Code | None:
+        """The code that `str` gave, `None` of an empty text or one that is no code.
+
+        Example:
+            >>> Code.parse("SCT:10200004:Liver"), Code.parse(""), Code.parse("liver")
+            (Code(scheme='SCT', value='10200004', meaning='Liver'), None, None)
+        """
+        parts = text.split(":", 2)
+        return cls(*parts) if len(parts) == 3 and all(parts) else None
+
+    def __str__(self) -> str:
+        return ":".join(self)
+
+
+#: What is said where nothing better is known; honest of any structure, and known to every reader.
+GENERAL_CATEGORY = Code("SCT", "91723000", "Anatomical Structure")
+GENERAL_TYPE = Code("SCT", "85756007", "Tissue")
+LEFT = Code("SCT", "7771000", "Left")
+RIGHT = Code("SCT", "24028007", "Right")
+
+
+class Terms(NamedTuple):
+    """Category (what kind of thing), type (which thing) and modifier (which side) of a structure."""
+
+    category: Code = GENERAL_CATEGORY
+    type: Code = GENERAL_TYPE
+    modifier: Code | None = None
+    basis: Basis = "general"

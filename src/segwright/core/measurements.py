@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from segwright.core.document import Document, Part
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 
 
 class Reading(Part):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.words import amount
 from segwright.ops.components import component_sizes, label_components

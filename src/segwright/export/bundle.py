@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import segwright
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.document import Document
 from segwright.core.identity import digest_of
 from segwright.core.model import Combination, Manifest, Member

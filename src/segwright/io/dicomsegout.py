@@ -18,9 +18,9 @@ from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import WriteError
-from segwright.core.terms import Code, Terms
+from segwright.core.labels import Code, Terms
 from segwright.core.volume import Volume
 from segwright.io.protocol import encoding
 

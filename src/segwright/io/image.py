@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import ReadError, WriteError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume

@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
-from segwright.core.atomic import atomic_group
+from segwright.core.disk import atomic_group
 from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.io.drawn import Drawn, Entry, Form, json_object, json_of, listed, refuse_size, size_of, usable

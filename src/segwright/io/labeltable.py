@@ -6,11 +6,10 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError
-from segwright.core.labels import LabelSpace, Structure
+from segwright.core.labels import Code, LabelSpace, Structure, Terms
 from segwright.core.parse import text_of
-from segwright.core.terms import Code, Terms
 from segwright.core.words import listed
 from segwright.io.terms import terms_of
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.bincount import tally
 from segwright.core.errors import LabelError
 from segwright.core.labels import LabelSpace
-from segwright.core.tally import tally
 from segwright.core.volume import Volume
 from segwright.io.meaning.decide import decide
 from segwright.io.meaning.facts import facts_of

@@ -14,8 +14,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from segwright.core.atomic import settle, settle_names
 from segwright.core.box import Box
+from segwright.core.disk import settle, settle_names
 from segwright.core.geometry import Geometry, Triple
 from segwright.io.protocol import decoding, encoding
 

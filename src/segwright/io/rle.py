@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError, ReadError, UnknownNameError, UsageError
 from segwright.core.runs import Runs
 

@@ -7,8 +7,7 @@ from functools import cache
 
 from pydicom.sr.codedict import codes
 
-from segwright.core.labels import Structure
-from segwright.core.terms import GENERAL_CATEGORY, LEFT, RIGHT, Code, Terms
+from segwright.core.labels import GENERAL_CATEGORY, LEFT, RIGHT, Code, Structure, Terms
 
 #: Context groups of segment types in DICOM's part 16, and the category each is of.
 _GROUPS = {

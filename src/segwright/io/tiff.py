@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import ReadError, WriteError
 from segwright.core.geometry import Geometry, Spacing
 from segwright.core.parse import parse_xml

@@ -7,9 +7,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from segwright.core.errors import RecipeError, UnknownNameError
-from segwright.core.parts import LossInfo
 from segwright.core.recipe import PartChoice
-from segwright.core.registry import Registry
+from segwright.core.registry import LossInfo, Registry
 
 if TYPE_CHECKING:
     from segwright.losses.protocol import BoundLoss

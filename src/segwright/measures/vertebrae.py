@@ -14,10 +14,10 @@ from segwright.core.errors import UnknownNameError
 from segwright.core.words import agree, amount
 from segwright.measures.measure import Points, Subject
 from segwright.measures.quad import fitted_sides, minimal_quad
-from segwright.ops.column import along
 from segwright.ops.components import component_sizes, label_components
 from segwright.ops.distance import distance_to
-from segwright.ops.flood import flood
+from segwright.ops.instances import flood
+from segwright.ops.row_instances import along
 
 #: Names of vertebrae: C1 to S5, T10, Th4, L_2, "vertebra 3", "spine".
 NAMES = re.compile(r"^(c|t|th|d|l|s)[ _-]?\d{1,2}$|vertebr|spine|spinal|wirbel|column", re.IGNORECASE)
@@ -192,7 +192,7 @@ def _parted(piece: Pixels, others: Sequence[Pixels], least: float, edge: Points)
     seeds, count = label_components(depth > DEEP * half, connectivity=4)
     if count < 2 or not half:
         return [piece]
-    numbers = flood(seeds, -depth, depth > 0)[0]
+    numbers = flood(-depth, seeds, depth > 0)[0]
     parts = [np.argwhere(numbers == number) + low for number in range(1, count + 1)]
     kept = [part for part in parts if len(part) >= least]
     return kept if len(kept) > 1 else [piece]

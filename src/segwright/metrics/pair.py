@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from segwright.core.errors import GeometryError
 from segwright.core.geometry import Spacing
 from segwright.ops.components import enclosing_box
-from segwright.ops.distance import step_lengths
-from segwright.ops.surface import border, border_distances, counting_axes
+from segwright.ops.distance import border, border_distances, counting_axes, step_lengths
 
 
 class Pair:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from segwright.core.box import Box
 from segwright.ops.components import enclosing_box, label_components
-from segwright.ops.distance import distance_to
-from segwright.ops.surface import counting_axes
+from segwright.ops.distance import counting_axes, distance_to
 
 #: Distances are single precision; a voxel exactly at the radius belongs to the ball.
 _SLACK = 1e-5

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from segwright.core.case import UNLABELLED, Dataset
-from segwright.core.finding import CaseFacts, Finding, Inspection
+from segwright.core.inspection import CaseFacts, Finding, Inspection
 from segwright.core.words import amount, listed, sizes
 from segwright.planning.duplicates import gathered
 from segwright.planning.measure import Level, Look, measure

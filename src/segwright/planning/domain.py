@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from segwright.core.appearance import Look
 from segwright.core.case import Dataset
 from segwright.core.domain import ChannelDomain, Domain, Seen, numbers_of, seen
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.plan import Edges, Plan
 from segwright.planning.fingerprint import turned
 

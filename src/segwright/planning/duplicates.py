@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from segwright.core.finding import CaseFacts, Finding
+from segwright.core.inspection import CaseFacts, Finding
 from segwright.planning.likeness import twins
 
 #: What happens to scans that are found twice.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.case import Dataset
-from segwright.core.finding import CaseFacts, Inspection
+from segwright.core.inspection import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.words import amount
 from segwright.planning.exploration import (

@@ -11,7 +11,7 @@ import numpy as np
 from segwright.core.case import Dataset
 from segwright.core.document import Document
 from segwright.core.errors import PlanError
-from segwright.core.finding import CaseFacts, Inspection
+from segwright.core.inspection import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Edges
 from segwright.planning.order import Order, order_of

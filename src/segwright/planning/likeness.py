@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 
 #: Edge of a sketch: of single planes in pixels, of volumes in voxels.
 PLANE, VOLUME = 48, 16

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import GeometryError, LabelError, ReadError, SegwrightError
-from segwright.core.finding import CaseFacts, Finding
+from segwright.core.inspection import CaseFacts, Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 from segwright.core.words import amount

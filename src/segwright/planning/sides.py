@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.document import Part
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.planning.places import Turn
 
 #: Labelled cases that tell anything, and cases that must show a structure.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segwright.core.case import Dataset, Fold, Split
 from segwright.core.errors import IntegrityError, UsageError
-from segwright.core.finding import CaseFacts
+from segwright.core.inspection import CaseFacts
 from segwright.core.seed import derive
 from segwright.core.words import amount
 

@@ -16,7 +16,7 @@ from segwright.core.errors import GeometryError
 from segwright.core.geometry import Triple
 from segwright.core.plan import WindowPlan
 from segwright.ops.crop import Mode, read_box
-from segwright.ops.window import importance_profile, total_weight, window_starts
+from segwright.ops.windows import importance_profile, total_weight, window_starts
 from segwright.prediction.tta import Forward
 
 #: Score values a slab may hold at once (64 MB); a single slice may exceed it.

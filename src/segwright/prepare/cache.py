@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.atomic import atomic_path
 from segwright.core.case import Case, Dataset
+from segwright.core.disk import atomic_path
 from segwright.core.errors import WriteError
 from segwright.core.geometry import Spacing
 from segwright.core.identity import Identity, identify, still

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.case import Dataset, Split
-from segwright.core.finding import Inspection
+from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.metrics.calibration import Calibration

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 
 import segwright
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.plan import NetSpec
 from segwright.core.report import Report
 from segwright.core.words import amount, duration

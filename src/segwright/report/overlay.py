@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 
 #: Inches of the longer side of the picture, dots an inch, and the strip under it for words.
 LONG, DPI, STRIP = 8.0, 150, 0.22

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from segwright.core.finding import CaseFacts, Finding
+from segwright.core.inspection import CaseFacts, Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Aggregate, Report, Score
 from segwright.core.words import amount, byte_size, duration

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.core.words import amount, duration, listed

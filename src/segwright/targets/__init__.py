@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
-from segwright.core.parts import TargetInfo
-from segwright.core.registry import Registry
+from segwright.core.registry import Registry, TargetInfo
 
 if TYPE_CHECKING:
     from segwright.targets.protocol import Target

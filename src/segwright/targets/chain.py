@@ -13,7 +13,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import RowPlan
 from segwright.ops.components import enclosing_box
 from segwright.ops.distance import distance_to
-from segwright.ops.identify import Identified, identify
+from segwright.ops.ordered_labels import Identified, identify
 from segwright.targets.protocol import Scores
 from segwright.targets.shares import SharesTarget
 

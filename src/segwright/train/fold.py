@@ -15,7 +15,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from segwright.augment.compose import Augmenter
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.plan import Plan, Triple
 from segwright.core.registry import Registry
 from segwright.core.seed import derive_seed

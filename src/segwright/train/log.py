@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 
 
 class EventLog:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from segwright.core.atomic import atomic_path
+from segwright.core.disk import atomic_path
 from segwright.core.errors import ModelError
 from segwright.nets.weights import digest_of_tensors
 from segwright.train.average import WeightAverage

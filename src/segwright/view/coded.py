@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.bincount import tally
 from segwright.core.labels import IGNORE, LabelSpace
-from segwright.core.tally import tally
 
 #: Voxels whose runs are looked at together.
 SLAB_VOXELS = 1 << 22

@@ -9,7 +9,7 @@ from typing import Any
 import segwright
 from segwright.core.case import Case
 from segwright.core.errors import SegwrightError
-from segwright.core.finding import Finding
+from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report, Score
 from segwright.evaluation.aggregate import MEAN

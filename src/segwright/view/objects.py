@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from segwright.core.bincount import tally
 from segwright.core.geometry import Geometry
-from segwright.core.tally import tally
 from segwright.ops.components import label_components
 
 #: Rows of the table sent to the page; the largest objects come first.

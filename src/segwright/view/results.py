@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from segwright.api.run import Run
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, SegwrightError, UsageError
-from segwright.core.finding import Finding
 from segwright.core.geometry import Geometry
+from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Predictions
 from segwright.core.report import Report

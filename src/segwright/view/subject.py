@@ -13,7 +13,7 @@ from segwright.api.lock import busy
 from segwright.api.run import Run
 from segwright.core.case import Case, Dataset, LabelSource, Source, Split
 from segwright.core.errors import LayoutError, SegwrightError, UsageError
-from segwright.core.finding import Inspection
+from segwright.core.inspection import Inspection
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
 from segwright.io.dataset import open_dataset

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError
-from segwright.core.finding import Finding
 from segwright.core.geometry import Geometry
+from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report
 from segwright.core.runs import Runs

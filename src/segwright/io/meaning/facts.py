@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segwright.core.tally import tally
+from segwright.core.bincount import tally
 
 #: A file of more values than this is described by its values alone; it is no map of a few classes.
 MOST_VALUES = 4096

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from segwright.core.atomic import atomic_path
 from segwright.core.case import LabelSource
+from segwright.core.disk import atomic_path
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
 from segwright.io.protocol import encoding

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segwright.core.atomic import atomic_path
 from segwright.core.case import LabelSource
+from segwright.core.disk import atomic_path
 from segwright.core.errors import UsageError
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction

@@ -36,9 +36,7 @@ def _instead(name: str, labels: LabelSpace) -> str:
     if info is not None and info.ordered:
         return "Set ordered=true instead."
     if info is not None and not info.kinds:
-        return (
-            "Let the entry point of its package name a segwright.core.parts.TargetInfo whose kinds say what it suits."
-        )
+        return "Let its entry point name a segwright.core.registry.TargetInfo whose kinds say what it suits."
     return "Leave the target open" + ("." if labels.instances else ", or add instances=true to tell objects apart.")
 
 

@@ -7,8 +7,8 @@ from math import log
 from typing import Literal
 
 from segwright.core.errors import PlanError
-from segwright.core.parts import Activation
 from segwright.core.recipe import PartChoice, Recipe
+from segwright.core.registry import Activation
 from segwright.losses import loss_info
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine

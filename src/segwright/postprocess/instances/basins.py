@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from segwright.ops.objects import adopt_orphans, drop_small_objects
+from segwright.ops.instances import adopt_orphans, drop_small_objects
 from segwright.postprocess.instances.protocol import Ids, Triple
 
 

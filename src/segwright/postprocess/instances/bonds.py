@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
 from segwright.ops.components import bond_components
-from segwright.ops.objects import drop_small_objects, flood, renumber
+from segwright.ops.instances import drop_small_objects, flood, renumber
 from segwright.postprocess.instances.basins import Basins
 from segwright.postprocess.instances.protocol import Ids
 

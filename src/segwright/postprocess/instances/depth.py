@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
 from segwright.ops.components import bond_components
-from segwright.ops.objects import before, drop_small_objects, flood, follow_bonds
+from segwright.ops.instances import before, drop_small_objects, flood, follow_bonds
 from segwright.postprocess.instances.basins import Basins
 from segwright.postprocess.instances.protocol import Ids
 

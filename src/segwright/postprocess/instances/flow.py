@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
 from segwright.ops.components import bond_components
-from segwright.ops.objects import before, drop_small_objects
+from segwright.ops.instances import before, drop_small_objects
 from segwright.postprocess.instances.protocol import Ids, Triple
 
 

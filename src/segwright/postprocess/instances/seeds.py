@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
-from segwright.ops.objects import drop_small_objects, flood_sections, grow_in_plane, mask_objects
+from segwright.ops.instances import drop_small_objects, flood_sections, grow_in_plane, mask_objects
 from segwright.postprocess.instances.basins import Basins
 from segwright.postprocess.instances.protocol import Ids, Triple
 

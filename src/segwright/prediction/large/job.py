@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from segwright.core.atomic import atomic_path
 from segwright.core.case import Dataset
+from segwright.core.disk import atomic_path
 from segwright.core.document import Document
 from segwright.core.geometry import Triple
 from segwright.core.identity import Identity

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.atomic import atomic_path
 from segwright.core.box import Box
+from segwright.core.disk import atomic_path
 from segwright.core.geometry import Geometry, Triple
 from segwright.io.omezarr import read_level, unit_of, write_box
 from segwright.ops.components import connected_ids
-from segwright.ops.stitch import COLUMNS, Parts, final_numbers, measure_parts, meetings, no_parts, unite
+from segwright.ops.windows import COLUMNS, Parts, final_numbers, measure_parts, meetings, no_parts, unite
 from segwright.postprocess.instances import DECODERS, build_decoder
 from segwright.postprocess.instances.protocol import Decoder
 from segwright.prediction.large.bench import Bench

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 
 from segwright.core.box import Box, tile
+from segwright.core.disk import is_full
 from segwright.core.errors import SegwrightError
 from segwright.core.geometry import Triple
-from segwright.core.room import is_full
 from segwright.io.omezarr import read_level, write_box
 from segwright.io.protocol import reason
-from segwright.ops.pyramid import shrink_labels, shrink_scores
+from segwright.ops.resample import shrink_labels, shrink_scores
 from segwright.prediction.large.bench import Bench, opened
 from segwright.prediction.large.box import count_windows, predict_boxes
 from segwright.prediction.large.objects import find_objects, number_objects

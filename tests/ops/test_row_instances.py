@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from segwright.ops.bodies import part_bodies
+from segwright.ops.row_instances import part_bodies
 
 
 def boxes(*scores: float) -> tuple[np.ndarray, np.ndarray]:

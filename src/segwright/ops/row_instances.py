@@ -1,4 +1,4 @@
-"""Which things make up a row: parts its body at their cores, and finds those that are only faintly seen."""
+"""Instances of a row of alike structures, as vertebrae: parted at their cores, and ordered along their line."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
 
 from segwright.ops.components import component_sizes, label_components, largest_component, number_boxes
-from segwright.ops.flood import flood
+from segwright.ops.instances import flood
 from segwright.ops.morphology import dilate
 
 #: Score from which a voxel is body, or core of a body.
@@ -115,7 +116,7 @@ def _flooded(mask: NDArray[np.bool_], height: Scores, core: Scores | None, least
     seedless[0] = False
     markers = np.where(seeds > 0, seeds.astype(np.int64), 0)
     markers = np.where(seedless[parts], parts.astype(np.int64) + found, markers)
-    return _renumbered(flood(markers, height, mask))
+    return _renumbered(flood(height, markers, mask).astype(np.int32))
 
 
 def _unmixed(parts: Numbers, count: int, names: NDArray[np.int64], body: Scores) -> tuple[Numbers, int]:
@@ -138,7 +139,7 @@ def _unmixed(parts: Numbers, count: int, names: NDArray[np.int64], body: Scores)
         for name in np.flatnonzero(held[number]):
             following += 1
             markers[largest_component((parts == number + 1) & (names == name), 6)] = following
-    return _renumbered(flood(markers, -body, parts > 0))
+    return _renumbered(flood(-body, markers, parts > 0).astype(np.int32))
 
 
 def _most(sizes: NDArray[np.int64]) -> int:
@@ -151,3 +152,66 @@ def _renumbered(numbers: Numbers) -> tuple[Numbers, int]:
     present, inverse = np.unique(numbers, return_inverse=True)
     first = 0 if present[0] == 0 else 1
     return (inverse.reshape(numbers.shape) + first).astype(np.int32), len(present) - 1 + first
+
+
+#: Points closer than this share of the largest gap lie beside one another, not one after the other.
+BESIDE = 0.3
+
+Floats = NDArray[np.float64]
+
+
+def along(points: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """Order of points `(N, d)` along their common line, and their places on it in units of the usual gap.
+
+    The line is the longest path of the shortest tree that joins all points, so it follows curves and arches; points
+    beside it take the place of their foot on it. Which end comes first is arbitrary.
+
+    Returns:
+        Indices of the points in order, and the places of the points in that order, from 0.
+
+    Example:
+        >>> order, places = along(np.array([[0.0, 0.0], [20.0, 1.0], [10.0, 0.0], [30.0, 0.0]]))
+        >>> order.tolist() in ([0, 2, 1, 3], [3, 1, 2, 0]), np.allclose(np.diff(places), 1, atol=0.01)
+        (True, True)
+    """
+    count = len(points)
+    if count < 2:
+        return np.arange(count), np.zeros(count)
+    path = _longest_path(points)
+    places = _feet(points, points[path])
+    order = np.argsort(places, kind="stable")
+    places = places[order] - places.min()
+    return order.astype(np.int64), places / _usual_gap(np.diff(places))
+
+
+def _usual_gap(gaps: Floats) -> float:
+    """Median gap; those far below the largest are between pieces of one thing and do not count."""
+    return float(np.median(gaps[gaps >= BESIDE * gaps.max()])) or 1.0
+
+
+def _longest_path(points: Floats) -> list[int]:
+    """Indices of the points on the longest path of the shortest tree."""
+    far = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    far += 1e-6 * (far.max() or 1.0)  # zeros would mean that two points are not joined
+    lengths, before = shortest_path(minimum_spanning_tree(far), directed=False, return_predecessors=True)
+    first, last = np.unravel_index(int(lengths.argmax()), lengths.shape)
+    path = [int(last)]
+    while path[-1] != first:
+        path.append(int(before[first, path[-1]]))
+    return path[::-1]
+
+
+def _feet(points: Floats, line: Floats) -> Floats:
+    """Length along a polyline of the foot of each point; beyond its ends the end segments go on."""
+    pieces = np.diff(line, axis=0)
+    lengths = np.linalg.norm(pieces, axis=1)
+    starts = np.concatenate([[0.0], np.cumsum(lengths)])[:-1]
+    share = np.einsum("nsd,sd->ns", points[:, None] - line[None, :-1], pieces) / np.maximum(lengths**2, 1e-12)
+    low = np.where(np.arange(len(pieces)) == 0, -np.inf, 0.0)
+    high = np.where(np.arange(len(pieces)) == len(pieces) - 1, np.inf, 1.0)
+    share = np.clip(share, low, high)
+    foot = line[None, :-1] + share[..., None] * pieces[None]
+    nearest = np.linalg.norm(points[:, None] - foot, axis=-1).argmin(axis=1)
+    rows = np.arange(len(points))
+    found: Floats = starts[nearest] + share[rows, nearest] * lengths[nearest]
+    return found

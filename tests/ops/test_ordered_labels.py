@@ -7,8 +7,8 @@ import pytest
 from scipy import ndimage
 
 from segwright.core.plan import RowPlan
-from segwright.ops.flood import flood
-from segwright.ops.identify import _absence_costs, _costs, _merged, _place_costs, identify
+from segwright.ops.instances import flood
+from segwright.ops.ordered_labels import _absence_costs, _costs, _merged, _place_costs, identify
 
 
 def chain(centres, names, *, shape=(1, 200, 60), half=(0, 7, 12), blur=0.0, shift=0.0):
@@ -164,7 +164,7 @@ def test_nothing_there():
 def test_flood_equals_nearest_marker_on_flat_ground():
     markers = np.zeros((1, 9, 21), int)
     markers[0, 4, 2], markers[0, 4, 18] = 1, 2
-    flooded = flood(markers, np.zeros(markers.shape), np.ones(markers.shape, bool))
+    flooded = flood(np.zeros(markers.shape), markers, np.ones(markers.shape, bool))
     assert (flooded[0, :, :9] == 1).all() and (flooded[0, :, 12:] == 2).all()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segwright.core.disk import free_bytes, is_full, told_when_full
 from segwright.core.errors import WriteError
-from segwright.core.room import free_bytes, is_full, told_when_full
 
 FULL = Path("/dev/full")
 
