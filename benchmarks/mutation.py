@@ -1,6 +1,6 @@
 """Would the tests notice if a number or a comparison were another one?
 
-    python benchmarks/mutation.py segwright.postprocess.choice [MODULE ...] [--portion 1/4] [--only NESTED_SHARE]
+    python benchmarks/mutation.py segwright.postprocess.trial [MODULE ...] [--portion 1/4] [--only NESTED_SHARE]
     python benchmarks/mutation.py segwright.ops.row_instances --tests tests/ops tests/postprocess --kinds constant
 
 One at a time, each constant is changed, each comparison moved by its equal case, and each condition of an `if` switched

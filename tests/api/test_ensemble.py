@@ -18,8 +18,8 @@ from segwright.core.errors import DataError, ModelError, UsageError
 from segwright.core.model import Combination
 from segwright.core.plan import Plan
 from segwright.io.load import load_label
-from segwright.postprocess.blend import blend, votes_of
 from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.postprocess.ensemble import blend, votes_of
 from segwright.prediction.combined import CombinedModel
 from segwright.prediction.model import Model
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from segwright.augment.boxes import BlankBoxes, CutMix
-from segwright.augment.mirror import Mirror
 from segwright.augment.protocol import Draw
+from segwright.augment.spatial import Mirror
 
 
 def test_blank_boxes_hold_the_mean_and_leave_the_rest():

@@ -9,7 +9,7 @@ import torch
 from segwright.augment import AUGMENTS
 from segwright.augment.compose import Augmenter, build
 from segwright.augment.levels import LEVELS, steps_for
-from segwright.augment.mirror import Mirror
+from segwright.augment.spatial import Mirror
 from segwright.core.errors import GeometryError, RecipeError, UnknownNameError
 from segwright.core.recipe import PartChoice
 from segwright.core.seed import derive

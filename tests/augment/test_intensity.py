@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from segwright.augment.intensity import Brightness, Contrast, Gamma, Noise
+from segwright.augment.intensity import Blur, Brightness, Contrast, Gamma, LowResolution, Noise
 from segwright.augment.protocol import Draw, around_one
-from segwright.augment.resolution import Blur, LowResolution
 
 
 def images(*shape: int) -> np.ndarray:

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from segwright.augment.spatial import Spatial, turn
-from segwright.augment.warp import warp
+from segwright.augment.spatial import Spatial, turn, warp
 
 
 def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:

@@ -36,7 +36,7 @@ from segwright.augment.protocol import Step
 from segwright.core.case import Case, Dataset, LabelSource, Source
 from segwright.core.registry import TargetInfo
 from segwright.io import npy
-from segwright.postprocess.step import step
+from segwright.postprocess.steps import step
 from segwright.targets.classes import ClassesTarget
 
 INFO = TargetInfo("beside:Plain", kinds=("exclusive",), loss="squared", beside=1, background=True, per_structure=True)

@@ -10,7 +10,7 @@ import pytest
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.core.labels import LabelSpace
 from segwright.core.report import Report, Score
-from segwright.evaluation.csv import to_csv
+from segwright.evaluation.aggregate import to_csv
 from segwright.evaluation.score import ERROR, LabelPair, evaluate_pairs, tell_missing
 
 SPACE = LabelSpace(structures=[{"name": "a", "values": [1]}, {"name": "b", "values": [2]}], regions={"ab": ("a", "b")})

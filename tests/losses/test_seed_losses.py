@@ -12,8 +12,8 @@ from torch import Tensor
 from segwright.core.errors import RecipeError
 from segwright.core.recipe import PartChoice
 from segwright.losses import bind_loss
-from segwright.losses.binary import structure_logits
-from segwright.losses.switch import Switch, current
+from segwright.losses.combine import Switch, current
+from segwright.losses.entropy import structure_logits
 
 P, G = (0.9, 0.2, 0.6, 0.0), (1.0, 0.0, 1.0, 0.0)
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from segwright.core.errors import GeometryError, UnknownNameError
 from segwright.metrics import DEFAULT_METRICS, METRICS
-from segwright.metrics.edges import RULES, Verdict
 from segwright.metrics.metric import VOXEL_NOTE, from_function
 from segwright.metrics.pair import Pair
+from segwright.metrics.surface import RULES, Verdict
 from segwright.metrics.table import load_metric
 
 EMPTIES = ((False, False), (False, True), (True, False))

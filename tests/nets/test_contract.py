@@ -19,8 +19,8 @@ from segwright.core.errors import GeometryError, PlanError, RecipeError, Unknown
 from segwright.core.plan import NetSpec
 from segwright.nets import NETS, build
 from segwright.nets.catalogue import CATALOGUE, count_parameters
-from segwright.nets.fuse import fused
-from segwright.nets.start import start_logits
+from segwright.nets.execution import fused
+from segwright.nets.initial import start_logits
 from segwright.nets.transfer import tensors_along
 
 NORMS = ("instance", "batch", "group")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from segwright.nets.conv3d import Conv3d
+from segwright.nets.execution import Conv3d
 
 
 def twins(kernel: int, stride: tuple[int, int, int]) -> tuple[torch.nn.Conv3d, Conv3d]:

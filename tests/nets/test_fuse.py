@@ -7,7 +7,7 @@ import torch
 
 from segwright.core.plan import NetSpec
 from segwright.nets import build
-from segwright.nets.fuse import fused
+from segwright.nets.execution import fused
 
 
 @pytest.mark.parametrize("norm", ["batch", "instance"])

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from segwright.nets.keep import keep_float32
+from segwright.nets.execution import keep_float32
 
 
 def test_a_kept_layer_computes_in_float32_under_autocast() -> None:

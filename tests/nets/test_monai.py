@@ -15,7 +15,7 @@ from segwright.core.errors import PlanError, UsageError
 from segwright.core.plan import NetSpec
 from segwright.nets import build
 from segwright.nets.catalogue import CATALOGUE, count_parameters
-from segwright.nets.conv3d import Conv3d
+from segwright.nets.execution import Conv3d
 
 ROWS = ("segresnet", "swinunetr", "mednext", "dynunet", "monai-attention-unet")
 installed = pytest.mark.skipif(

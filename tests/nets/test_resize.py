@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segwright.nets.resize import resize
+from segwright.nets.blocks import resize
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])

@@ -15,8 +15,8 @@ from segwright.core.errors import ModelError, PlanError, RecipeError, UnknownNam
 from segwright.core.plan import NetSpec
 from segwright.nets import build, smp
 from segwright.nets.catalogue import count_parameters, pyramid
-from segwright.nets.fuse import fused
-from segwright.nets.pretrained import untrained
+from segwright.nets.execution import fused
+from segwright.nets.initial import untrained
 
 installed = pytest.mark.skipif(
     find_spec("segmentation_models_pytorch") is None, reason="segmentation-models-pytorch is not installed"

@@ -11,7 +11,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.postprocess import STEPS
 from segwright.postprocess.chain import load_step
-from segwright.postprocess.step import StructureFacts
+from segwright.postprocess.steps import StructureFacts
 
 STRUCTURES = [{"name": "a", "values": [1]}, {"name": "b", "values": [2]}, {"name": "c", "values": [3]}]
 SPACES = {kind: LabelSpace(structures=STRUCTURES, kind=kind) for kind in ("exclusive", "overlapping")}

@@ -10,10 +10,7 @@ from skimage import measure, morphology
 from segwright.core.errors import UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.postprocess.drop_small import drop_small
-from segwright.postprocess.fill_holes import fill_holes
-from segwright.postprocess.keep_largest import keep_largest
-from segwright.postprocess.seed_mask import seed_mask
+from segwright.postprocess.steps import drop_small, fill_holes, keep_largest, seed_mask
 
 ONE = LabelSpace(structures=[{"name": "a", "values": [1]}])
 TWO = LabelSpace(structures=[{"name": "a", "values": [1]}, {"name": "b", "values": [2]}])

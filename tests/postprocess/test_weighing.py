@@ -9,9 +9,8 @@ import pytest
 
 from segwright.core.errors import GeometryError
 from segwright.core.labels import LabelSpace
-from segwright.postprocess.blend import blend, equal_weights, votes_of
-from segwright.postprocess.decode import decode
-from segwright.postprocess.weighing import _decide, mixtures, weigh
+from segwright.postprocess.chain import decode
+from segwright.postprocess.ensemble import _decide, blend, equal_weights, mixtures, votes_of, weigh
 
 OVERLAPPING = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind="overlapping")
 EXCLUSIVE = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])

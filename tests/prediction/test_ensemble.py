@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from segwright.augment.mirror import Mirror
+from segwright.augment.spatial import Mirror
 from segwright.core.errors import ModelError
 from segwright.core.labels import LabelSpace
 from segwright.prediction import COMBINE
 from segwright.prediction.ensemble import mean, member, vote
 from segwright.prediction.tta import channel_order, mirrored
 from segwright.targets.chain import ChainTarget
-from segwright.targets.classes import ClassesTarget
-from segwright.targets.regions import RegionsTarget
-from segwright.targets.shares import SharesTarget
+from segwright.targets.classes import ClassesTarget, RegionsTarget, SharesTarget
 
 SPACE = LabelSpace.model_validate({"structures": [{"name": name} for name in "abc"]})
 

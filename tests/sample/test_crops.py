@@ -13,8 +13,8 @@ from segwright.core.recipe import Recipe
 from segwright.planning.recipe_book import load_recipe
 from segwright.planning.rules.crops import crops
 from segwright.sample.case import SampleCase
-from segwright.sample.crops import crop_box
 from segwright.sample.patches import Patches
+from segwright.sample.policies import crop_box
 
 
 def flat_case(name: str = "a") -> SampleCase:

@@ -13,7 +13,7 @@ from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.recipe import PartChoice
 from segwright.losses import bind_loss
 from segwright.targets import TARGETS, build_target, suitable_targets, target_info
-from segwright.targets.regions import RegionsTarget
+from segwright.targets.classes import RegionsTarget
 
 #: Instance targets have a contract of their own.
 ROWS = [name for name in TARGETS if not target_info(name).decoders]

@@ -12,7 +12,7 @@ from torch import nn
 
 from segwright.core.plan import Plan
 from segwright.nets import build
-from segwright.nets.keep import keep_float32
+from segwright.nets.execution import keep_float32
 from segwright.train import measure as measure_module
 from segwright.train.measure import Candidate, Cost, measure
 from segwright.train.selftest import failing_convolutions

@@ -27,7 +27,7 @@ from segwright.core.errors import GeometryError, UsageError
 from segwright.core.inspection import Finding
 from segwright.core.report import Report
 from segwright.core.volume import Volume
-from segwright.evaluation.maskfiles import read_labels
+from segwright.evaluation.pairing import read_labels
 from segwright.io.dataset import open_dataset
 from segwright.view.desk import Desk
 from segwright.view.launch import Address, Viewer, make_viewer
@@ -577,7 +577,7 @@ def test_a_label_of_another_shape_is_refused_before_it_is_decoded(volumes, tmp_p
     values = label.array()[:, :, :-3]
     io.write(Volume.of(values, label.geometry.crop(_box(values.shape))), tmp_path / "a.nii.gz")
     parts, like = {"": tmp_path / "a.nii.gz"}, label.geometry
-    monkeypatch.setattr("segwright.evaluation.maskfiles.values_of", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("segwright.evaluation.pairing.values_of", lambda *_, **__: pytest.fail("decoded"))
     with pytest.raises(GeometryError, match="do not fit"):
         read_labels(parts, open_dataset(volumes).labels, like=like)
 

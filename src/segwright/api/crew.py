@@ -174,7 +174,7 @@ def _answered(action: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _device(asked: str, number: int) -> dict[str, Any]:
-    from segwright.nets.device import resolve_device
+    from segwright.nets.execution import resolve_device
 
     return _answered(lambda: {"device": str(resolve_device(asked))})
 
@@ -226,7 +226,7 @@ def _settle(device: str, neighbours: int) -> torch.device:
     """Take this worker's share of the cores, or the graphics card whose turn it is."""
     import torch
 
-    from segwright.nets.device import resolve_device
+    from segwright.nets.execution import resolve_device
 
     torch.set_num_threads(share_of_cores(neighbours))
     found = resolve_device(device)

@@ -26,10 +26,9 @@ from segwright.evaluation.compare import compare, difference_range
 from segwright.evaluation.interval import mean_interval
 from segwright.evaluation.score import LabelPair, evaluate_pairs
 from segwright.export.bundle import write_ensemble
-from segwright.postprocess.blend import Scores, blend, equal_weights
 from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.postprocess.ensemble import Scores, Weighed, Weighing, blend, equal_weights, weigh
 from segwright.postprocess.search import Postprocess, search
-from segwright.postprocess.weighing import Weighed, Weighing, weigh
 
 Weights = Literal["auto", "equal"]
 

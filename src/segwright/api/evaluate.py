@@ -94,7 +94,7 @@ def _save(report: Report, task: Matched, path: Path, listen: Listen) -> None:
     if path.suffix == ".json":
         report.save(path)
     elif path.suffix == ".csv":
-        from segwright.evaluation.csv import to_csv
+        from segwright.evaluation.aggregate import to_csv
 
         to_csv(report, path)
     else:

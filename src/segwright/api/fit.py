@@ -98,7 +98,7 @@ def fit(  # noqa: PLR0913  # the flags of a command
     """
     started = time.perf_counter() if began is None else began
     from segwright.io.dataset import open_dataset
-    from segwright.nets.device import resolve_device  # loads torch, which takes its time on a busy machine
+    from segwright.nets.execution import resolve_device  # loads torch, which takes its time on a busy machine
 
     chosen = planning.resolve_recipe(recipe, overrides)
     run = Run(Path(out))

@@ -14,7 +14,7 @@ from segwright.core.errors import DataError, RecipeError, UnknownNameError, Usag
 from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.measurements import Measurements, Reading
-from segwright.evaluation.csv import to_csv
+from segwright.evaluation.aggregate import to_csv
 from segwright.measures import MEASURES
 from segwright.measures.measure import Measure, Subject, Taken, Value
 from segwright.report.wording import colour

@@ -19,7 +19,7 @@ from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.words import amount, listed
-from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
+from segwright.evaluation.pairing import Parts, find_labels, read_labels
 from segwright.evaluation.sides import as_written, infer_space
 from segwright.io.load import load_image, load_label
 from segwright.measures.measure import Subject

@@ -21,7 +21,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
-from segwright.postprocess.blend import Scores, votes_of
+from segwright.postprocess.ensemble import Scores, votes_of
 from segwright.targets import TARGETS, target_info
 
 

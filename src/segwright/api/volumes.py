@@ -9,7 +9,7 @@ from segwright import io
 from segwright.api.events import Listen, stage
 from segwright.core.errors import UsageError
 from segwright.core.report import Report
-from segwright.evaluation.csv import to_csv
+from segwright.evaluation.aggregate import to_csv
 from segwright.evaluation.volumes import evaluate_volumes
 from segwright.io import form_of
 from segwright.io.layouts.scan import is_single

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.augment import AUGMENTS
-from segwright.augment.mirror import Mirror, Pairs
 from segwright.augment.protocol import Draw, Step
+from segwright.augment.spatial import Mirror, Pairs
 from segwright.core.errors import GeometryError, RecipeError, UnknownNameError
 from segwright.core.recipe import PartChoice
 

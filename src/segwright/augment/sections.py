@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segwright.augment.protocol import Draw, Pair, Step, Values
-from segwright.augment.spatial import turn
-from segwright.augment.warp import warp
+from segwright.augment.spatial import turn, warp
 from segwright.core.labels import IGNORE
 
 

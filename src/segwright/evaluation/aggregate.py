@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from segwright.core.report import Aggregate, Score
+from segwright.core.disk import atomic_path
+from segwright.core.document import Part
+from segwright.core.errors import UsageError
+from segwright.core.report import Aggregate, Report, Score
 from segwright.core.words import amount
 from segwright.evaluation.interval import Bounds, mean_bounds
-from segwright.metrics.edges import NOTES
+from segwright.metrics.surface import NOTES
 from segwright.metrics.table import load_metric
 
 MEAN = "mean"
@@ -101,3 +106,21 @@ def _case_mean(rows: Sequence[Score]) -> Score:
         note = ""
     mean = float(np.mean(known)) if known else None
     return rows[0].model_copy(update={"structure": MEAN, "value": mean, "note": note})
+
+
+def to_csv(table: Report | Sequence[Part], path: str | Path) -> Path:
+    """Write rows as CSV (UTF-8, comma, one header line); undefined values are empty cells.
+
+    Args:
+        table: A report, of which the scores are written, or rows of one kind: scores, aggregates, differences.
+        path: Target; appears only when whole.
+    """
+    rows = list(table.scores if isinstance(table, Report) else table)
+    if not rows:
+        raise UsageError("There are no rows to write.", where=path)
+    path = Path(path)
+    with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(type(rows[0]).model_fields))
+        writer.writeheader()
+        writer.writerows(row.model_dump() for row in rows)
+    return path

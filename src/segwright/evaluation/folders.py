@@ -20,8 +20,7 @@ from segwright.core.report import Score
 from segwright.core.volume import Volume
 from segwright.core.words import amount, listed
 from segwright.evaluation.answers import Answers, drawn_in, find_answers
-from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
-from segwright.evaluation.pairing import CaseFinder, made_of
+from segwright.evaluation.pairing import CaseFinder, Parts, find_labels, made_of, read_labels
 from segwright.evaluation.score import Judge, LabelPair
 from segwright.evaluation.sides import OBJECTS, as_written, infer_space, number_objects
 from segwright.io.dataset import open_labels

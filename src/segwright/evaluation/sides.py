@@ -13,7 +13,7 @@ from segwright import io
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.words import listed
-from segwright.evaluation.maskfiles import Parts
+from segwright.evaluation.pairing import Parts
 from segwright.io.layouts.content import is_label
 from segwright.io.layouts.values import space_of
 from segwright.io.masks import are_colours, as_colours, is_coloured, value_counts, values_of

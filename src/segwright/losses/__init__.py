@@ -20,15 +20,15 @@ LOSSES = Registry(
     {
         "cross_entropy": LossInfo("segwright.losses.entropy:cross_entropy", "softmax"),
         "binary_cross_entropy": LossInfo("segwright.losses.entropy:binary_cross_entropy", "sigmoid"),
-        "focal": LossInfo("segwright.losses.focal:focal", "any"),
+        "focal": LossInfo("segwright.losses.entropy:focal", "any"),
         "dice": LossInfo("segwright.losses.dice:dice", "any"),
         "tversky": LossInfo("segwright.losses.dice:tversky", "any"),
         "focal_tversky": LossInfo("segwright.losses.dice:focal_tversky", "any"),
         "dice_ce": LossInfo("segwright.losses.combine:dice_ce", "softmax"),
         "dice_bce": LossInfo("segwright.losses.combine:dice_bce", "sigmoid"),
-        "weighted_bce": LossInfo("segwright.losses.weighted:weighted_bce", "any"),
+        "weighted_bce": LossInfo("segwright.losses.entropy:weighted_bce", "any"),
         "lrdehl": LossInfo("segwright.losses.mined:lrdehl", "any"),
-        "switch": LossInfo("segwright.losses.switch:Switch", "any", parts=("before", "after")),
+        "switch": LossInfo("segwright.losses.combine:Switch", "any", parts=("before", "after")),
         "chain": LossInfo("segwright.losses.chain:chain", ordered=True),
     },
 )

@@ -10,8 +10,8 @@ __all__ = ["MEASURES"]
 MEASURES = Registry(
     "segwright.measures",
     {
-        "size": "segwright.measures.size:size",
-        "axes": "segwright.measures.axes:axes",
+        "size": "segwright.measures.shapes:size",
+        "axes": "segwright.measures.shapes:axes",
         "cobb": "segwright.measures.cobb:cobb",
         "cardiothoracic": "segwright.measures.cardiothoracic:cardiothoracic",
     },

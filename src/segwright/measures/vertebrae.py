@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segwright.core.errors import UnknownNameError
 from segwright.core.words import agree, amount
 from segwright.measures.measure import Points, Subject
-from segwright.measures.quad import fitted_sides, minimal_quad
+from segwright.measures.shapes import fitted_sides, minimal_quad
 from segwright.ops.components import component_sizes, label_components
 from segwright.ops.distance import distance_to
 from segwright.ops.instances import flood

@@ -16,9 +16,9 @@ METRICS = Registry(
         "hausdorff": "segwright.metrics.surface:hausdorff",
         "assd": "segwright.metrics.surface:assd",
         "surface_dice": "segwright.metrics.surface:surface_dice",
-        "volume_error": "segwright.metrics.volume:volume_error",
-        "volume_difference": "segwright.metrics.volume:volume_difference",
-        "presence": "segwright.metrics.volume:presence",
+        "volume_error": "segwright.metrics.overlap:volume_error",
+        "volume_difference": "segwright.metrics.overlap:volume_difference",
+        "presence": "segwright.metrics.overlap:presence",
     },
 )
 

@@ -1,11 +1,4 @@
-"""Metrics that count shared voxels.
-
-Example:
-    >>> import numpy as np
-    >>> reference, prediction = np.array([[[1, 1, 0]]], bool), np.array([[[0, 1, 1]]], bool)
-    >>> dice(reference, prediction), round(iou(reference, prediction), 3), precision(reference, prediction)
-    (0.5, 0.333, 0.5)
-"""
+"""Overlap and volume of two masks, from their counts."""
 
 from __future__ import annotations
 
@@ -35,3 +28,21 @@ def precision(pair: Pair) -> float:
 def recall(pair: Pair) -> float:
     """Share of reference voxels that were predicted (sensitivity)."""
     return pair.common_voxels / pair.reference_voxels
+
+
+@metric("relative", direction="zero", low=-1.0, high=None, symmetric=False, perfect=0.0)
+def volume_error(pair: Pair) -> float:
+    """Predicted minus reference volume, over the reference volume; negative where too little was predicted."""
+    return (pair.prediction_voxels - pair.reference_voxels) / pair.reference_voxels
+
+
+@metric("always", unit="mm³", direction="zero", low=None, high=None, symmetric=False, perfect=0.0)
+def volume_difference(pair: Pair) -> float:
+    """Predicted minus reference volume in mm³ (mm² in a plane, voxels where spacing is unknown)."""
+    return (pair.prediction_voxels - pair.reference_voxels) * pair.voxel_size
+
+
+@metric("always")
+def presence(pair: Pair) -> float:
+    """1 if the structure was found where it is or left out where it is not, else 0."""
+    return float(bool(pair.reference_voxels) == bool(pair.prediction_voxels))

@@ -11,8 +11,7 @@ from segwright.core.plan import NetSpec
 from segwright.core.registry import Registry
 
 if TYPE_CHECKING:
-    from segwright.nets.slab import SlabNet
-    from segwright.nets.surround import SurroundNet
+    from segwright.nets.framing import SlabNet, SurroundNet
 
 __all__ = ["NETS", "build"]
 
@@ -64,14 +63,14 @@ def build(spec: NetSpec) -> SlabNet | SurroundNet:
         torch.Size([1, 2, 5, 6, 7])
     """
     if spec.scout is not None:
-        from segwright.nets.surround import SurroundNet
+        from segwright.nets.framing import SurroundNet
 
         return SurroundNet(spec, _slab)
     return _slab(spec)
 
 
 def _slab(spec: NetSpec) -> SlabNet:
-    from segwright.nets.slab import SlabNet
+    from segwright.nets.framing import SlabNet
 
     builder = NETS.load(spec.name)
     _refuse_unknown(spec, builder)

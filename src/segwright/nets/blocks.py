@@ -1,8 +1,9 @@
-"""Pieces that networks are built of: convolution with norm and activation, residual block, steps down and up."""
+"""What networks are built of: operators of two and three dimensions, blocks, resizing, and the U-shape."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +11,43 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segwright.core.errors import RecipeError
-from segwright.core.plan import Triple
-from segwright.nets.dims import fit, operator
-from segwright.nets.resize import resize
+from segwright.core.plan import NetSpec, Triple
+from segwright.nets.execution import Conv3d, recomputed
+
+#: Operator name to its class in two and in three dimensions.
+OPERATORS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "conv": (nn.Conv2d, Conv3d),
+    "transpose": (nn.ConvTranspose2d, nn.ConvTranspose3d),
+    "max_pool": (nn.MaxPool2d, nn.MaxPool3d),
+    "batch": (nn.BatchNorm2d, nn.BatchNorm3d),
+    "instance": (nn.InstanceNorm2d, nn.InstanceNorm3d),
+}
+
+
+def operator(name: str, dims: int) -> type[nn.Module]:
+    """Class of an operator for `dims` (2 or 3) spatial axes.
+
+    Example:
+        >>> operator("conv", 2).__name__
+        'Conv2d'
+    """
+    return OPERATORS[name][dims - 2]
+
+
+def fit(triple: Triple, dims: int) -> tuple[int, ...]:
+    """Keep the last `dims` entries of a `(z, y, x)` triple.
+
+    Example:
+        >>> fit((1, 3, 5), 2)
+        (3, 5)
+    """
+    return tuple(triple[3 - dims :])
+
+
+def linear_mode(dims: int) -> str:
+    """Name of linear interpolation in torch for `dims` axes."""
+    return "bilinear" if dims == 2 else "trilinear"
+
 
 LEAK = 0.01
 
@@ -174,3 +209,87 @@ def initialise(module: nn.Module) -> None:
 
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """`(B, C, [z,] y, x)` to `size`, in the layout of `x`.
+
+    In channels-last layout slices lie one after the other, so that they can be taken for images of their own without
+    a copy: torch's trilinear kernel on CPUs takes up to twice as long.
+
+    Example:
+        >>> resize(torch.tensor([[[0.0, 4.0]]])[None], (1, 4)).flatten().tolist()
+        [0.0, 1.0, 3.0, 4.0]
+    """
+    if x.ndim == 5 and x.shape[2] == size[0] and x.is_contiguous(memory_format=torch.channels_last_3d):
+        slices = F.interpolate(x.transpose(1, 2).flatten(0, 1), size=tuple(size[1:]), mode="bilinear")
+        return slices.unflatten(0, (len(x), size[0])).transpose(1, 2)
+    return F.interpolate(x, size=tuple(size), mode=linear_mode(len(size)))
+
+
+class Decoder(nn.Module):
+    """The way up.
+
+    Args:
+        joins: A level each, finest first, without the coarsest: `(coarse features, skip connection)` to features.
+        stages: What refines them; levels as in `joins`.
+        heads: What makes logits of the features of the finest levels, finest first.
+    """
+
+    def __init__(
+        self, joins: Iterable[nn.Module], stages: Iterable[nn.Module], heads: Iterable[nn.Module], *, spec: NetSpec
+    ) -> None:
+        super().__init__()
+        self.joins, self.stages, self.heads = nn.ModuleList(joins), nn.ModuleList(stages), nn.ModuleList(heads)
+        self.checkpointing, self.deep_supervision = spec.checkpointing, spec.deep_supervision
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Features of all levels, finest first, to logits, finest first; only the finest unless training deeply."""
+        x = features[-1]
+        supervised = len(self.heads) if self.training and self.deep_supervision else 1
+        logits: list[Tensor] = []
+        for level in reversed(range(len(features))):
+            if level < len(self.stages):
+                x = self.joins[level](x, features[level])
+                x = recomputed(self.stages[level], x) if self.checkpointing else self.stages[level](x)
+            if level < supervised:
+                logits.insert(0, self.heads[level](x))
+        return logits
+
+
+class Ladder(nn.Module):
+    """An encoder shared by decoders, whose logits are stacked as channels in the order of the decoders.
+
+    Works on `(B, C, y, x)` or `(B, C, z, y, x)` whose lengths are multiples of `spec.divisor`; `nets.slab` sees to it.
+
+    Args:
+        spec: Levels of the network, already checked.
+        encoder: One stage a level, finest first; from the second on each begins with its step down.
+        decoders: At least one.
+        skips: What the features of the finest levels pass before they are joined; coarser ones are joined as they are.
+    """
+
+    def __init__(
+        self,
+        spec: NetSpec,
+        encoder: Iterable[nn.Module],
+        decoders: Iterable[Decoder],
+        *,
+        skips: Iterable[nn.Module] = (),
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoders = nn.ModuleList(encoder), nn.ModuleList(decoders)
+        self.skips = nn.ModuleList(skips)
+        self.checkpointing, self.deep_supervision = spec.checkpointing, spec.deep_supervision
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Logits at the input's size; while training with deep supervision a list, finest first."""
+        features: list[Tensor] = []
+        for stage in self.encoder:
+            x = recomputed(stage, x) if self.checkpointing else stage(x)
+            features.append(x)
+        for level, skip in enumerate(self.skips):
+            features[level] = skip(features[level])
+        parts = zip(*(decoder(features) for decoder in self.decoders), strict=True)
+        logits = [part[0] if len(part) == 1 else torch.cat(part, dim=1) for part in parts]
+        return logits if self.training and self.deep_supervision else logits[0]

@@ -12,10 +12,9 @@ from torch.nn import functional as F
 
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec, Triple
-from segwright.nets.blocks import Style, choose, initialise
+from segwright.nets.blocks import Style, choose, fit, initialise, linear_mode, operator
 from segwright.nets.catalogue import NetRow, pyramid
-from segwright.nets.dims import fit, linear_mode, operator
-from segwright.nets.recompute import recomputed
+from segwright.nets.execution import recomputed
 from segwright.nets.unet import check_levels
 
 #: Features of the first convolution and of each step down, in both networks.

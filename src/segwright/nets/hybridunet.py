@@ -21,10 +21,8 @@ from torch.nn import functional as F
 
 from segwright.core.errors import RecipeError
 from segwright.core.plan import NetSpec, Triple
-from segwright.nets.blocks import Style, choose, initialise
+from segwright.nets.blocks import Decoder, Ladder, Style, choose, fit, initialise, linear_mode, operator
 from segwright.nets.catalogue import NetRow, pyramid
-from segwright.nets.dims import fit, linear_mode, operator
-from segwright.nets.ladder import Decoder, Ladder
 from segwright.nets.unet import check_levels, heads
 
 LEAK = 0.1

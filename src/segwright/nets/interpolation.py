@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segwright.core.errors import GeometryError, PlanError
-from segwright.nets.blocks import Shrink, initialise
-from segwright.nets.dims import linear_mode, operator
+from segwright.nets.blocks import Shrink, initialise, linear_mode, operator
 
 DIMS = 2
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from segwright.core.errors import UsageError
 from segwright.core.plan import NetSpec, Triple
+from segwright.nets.blocks import fit
 from segwright.nets.catalogue import NetRow, pyramid
-from segwright.nets.conv3d import Conv3d
-from segwright.nets.dims import fit
+from segwright.nets.execution import Conv3d
 from segwright.nets.foreign import Padded, demand, least_levels
 from segwright.nets.unet import check_levels
 

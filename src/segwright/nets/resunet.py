@@ -15,9 +15,8 @@ from torch.nn import functional as F
 
 from segwright.core.errors import RecipeError
 from segwright.core.plan import NetSpec, Triple
-from segwright.nets.blocks import ConvBlock, Residual, ResidualBlock, Style, Up, choose
+from segwright.nets.blocks import ConvBlock, Residual, ResidualBlock, Style, Up, choose, fit, linear_mode, operator
 from segwright.nets.catalogue import NetRow, pyramid
-from segwright.nets.dims import fit, linear_mode, operator
 from segwright.nets.unet import Choices, Parts, UNet, check_levels, unet, ups
 
 #: Hidden units that squeezing keeps at least: what the authors' ratio of 16 leaves of 64 channels.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segwright.core.errors import ModelError
 from segwright.core.plan import NetSpec, Plan
 from segwright.nets import build
-from segwright.nets.pretrained import untrained
+from segwright.nets.initial import untrained
 
 #: First words of the names under which networks keep what looks at the image.
 ENCODERS = {

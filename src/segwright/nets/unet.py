@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Triple
-from segwright.nets.blocks import ConvBlock, ResidualBlock, Style, Up, choose, initialise
-from segwright.nets.dims import fit, operator
-from segwright.nets.recompute import recomputed
+from segwright.nets.blocks import ConvBlock, ResidualBlock, Style, Up, choose, fit, initialise, operator
+from segwright.nets.execution import recomputed
 
 
 def unet(

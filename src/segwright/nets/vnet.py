@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec, Triple
-from segwright.nets.blocks import Style, choose, initialise
+from segwright.nets.blocks import Decoder, Ladder, Style, choose, fit, initialise, operator
 from segwright.nets.catalogue import NetRow, pyramid
-from segwright.nets.dims import fit, operator
-from segwright.nets.ladder import Decoder, Ladder
 from segwright.nets.unet import check_levels, heads
 
 

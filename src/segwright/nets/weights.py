@@ -16,9 +16,8 @@ from segwright.core.disk import atomic_path
 from segwright.core.errors import ModelError
 from segwright.core.plan import NetSpec
 from segwright.nets import build
-from segwright.nets.pretrained import untrained
-from segwright.nets.slab import SlabNet
-from segwright.nets.surround import SurroundNet
+from segwright.nets.framing import SlabNet, SurroundNet
+from segwright.nets.initial import untrained
 
 #: Name of the digest in the file's own head.
 DIGEST = "sha256"

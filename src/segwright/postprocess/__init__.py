@@ -8,9 +8,9 @@ from segwright.core.registry import Registry
 STEPS = Registry(
     "segwright.postprocess",
     {
-        "keep_largest": "segwright.postprocess.keep_largest:keep_largest",
-        "drop_small": "segwright.postprocess.drop_small:drop_small",
-        "fill_holes": "segwright.postprocess.fill_holes:fill_holes",
-        "seed_mask": "segwright.postprocess.seed_mask:seed_mask",
+        "keep_largest": "segwright.postprocess.steps:keep_largest",
+        "drop_small": "segwright.postprocess.steps:drop_small",
+        "fill_holes": "segwright.postprocess.steps:fill_holes",
+        "seed_mask": "segwright.postprocess.steps:seed_mask",
     },
 )

@@ -27,9 +27,7 @@ from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import agree, listed
 from segwright.io.load import load_image
 from segwright.io.scans import open_images
-from segwright.nets.device import resolve_device, supports_bfloat16
-from segwright.nets.fuse import fused
-from segwright.nets.keep import keep_float32
+from segwright.nets.execution import fused, keep_float32, resolve_device, supports_bfloat16
 from segwright.nets.weights import load_weights
 from segwright.ops.appearance import appearance
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores

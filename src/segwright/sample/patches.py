@@ -14,13 +14,12 @@ from torch import Tensor
 
 from segwright.core.box import Box
 from segwright.core.errors import GeometryError, RecipeError, UsageError
-from segwright.core.plan import CropPlan
+from segwright.core.plan import CropPlan, Triple
 from segwright.core.recipe import PartChoice
 from segwright.core.seed import derive
 from segwright.sample import POLICIES
 from segwright.sample.case import SampleCase
-from segwright.sample.crops import crop_box, enlarged, widened
-from segwright.sample.policies import Policy, Triple
+from segwright.sample.policies import Policy, crop_box, enlarged, widened
 
 #: Image value outside a scan: the mean, as images are normalised before they are cut. Prediction pads alike.
 PAD_IMAGE = 0.0

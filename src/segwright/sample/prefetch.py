@@ -1,4 +1,4 @@
-"""Cutting the next batches in the background while the device computes."""
+"""Batches drawn ahead of the training step, and shared among processes that train together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
 from typing import Protocol
@@ -104,3 +105,22 @@ def prefetch(
         then: Applied to each batch in the background, for example `Batch.pin`.
     """
     return Prefetch(lambda step: then(patches.at(step)) if then else patches.at(step), start, stop, depth=depth)
+
+
+@dataclass(frozen=True)
+class EveryNth:
+    """The batches of one of `count` processes: its `step` is number `step * count + place` of all.
+
+    Attributes:
+        batches: All of them.
+        place: Of the process, from 0.
+        count: Processes.
+    """
+
+    batches: Source
+    place: int
+    count: int
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step of this process."""
+        return self.batches.at(step * self.count + self.place)

@@ -25,10 +25,10 @@ TARGETS = Registry(
             background=True,
         ),
         "regions": TargetInfo(
-            "segwright.targets.regions:RegionsTarget", kinds=("overlapping",), loss="dice_bce", per_structure=True
+            "segwright.targets.classes:RegionsTarget", kinds=("overlapping",), loss="dice_bce", per_structure=True
         ),
         "shares": TargetInfo(
-            "segwright.targets.shares:SharesTarget",
+            "segwright.targets.classes:SharesTarget",
             kinds=("overlapping",),
             loss="dice_ce",
             beside=1,
@@ -37,7 +37,7 @@ TARGETS = Registry(
         ),
         "chain": TargetInfo("segwright.targets.chain:ChainTarget", loss="chain", beside=2, ordered=True),
         "boundary": TargetInfo(
-            "segwright.targets.boundary:BoundaryTarget",
+            "segwright.targets.instances:BoundaryTarget",
             kinds=("instances",),
             loss="weighted_bce",
             beside=1,
@@ -45,14 +45,14 @@ TARGETS = Registry(
             decoders=("seed_watershed", "seed_components"),
         ),
         "boundary_seed": TargetInfo(
-            "segwright.targets.boundary:SeedBoundaryTarget",
+            "segwright.targets.instances:SeedBoundaryTarget",
             kinds=("instances",),
             loss="weighted_bce",
             beside=1,
             decoders=("seed_components", "seed_watershed"),
         ),
         "affinities": TargetInfo(
-            "segwright.targets.affinities:AffinitiesTarget",
+            "segwright.targets.instances:AffinitiesTarget",
             kinds=("instances",),
             loss="weighted_bce",
             beside=4,
@@ -60,7 +60,7 @@ TARGETS = Registry(
             decoders=("bonds",),
         ),
         "distance": TargetInfo(
-            "segwright.targets.distance:DistanceTarget",
+            "segwright.targets.instances:DistanceTarget",
             kinds=("instances",),
             loss="binary_cross_entropy",
             beside=1,
@@ -69,7 +69,7 @@ TARGETS = Registry(
             decoders=("depth_watershed",),
         ),
         "flow": TargetInfo(
-            "segwright.targets.flow:FlowTarget",
+            "segwright.targets.instances:FlowTarget",
             kinds=("instances",),
             loss="binary_cross_entropy",
             beside=3,

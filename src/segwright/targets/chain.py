@@ -14,8 +14,8 @@ from segwright.core.plan import RowPlan
 from segwright.ops.components import enclosing_box
 from segwright.ops.distance import distance_to
 from segwright.ops.ordered_labels import Identified, identify
+from segwright.targets.classes import SharesTarget
 from segwright.targets.protocol import Scores
-from segwright.targets.shares import SharesTarget
 
 #: A core holds the voxels at least this share of the largest distance from a structure's border.
 CORE_DEPTH = 0.5

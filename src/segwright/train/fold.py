@@ -21,14 +21,13 @@ from segwright.core.registry import Registry
 from segwright.core.seed import derive_seed
 from segwright.losses import bind_loss
 from segwright.nets import build
-from segwright.nets.keep import keep_float32
-from segwright.nets.pretrained import read
-from segwright.nets.start import start_logits
+from segwright.nets.execution import keep_float32
+from segwright.nets.initial import read, start_logits
 from segwright.nets.transfer import take_over
 from segwright.nets.weights import save_weights
 from segwright.sample.case import SampleCase
-from segwright.sample.every_nth import EveryNth
 from segwright.sample.patches import Patches
+from segwright.sample.prefetch import EveryNth
 from segwright.sample.zoom import Zoomed
 from segwright.targets import build_target
 from segwright.train import OPTIMISERS, SCHEDULES

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from segwright.core.errors import TrainingError
 from segwright.core.seed import derive
+from segwright.losses.combine import current
 from segwright.losses.protocol import BoundLoss
-from segwright.losses.switch import current
 from segwright.train.clock import Clock
 from segwright.train.schedule import Schedule
 from segwright.train.state import TrainState

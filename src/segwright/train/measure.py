@@ -18,10 +18,8 @@ from torch import Tensor
 
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.nets import build
-from segwright.nets.device import supports_bfloat16
-from segwright.nets.fuse import fused
-from segwright.nets.slab import SlabNet
-from segwright.nets.surround import SurroundNet
+from segwright.nets.execution import fused, supports_bfloat16
+from segwright.nets.framing import SlabNet, SurroundNet
 from segwright.train import OPTIMISERS
 from segwright.train.selftest import failing_convolutions
 

@@ -19,7 +19,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Predictions
 from segwright.core.report import Report
 from segwright.core.words import amount, listed
-from segwright.evaluation.maskfiles import Parts, find_labels, read_labels
+from segwright.evaluation.pairing import Parts, find_labels, read_labels
 from segwright.evaluation.sides import as_written
 from segwright.io.layouts.scan import stem_of
 from segwright.view.subject import is_run

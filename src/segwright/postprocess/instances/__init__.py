@@ -8,7 +8,7 @@ from segwright.core.errors import UnknownNameError
 from segwright.core.registry import Registry
 
 if TYPE_CHECKING:
-    from segwright.postprocess.instances.protocol import Decoder
+    from segwright.postprocess.instances.decoders import Decoder
 
 __all__ = ["DECODERS", "build_decoder"]
 
@@ -16,11 +16,11 @@ __all__ = ["DECODERS", "build_decoder"]
 DECODERS = Registry(
     "segwright.decoders",
     {
-        "seed_components": "segwright.postprocess.instances.seeds:SeedComponents",
-        "seed_watershed": "segwright.postprocess.instances.seeds:SeedWatershed",
-        "bonds": "segwright.postprocess.instances.bonds:Bonds",
-        "depth_watershed": "segwright.postprocess.instances.depth:DepthWatershed",
-        "follow_flow": "segwright.postprocess.instances.flow:FollowFlow",
+        "seed_components": "segwright.postprocess.instances.decoders:SeedComponents",
+        "seed_watershed": "segwright.postprocess.instances.decoders:SeedWatershed",
+        "bonds": "segwright.postprocess.instances.decoders:Bonds",
+        "depth_watershed": "segwright.postprocess.instances.decoders:DepthWatershed",
+        "follow_flow": "segwright.postprocess.instances.decoders:FollowFlow",
     },
 )
 

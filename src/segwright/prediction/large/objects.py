@@ -18,7 +18,7 @@ from segwright.io.omezarr import read_level, unit_of, write_box
 from segwright.ops.components import connected_ids
 from segwright.ops.windows import COLUMNS, Parts, final_numbers, measure_parts, meetings, no_parts, unite
 from segwright.postprocess.instances import DECODERS, build_decoder
-from segwright.postprocess.instances.protocol import Decoder
+from segwright.postprocess.instances.decoders import Decoder
 from segwright.prediction.large.bench import Bench
 
 #: Voxels of the smaller part in a face that two blocks must agree on before a decoder's objects are one.
