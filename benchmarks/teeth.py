@@ -21,7 +21,7 @@ from segwright.core.case import Dataset
 from segwright.evaluation.aggregate import MEAN, aggregate, structure_means
 from segwright.evaluation.compare import compare
 from segwright.io.dataset import open_dataset
-from segwright.metrics.surface import NOTES
+from segwright.metrics.pair import NOTES
 
 #: Structures that only the prediction shows.
 ABSENT = NOTES[1]

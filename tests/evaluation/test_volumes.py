@@ -18,7 +18,7 @@ from segwright.core.volume import Volume
 from segwright.evaluation import volumes
 from segwright.evaluation.volumes import count_overlaps, evaluate_volumes
 from segwright.metrics import OBJECT_METRICS
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 
 SHAPE = (12, 70, 66)
 

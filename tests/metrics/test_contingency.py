@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from segwright.core.errors import GeometryError, LabelError
-from segwright.metrics import instances
-from segwright.metrics.instances import Contingency
+from segwright.metrics import contingency
+from segwright.metrics.contingency import Contingency
 
 
 def random_ids(seed, shape=(5, 17, 13), high=9, dtype=np.uint64):
@@ -19,7 +19,7 @@ def as_dict(table):
 
 
 def test_counts_are_those_of_plain_counting(monkeypatch):
-    monkeypatch.setattr(instances, "BLOCK", 100)
+    monkeypatch.setattr(contingency, "BLOCK", 100)
     first, second = random_ids(0), random_ids(1)
     expected = Counter(zip(first.ravel().tolist(), second.ravel().tolist(), strict=True))
     assert as_dict(Contingency.from_arrays(first, second)) == dict(expected)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from segwright.core.errors import GeometryError, UnknownNameError
 from segwright.metrics import DEFAULT_METRICS, METRICS
 from segwright.metrics.metric import VOXEL_NOTE, from_function
-from segwright.metrics.pair import Pair
-from segwright.metrics.surface import RULES, Verdict
+from segwright.metrics.pair import RULES, Pair, Verdict
 from segwright.metrics.table import load_metric
 
 EMPTIES = ((False, False), (False, True), (True, False))

@@ -7,7 +7,8 @@ from scipy.stats import t
 from segwright.core.labels import LabelSpace
 from segwright.evaluation.score import LabelPair, evaluate_pairs
 from segwright.metrics import DEFAULT_OBJECT_METRICS, METRICS, OBJECT_METRICS
-from segwright.metrics.instances import Contingency, load_object_metric
+from segwright.metrics.contingency import Contingency
+from segwright.metrics.instances import load_object_metric
 from segwright.metrics.table import score_case
 
 SPACE = LabelSpace(structures=[{"name": "cell"}], kind="instances")

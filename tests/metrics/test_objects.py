@@ -7,7 +7,7 @@ from skimage.metrics import variation_of_information as sk_voi
 
 from segwright.core.errors import UsageError
 from segwright.metrics import objects
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 
 
 def blocks(seed, shape=(4, 30, 31), step=6):

@@ -20,8 +20,7 @@ from segwright.core.plan import NetSpec
 from segwright.nets import NETS, build
 from segwright.nets.catalogue import CATALOGUE, count_parameters
 from segwright.nets.execution import fused
-from segwright.nets.initial import start_logits
-from segwright.nets.transfer import tensors_along
+from segwright.nets.transfer import start_logits, tensors_along
 
 NORMS = ("instance", "batch", "group")
 #: Fields that make a row small enough for this suite, where neither three levels nor a thin copy of its own do.

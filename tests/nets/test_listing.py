@@ -6,7 +6,7 @@ import pytest
 
 from segwright.core.errors import PlanError, UnknownNameError
 from segwright.core.plan import NetSpec
-from segwright.nets import NETS
+from segwright.nets import NETS, catalogue
 from segwright.nets.catalogue import details, summary
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from segwright.core.errors import ModelError
-from segwright.nets import initial
+from segwright.nets import pretrained
 
 
 def encoder(channels: int = 3, seed: int = 0) -> nn.Sequential:
@@ -28,7 +28,7 @@ def test_any_saver(tmp_path, prefix, kind):
         save_file(tensors, path)
     else:
         torch.save({"epoch": 3, "state_dict": tensors} if kind == "nested" else tensors, path)
-    initial.fill(target, initial.read(path), path)
+    pretrained.fill(target, pretrained.read(path), path)
     for name, value in source.state_dict().items():
         assert torch.equal(target.state_dict()[name], value)
 
@@ -40,7 +40,7 @@ def test_alike_channels_give_what_colour_gave(channels):
     Exact where the count is 1 or a multiple of 3; for others the repeated colours weigh unequally.
     """
     source, target = encoder(seed=1).eval(), encoder(channels, seed=2).eval()
-    initial.fill(target, source.state_dict(), Path("w.pt"))
+    pretrained.fill(target, source.state_dict(), Path("w.pt"))
     grey = torch.rand(2, 1, 8, 8)
     colour = source(grey.expand(2, 3, 8, 8))
     torch.testing.assert_close(target(grey.expand(2, channels, 8, 8)), colour, rtol=1e-4, atol=1e-5)
@@ -48,17 +48,17 @@ def test_alike_channels_give_what_colour_gave(channels):
 
 def test_refusals_say_what_to_do(tmp_path):
     with pytest.raises(ModelError, match=r"missing.*weights=PATH, or weights=null"):
-        initial.read(tmp_path / "none.safetensors")
+        pretrained.read(tmp_path / "none.safetensors")
     for name in ("bad.safetensors", "bad.pt"):
         (tmp_path / name).write_bytes(b"no weights at all")
         with pytest.raises(ModelError, match="cannot be read"):
-            initial.read(tmp_path / name)
+            pretrained.read(tmp_path / name)
     torch.save(encoder(), tmp_path / "code.pt")  # a pickled network is code
     with pytest.raises(ModelError, match="state dict of plain tensors"):
-        initial.read(tmp_path / "code.pt")
+        pretrained.read(tmp_path / "code.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ModelError, match="a list"):
-        initial.read(tmp_path / "list.pt")
+        pretrained.read(tmp_path / "list.pt")
 
 
 def test_nothing_is_filled_by_half():
@@ -67,7 +67,7 @@ def test_nothing_is_filled_by_half():
     before = {name: value.clone() for name, value in target.state_dict().items()}
     cut = {name: value for name, value in tensors.items() if name != "2.bias"}
     with pytest.raises(ModelError, match=r"its 8 tensors.*7 that fit; 2.bias is missing"):
-        initial.fill(target, cut, Path("w.pt"))
+        pretrained.fill(target, cut, Path("w.pt"))
     with pytest.raises(ModelError, match=r"2.weight has shape \(5, 4, 3, 3\)"):
-        initial.fill(target, tensors | {"2.weight": torch.zeros(5, 4, 3, 3)}, Path("w.pt"))
+        pretrained.fill(target, tensors | {"2.weight": torch.zeros(5, 4, 3, 3)}, Path("w.pt"))
     assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())

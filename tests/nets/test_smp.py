@@ -16,7 +16,7 @@ from segwright.core.plan import NetSpec
 from segwright.nets import build, smp
 from segwright.nets.catalogue import count_parameters, pyramid
 from segwright.nets.execution import fused
-from segwright.nets.initial import untrained
+from segwright.nets.pretrained import untrained
 
 installed = pytest.mark.skipif(
     find_spec("segmentation_models_pytorch") is None, reason="segmentation-models-pytorch is not installed"

@@ -10,7 +10,8 @@ import pytest
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
-from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores, decode
+from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
+from segwright.postprocess.decode import decode
 
 STRUCTURES = [{"name": "a", "values": [1]}, {"name": "b", "values": [2]}]
 EXCLUSIVE = LabelSpace(structures=STRUCTURES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segwright.postprocess.trial import choose, measure, nested_gain, remains
+from segwright.postprocess.choice import choose, measure, nested_gain, remains
 
 NAMES = [str(i) for i in range(20)]
 FOLDS = [i % 4 for i in range(20)]

@@ -9,7 +9,7 @@ import pytest
 
 from segwright.core.errors import GeometryError
 from segwright.core.labels import LabelSpace
-from segwright.postprocess.chain import decode
+from segwright.postprocess.decode import decode
 from segwright.postprocess.ensemble import _decide, blend, equal_weights, mixtures, votes_of, weigh
 
 OVERLAPPING = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind="overlapping")

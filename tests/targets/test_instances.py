@@ -7,7 +7,7 @@ import torch
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.losses import LOSSES
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import adapted_rand_error, match
 from segwright.postprocess.instances import DECODERS, build_decoder
 from segwright.targets import build_target, suitable_targets, target_info

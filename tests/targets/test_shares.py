@@ -12,7 +12,7 @@ from segwright.core.errors import PlanError
 from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.recipe import PartChoice
 from segwright.losses import bind_loss
-from segwright.postprocess.chain import decode
+from segwright.postprocess.decode import decode
 from segwright.targets import build_target
 
 

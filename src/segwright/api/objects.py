@@ -17,7 +17,7 @@ from segwright.core.words import amount
 from segwright.io.blocks import whole
 from segwright.io.instances import as_instances
 from segwright.io.load import load_image
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import f1, match
 from segwright.planning.blocks import BLOCK_DEPTH, ENDS, LEAST_DEPTH, arrange
 from segwright.postprocess.instances.search import search_decoder, usual_decoder

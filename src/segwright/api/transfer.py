@@ -222,7 +222,7 @@ def other_scale(source: Source, plan: Plan) -> list[str]:
 def _try(source: Source, plan: Plan, file: Path, freeze: float) -> Any:
     """Take over into a network that is thrown away, to learn what fits, and whether it can be frozen as asked."""
     from segwright.nets import build
-    from segwright.nets.initial import read, untrained
+    from segwright.nets.pretrained import read, untrained
     from segwright.nets.transfer import take_over
     from segwright.train.frozen import Frozen
 

@@ -14,7 +14,7 @@ from segwright.core.errors import UsageError
 from segwright.core.report import Aggregate, Report, Score
 from segwright.core.words import amount
 from segwright.evaluation.interval import Bounds, mean_bounds
-from segwright.metrics.surface import NOTES
+from segwright.metrics.pair import NOTES
 from segwright.metrics.table import load_metric
 
 MEAN = "mean"

@@ -19,10 +19,10 @@ from segwright.core.words import agree, amount, listed
 from segwright.evaluation.aggregate import MEAN, aggregate, range_of, structure_means
 from segwright.evaluation.interval import interval
 from segwright.metrics import usual_metrics
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 from segwright.metrics.metric import VOXEL_NOTE
 from segwright.metrics.objects import Ranked, average_precision, match
-from segwright.metrics.surface import NOTES
+from segwright.metrics.pair import NOTES
 from segwright.metrics.table import load_metric, score_case, scored_names
 
 #: Notes that begin so mark cases that could not be scored at all.

@@ -20,7 +20,8 @@ from segwright.core.volume import Volume
 from segwright.core.words import amount
 from segwright.evaluation.aggregate import aggregate
 from segwright.metrics import OBJECT_METRICS
-from segwright.metrics.instances import Contingency, load_object_metric
+from segwright.metrics.contingency import Contingency
+from segwright.metrics.instances import load_object_metric
 from segwright.metrics.overlap import dice, iou
 
 #: Voxels of both volumes looked at together.

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segwright.losses.combine import dice_bce
-from segwright.losses.deep import in_float32, quiet, voxel_mean
+from segwright.losses.protocol import in_float32, quiet, voxel_mean
 
 
 @in_float32

@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from segwright.core.errors import RecipeError
 from segwright.core.recipe import PartChoice
 from segwright.losses import LOSSES, bind_loss
-from segwright.losses.deep import in_float32, quiet, voxel_mean
 from segwright.losses.dice import skipped, soft_dice
-from segwright.losses.protocol import BoundLoss
+from segwright.losses.protocol import BoundLoss, in_float32, quiet, voxel_mean
 
 
 @in_float32

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from segwright.core.errors import RecipeError
-from segwright.losses.deep import in_float32, quiet
+from segwright.losses.protocol import in_float32, quiet
 
 Activation = Literal["softmax", "sigmoid"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segwright.losses.deep import in_float32, quiet, voxel_mean
 from segwright.losses.dice import Activation, check_activation, skipped
+from segwright.losses.protocol import in_float32, quiet, voxel_mean
 
 
 @in_float32

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from segwright.core.errors import RecipeError
 from segwright.core.seed import derive_seed
-from segwright.losses.deep import in_float32, quiet
 from segwright.losses.dice import Activation
 from segwright.losses.entropy import structure_logits
+from segwright.losses.protocol import in_float32, quiet
 
 FORMS = ("text", "code", "bce")
 

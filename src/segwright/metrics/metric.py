@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.geometry import Spacing
-from segwright.metrics.pair import Pair
-from segwright.metrics.surface import Kind, Verdict, judge
+from segwright.metrics.pair import Kind, Pair, Verdict, judge
 
 Direction = Literal["higher", "lower", "zero"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.errors import UsageError
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 
 #: Recalls at which precision is read for AP.
 RECALLS = np.linspace(0, 1, 101)

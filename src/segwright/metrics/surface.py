@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,42 +51,3 @@ def surface_dice(pair: Pair) -> float:
     ahead, back = pair.distances
     limit = pair.tolerance * (1 + _SLACK)
     return float(np.count_nonzero(ahead <= limit) + np.count_nonzero(back <= limit)) / (len(ahead) + len(back))
-
-
-Kind = Literal["overlap", "distance", "relative", "always"]
-
-
-class Verdict(Enum):
-    """What to do with a pair of masks of which at least one is empty."""
-
-    UNDEFINED = "undefined"
-    ZERO = "zero"
-    COMPUTED = "computed"
-
-
-_U, _Z, _C = Verdict.UNDEFINED, Verdict.ZERO, Verdict.COMPUTED
-
-#: Kind of metric to verdicts for: both empty, reference empty, prediction empty.
-RULES: dict[Kind, tuple[Verdict, Verdict, Verdict]] = {
-    "overlap": (_U, _Z, _Z),
-    "distance": (_U, _U, _U),
-    "relative": (_U, _U, _C),
-    "always": (_C, _C, _C),
-}
-
-NOTES = ("both empty", "reference empty", "prediction empty")
-
-
-def judge(kind: Kind, *, reference_empty: bool, prediction_empty: bool) -> tuple[Verdict, str]:
-    """The verdict for a pair of masks, and the note that goes with the value.
-
-    Example:
-        >>> judge("overlap", reference_empty=False, prediction_empty=True)
-        (<Verdict.ZERO: 'zero'>, 'prediction empty')
-        >>> judge("distance", reference_empty=False, prediction_empty=False)
-        (<Verdict.COMPUTED: 'computed'>, '')
-    """
-    if not reference_empty and not prediction_empty:
-        return Verdict.COMPUTED, ""
-    which = 0 if reference_empty and prediction_empty else 1 if reference_empty else 2
-    return RULES[kind][which], NOTES[which]

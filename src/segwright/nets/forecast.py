@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from segwright.core.errors import SegwrightError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets import build
-from segwright.nets.initial import untrained
+from segwright.nets.pretrained import untrained
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from segwright.core.errors import ModelError, PlanError, RecipeError, UnknownNameError, UsageError
 from segwright.core.plan import NetSpec
-from segwright.nets import initial
+from segwright.nets import pretrained
 from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.foreign import Padded, demand
 
@@ -100,7 +100,7 @@ def smp(
     where = torch.get_default_device()
     if weights is not None and where.type != "meta":
         path = _published(name, weights)
-        initial.fill(net.encoder, initial.read(path), path)
+        pretrained.fill(net.encoder, pretrained.read(path), path)
     _steady(net)
     edge = max(net.encoder.output_stride, 32)
     least = _LEAST.get(family.__name__, 2 * edge)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from segwright.core.errors import ModelError
 from segwright.core.plan import NetSpec, Plan
 from segwright.nets import build
-from segwright.nets.initial import untrained
+from segwright.nets.pretrained import untrained
 
 #: First words of the names under which networks keep what looks at the image.
 ENCODERS = {
@@ -229,3 +230,26 @@ def _channels(stored: Tensor, value: Tensor, axis: int, slabs: tuple[int, int]) 
     have, want = len(parts), value.shape[axis] // here
     parts = parts.sum(0, keepdim=True) if want == 1 else parts[torch.arange(want) % have] * (have / want)
     return parts.flatten(0, 1).movedim(0, axis)
+
+
+#: The first of a network's own heads; of its layers the last makes the logits.
+FIRST = re.compile(r"(^|\.)heads\.0(\.|$)")
+
+
+def start_logits(net: nn.Module, spec: NetSpec, logits: Sequence[float]) -> bool:
+    """Set the bias of the finest head, around which the logits of a fresh network lie; returns whether it has one.
+
+    Args:
+        net: Freshly built from `spec`; changed in place. Of several heads the first is set: the finest of those under
+            deep supervision, and the one to whose result the others are added.
+        spec: Of the network.
+        logits: One an output channel.
+    """
+    known = dict(net.named_parameters())
+    biases = [name for name in tensors_along(spec, "out_channels") if name in known and known[name].ndim == 1]
+    finest = [name for name in biases if FIRST.search(name)] or biases
+    if not finest or known[finest[-1]].shape != (len(logits),):
+        return False
+    with torch.no_grad():
+        known[finest[-1]].copy_(torch.tensor(logits))
+    return True

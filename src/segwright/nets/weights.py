@@ -17,7 +17,7 @@ from segwright.core.errors import ModelError
 from segwright.core.plan import NetSpec
 from segwright.nets import build
 from segwright.nets.framing import SlabNet, SurroundNet
-from segwright.nets.initial import untrained
+from segwright.nets.pretrained import untrained
 
 #: Name of the digest in the file's own head.
 DIGEST = "sha256"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from segwright.core.document import Part
 from segwright.core.errors import GeometryError
 from segwright.core.labels import LabelSpace
-from segwright.postprocess.chain import FULL, decode
-from segwright.postprocess.trial import choose, measure, nested_gain, remains
+from segwright.postprocess.choice import choose, measure, nested_gain, remains
+from segwright.postprocess.decode import FULL, decode
 
 #: Up to this many parts every mixture in steps of a quarter is tried.
 GRID_PARTS, STEPS = 4, 4

@@ -17,8 +17,9 @@ from segwright.core.labels import LabelSpace
 from segwright.core.words import amount
 from segwright.postprocess import STEPS
 from segwright.postprocess.chain import Chain, ChainStep, load_step
+from segwright.postprocess.choice import choose, measure, nested_gain, remains
 from segwright.postprocess.steps import StructureFacts
-from segwright.postprocess.trial import Trial, choose, measure, nested_gain, remains, run_trials
+from segwright.postprocess.trial import Trial, run_trials
 
 THRESHOLDS = tuple(round(0.30 + 0.05 * i, 2) for i in range(9))
 #: Added for structures below `RARE` of the voxels: their best cut is often low.

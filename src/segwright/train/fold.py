@@ -22,8 +22,8 @@ from segwright.core.seed import derive_seed
 from segwright.losses import bind_loss
 from segwright.nets import build
 from segwright.nets.execution import keep_float32
-from segwright.nets.initial import read, start_logits
-from segwright.nets.transfer import take_over
+from segwright.nets.pretrained import read
+from segwright.nets.transfer import start_logits, take_over
 from segwright.nets.weights import save_weights
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from segwright.core.plan import Plan
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import mean_average_precision
 from segwright.postprocess.instances import build_decoder
 from segwright.targets import target_info

@@ -15,7 +15,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
 from segwright.io.omezarr import write_box
-from segwright.metrics.instances import Contingency
+from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import adapted_rand_error
 from segwright.postprocess.instances import build_decoder
 from segwright.prediction.large import steps

@@ -16,7 +16,7 @@ from segwright.core.geometry import Geometry, Triple
 from segwright.core.volume import Volume
 from segwright.io.load import load_image
 from segwright.io.omezarr import Pyramid
-from segwright.postprocess.chain import decode
+from segwright.postprocess.decode import decode
 from segwright.prediction.large.grid import Blocks
 from segwright.prediction.large.job import Job, Record
 from segwright.prediction.large.scan import LazyScan
