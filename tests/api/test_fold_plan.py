@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 
-from segwright.api.fold_plan import fold_plan
 from segwright.api.run import Run
 from segwright.core.case import Fold, Split
 from segwright.core.inspection import CaseFacts, Inspection
@@ -43,14 +42,14 @@ def plan(plain_plan: Any) -> Any:
 
 
 def test_start_scores_and_places_are_those_of_the_training_cases(plan: Any) -> None:
-    found = fold_plan(run(plan, 900), 0)
+    found = Run.plan_of(run(plan, 900), 0)
     assert found.train.start == (round(log(1 - 0.11), 3), round(log(0.1), 3), round(log(0.01), 3))
     assert found.row is not None
     assert [place[0] for place in found.row.places] == [pytest.approx(0.25), pytest.approx(0.65)]
     assert found.row.shown == (pytest.approx(21 / 22, abs=1e-4),) * 2
-    assert fold_plan(run(plan, 0), 0) == found
+    assert Run.plan_of(run(plan, 0), 0) == found
 
 
 def test_a_plan_that_takes_nothing_from_labels_stays_as_it_is(plan: Any) -> None:
     bare = plan.model_copy(update={"row": None, "train": plan.train.model_copy(update={"start": ()})})
-    assert fold_plan(run(bare, 1), 0) is bare
+    assert Run.plan_of(run(bare, 1), 0) is bare

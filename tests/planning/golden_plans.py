@@ -141,7 +141,9 @@ def plans() -> dict[str, dict[str, dict[str, Any]]]:
     for name, facts in DATA.items():
         for machine, offers in MACHINES.items():
             made = make_plan(recipe, facts, machine=offers)
-            told = made.model_dump(mode="json", exclude={"why", "labels", "schema_number", "version"})
+            told = made.model_dump(
+                mode="json", exclude={"why", "labels", "schema_number", "version", "warnings", "asked", "made"}
+            )
             found.setdefault(name, {})[machine] = _rounded(told)
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from segwright.augment.levels import steps_for
+from segwright.api.planning import make_plan
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
@@ -15,7 +15,6 @@ from segwright.core.recipe import Recipe
 from segwright.planning import cost, memory
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
-from segwright.planning.planner import Planner
 
 LAPTOP = Machine(cores=2, memory=24 * 2**30, bfloat16=True)
 GPU = Machine(cores=16, memory=64 * 2**30, gpu_memory=24 * 2**30)
@@ -46,17 +45,7 @@ def facts(**changes: Any) -> Fingerprint:
 
 
 def make(machine: Machine = LAPTOP, recipe: dict[str, Any] | None = None, **changes: Any) -> Plan:
-    found = facts(**changes)
-    target = "classes" if found.labels.exclusive else "regions"
-    planner = Planner(
-        recipe=Recipe.from_data(recipe or {}),
-        facts=found,
-        machine=machine,
-        target=target,
-        augmentations=steps_for,
-        folds_trained=5,
-    )
-    return planner.plan()
+    return make_plan(Recipe.from_data(recipe or {}), facts(**changes), machine=machine, folds_trained=5)
 
 
 XRAY: dict[str, Any] = {

@@ -164,7 +164,7 @@ def test_pairs_are_exchanged_and_told() -> None:
     kept, exchange, reason = decide(("11", "21", "liver"), measure())
     assert (kept, exchange) == ((2,), {2: ((0, 1),)})
     assert "exchanges 11/21" in reason
-    told = rule.measured(fingerprint_facts(labels=space_of(("11", "21", "liver")), sides=measure()))["exchange"]
+    told = rule.measured(fingerprint_facts(labels=space_of(("11", "21", "liver")), sides=measure()))
     assert "along x 11/21 change places" in told and "along z nothing takes another's place" in told
 
 

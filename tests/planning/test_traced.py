@@ -55,7 +55,7 @@ def test_a_network_of_fixed_widths_is_told_otherwise() -> None:
 
 def test_too_few_steps_are_told_with_what_would_hold_more() -> None:
     slow = plan(net="vnet", patch=[64, 96, 96], batch=2, slab=0, minutes=5)
-    assert "steps fit a fold; for 100 ask for" in slow.why["net.widths"]
+    assert "steps fit a fold; for 100 ask for" in slow.warnings[0]
     quick = plan(net="vnet", patch=[16, 16, 16], batch=1, slab=0, minutes=500)
-    assert "steps fit" not in quick.why["net.widths"]
-    assert "steps fit" not in plan(net="vnet", patch=[64, 96, 96], slab=0, steps=5).why["net.widths"]
+    assert not quick.warnings
+    assert not plan(net="vnet", patch=[64, 96, 96], slab=0, steps=5).warnings

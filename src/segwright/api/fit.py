@@ -32,11 +32,14 @@ from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount, byte_size
+from segwright.planning.edited import taken
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
-from segwright.planning.forecast import fitting_precisions, with_memory
+from segwright.planning.forecast import fitting_precisions
 from segwright.planning.machine import Machine
 from segwright.planning.pace import Pace, StepTimer, budget_seconds
+from segwright.planning.pipeline import Allotted, Context, Measured, advance, plan_of
+from segwright.planning.planner import RULES
 from segwright.planning.split import check_split, make_split
 
 if TYPE_CHECKING:
@@ -51,8 +54,8 @@ PLAN_SHARE = 0.04
 MEASURE_SHARE, MEASURE_MOST = 0.03, 60.0
 #: What to do once a disk has space again.
 GO_ON = "Then run the same command with --resume."
-#: The recipe of a run, and the warnings about data that a fit shows.
-RECIPE_FILE, WARNINGS_SHOWN = "recipe.yaml", 5
+#: The recipe of a run.
+RECIPE_FILE = "recipe.yaml"
 
 
 def fit(  # noqa: PLR0913  # the flags of a command
@@ -68,6 +71,7 @@ def fit(  # noqa: PLR0913  # the flags of a command
     scheduler: str | None = None,
     devices: int = 1,
     began: float | None = None,
+    plan: str | Path | Plan | None = None,
     **overrides: Any,
 ) -> Run:
     """Train, validate and bundle a segmenter.
@@ -85,6 +89,8 @@ def fit(  # noqa: PLR0913  # the flags of a command
         devices: GPUs of this machine (or processes on a CPU) that train each network together.
         began: Value of `time.perf_counter` from which the time budget counts, for a command that had libraries to load;
             now, if not given.
+        plan: A plan to train as it stands, from `segwright.plan(...).save("plan.json")` and then edited; instead of a
+            recipe and its fields.
         overrides: Recipe fields, e.g. `minutes=20, width=16`.
 
     Returns:
@@ -94,15 +100,16 @@ def fit(  # noqa: PLR0913  # the flags of a command
         IntegrityError: The data have errors.
         BudgetError: The time budget is too short for the smallest sensible run; told before training.
         UsageError: The folder holds another run, a fold does not exist, or the scheduler does not answer.
+        PlanError: The plan does not fit the data or the machine.
         TrainingError: On workers, some folds failed; the others are in the run and its model.
     """
     started = time.perf_counter() if began is None else began
     from segwright.io.dataset import open_dataset
     from segwright.nets.execution import resolve_device  # loads torch, which takes its time on a busy machine
 
-    chosen = planning.resolve_recipe(recipe, overrides)
+    chosen, given = planning.resolve_plan(plan, recipe, overrides)
     run = Run(Path(out))
-    _refuse_clash(run, only, resume)
+    _refuse_clash(run, only, resume, given)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
     with mustered(workers, scheduler) as crew, locked(run.folder):
         where = crew.device(device) if crew else resolve_device(device)
@@ -113,8 +120,9 @@ def fit(  # noqa: PLR0913  # the flags of a command
         for note in dataset.notes:
             if note not in known_notes:
                 listen({"kind": "note", "text": note})
-        budget = Budget.of(chosen, started, where, known=known)
-        job = Fit(run, dataset, chosen, where, only, budget.watching(listen), blocks, crew, devices, budget)
+        budget = Budget.of(chosen, started, where, known=known or given is not None)
+        heard = budget.watching(listen)
+        job = Fit(run, dataset, chosen, where, only, heard, blocks, crew, devices, budget, given=given)
         with told_when_full(run.folder, lambda: job.room, hint="Then run the same command again."):
             if known:
                 job.reopen(asked=overrides if recipe == "default" else Recipe.model_fields)
@@ -128,9 +136,12 @@ def fit(  # noqa: PLR0913  # the flags of a command
         return job.run
 
 
-def _refuse_clash(run: Run, only: Sequence[int] | None, resume: bool) -> bool:
+def _refuse_clash(run: Run, only: Sequence[int] | None, resume: bool, given: Plan | None = None) -> bool:
     """Whether the folder holds a run, which is then only touched to resume it or to add folds."""
     known = (run.folder / Plan.filename).exists()
+    if known and given is not None:
+        hint = "Leave the plan out to go on with this run, or choose another folder with -o."
+        raise UsageError("A run keeps the plan that it began with.", where=run.folder, hint=hint)
     if known and not resume and (only is None or set(only) & set(run.finished)):
         raise UsageError(
             "The folder already holds a run.",
@@ -164,6 +175,7 @@ class Fit:
     devices: int = 1
     budget: Budget = field(default_factory=lambda: Budget(None, 0.0))
     work: Work | None = None
+    given: Plan | None = None
     cases: dict[str, SampleCase] = field(default_factory=dict)
     room: float | None = None
     original: Dataset = field(init=False)
@@ -176,26 +188,27 @@ class Fit:
         explored = explore(self.dataset, listen=self.listen)
         inspection = explored.inspection
         planning.refuse_errors(inspection, self.dataset.root)
-        self._tell_findings(inspection)
+        self._tell(planning.doubts(self.dataset, inspection))
         facts = fingerprint(self.dataset, inspection)
         split = self.blocks or make_split(self.dataset, inspection.facts, self._fold_count(facts), self.recipe.seed)
         wanted, crew = self._wanted(split), self.crew
         at_once = crew.at_once(len(wanted)) if crew else 1
         stage(self.listen, "plan")
         machine = (crew.machine(self.device) if crew else self._machine()).within(self.recipe.memory)
-        draft = planning.make_plan(
+        context = planning.known(
             wishes.model_copy(update={"folds": len(split.folds)}) if self.blocks else wishes,
             facts,
-            machine=machine,
+            machine,
             folds_trained=math.ceil(len(wanted) / at_once),
             timer=self._timer(at_once) if wishes.width is None and not wishes.steps else None,
         )
-        plan, measured = self._measure(draft, machine, at_once)
+        context = advance(context, RULES, "before measuring") if self.given is None else taken(self.given, context)
+        context, measured = self._measure(context, at_once)
         if source:
-            plan = self._start_from(source, plan, split, inspection)
-        elif self.recipe.freeze:
-            plan = plan.model_copy(update={"train": plan.train.model_copy(update={"freeze": self.recipe.freeze})})
-        plan = with_memory(plan, facts, machine, planning.tracer(self.recipe))
+            context = self._start_from(source, context, split, inspection)
+        context = advance(context, RULES, "measured")
+        plan = plan_of(context)
+        self._tell(f"Warning: {text}." for text in plan.warnings)
         self._look_for_room(fit_bytes(plan, inspection, split))
         self._keep_documents(explored, facts, split)
         self._prepare(plan)
@@ -204,22 +217,23 @@ class Fit:
             stage(self.listen, "rehearse")
             one = rehearse(self.dataset, plan, inspection.facts)
             self.work = Work.of(plan, facts, cases, measured=measured, one=one)
-            plan = self._allot(plan, measured, wanted, at_once)
+            context = self._allot(context, plan, measured, wanted, at_once)
         if plan.restore_sections:
-            told = reason(self.run.folder / IN_RUN)
-            plan = plan.model_copy(update={"why": {**plan.why, "restore_sections": told}})
-        plan.save(self.run.folder / Plan.filename)
+            context = replace(context, allotted=replace(context.allotted, mended=reason(self.run.folder / IN_RUN)))
+        final = plan_of(advance(context, RULES, "budget"))
+        self._tell(f"Warning: {text}." for text in final.warnings if text not in plan.warnings)
+        final.save(self.run.folder / Plan.filename)
 
-    def _allot(self, plan: Plan, measured: Measurement, wanted: Sequence[int], at_once: int) -> Plan:
-        """The plan with its seconds a network; fewer folds than wanted are trained if not all fit the budget."""
+    def _allot(
+        self, context: Context, plan: Plan, measured: Measurement, wanted: Sequence[int], at_once: int
+    ) -> Context:
+        """Seconds of each network; fewer folds than wanted are trained if not all fit the budget."""
         assert self.work is not None
         found = self.budget.allot(plan, measured, self.work, at_once=at_once)
         if found.warning:
-            self._note(f"Warning: {found.warning}.")
             self.only = wanted[: found.folds * at_once]
             self.work = replace(self.work, cases=self.work.cases[: found.folds])
-        train = plan.train.model_copy(update={"seconds": found.seconds})
-        return plan.model_copy(update={"train": train, "why": {**plan.why, "train.seconds": found.reason}})
+        return replace(context, allotted=Allotted(found.seconds, found.reason, found.warning))
 
     def reopen(self, *, asked: Iterable[str]) -> None:
         """Go on with the documents of an earlier call; `asked` are recipe fields that must still be the same."""
@@ -290,6 +304,10 @@ class Fit:
     def _note(self, text: str) -> None:
         self.listen({"kind": "note", "text": text})
 
+    def _tell(self, notes: Iterable[str]) -> None:
+        for text in notes:
+            self._note(text)
+
     def _look_for_room(self, needed: float) -> None:
         """A disk that is too small is told before hours are spent."""
         self.room, free = needed, free_bytes(self.run.folder)
@@ -298,16 +316,6 @@ class Fit:
                 f"Warning: the run takes about {byte_size(needed)} of disk, and {byte_size(free)} are free at "
                 f"{self.run.folder}. Free some space, or choose another folder with -o."
             )
-
-    def _tell_findings(self, inspection: Inspection) -> None:
-        """Warnings do not stop a fit, but are listed."""
-        if self.dataset.modality_told != self.dataset.modality:
-            self._note(self.dataset.modality_note)
-        warnings = [finding for finding in inspection.findings if finding.level == "warning"]
-        for finding in warnings[:WARNINGS_SHOWN]:
-            self._note(f"Warning: {finding.where + ': ' if finding.where else ''}{finding.what}")
-        if len(warnings) > WARNINGS_SHOWN:
-            self._note(f"{len(warnings) - WARNINGS_SHOWN} more warnings; 'segwright inspect' lists them.")
 
     def _fold_count(self, facts: Fingerprint) -> int:
         folds = min(self.recipe.folds, facts.groups)
@@ -346,42 +354,35 @@ class Fit:
         """Seconds of the whole fit, or what they would be by default where steps are counted."""
         return budget_seconds(self.recipe, gpu=self.device.type != "cpu")
 
-    def _measure(self, draft: Plan, machine: Machine, at_once: int) -> tuple[Plan, Measurement]:
-        """Choose precision, layout and norm on this machine, and write them with the reason into the plan."""
+    def _measure(self, context: Context, at_once: int) -> tuple[Context, Measurement]:
+        """Find the fastest precision, layout and norm of those that are left open, on this machine."""
         from segwright.train.measure import measure
 
+        draft = plan_of(context)
         stage(self.listen, "speed")
         seconds = min(MEASURE_MOST, MEASURE_SHARE * self._seconds)
+        norms = (draft.net.norm,) if self.given else planning.open_norms(self.recipe, draft, self.device.type)
         open_ways = {
-            "norms": planning.open_norms(self.recipe, draft, self.device.type),
-            "precisions": fitting_precisions(draft, machine, planning.tracer(self.recipe)),
+            "norms": norms,
+            "precisions": fitting_precisions(draft, context.machine, context.trace),
         }
         if self.crew:
             found = self.crew.measure(draft, self.device, at_once, seconds=seconds, **open_ways)
         else:
             found = measure(draft, self.device, seconds=seconds, **open_ways)
-        chosen = found.chosen
-        why = {**draft.why, "train.precision": found.why, "train.channels_last": "measured together with precision"}
-        if chosen.norm != draft.net.norm:
-            why["net.norm"] = found.why
-        if found.float32_layers:
-            why["train.float32_layers"] = "their bfloat16 results failed the self-test on this processor"
-        settled = {"precision": chosen.precision, "channels_last": chosen.channels_last}
-        train = draft.train.model_copy(update={**settled, "float32_layers": found.float32_layers})
-        net = draft.net.model_copy(update={"norm": chosen.norm})
-        return draft.model_copy(update={"train": train, "net": net, "why": why}), found
+        way, failed = found.chosen, found.float32_layers
+        chosen = Measured(way.precision, way.channels_last, way.norm, failed, found.why)
+        return replace(context, measured=chosen), found
 
-    def _start_from(self, source: transfer.Source, plan: Plan, split: Split, inspection: Inspection) -> Plan:
+    def _start_from(self, source: transfer.Source, context: Context, split: Split, inspection: Inspection) -> Context:
         """Bring in trained weights, and tell what came over and what did not."""
-        plan, found = transfer.install(
+        plan = plan_of(context)
+        init, found = transfer.install(
             source, self.recipe, plan, folder=self.run.folder, split=split, inspection=inspection
         )
-        if found.adopted:
-            alike = ", ".join(f"{name}={value}" for name, value in found.adopted.items())
-            self._note(f"The network is planned like that of {source.asked}: {alike}.")
-        for text in found.notes:
-            self._note(f"{text.rstrip('.')}.")
-        return plan
+        self._tell(f"{text.rstrip('.')}." for text in found.told_notes)
+        assert context.measured is not None
+        return replace(context, measured=replace(context.measured, init=init, taken=found.told))
 
     def _keep_documents(self, explored: Explored, facts: Fingerprint, split: Split) -> None:
         folder = self.run.folder

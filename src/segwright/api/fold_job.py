@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from segwright.api import transfer
 from segwright.api.events import Listen
-from segwright.api.fold_plan import fold_plan
-from segwright.api.members import member_plan
 from segwright.api.run import Run
+from segwright.planning.views import member_plan
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +22,7 @@ def fold_run(run: Run, fold: int, member: int, device: torch.device, *, resume: 
     from segwright.train.fold import FoldRun
 
     folder = run.member_folder(fold, member)
-    job = FoldRun(member_plan(fold_plan(run, fold), member), fold, folder, device, resume=resume, listen=listen)
+    job = FoldRun(member_plan(run.plan_of(fold), member), fold, folder, device, resume=resume, listen=listen)
     job.initial = transfer.initial_weights(run, fold)
     return job
 

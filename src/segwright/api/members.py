@@ -6,13 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from segwright.api.events import Event, Listen
-from segwright.core.plan import Plan
-from segwright.core.seed import derive_seed
-
-
-def member_plan(plan: Plan, member: int) -> Plan:
-    """The plan of one of the networks: the same but for what is random; the first has the run's own seed."""
-    return plan.model_copy(update={"seed": derive_seed(plan.seed, "member", member)}) if member else plan
 
 
 @dataclass

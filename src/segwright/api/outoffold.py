@@ -7,7 +7,6 @@ import json
 import numpy as np
 
 from segwright.api.events import Listen, stage, tracked
-from segwright.api.fold_plan import fold_plan
 from segwright.api.run import Judged, Run
 from segwright.core.disk import atomic_path
 from segwright.core.identity import identify
@@ -23,7 +22,7 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
     done = {case: identify(run.scores_file(case)) for case in set(run.split.folds[fold].validation) - set(waiting)}
     networks = identify(run.weights(fold))
     stage(listen, "validate", fold=fold, cases=len(waiting))
-    model = Model(fold_plan(run, fold), run.weights(fold), device=device)
+    model = Model(run.plan_of(fold), run.weights(fold), device=device)
     for case in tracked(waiting, listen, "validate"):
         prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
         assert prediction.scores is not None

@@ -10,20 +10,20 @@ from segwright.api.events import Listen, counted, silent, stage
 from segwright.api.objects import arranged
 from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
-from segwright.core.errors import IntegrityError, UnknownNameError
+from segwright.core.errors import IntegrityError, UnknownNameError, UsageError
 from segwright.core.inspection import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount
 from segwright.planning.check import inspect as inspect_dataset
+from segwright.planning.edited import recipe_of
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.machine import Machine, this_machine
 from segwright.planning.pace import StepTimer
-from segwright.planning.planner import Planner
+from segwright.planning.pipeline import Context, advance, plan_of
+from segwright.planning.planner import RULES
 from segwright.planning.recipe_book import load_recipe, validated
-from segwright.planning.rules import objects, order
 from segwright.planning.traced import Trace
-from segwright.targets import target_info
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +58,21 @@ def refuse_errors(inspection: Inspection, where: str | Path) -> None:
             where=where,
             hint=f"{errors[0].hint} 'segwright inspect' lists all of them.",
         )
+
+
+#: Warnings about data that a fit shows.
+WARNINGS_SHOWN = 5
+
+
+def doubts(dataset: Dataset, inspection: Inspection) -> list[str]:
+    """What is told of data before a fit: a kind of scan that was guessed otherwise, and the first warnings."""
+    told = [dataset.modality_note] if dataset.modality_told != dataset.modality else []
+    warnings = [finding for finding in inspection.findings if finding.level == "warning"]
+    for finding in warnings[:WARNINGS_SHOWN]:
+        told.append(f"Warning: {finding.where + ': ' if finding.where else ''}{finding.what}")
+    if len(warnings) > WARNINGS_SHOWN:
+        told.append(f"{len(warnings) - WARNINGS_SHOWN} more warnings; 'segwright inspect' lists them.")
+    return told
 
 
 def plan(
@@ -99,6 +114,27 @@ def resolve_recipe(recipe: str | Path | Recipe, overrides: dict[str, Any]) -> Re
     return chosen
 
 
+def resolve_plan(
+    plan: str | Path | Plan | None, recipe: str | Path | Recipe, overrides: dict[str, Any]
+) -> tuple[Recipe, Plan | None]:
+    """What is asked for, and the plan of a person that says so, if there is one.
+
+    Raises:
+        UsageError: A recipe or its fields were given beside a plan.
+        ReadError: There is no such file.
+    """
+    if plan is None:
+        return resolve_recipe(recipe, overrides), None
+    if recipe != "default" or overrides:
+        got = ", ".join([*([] if recipe == "default" else [f"recipe {recipe}"]), *overrides])
+        hint = "Edit the plan instead, or leave it out."
+        raise UsageError("A plan says everything, so it takes no recipe beside it.", got=got, where="plan", hint=hint)
+    given = plan if isinstance(plan, Plan) else Plan.load(plan)
+    chosen = recipe_of(given)
+    refuse_unknown_parts(chosen)
+    return chosen, given
+
+
 def make_plan(
     recipe: Recipe,
     facts: Fingerprint,
@@ -107,25 +143,43 @@ def make_plan(
     folds_trained: int | None = None,
     timer: StepTimer | None = None,
 ) -> Plan:
-    """Bring the parts together that plan for one another."""
+    """The plan that rules make before anything is measured."""
+    return plan_of(planned(recipe, facts, machine=machine, folds_trained=folds_trained, timer=timer))
+
+
+def planned(
+    recipe: Recipe,
+    facts: Fingerprint,
+    *,
+    machine: Machine,
+    folds_trained: int | None = None,
+    timer: StepTimer | None = None,
+) -> Context:
+    """What rules decide before anything is measured, for later phases to go on with."""
+    return advance(known(recipe, facts, machine, folds_trained=folds_trained, timer=timer), RULES, "before measuring")
+
+
+def known(
+    recipe: Recipe,
+    facts: Fingerprint,
+    machine: Machine,
+    *,
+    folds_trained: int | None = None,
+    timer: StepTimer | None = None,
+) -> Context:
+    """What rules may look at, before any of them was asked."""
     from segwright.augment.levels import steps_for
 
-    target, why = order.target(recipe, facts)
-    machine = machine.within(recipe.memory)
-    known = published_net(recipe)
-    plan = Planner(
+    return Context(
         recipe=recipe,
         facts=facts,
-        machine=machine,
-        target=target,
-        augmentations=order.unmixed(steps_for) if target_info(target).ordered else steps_for,
+        machine=machine.within(recipe.memory),
         folds_trained=folds_trained or max(min(recipe.folds, facts.groups), 1),
+        augmentations=steps_for,
         timer=timer,
-        known=known,
+        known=published_net(recipe),
         trace=tracer(recipe),
-        why={"target": why},
-    ).plan()
-    return order.placed(objects.unmirrored(plan), recipe, facts)
+    )
 
 
 def tracer(recipe: Recipe) -> Trace | None:

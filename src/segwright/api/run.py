@@ -18,6 +18,7 @@ from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.metrics.calibration import Calibration
 from segwright.planning.exploration import Exploration
+from segwright.planning.views import fold_plan
 
 if TYPE_CHECKING:
     from segwright.prediction.model import Model
@@ -85,6 +86,13 @@ class Run:
     def plan(self) -> Plan:
         """What was decided."""
         return Plan.load(self.folder / Plan.filename)
+
+    def plan_of(self, fold: int) -> Plan:
+        """The plan as a fold sees it: what it takes from labels is measured on its training cases alone."""
+        if self.plan.row is None and not self.plan.train.start:
+            return self.plan
+        learnt = set(self.split.folds[fold].train)
+        return fold_plan(self.plan, [fact for fact in self.inspection.facts if fact.case in learnt])
 
     @cached_property
     def split(self) -> Split:

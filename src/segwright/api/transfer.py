@@ -55,6 +55,18 @@ class Transfer(Document):
     freeze: float = 0.0
     notes: tuple[str, ...] = ()
 
+    @property
+    def told_notes(self) -> tuple[str, ...]:
+        """What a person should know, the shape of the network first."""
+        alike = ", ".join(f"{name}={value}" for name, value in self.adopted.items())
+        return (*([f"The network is planned like that of {self.source}: {alike}"] if alike else []), *self.notes)
+
+    @property
+    def told(self) -> str:
+        """Why a plan starts from there."""
+        percent = math.floor(round(self.share * 100, 6))
+        return f"{percent} % of the weights come from {self.source}, as init/transfer.json lists"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -168,8 +180,8 @@ def opened(recipe: Recipe) -> Source | None:
 
 def install(
     source: Source, recipe: Recipe, plan: Plan, *, folder: Path, split: Split, inspection: Inspection
-) -> tuple[Plan, Transfer]:
-    """Copy the weights into the `init/` of a run's folder, and write into the plan where each fold starts.
+) -> tuple[InitPlan, Transfer]:
+    """Copy the weights into the `init/` of a run's folder: where each fold starts, and what came over.
 
     Raises:
         ModelError: No layer fits.
@@ -191,11 +203,7 @@ def install(
         notes=(*taken.sentences(), *other_scale(source, plan), *notes),
     )
     found.save(folder / FOLDER / Transfer.filename)
-    why = {"train.init": f"{taken.percent} % of the weights come from {source.asked}, as init/transfer.json lists"}
-    if recipe.freeze:
-        why["train.freeze"] = "asked for in the recipe"
-    train = plan.train.model_copy(update={"init": init, "freeze": recipe.freeze})
-    return plan.model_copy(update={"train": train, "why": {**plan.why, **why}}), found
+    return init, found
 
 
 #: Factor from which voxel edges of two plans count as other scales.

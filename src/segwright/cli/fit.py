@@ -40,7 +40,10 @@ InitFrom = Annotated[
         "--init-from", help="Start from the weights of a run, a model folder or a file; freeze=0.2 keeps its encoder."
     ),
 ]
-
+PlanFile = Annotated[
+    Path | None,
+    typer.Option("--plan", help="Train this plan.json as it stands; 'segwright plan -o plan.json' makes one to edit."),
+]
 
 #: Exit code of a fit whose model is not shown to be better than a constant prediction.
 USELESS = 3
@@ -57,6 +60,7 @@ def fit(
     only: Only = None,
     seed: Seed = None,
     init_from: InitFrom = None,
+    plan: PlanFile = None,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     workers: Workers = 0,
@@ -89,6 +93,7 @@ def fit(
             scheduler=scheduler,
             devices=devices,
             began=began,
+            plan=plan,
             **fields,
         )
     from segwright.report.text import doubts_line, fold_table, score_table

@@ -339,6 +339,9 @@ class Plan(Document):
         row: Usual places of structures that are named by their order, where scans are alike enough to have any.
         restore_sections: Spoiled sections of stacks are mended before they are learnt from or predicted.
         why: Reason for each number, keyed by dotted field name.
+        warnings: What a person should know before training.
+        asked: Recipe fields that were not left open.
+        made: Every field as the planner made it, as JSON, so that what a person changed later can be told.
         memory: Forecast in bytes: `train`, `predict` and what they are made of.
     """
 
@@ -363,6 +366,9 @@ class Plan(Document):
     tolerance: float = 1.0
     seed: int = 0
     why: dict[str, str] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    asked: dict[str, Any] = Field(default_factory=dict)
+    made: dict[str, str] = Field(default_factory=dict)
     memory: dict[str, int] = Field(default_factory=dict)
 
     @property

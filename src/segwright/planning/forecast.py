@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Plan, Triple, WindowPlan
 from segwright.core.words import amount
-from segwright.planning import memory, traced
+from segwright.planning import memory as formula
+from segwright.planning import traced
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
@@ -54,18 +55,18 @@ class Costs:
         if self.trace is not None:
             found = self.trace(net, patch, batch)
             return traced.training_bytes(found, net, patch, batch, self.bytes_each, slots)
-        return memory.training_bytes(net, patch, batch, precision_bytes=self.bytes_each, optimiser_slots=slots)
+        return formula.training_bytes(net, patch, batch, precision_bytes=self.bytes_each, optimiser_slots=slots)
 
     def of_window(self, net: NetSpec, window: WindowPlan, members: int) -> int:
         """Forecast of predicting a batch of windows with so many networks at hand."""
         size, batch = window.size, window.batch
         if self.trace is not None:
             return traced.prediction_bytes(self.trace(net, size, batch), net, size, batch, members)
-        return memory.prediction_bytes(net, size, batch, precision_bytes=self.bytes_each, members=members)
+        return formula.prediction_bytes(net, size, batch, precision_bytes=self.bytes_each, members=members)
 
 
-def with_memory(plan: Plan, facts: Fingerprint, machine: Machine, trace: traced.Trace | None) -> Plan:
-    """The plan with its forecast in bytes: of a training step, and of predicting a large scan with all its networks.
+def memory(plan: Plan, facts: Fingerprint, machine: Machine, trace: traced.Trace | None) -> tuple[dict[str, int], str]:
+    """What a plan takes in bytes, for a training step and for predicting a large scan with all its networks; and why.
 
     Raises:
         PlanError: A training step would not fit.
@@ -74,7 +75,7 @@ def with_memory(plan: Plan, facts: Fingerprint, machine: Machine, trace: traced.
     patch, extent = _largest(plan), prepared_shape(facts, plan.prepare)
     train = costs.of_step(plan.net, patch, plan.train.batch)
     members = max(plan.folds, 1) * plan.train.members
-    scan = memory.scan_bytes(plan.net, plan.window.size, extent)
+    scan = formula.scan_bytes(plan.net, plan.window.size, extent)
     predict = scan + costs.of_window(plan.net, plan.window, members)
     if train > costs.budget:
         raise PlanError(
@@ -88,8 +89,7 @@ def with_memory(plan: Plan, facts: Fingerprint, machine: Machine, trace: traced.
         f"forecast: a training step in {_precision(costs)}, and a scan of "
         f"{extent[0]:.0f} x {extent[1]:.0f} x {extent[2]:.0f} with {amount(members, 'network')}"
     )
-    forecast = {"train": int(train), "predict": int(predict)}
-    return plan.model_copy(update={"memory": forecast, "why": {**plan.why, "memory": reason}})
+    return {"train": int(train), "predict": int(predict)}, reason
 
 
 def fitting_precisions(plan: Plan, machine: Machine, trace: traced.Trace | None) -> tuple[str, ...]:

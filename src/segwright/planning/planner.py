@@ -1,363 +1,269 @@
-"""From recipe, fingerprint and machine to a plan, with a reason for each number."""
+"""The rules of planning, in the order in which they are asked; `RULES` at the end is the whole of it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, TypeVar
 
 from segwright.core.errors import PlanError
-from segwright.core.plan import AugmentPlan, NetSpec, Plan, PreparePlan, SamplePlan, TrainPlan, Triple, WindowPlan
-from segwright.core.recipe import PartChoice, Recipe
+from segwright.core.recipe import PartChoice
 from segwright.core.words import amount
-from segwright.planning import cost, forecast, memory, traced
-from segwright.planning.extent import patches_held, prepared_shape, prepared_steps
-from segwright.planning.fingerprint import Fingerprint
-from segwright.planning.machine import Machine
-from segwright.planning.pace import StepTimer, budget_seconds
+from segwright.planning import memory, sizing
+from segwright.planning.extent import prepared_shape
+from segwright.planning.pipeline import Context, Decision, Decisions, Rule
 from segwright.planning.rules import growth, large, network, order, sides, space, training
 from segwright.planning.rules.crops import crops
 from segwright.planning.rules.sections import faults
 from segwright.planning.rules.seek import sought
-
-#: Share of the budget for training; the rest is measuring, out-of-fold prediction and the report.
-TRAINING_SHARE = 0.85
-#: Base widths from wide to narrow, with the steps a fold must hold for one to be taken. On hippocampus volumes and 80 s
-#: of training, width 16 beat both 8 (with 1.6 times the steps) and 24 (with half of them).
-ENOUGH_STEPS = {32: 4000, 24: 2500, 16: 300, 12: 150, 8: 0}
-
-T = TypeVar("T")
-
-Shape = tuple[tuple[Triple, ...], tuple[Triple, ...]]
-Augmentations = Callable[..., tuple[PartChoice, ...]]
+from segwright.targets import target_info
 
 
-@dataclass
-class Planner:
-    """Collects decisions and their reasons.
+def identity(ctx: Context) -> Decisions:
+    """What is taken from the data and the recipe as it is."""
+    recipe, facts = ctx.recipe, ctx.facts
+    taken = {
+        "recipe": recipe.name,
+        "channels": facts.channels,
+        "upright": facts.upright,
+        "modality": facts.modality,
+        "labels": facts.labels,
+        "postprocess": recipe.postprocess,
+        "tolerance": recipe.tolerance,
+        "seed": recipe.seed,
+        "prepare.voxel": facts.voxel,
+    }
+    return tuple(Decision(name, value) for name, value in taken.items())
 
-    Args:
-        recipe: What is asked.
-        facts: What was measured.
-        machine: What there is.
-        target: Row of the targets table.
-        augmentations: Function from a level's name to augmentation steps.
-        folds_trained: Folds this run will train (all, or those asked for).
-        timer: Seconds of one training step; by formula where `None`.
-        known: The recipe's network as its source describes it, if its levels follow from there and not from the data.
-        trace: Costs of such a network, counted on its own graph; by the U-Net's formula where `None`.
-    """
 
-    recipe: Recipe
-    facts: Fingerprint
-    machine: Machine
-    target: str
-    augmentations: Augmentations
-    folds_trained: int
-    timer: StepTimer | None = None
-    known: network.Published | None = None
-    trace: traced.Trace | None = None
-    why: dict[str, str] = field(default_factory=dict)
-    surround: dict[str, Any] = field(default_factory=dict)
-    accumulate: int = 1
-    members: int = 1
+def target(ctx: Context) -> Decisions:
+    """What the network learns, and for rows what is known of their places is decided below."""
+    return Decision("target", *order.target(ctx.recipe, ctx.facts))
 
-    def __post_init__(self) -> None:
-        self.members = self.recipe.members or 1
 
-    def plan(self) -> Plan:
-        """Decide everything.
+def preparation(ctx: Context) -> Decisions:
+    """Orientation, physical scale, size, border and intensities."""
+    recipe, facts, machine = ctx.recipe, ctx.facts, ctx.machine
+    scale, why = space.scale(recipe, facts, machine)
+    turned = "slices first, growing to the patient's superior, anterior and right"
+    return (
+        Decision("prepare.orientation", facts.orientation, turned),
+        Decision("prepare.crop", *space.crop(facts)),
+        Decision("prepare.spacing", scale.spacing, why),
+        Decision("prepare.kept", scale.kept),
+        Decision("prepare.fit", *space.fit(recipe, facts, machine)),
+        Decision("prepare.normalise", *space.normalise(recipe, facts)),
+    )
 
-        Raises:
-            PlanError: No network fits into memory or time.
-        """
-        prepare = self._prepare()
-        slab = self._note("net.slab", space.slab(self.recipe, self.facts, self.machine))
-        net, patch, batch = self._network(prepare, slab)
-        devices = self.machine.devices
-        held = patches_held(self.facts, prepare, patch, self._folds())
-        steps = self._steps(net, patch, batch)
-        samples = steps * batch * devices
-        count = training.members(self.recipe, steps, samples, held, target=self.target)
-        self.members = self._note("train.members", count)
-        if self.members != (self.recipe.members or 1):
-            net, patch, batch = self._network(prepare, slab)  # for a network's share of the time
-        steps = self._steps(net, patch, batch)
-        self._tell_few_steps(net, patch, batch, steps)
-        samples = steps * batch * devices
-        level = self._note("augment.steps", training.augmentation(self.recipe, self.facts, samples, held))
-        flips = training.mirror(self.recipe, self.facts, prepare.orientation, samples, level)
-        mirror, exchange = self._note("augment.mirror", flips)
-        self.why |= sides.measured(self.facts)
-        train = self._train(net, patch, batch)
-        plan = Plan(
-            recipe=self.recipe.name,
-            channels=self.facts.channels,
-            upright=self.facts.upright,
-            modality=self.facts.modality,
-            labels=self.facts.labels,
-            prepare=prepare,
-            net=net,
-            target=self.target,
-            sample=SamplePlan(
-                policy=PartChoice(name=self.recipe.policy or "foreground"),
-                patch=patch,
-                foreground=self._note("sample.foreground", training.foreground(self.recipe, self.facts)),
-                seek=self._note("sample.seek", sought(self.recipe, self.facts.labels)),
-                stages=self._stages(net, patch),
-                zooms=large.zooms(self.recipe, any(net.surround)),
-                crops=crops(self.recipe, self.facts.labels),
-            ),
-            augment=AugmentPlan(steps=self._augment(level, net, patch, samples), mirror=mirror),
-            exchange=exchange,
-            train=train,
-            window=self._window(net, patch, prepare, mirror),
-            folds=self._folds(),
-            postprocess=self.recipe.postprocess,
-            restore_sections=self._restores(),
-            tolerance=self.recipe.tolerance,
-            seed=self.recipe.seed,
-            why=self.why,
-        )
-        return forecast.with_memory(plan, self.facts, self.machine, self.trace)
 
-    def _note(self, name: str, decision: tuple[T, str]) -> T:
-        """Keep the reason and return the value."""
-        value, self.why[name] = decision
-        return value
+def row(ctx: Context) -> Decisions:
+    """Where structures that are named by their order usually lie."""
+    found, why = order.row(ctx.recipe, ctx.facts, cropped=ctx["prepare.crop"])
+    return Decision("row", found, why)
 
-    def _prepare(self) -> PreparePlan:
-        self.why["prepare.orientation"] = "slices first, growing to the patient's superior, anterior and right"
-        scale = self._note("prepare.spacing", space.scale(self.recipe, self.facts, self.machine))
-        return PreparePlan(
-            orientation=self.facts.orientation,
-            crop=self._note("prepare.crop", space.crop(self.facts)),
-            spacing=scale.spacing,
-            kept=scale.kept,
-            voxel=self.facts.voxel,
-            fit=self._note("prepare.fit", space.fit(self.recipe, self.facts, self.machine)),
-            normalise=self._note("prepare.normalise", space.normalise(self.recipe, self.facts)),
-        )
 
-    def _network(self, prepare: PreparePlan, slab: int) -> tuple[NetSpec, Triple, int]:
-        extent = prepared_shape(self.facts, prepare)
-        steps = prepared_steps(self.facts, prepare)
-        patch = self._note("sample.patch", self._patch(extent, steps, slab))
-        shape = self._levels(patch, steps, slab)
-        patch = self._divisible(patch, shape[0], slab)
-        batch = self._note("train.batch", training.batch(self.recipe, self.machine, math.prod(patch)))
-        norm = self._note("net.norm", network.norm(self.recipe, batch, slab, self.machine))
-        if self.known is not None and self.recipe.norm is None:
-            norm = self._note("net.norm", (self.known.spec.norm, "as in the network's source"))
-        (around, factor), reason = large.surround(self.recipe, patch, extent, slab)
-        self.why["net.surround"], self.surround = reason, {"surround": around, "reduction": factor}
-        net = self._widest(shape, slab, patch, batch)
-        update = {"in_channels": len(self.facts.channels), "out_channels": self._outputs, "norm": norm}
-        net, batch, self.accumulate = self._thrifty(net.model_copy(update=update), patch, batch)
-        return net, patch, batch
+def folds(ctx: Context) -> Decisions:
+    """As many as asked for, if there are groups for them."""
+    asked, groups = ctx.recipe.folds, ctx.facts.groups
+    count = min(asked, groups)
+    count = count if count > 1 else 0
+    short = f"only {amount(groups, 'group')} to keep apart"
+    one = "one fold would validate on what it trains on, so all cases train and none validates"
+    return Decision("folds", count, "asked for in the recipe" if count == asked else short if asked > 1 else one)
 
-    def _patch(self, extent: network.Steps, steps: network.Steps, slab: int) -> tuple[Triple, str]:
-        """The last size trained on, and why."""
-        if not self.recipe.growth or self.recipe.patch is not None:
-            row = order.axis(self.recipe, self.facts)
-            return network.patch(self.recipe, extent, steps, slab=slab, machine=self.machine, row=row)
-        size = growth.source(self.recipe, extent, slab)
-        most = math.inf if self.machine.has_gpu and self.known else float(network.most_voxels(self.machine))
-        return growth.patch(self.recipe, size, steps, most=most, room=self._room(slab))
 
-    def _room(self, slab: int) -> growth.Room:
-        """The share of memory for a step that a published network takes on a patch; others are narrowed to fit."""
-        if self.known is None:
-            return lambda patch: 0.0
-        spec, _ = network.published(self.recipe, self.known, slab)
-        spec = spec.model_copy(update={"in_channels": len(self.facts.channels), "out_channels": self._outputs})
-        budget = large.COMFORT * (self.machine.gpu_memory or self.machine.memory)
+def slab(ctx: Context) -> Decisions:
+    """Whether the network sees slices, slabs or volumes."""
+    return Decision("net.slab", *space.slab(ctx.recipe, ctx.facts, ctx.machine))
 
-        def taken(patch: Triple) -> float:
-            patch = self._divisible(patch, spec.strides, slab)
-            batch, _ = training.batch(self.recipe, self.machine, math.prod(patch))
-            return self._costs.of_step(spec, patch, batch) / budget
 
-        return taken
+def augmentation(ctx: Context) -> Decisions:
+    """Random changes, and the axes that may be flipped."""
+    recipe, facts, samples = ctx.recipe, ctx.facts, sizing.samples(ctx)
+    level, why = training.augmentation(recipe, facts, samples, sizing.held(ctx))
+    (mirror, exchange), flips = training.mirror(recipe, facts, ctx["prepare.orientation"], samples, level)
+    spoiled = False
+    if level != training.LISTED:
+        spoiled, reason = faults(recipe, facts, level, samples)
+        why += f"; {reason}" if reason else ""
+    doubt = f"Mirroring is {flips[flips.index('doubtful along') :]}" if "doubtful along" in flips else ""
+    return (
+        Decision("augment.steps", _augment(ctx, level, spoiled=spoiled), why),
+        Decision("augment.mirror", mirror, flips, doubt),
+        Decision("exchange", exchange, sides.measured(facts)),
+    )
 
-    @property
-    def _outputs(self) -> int:
-        """Network outputs that the target needs."""
-        return order.channels(self.target, self.facts.labels)
 
-    def _thrifty(self, net: NetSpec, patch: Triple, batch: int) -> tuple[NetSpec, int, int]:
-        """The network and batch, reduced to the memory there is unless the recipe names them."""
-        if self.recipe.batch is not None:
-            return net, batch, self.recipe.accumulate
-        net, batch, times, self.why["train.accumulate"] = large.thrift(
-            net, patch, batch, budget=self.machine.gpu_memory or self.machine.memory, needs=self._costs.of_step
-        )
-        return net, batch, times * self.recipe.accumulate
-
-    @property
-    def _costs(self) -> forecast.Costs:
-        """Memory that networks take, in the precision asked for or usual."""
-        optimiser = self.recipe.optimiser.name if self.recipe.optimiser else "adamw"
-        return forecast.Costs(self.machine, self.recipe.precision, optimiser, self.trace)
-
-    def _stages(self, net: NetSpec, patch: Triple) -> tuple[tuple[float, Triple], ...]:
-        """Patches before the last one, rounded up to what the network takes.
-
-        Raises:
-            PlanError: Their shares do not rise from 0 to below 1.
-        """
-        stages = growth.stages(self.recipe, patch)
-        if stages:
-            asked = bool(self.recipe.stages)
-            self.why["sample.stages"] = "asked for in the recipe" if asked else "in proportion, as at their source"
-        if any(a >= b for a, b in pairwise([0.0, *(share for share, _ in stages), 1.0])):
-            hint = "Write e.g. stages=[[0.6,[32,64,64]]]: until 60 % of the budget, patches of that size."
-            got = str([share for share, _ in stages])
-            raise PlanError("Shares of stages rise from 0 to below 1.", got=got, where="stages", hint=hint)
-        return tuple((share, self._divisible(size, net.strides, net.slab)) for share, size in stages)
-
-    def _restores(self) -> bool:
-        """Whether spoiled sections are mended first (a fit tells which); single planes have no neighbours for that."""
-        deep = self.facts.dims == 3
-        if self.recipe.restore_sections:
-            self.why["restore_sections"] = "asked for in the recipe" if deep else "single planes have no neighbours"
-        return self.recipe.restore_sections and deep
-
-    def _levels(self, patch: Triple, steps: tuple[float, float, float], slab: int) -> Shape:
-        """Strides and kernels, from the data or from the network's source."""
-        if self.known is not None:
-            spec, _ = network.published(self.recipe, self.known, slab)
-            self.why["net.strides"] = "as in the network's source"
-            return spec.strides, spec.kernels
-        most = self.recipe.levels or (6 if self.machine.has_gpu or slab else 5)
-        self.why["net.strides"] = f"pooled while {network.DEEPEST} voxels stay; coarse axes wait until spacing is even"
-        return network.levels(patch, steps, slab, most)
-
-    def _divisible(self, patch: Triple, strides: tuple[Triple, ...], slab: int) -> Triple:
-        total = [math.prod(stride[axis] for stride in strides) for axis in range(3)]
-        if slab:
-            total[0] = 1
-        z, y, x = (math.ceil(n / d) * d for n, d in zip(patch, total, strict=True))
-        return z, y, x
-
-    def _widest(self, shape: Shape, slab: int, patch: Triple, batch: int) -> NetSpec:
-        """The widest base whose steps fit the time, or the widths of the network's source."""
-        if self.known is not None:
-            published = self._note("net.widths", network.published(self.recipe, self.known, slab))
-            return published.model_copy(update=self.surround)
-        if self.recipe.width:
-            self.why["net.widths"] = "asked for in the recipe"
-            asked = network.spec(self.recipe, shape, base=self.recipe.width, slab=slab, machine=self.machine)
-            return asked.model_copy(update=self.surround)
-        chosen: NetSpec | None = None
-        for base, enough in reversed(ENOUGH_STEPS.items()):  # from narrow to wide, for steps of wide ones take long
-            spec = network.spec(self.recipe, shape, base=base, slab=slab, machine=self.machine)
-            spec = spec.model_copy(update=self.surround)
-            steps = self._steps(spec, patch, batch)
-            if chosen is not None and steps < enough:
-                break
-            chosen = spec
-            self.why["net.widths"] = f"widest whose steps fit: about {steps:.0f} a fold, {enough} wanted for {base}"
-        assert chosen is not None
-        return chosen
-
-    def _tell_few_steps(self, net: NetSpec, patch: Triple, batch: int, steps: float) -> None:
-        """Add to the reason of a published network's widths that few steps fit the time, and what would hold more."""
-        if self.trace is None or self.recipe.steps or steps >= traced.FEW_STEPS:
-            return
-        work = self.trace(net, patch, batch).flops * steps
-        trace = self.trace
-        hint = traced.narrower(net, lambda one: work / trace(one, patch, batch).flops >= traced.FEW_STEPS)
-        self.why["net.widths"] += f". Only about {steps:.0f} steps fit a fold; for {traced.FEW_STEPS} ask for {hint}"
-
-    def _seconds(self) -> float:
-        """Training seconds a network."""
-        budget = budget_seconds(self.recipe, gpu=self.machine.has_gpu)
-        return budget * TRAINING_SHARE / max(self.folds_trained, 1) / self.members
-
-    def _steps(self, spec: NetSpec, patch: Triple, batch: int) -> float:
-        if self.recipe.steps:
-            return float(self.recipe.steps)
-        return self._seconds() / self.step_seconds(spec, patch, batch)
-
-    def step_seconds(self, spec: NetSpec, patch: Triple, batch: int) -> float:
-        """Seconds of a training step: measured where a timer is given, else by operations over useful GFLOP/s."""
-        if self.timer is not None:
-            return self.timer(spec, patch, batch)
-        if self.trace is not None:
-            return 3 * self.trace(spec, patch, batch).flops / (self.machine.gflops * 1e9)
-        return cost.step_flops(spec, patch, batch) / (self.machine.gflops * 1e9)
-
-    def _train(self, net: NetSpec, patch: Triple, batch: int) -> TrainPlan:
-        choice, lr, decay = self._note("train.optimiser", training.optimiser(self.recipe))
-        by_steps = self.recipe.steps is not None
-        seconds = None if by_steps else self._seconds()
-        if by_steps:
-            self.why["train.steps"] = "asked for in the recipe; such a run can be repeated exactly"
-        else:
-            self.why["train.seconds"] = (
-                f"{TRAINING_SHARE * 100:.0f} % of the time budget, shared by {amount(self.folds_trained, 'fold')}"
-            )
-        return TrainPlan(
-            batch=batch,
-            accumulate=self.accumulate,
-            seconds=seconds,
-            steps=self.recipe.steps,
-            members=self.members,
-            devices=self.machine.devices,
-            loss=self._note("train.loss", training.loss(self.recipe, self.facts, self.target, net.slab)),
-            optimiser=choice,
-            schedule=self.recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01}),
-            lr=lr,
-            weight_decay=decay,
-            warmup=self._note("train.warmup", training.warmup(self.recipe)),
-            ema=0.03 if self.recipe.ema else 0.0,
-            keep=self._note("train.keep", training.keep(self.recipe)),
-            precision=self.recipe.precision,
-            compile=self.recipe.compile,
-            start=self._note("train.start", training.start(self.recipe, self.target, self.facts)),
-        )
-
-    def _augment(self, level: str, net: NetSpec, patch: Triple, samples: float) -> tuple[PartChoice, ...]:
-        if level == training.LISTED:
-            return order.listed(self.recipe, self.target)
-        spoiled, reason = faults(self.recipe, self.facts, level, samples)
-        self.why["augment.steps"] += f"; {reason}" if reason else ""
-        return self.augmentations(
+def _augment(ctx: Context, level: str, *, spoiled: bool) -> tuple[PartChoice, ...]:
+    if level == training.LISTED:
+        return order.listed(ctx.recipe, ctx["target"])
+    return order.unmixed(
+        ctx["target"],
+        ctx.augmentations(
             level,
-            dims=2 if net.slab else 3,
-            anisotropic=space.in_plane(self.facts, patch),
-            modality=self.facts.modality,
-            sections=patch[0] + 2 * net.context[0] if spoiled else 0,
-        )
+            dims=2 if ctx.net.slab else 3,
+            anisotropic=space.in_plane(ctx.facts, ctx.patch),
+            modality=ctx.facts.modality,
+            sections=ctx.patch[0] + 2 * ctx.net.context[0] if spoiled else 0,
+        ),
+    )
 
-    def _window(self, net: NetSpec, patch: Triple, prepare: PreparePlan, mirror: tuple[int, ...]) -> WindowPlan:
-        tta = self.recipe.tta if self.recipe.tta is not None else True
-        self.why["window.mirror"] = (
-            "the training mirrors, averaged at prediction" if tta else "switched off in the recipe"
-        )
-        overlap = self.recipe.overlap if self.recipe.overlap is not None else 0.5
-        blend = self.recipe.blend or "gaussian"
-        self.why["window.overlap"] = (
-            "windows that overlap, blended with Gaussian weights, leave no seams"
-            if blend == "gaussian"
-            else "slices of windows that overlap count alike, as asked for in the recipe"
-        )
-        extent = prepared_shape(self.facts, prepare)
-        size = self._note("window.size", network.window(patch, extent, net.divisor))
-        while memory.scan_bytes(net, size, extent) > 0.5 * self.machine.memory and size[0] > net.divisor[0]:
-            size = (size[0] - net.divisor[0], size[1], size[2])
-            self.why["window.size"] = "as in training, but lower: scores of a window's slices must fit in memory"
-        return WindowPlan(size=size, overlap=overlap, mirror=mirror if tta else (), batch=1, blend=blend)
 
-    def _folds(self) -> int:
-        folds = min(self.recipe.folds, self.facts.groups)
-        folds = folds if folds > 1 else 0
-        short = f"only {amount(self.facts.groups, 'group')} to keep apart"
-        one = "one fold would validate on what it trains on, so all cases train and none validates"
-        self.why["folds"] = (
-            "asked for in the recipe" if folds == self.recipe.folds else short if self.recipe.folds > 1 else one
-        )
-        return folds
+def sampling(ctx: Context) -> Decisions:
+    """Which patches are shown, of which sizes."""
+    recipe, facts = ctx.recipe, ctx.facts
+    stages, why = _stages(ctx)
+    return (
+        Decision("sample.policy", PartChoice(name=recipe.policy or "foreground")),
+        Decision("sample.foreground", *training.foreground(recipe, facts)),
+        Decision("sample.seek", *sought(recipe, facts.labels)),
+        Decision("sample.stages", stages, why),
+        Decision("sample.zooms", large.zooms(recipe, any(ctx.net.surround))),
+        Decision("sample.crops", crops(recipe, facts.labels)),
+    )
+
+
+def _stages(ctx: Context) -> tuple[growth.Stages, str]:
+    """Patches before the last one, rounded up to what the network takes.
+
+    Raises:
+        PlanError: Their shares do not rise from 0 to below 1.
+    """
+    stages = growth.stages(ctx.recipe, ctx.patch)
+    if any(a >= b for a, b in pairwise([0.0, *(share for share, _ in stages), 1.0])):
+        hint = "Write e.g. stages=[[0.6,[32,64,64]]]: until 60 % of the budget, patches of that size."
+        got = str([share for share, _ in stages])
+        raise PlanError("Shares of stages rise from 0 to below 1.", got=got, where="stages", hint=hint)
+    why = "asked for in the recipe" if ctx.recipe.stages else "in proportion, as at their source"
+    rounded = tuple((share, sizing.divisible(size, ctx.net.strides, ctx.net.slab)) for share, size in stages)
+    return rounded, why if stages else ""
+
+
+def schedule(ctx: Context) -> Decisions:
+    """How a network is trained."""
+    recipe, facts, name = ctx.recipe, ctx.facts, ctx["target"]
+    (choice, lr, decay), why = training.optimiser(recipe)
+    return (
+        Decision("train.devices", ctx.machine.devices),
+        Decision("train.loss", *training.loss(recipe, facts, name, ctx["net.slab"])),
+        Decision("train.optimiser", choice, why),
+        Decision("train.lr", lr),
+        Decision("train.weight_decay", decay),
+        Decision("train.schedule", recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01})),
+        Decision("train.warmup", *training.warmup(recipe)),
+        Decision("train.ema", 0.03 if recipe.ema else 0.0),
+        Decision("train.keep", *training.keep(recipe)),
+        Decision("train.precision", recipe.precision),
+        Decision("train.compile", recipe.compile),
+        Decision("train.start", *training.start(recipe, name, facts)),
+        Decision("train.freeze", recipe.freeze, "asked for in the recipe" if recipe.freeze else ""),
+    )
+
+
+def time(ctx: Context) -> Decisions:
+    """Steps, or seconds by share of the time budget; a fit measures what the rest takes, and shares out anew."""
+    if ctx.recipe.steps is not None:
+        told = "asked for in the recipe; such a run can be repeated exactly"
+        return Decision("train.seconds", None), Decision("train.steps", ctx.recipe.steps, told)
+    shared = f"{sizing.TRAINING_SHARE * 100:.0f} % of the time budget, shared by {amount(ctx.folds_trained, 'fold')}"
+    seconds = sizing.seconds(ctx, ctx["train.members"])
+    return Decision("train.seconds", seconds, shared), Decision("train.steps", None)
+
+
+def window(ctx: Context) -> Decisions:
+    """How scans are predicted."""
+    recipe, divisor = ctx.recipe, ctx.net.divisor
+    extent = prepared_shape(ctx.facts, ctx.prepare)
+    size, why = network.window(ctx.patch, extent, divisor)
+    while memory.scan_bytes(ctx.net, size, extent) > 0.5 * ctx.machine.memory and size[0] > divisor[0]:
+        size = (size[0] - divisor[0], size[1], size[2])
+        why = "as in training, but lower: scores of a window's slices must fit in memory"
+    blended = "windows that overlap, blended with Gaussian weights, leave no seams"
+    if recipe.blend == "slices":
+        blended = "slices of windows that overlap count alike, as asked for in the recipe"
+    return (
+        Decision("window.size", size, why),
+        Decision("window.overlap", recipe.overlap if recipe.overlap is not None else 0.5, blended),
+        Decision("window.blend", recipe.blend or "gaussian"),
+        Decision("window.mirror", *_mirrored(ctx)),
+    )
+
+
+def _mirrored(ctx: Context) -> tuple[tuple[int, ...], str]:
+    """The training mirrors, but for axes in which the target's channels have a direction."""
+    if ctx.recipe.tta is False:
+        return (), "switched off in the recipe"
+    directed, trained = target_info(ctx["target"]).directed, ctx["augment.mirror"]
+    kept = tuple(axis for axis in trained if axis not in directed)
+    if kept == trained:
+        return kept, "the training mirrors, averaged at prediction"
+    return kept, f"the training mirrors, but for axes in which {ctx['target']} scores have a direction"
+
+
+def restoration(ctx: Context) -> Decisions:
+    """Whether spoiled sections are mended first (a fit tells which)."""
+    asked, deep = ctx.recipe.restore_sections, ctx.facts.dims == 3
+    if not asked:
+        return Decision("restore_sections", value=False)
+    if deep:
+        return Decision("restore_sections", value=True, reason="asked for in the recipe")
+    why = "single planes have no neighbours"
+    return Decision("restore_sections", value=False, reason=why, warning=f"No sections are restored: {why}")
+
+
+def speed(ctx: Context) -> Decisions:
+    """Precision, memory layout and norm, as they were fastest on this machine; what was fixed before stays."""
+    found = ctx.measured
+    if found is None:
+        return ()
+    failed = "their bfloat16 results failed the self-test on this processor" if found.float32_layers else ""
+    norm = () if found.norm == ctx["net.norm"] else (Decision("net.norm", found.norm, found.why),)
+    fixed = ctx.decided.get("train.channels_last")
+    layout = Decision("train.channels_last", found.channels_last, "measured together with precision")
+    precision = () if ctx["train.precision"] == found.precision else (found.precision,)
+    return (
+        *(Decision("train.precision", one, found.why) for one in precision),
+        *((layout,) if fixed is None or fixed.value is None else ()),
+        Decision("train.float32_layers", found.float32_layers, failed),
+        *norm,
+    )
+
+
+def start(ctx: Context) -> Decisions:
+    """The weights that folds start from."""
+    found = ctx.measured
+    return () if found is None or found.init is None else Decision("train.init", found.init, found.taken)
+
+
+def allotment(ctx: Context) -> Decisions:
+    """Seconds of each network, as what follows training leaves them."""
+    found = ctx.allotted
+    return Decision("train.seconds", found.seconds, found.reason, found.warning) if found.reason else ()
+
+
+def mended(ctx: Context) -> Decisions:
+    """Which sections were restored."""
+    told = ctx.allotted.mended
+    return Decision("restore_sections", value=True, reason=told) if told else ()
+
+
+#: Every rule, in order.
+RULES: tuple[Rule, ...] = (
+    Rule(identity),
+    Rule(target),
+    Rule(preparation),
+    Rule(row),
+    Rule(folds),
+    Rule(slab),
+    Rule(sizing.patch),
+    Rule(sizing.members),
+    Rule(sizing.net),
+    Rule(augmentation),
+    Rule(sampling),
+    Rule(schedule),
+    Rule(time),
+    Rule(window),
+    Rule(restoration),
+    Rule(speed, "measured"),
+    Rule(start, "measured"),
+    Rule(allotment, "budget"),
+    Rule(mended, "budget"),
+)

@@ -19,6 +19,7 @@ DEEPEST = 4
 COARSE = 2.0
 
 Steps = tuple[float, float, float]
+Shape = tuple[tuple[Triple, ...], tuple[Triple, ...]]
 
 
 class Published(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
-from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.targets import TARGETS, suitable_targets, target_info
 
@@ -38,14 +37,3 @@ def _instead(name: str, labels: LabelSpace) -> str:
     if info is not None and not info.kinds:
         return "Let its entry point name a segwright.core.registry.TargetInfo whose kinds say what it suits."
     return "Leave the target open" + ("." if labels.instances else ", or add instances=true to tell objects apart.")
-
-
-def unmirrored(plan: Plan) -> Plan:
-    """The plan without test-time mirroring along axes in which the target's channels have a direction."""
-    directed = target_info(plan.target).directed
-    kept = tuple(axis for axis in plan.window.mirror if axis not in directed)
-    if kept == plan.window.mirror:
-        return plan
-    window = plan.window.model_copy(update={"mirror": kept})
-    told = f"the training mirrors, but for axes in which {plan.target} scores have a direction"
-    return plan.model_copy(update={"window": window, "why": {**plan.why, "window.mirror": told}})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
-from segwright.core.plan import Plan
+from segwright.core.plan import RowPlan
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.rules import objects
@@ -14,8 +12,6 @@ from segwright.targets import target_info
 
 #: Augmentations that put parts of one case into another, and so a vertebra where none of its order belongs.
 MIXING = {"cutmix"}
-
-Augmentations = Callable[..., tuple[PartChoice, ...]]
 
 
 def target(recipe: Recipe, facts: Fingerprint) -> tuple[str, str]:
@@ -65,14 +61,14 @@ def axis(recipe: Recipe, facts: Fingerprint) -> int | None:
     return facts.order.axis
 
 
-def placed(plan: Plan, recipe: Recipe, facts: Fingerprint) -> Plan:
-    """The plan of a row with what labelled scans say of it."""
+def row(recipe: Recipe, facts: Fingerprint, *, cropped: bool) -> tuple[RowPlan | None, str]:
+    """What labelled scans say of a row, and why."""
     if facts.order is None or not _ordered(recipe, facts)[0]:
-        return plan
-    row, why = facts.order.usual, facts.order.why_usual
-    if row is not None and plan.prepare.crop:
-        row, why = row.model_copy(update={"places": ()}), "scans are cut to their content, which moves places"
-    return plan.model_copy(update={"row": row, "why": {**plan.why, "row": why}})
+        return None, ""
+    found, why = facts.order.usual, facts.order.why_usual
+    if found is not None and cropped:
+        found, why = found.model_copy(update={"places": ()}), "scans are cut to their content, which moves places"
+    return found, why
 
 
 def channels(name: str, labels: LabelSpace) -> int:
@@ -90,14 +86,9 @@ def unmirrored(axes: tuple[int, ...], reason: str, recipe: Recipe, facts: Finger
 
 def listed(recipe: Recipe, target: str) -> tuple[PartChoice, ...]:
     """The augmentation steps that a recipe lists, without those that mix cases where order names structures."""
-    steps = recipe.augment if isinstance(recipe.augment, tuple) else ()
+    return unmixed(target, recipe.augment if isinstance(recipe.augment, tuple) else ())
+
+
+def unmixed(target: str, steps: tuple[PartChoice, ...]) -> tuple[PartChoice, ...]:
+    """Augmentation steps without those that mix cases, where order names structures."""
     return tuple(step for step in steps if not target_info(target).ordered or step.name not in MIXING)
-
-
-def unmixed(augmentations: Augmentations) -> Augmentations:
-    """The same augmentations without those that mix cases."""
-
-    def steps(level: str, **facts: object) -> tuple[PartChoice, ...]:
-        return tuple(step for step in augmentations(level, **facts) if step.name not in MIXING)
-
-    return steps

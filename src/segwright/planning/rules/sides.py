@@ -38,16 +38,15 @@ def flips(
     return (kept, exchange), "; ".join([reason, *told] if kept or not told else told)
 
 
-def measured(facts: Fingerprint) -> dict[str, str]:
+def measured(facts: Fingerprint) -> str:
     """What was found of sides, in one sentence for a plan's reasons; none for a single structure."""
     found = facts.sides
     if found is None:
-        return {}
+        return ""
     if not found.flips:
-        told = f"not measured: {amount(found.cases, 'labelled case')}, at least {LEAST} are wanted; names count instead"
-        return {"exchange": told}
+        return f"not measured: {amount(found.cases, 'labelled case')}, at least {LEAST} are wanted; names count instead"
     parts = [f"along {'zyx'[flip.axis]} {_told(flip, facts.labels)}" for flip in found.flips]
-    return {"exchange": f"measured on {found.cases} cases: if flipped, {'; '.join(parts)}"}
+    return f"measured on {found.cases} cases: if flipped, {'; '.join(parts)}"
 
 
 def _told(flip: Flip, labels: LabelSpace) -> str:

@@ -116,8 +116,7 @@ def loss(recipe: Recipe, facts: Fingerprint, target: str, slab: int) -> tuple[Pa
     """
     usual = target_info(target).loss
     if recipe.loss is not None:
-        _refuse_strange(recipe.loss, usual)
-        return _fitting(recipe.loss, _activation(target)), "asked for in the recipe"
+        return fitting_loss(recipe.loss, target), "asked for in the recipe"
     if facts.labels.instances:
         params = {"activation": _activation(target)} if loss_info(usual).activation == "any" else {}
         return PartChoice(name=usual, params=params), "the usual loss of the target"
@@ -129,6 +128,16 @@ def loss(recipe: Recipe, facts: Fingerprint, target: str, slab: int) -> tuple[Pa
     if pooled:
         reason += "; Dice is pooled over the batch because structures are missing from many patches"
     return PartChoice(name=usual, params={"batch": pooled}), reason
+
+
+def fitting_loss(choice: PartChoice, target: str) -> PartChoice:
+    """A loss that a person named, set to the scores of a target.
+
+    Raises:
+        PlanError: The loss is meant for another kind of target.
+    """
+    _refuse_strange(choice, target_info(target).loss)
+    return _fitting(choice, _activation(target))
 
 
 def _activation(target: str) -> Activation:
