@@ -696,3 +696,12 @@ def test_the_folder_itself_can_be_stated_as_that_of_the_images(tmp_path: Path) -
     assert [(case.images[0].path, case.label[0].path) for case in dataset.cases] == [
         (f"{name}.png", f"labels/{name}.png") for name in NAMES
     ]
+
+
+def test_results_beside_pairs_are_no_labels_of_them(tmp_path: Path) -> None:
+    odd_folder(tmp_path, "{n}.png", "{n}_mask.png")
+    odd_folder(tmp_path, "results/{n}.png", "results/{n}_mask.png")
+    for path in (tmp_path / "results").glob("*_mask.png"):
+        path.replace(path.with_name(path.name.replace("_mask", "")))
+    dataset = open_dataset(tmp_path)
+    assert {case.label[0].path for case in dataset.labelled} == {f"{name}_mask.png" for name in NAMES}

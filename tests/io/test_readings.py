@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segwright.core.case import Dataset
-from segwright.core.errors import ChoiceError, LayoutError
+from segwright.core.errors import ChoiceError, LabelError, LayoutError
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
 from segwright.io.scans import open_images
@@ -402,3 +403,119 @@ def test_results_in_the_folder_are_no_data(tmp_path: Path, marks: tuple[str, ...
     assert not dataset.readers and len(dataset.labelled) == 3
     assert [(a.path, a.count) for a in dataset.aside] == [("results", 1)]
     assert "of segwright" in dataset.aside[0].reason
+
+
+def test_a_value_that_counts_nowhere_in_one_late_file_is_found(tmp_path: Path) -> None:
+    """Files of structures are all looked at, not the first dozen."""
+    for i in range(30):
+        save(tmp_path / f"images/c{i:02d}.png", picture(i, drawing(i, 1, 1)))
+        save(tmp_path / f"heart/c{i:02d}.png", drawing(i, 1, 255 if i == 17 else 0))
+        save(tmp_path / f"lung/c{i:02d}.png", drawing(i + 90, 0, 0, 1))
+    dataset = open_dataset(tmp_path)
+    told = " ".join(dataset.notes)
+    assert dataset.labels.ignore == 255 or "'heart' hold values 1 and 255" in told
+
+
+def test_a_copy_that_is_none_in_one_case_is_refused_by_name(tmp_path: Path) -> None:
+    for i in range(40):
+        plane = drawing(i, 1, 2)
+        save(tmp_path / f"images/c{i:02d}.png", picture(i, plane))
+        save(tmp_path / f"masks/c{i:02d}.png", plane)
+        save(tmp_path / f"masks_color/c{i:02d}.png", PAINT[drawing(i + 500, 1, 2) if i == 33 else plane])
+    with pytest.raises(LabelError, match="not in case 'c33'"):
+        open_dataset(tmp_path)
+
+
+OUTLINES = ("labelme", "coco", "via", "geojson")
+
+
+def outlines(root: Path, form: str, reader: str, shift: int, name: str = "tumour") -> None:
+    """One rectangle a picture, in a file a picture or one for all."""
+    listed: dict[str, object] = {}
+    corners = {}
+    for i in range(4):
+        y, x = 6 + 2 * i + shift, 8 + 3 * i
+        corners[f"c{i}"] = [[x, y], [x + 18, y], [x + 18, y + 14], [x, y + 14]]
+    for number, (case, points) in enumerate(corners.items()):
+        flat = [value for point in points for value in point]
+        if form == "labelme":
+            shape = {"label": name, "points": points, "shape_type": "polygon"}
+            listed[f"{reader}/{case}.json"] = {
+                "shapes": [shape], "imagePath": f"{case}.png", "imageHeight": 64, "imageWidth": 80,
+            }  # fmt: skip
+        elif form == "geojson":
+            area = {"type": "Polygon", "coordinates": [[*points, points[0]]]}
+            feature = {"type": "Feature", "geometry": area, "properties": {"classification": {"name": name}}}
+            listed[f"{reader}/{case}.geojson"] = {"type": "FeatureCollection", "features": [feature]}
+        elif form == "coco":
+            whole = listed.setdefault(f"{reader}.json", {"images": [], "annotations": [], "categories": []})
+            whole["images"].append({"id": number, "file_name": f"{case}.png", "height": 64, "width": 80})
+            whole["annotations"].append(
+                {"id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "segmentation": [flat]}
+            )
+            whole["categories"] = [{"id": 1, "name": name}]
+        else:
+            shape = {"name": "polygon", "all_points_x": flat[::2], "all_points_y": flat[1::2]}
+            region = {"shape_attributes": shape, "region_attributes": {"type": name}}
+            whole = listed.setdefault(f"{reader}/via.json", {})
+            whole[f"{case}.png9"] = {"filename": f"{case}.png", "size": 9, "regions": [region], "file_attributes": {}}
+    for path, document in listed.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("form", OUTLINES)
+def test_outlines_of_two_readers_are_offered_as_such(tmp_path: Path, form: str) -> None:
+    for i in range(4):
+        save(tmp_path / f"images/c{i}.png", picture(i))
+    outlines(tmp_path, form, "reader1", 0)
+    outlines(tmp_path, form, "reader2", 2)
+    dataset = open_dataset(tmp_path)
+    assert dataset.readers == ("reader1", "reader2")
+    assert {sum(counts) for counts in areas(dataset)} == {18 * 14}
+    assert any("drawn by another reader: Dice 0.86" in one.reason for one in dataset.aside)
+    (tmp_path / "dataset.yaml").write_text("readers: [reader2, reader1]\nconsensus: majority\n")
+    assert {sum(counts) for counts in areas(open_dataset(tmp_path))} == {18 * 12}  # what both drew
+
+
+@pytest.mark.parametrize("form", OUTLINES)
+def test_outlines_of_other_structures_in_a_second_file_are_united_and_told(tmp_path: Path, form: str) -> None:
+    for i in range(4):
+        save(tmp_path / f"images/c{i}.png", picture(i))
+    outlines(tmp_path, form, "reader1", 0)
+    outlines(tmp_path, form, "reader2", 2, name="rim")
+    dataset = open_dataset(tmp_path)
+    assert sorted(dataset.labels.names) == ["rim", "tumour"] and not dataset.readers
+    assert "Outlines of one image in reader1 and reader2 are united, in 4 cases." in dataset.notes
+
+
+def _blurred(seed: int, count: int) -> list[Plane]:
+    """Planes that differ in noise and drift of one bright disc: as sections do, in order."""
+    rows, columns = np.mgrid[:64, :80]
+    noise = np.random.default_rng(seed)
+    return [
+        np.rint(
+            60 + 120 * ((rows - 30) ** 2 + (columns - 15 - 7 * k) ** 2 < 150) + noise.normal(0, 6, (64, 80))
+        ).astype("u1")
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("count", "order", "layout"), [(4, range(4), "asked"), (8, range(8), "sections"),
+                                                       (8, (0, 5, 2, 7, 4, 1, 6, 3), "pairs")])  # fmt: skip
+def test_numbered_pictures_are_sections_by_evidence_or_asked_about(
+    tmp_path: Path, count: int, order: range, layout: str
+) -> None:
+    planes = _blurred(1, count)
+    for number, k in enumerate(order):
+        save(tmp_path / f"images/{number}.png", planes[k])
+        save(tmp_path / f"masks/{number}.png", np.uint8(255) * (planes[k] > 120))
+    if layout != "asked":
+        assert open_dataset(tmp_path).layout == layout
+        return
+    with pytest.raises(ChoiceError) as caught:
+        open_dataset(tmp_path)
+    assert [one.text for one in caught.value.readings] == ["layout: sections\n", "layout: pairs\n"]
+    for name, cases in (("sections", 1), ("pairs", 4)):
+        (tmp_path / "dataset.yaml").write_text(f"layout: {name}\n")
+        assert len(open_dataset(tmp_path).cases) == cases

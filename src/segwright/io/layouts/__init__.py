@@ -8,7 +8,7 @@ from the data. A case with a label and no image has empty `images`; the check re
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from segwright.core.case import Dataset
 from segwright.core.registry import Registry
@@ -31,6 +31,15 @@ class Layout(Protocol):
 
     def open(self, folder: Path) -> Dataset:
         """The folder as cases; paths relative to `folder`."""
+        ...
+
+
+@runtime_checkable
+class Doubting(Protocol):
+    """A layout that may fit a folder by chance; those after it are then asked too."""
+
+    def doubtful(self, folder: Path) -> bool:
+        """Whether the folder, which it matches, may as well be arranged otherwise."""
         ...
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright import io
+from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.scan import Item
 from segwright.io.meaning.decide import decide
@@ -18,6 +19,8 @@ from segwright.io.meaning.facts import facts_of
 _T = TypeVar("_T")
 #: Share of voxels that are alike their neighbours, or near a level, and the number of values that are few.
 _FLAT, _FEW = 0.8, 8
+#: Label files that are all read to learn what they mean: at most so many, of so many bytes.
+_ALL_FILES, _ALL_BYTES = 400, 300_000_000
 
 
 def looks_like_label(array: NDArray[Any]) -> bool:
@@ -82,6 +85,15 @@ def is_label(path: Path) -> bool | None:
         return volume.data.shape[0] in (1, 3, 4) and looks_like_label(volume.array())
     except SegwrightError:
         return None
+
+
+def all_or_some(dataset: Dataset, cases: Sequence[Case], some: int) -> list[Case]:
+    """All cases where reading their labels is cheap, else some, spread evenly."""
+    paths = {dataset.path(source) for case in cases for source in case.label}
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    if len(paths) <= _ALL_FILES and size <= _ALL_BYTES:
+        return list(cases)
+    return list(cases)[:: max(1, len(cases) // some)]
 
 
 def sample(items: Sequence[_T], count: int = 3) -> list[_T]:

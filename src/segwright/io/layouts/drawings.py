@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.case import Case, Dataset, Decision
-from segwright.core.errors import ChoiceError, Reading
+from segwright.core.case import Case, Dataset, Decision, LabelSource
+from segwright.core.errors import ChoiceError, LabelError, Reading, SegwrightError
 from segwright.core.words import amount
-from segwright.io.drawing import is_drawn
+from segwright.io.drawing import geometry_of, is_drawn, read_drawn
 from segwright.io.layouts import LAYOUTS
 from segwright.io.layouts.content import sample
 from segwright.io.layouts.names import only_label_words, tokens
@@ -59,14 +59,19 @@ def sift(dataset: Dataset, stated: Sequence[str] = ()) -> tuple[Dataset, Dropped
     Raises:
         ChoiceError: Maps of several values stand beside other label folders and are no copies of them.
     """
+    if any(is_drawn(dataset, case) for case in dataset.labelled):
+        return _sift_outlines(dataset, stated)
     names = [] if _named_by_author(dataset) and not stated else _names(dataset)
-    several = 2 <= len(names) <= _MOST and not any(is_drawn(dataset, case) for case in dataset.labelled)
+    several = 2 <= len(names) <= _MOST
     some = sample(_whole(dataset, names), _LOOKED_AT) if several else []
     looks = [look for case in some if len(look := _raws(dataset, case)) > 1]
     if not looks:
         return (all_read(dataset, ()) if dataset.consensus else dataset), {}
     kinds = {name: _kind([look[name] for look in looks if name in look]) for name in names}
-    gone = {} if stated else _fields(names, looks, kinds) | _copies(names, looks, kinds)
+    copies = {} if stated else _copies(names, looks, kinds)
+    for name, better in copies.items():
+        _refuse_exception(dataset, name, better[0])
+    gone = {} if stated else _fields(names, looks, kinds) | {name: told for name, (_, told) in copies.items()}
     left = sorted((name for name in names if name not in gone), key=lambda name: (not only_label_words(name), name))
     plain = {name: kind.name for name, kind in kinds.items()}
     readers = compared(stated, looks) if stated else find_readers(left, looks, plain)
@@ -78,6 +83,65 @@ def sift(dataset: Dataset, stated: Sequence[str] = ()) -> tuple[Dataset, Dropped
     _refuse_maps(dataset, left, kinds)
     kept, dropped = _kept(dataset, left, gone)
     return (first_read(kept, readers) if readers else kept), dropped
+
+
+def _sift_outlines(dataset: Dataset, stated: Sequence[str]) -> tuple[Dataset, Dropped]:
+    """Outlines of one image in several files: those of readers, or parts that are united, which is told."""
+    signed = [case.model_copy(update={"label": _by_file(case)}) for case in dataset.cases]
+    twice = [case for case in signed if len(_names_of(case)) > 1]
+    names = sorted({name for case in twice for name in _names_of(case)})
+    if not 2 <= len(names) <= _MOST:
+        return dataset, {}
+    words: dict[str, set[str]] = {name: set() for name in names}
+    looks = [look for case in sample(twice, _LOOKED_AT) if len(look := _outlined(dataset, case, words)) > 1]
+    alike = [name for name in names if words[name] & words[names[0]]]  # structures of other names are no second reading
+    readers = (
+        compared(stated, looks) if stated else find_readers(alike or names[:1], looks, dict.fromkeys(names, "outlines"))
+    )
+    if not readers:
+        note = f"Outlines of one image in {' and '.join(names)} are united, in {amount(len(twice), 'case')}."
+        return dataset.model_copy(update={"notes": (*dataset.notes, note)}), {}
+    whole = dataset.model_copy(update={"cases": tuple(signed)})
+    if dataset.consensus:
+        return all_read(whole, readers), {}
+    gone = {name: f"drawn by another reader: Dice {told} with {readers[0][0]!r}" for name, told in readers[1:]}
+    kept, dropped = _kept(whole, [name for name in names if name not in gone], gone)
+    plain = {case.id: case.label for case in dataset.cases}
+    own = tuple(
+        case.model_copy(update={"label": tuple(s for s in plain[case.id] if dataset.path(s) not in dropped)})
+        for case in kept.cases
+    )
+    return first_read(kept.model_copy(update={"cases": own}), readers), dropped
+
+
+def _by_file(case: Case) -> tuple[LabelSource, ...]:
+    """The sources of a case, each with the name that tells its file from the others: of its folder, or its own."""
+    places = {Path(source.path) for source in case.label}
+    apart = len({place.parent for place in places}) == len(places) > 1 or len(places) == 1
+    folders = {source.path: Path(source.path).parent.as_posix() for source in case.label}
+    return tuple(
+        s.model_copy(update={"structure": folders[s.path] if apart and folders[s.path] != "." else Path(s.path).stem})
+        for s in case.label
+    )
+
+
+def _names_of(case: Case) -> set[str]:
+    return {source.structure for source in case.label if source.structure}
+
+
+def _outlined(dataset: Dataset, case: Case, words: Mapping[str, set[str]]) -> Raws:
+    """What each file of a case draws, with the structures' names in `words`; what cannot be read the check tells."""
+    found: dict[str, NDArray[Any]] = {}
+    try:
+        like = geometry_of(dataset, case)
+        for name in sorted(_names_of(case)):
+            own = tuple(s.model_copy(update={"structure": None}) for s in case.label if s.structure == name)
+            drawn = read_drawn(dataset, case.model_copy(update={"label": own}), like)
+            words[name].update(drawn.masks)
+            found[name] = np.any([*drawn.masks.values(), np.zeros(like.shape, bool)], axis=0)
+    except SegwrightError:
+        return {}
+    return found
 
 
 def _named_by_author(dataset: Dataset) -> bool:
@@ -138,9 +202,31 @@ def _fields(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
     return found if len(found) < len(names) else {}
 
 
-def _copies(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> dict[str, str]:
-    """Drawings of the same voxels as another one that says more: painted for the eye, numbered, or united."""
-    found: dict[str, str] = {}
+def _refuse_exception(dataset: Dataset, copy: str, better: str) -> None:
+    """Refuse a copy that is none in a case that was not looked at before. Costs a read of both files of every case.
+
+    Raises:
+        LabelError: Names the case.
+    """
+    for case in dataset.labelled:
+        own = case.model_copy(update={"label": tuple(s for s in case.label if s.structure in (copy, better))})
+        both = agreement(copy, better, [_raws(dataset, own)] if own.label else [])
+        if both and min(both) < _SAME:
+            raise LabelError(
+                f"The drawings in {copy!r} are those of {better!r} again in most cases, but not in case {case.id!r}.",
+                expected="the same voxels in every case, or structures that differ in most",
+                got=f"Dice {min(both):.2f}",
+                where=dataset.path(own.label[0]),
+                hint=f"Correct that case, or take {copy!r} out of the folder.",
+            )
+
+
+def _copies(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kind]) -> dict[str, tuple[str, str]]:
+    """Drawings of the same voxels as another one that says more: painted for the eye, numbered, or united.
+
+    Each comes with the other one and the reason.
+    """
+    found: dict[str, tuple[str, str]] = {}
     for a, b in combinations(names, 2):
         both = agreement(a, b, looks)
         masks = kinds[a].name == kinds[b].name == "mask"  # few equal masks may be two structures of one shape
@@ -151,7 +237,7 @@ def _copies(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
             continue
         what = {"objects": "numbers the objects of", "classes": "is painted after", "mask": "is the outline of"}
         kind = "objects" if _refines(copy, better, looks) and not _refines(better, copy, looks) else kinds[copy].name
-        found[copy] = f"{what.get(kind, 'is a copy of')} {better!r}: the same voxels (Dice {np.mean(both):.2f})"
+        found[copy] = better, f"{what.get(kind, 'is a copy of')} {better!r}: the same voxels (Dice {np.mean(both):.2f})"
     return found
 
 

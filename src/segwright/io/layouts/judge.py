@@ -8,7 +8,7 @@ from pathlib import Path
 from segwright.core.case import Dataset, Decision
 from segwright.core.errors import ChoiceError, LayoutError, Reading, SegwrightError
 from segwright.core.words import amount
-from segwright.io.layouts import LAYOUTS, Layout
+from segwright.io.layouts import LAYOUTS, Doubting, Layout
 from segwright.io.layouts.content import is_label, sample
 from segwright.io.layouts.inventory import explained, readable
 from segwright.io.layouts.names import only_label_words, role
@@ -58,7 +58,7 @@ def proposals(place: Path) -> list[Proposal]:
         made = _proposed(name, row, place, files)
         if made is not None:
             found.append(made)
-            if made.worth >= ENOUGH:
+            if made.worth >= ENOUGH and not (isinstance(row, Doubting) and row.doubtful(place)):
                 break
     return found
 

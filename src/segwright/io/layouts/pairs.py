@@ -15,6 +15,9 @@ from segwright.io.layouts.names import CHANNEL_WORDS, match, role, safe_id, site
 from segwright.io.layouts.scan import Item, items, subfolders
 from segwright.io.layouts.suffix import label_sets
 
+#: More folders without a telling name are no kinds of files, but cases.
+_MOST = 12
+
 
 @dataclass
 class Arrangement:
@@ -96,7 +99,7 @@ def _parts(folder: Path) -> dict[str, Arrangement]:
 
 
 def _with_own(folder: Path, inner: Sequence[Path]) -> dict[str, list[Path]]:
-    """Subfolders by the part that their names speak of, and the folder itself where it holds files.
+    """Subfolders by the part that their names speak of, and the folder itself where it holds images or labels alone.
 
     Images may lie in `train/` and `test/` and all labels in `labels/`: then the images are all that is in no label
     folder, as the folder itself stands for.
@@ -108,7 +111,21 @@ def _with_own(folder: Path, inner: Sequence[Path]) -> dict[str, list[Path]]:
     apart = labels and all(not split_of(child.name, within=True) for child in labels) and len(groups) > 1
     if apart and all(child in labels or split_of(child.name) for child in inner):
         return {"": [*labels, folder]}
-    return {name: [*group, folder] if not name and items(folder) else group for name, group in groups.items()}
+    if "" in groups and len(inner) <= _MOST and _pairs_below(items(folder), inner):
+        groups[""].append(folder)
+    return groups
+
+
+def _pairs_below(own: Sequence[Item], inner: Sequence[Path]) -> bool:
+    """Whether files of a folder are images alone, or labels alone, most of which have partners in one subfolder."""
+    if len({item.stem for item in own}) < len(own) or len({role(item.stem) == "label" for item in own}) != 1:
+        return False
+    stems = [item.stem for item in own]
+    for child in inner:
+        parts = dict.fromkeys(part for item in items(child, depth=2) for part in item.stem.split("/"))
+        if len(match(stems, list(parts))) * 2 >= len(stems):
+            return True
+    return False
 
 
 def _held(folder: Path, others: Iterable[Path]) -> list[Item]:
@@ -153,7 +170,7 @@ def _arrange(folders: Sequence[Path]) -> Arrangement | None:
     unknown = [f for f in filled if roles[f] is None]
     if images and labels:
         labels += [f for f in unknown if _fits(filled[images[0]], filled[f]) and mostly_labels(filled[f])]
-    elif len(unknown) > 12:
+    elif len(unknown) > _MOST:
         return None
     else:
         judged = {folder: mostly_labels(filled[folder]) for folder in unknown}

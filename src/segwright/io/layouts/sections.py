@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from segwright.io.layouts.listing import draft, label_source, structure_names, u
 from segwright.io.layouts.names import match, role, safe_id
 from segwright.io.layouts.scan import Item, files, sections_item, stem_of, subfolders
 
+#: Share of orders by which planes surely are, and may be, sections; so many planes are tried in every order.
+_SURE, _MAYBE, _EVERY = 0.05, 0.3, 6
 _WORDS = re.compile(r"(?i)(^|[^a-z])(sections?|slices?|z|layers?|planes?|stack)([^a-z]|\d|$)")
 
 
@@ -32,6 +35,11 @@ class Sections:
             return bool(_stacks(folder))
         except (SegwrightError, OSError):
             return False
+
+    def doubtful(self, folder: Path) -> bool:
+        """Whether the planes may as well be single images: too few to tell by how they resemble each other."""
+        doubts = [_doubt(files(images[0].path)) for images, _ in _stacks(folder).values()]
+        return any(doubt is None or doubt > _SURE for doubt in doubts)
 
     def open(self, folder: Path) -> Dataset:
         """One case a set of sibling stacks."""
@@ -84,15 +92,43 @@ def one_stack(planes: Sequence[Path]) -> bool:
     """Whether planes are neighbours in one volume rather than images of different patients.
 
     They must share one size, and either be named as sections or resemble their neighbours clearly more than planes
-    half a stack away. Where one cannot be read they count as single images, so that only this one is lost.
+    half a stack away, in an order that chance would hardly give. Where one cannot be read they count as single images,
+    so that only this one is lost. Costs the headers of all.
     """
+    return _doubt(planes) is not None
+
+
+def _doubt(planes: Sequence[Path]) -> float | None:
+    """Share of all orders of the planes in which neighbours are as alike as in theirs; `None` for single images."""
     try:
-        shapes = {io.read(path).geometry.shape for path in planes[:: max(1, len(planes) // 12)]}
-        named = all(_WORDS.search(stem_of(path)) for path in planes[:3])
-        flat = all(shape[0] == 1 for shape in shapes)
-        return flat and len(shapes) == 1 and (named or resemblance(planes) > 0.1)
+        shapes = {io.read(path).geometry.shape for path in planes}
+        if len(shapes) != 1 or next(iter(shapes))[0] != 1:
+            return None
+        if all(_WORDS.search(stem_of(path)) for path in planes):
+            return 0.0
+        share = by_chance(planes) if resemblance(planes) > 0.1 else 1.0
+        return share if share <= _MAYBE else None
     except SegwrightError:
-        return False
+        return None
+
+
+def by_chance(planes: Sequence[Path], count: int = 12, orders: int = 400) -> float:
+    """Share of orders of a run of planes in which neighbours are as alike as in the order of their numbers.
+
+    A stack read either way is one order, so that four planes of a stack reach 1 in 12, and five 1 in 60.
+    """
+    start = max(0, (len(planes) - count) // 2)
+    flat = [_small(io.read(path).array()[0, 0]) for path in planes[start : start + count]]
+    alike = np.array([[_correlation(a, b) for b in flat] for a in flat])
+    numbers = list(range(len(flat)))
+    if len(flat) <= _EVERY:
+        tried = [np.array(order) for order in permutations(numbers) if order[0] < order[-1]]
+    else:
+        draw = np.random.default_rng(0)
+        tried = [np.array(numbers), *(draw.permutation(len(flat)) for _ in range(orders))]
+    sums = [float(alike[order[:-1], order[1:]].sum()) for order in tried]
+    own = float(alike[numbers[:-1], numbers[1:]].sum())
+    return sum(one >= own - 1e-9 for one in sums) / len(sums)
 
 
 def resemblance(planes: Sequence[Path], count: int = 10) -> float:

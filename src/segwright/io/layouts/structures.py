@@ -12,13 +12,14 @@ from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.words import amount, listed
+from segwright.io.layouts.content import all_or_some
 from segwright.io.masks import binary, one_plane, values_of
 from segwright.io.meaning.decide import decide
 from segwright.io.meaning.facts import LabelFacts, facts_of
 from segwright.io.sources import planes_of_source, volume_of
 
-#: Cases whose files are looked at; values above are packed colours.
-_LOOKED_AT, _MOST_VALUE = 12, 0xFFFF
+#: Cases whose files are looked at where they are too many to look at all; values above are packed colours.
+_SOME, _MOST_VALUE = 12, 0xFFFF
 
 
 def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
@@ -30,7 +31,7 @@ def from_files(dataset: Dataset, labelled: Sequence[Case]) -> Dataset:
     """
     named = dict.fromkeys(source.structure or "foreground" for case in labelled for source in case.label)
     known = dataset.labels.structures or tuple(Structure(name=name) for name in sorted(named))
-    some = list(labelled)[:: max(1, len(labelled) // _LOOKED_AT)][:_LOOKED_AT]
+    some = all_or_some(dataset, labelled, _SOME)
     ignore, told = _values(dataset, some, united=len(known) == 1)
     if len(known) == 1:
         return _with(dataset, LabelSpace(structures=known, kind="exclusive", ignore=ignore), *told)

@@ -17,6 +17,7 @@ from segwright.core.labels import LabelSpace, Structure
 from segwright.core.volume import LazyArray, Volume
 from segwright.io.drawing import is_drawn
 from segwright.io.layouts.container import key_names
+from segwright.io.layouts.content import all_or_some
 from segwright.io.layouts.drawn import with_drawn
 from segwright.io.layouts.names import role
 from segwright.io.layouts.palettes import Shown, refuse_contradictions, shown
@@ -30,7 +31,8 @@ from segwright.io.sources import volume_of
 
 #: Suffixes of files that change values, and by how much they may.
 _LOSSY, _LOSS = frozenset({".jpg", ".jpeg"}), 8
-_ALL_FILES, _ALL_BYTES, _SOME = 400, 300_000_000, 40
+#: Cases that are looked at where they are too many to look at all.
+_SOME = 40
 
 
 def with_labels(dataset: Dataset) -> Dataset:
@@ -48,19 +50,14 @@ def with_labels(dataset: Dataset) -> Dataset:
         return from_files(dataset, labelled)
     if dataset.labels.structures:
         return dataset
-    some = sample_of(dataset, labelled)
+    some = all_or_some(dataset, _apart(labelled), _SOME)
     planes = usual_planes(dataset, some)
     return from_planes(dataset, some, planes) if planes else _from_values(dataset, some)
 
 
-def sample_of(dataset: Dataset, cases: Sequence[Case]) -> list[Case]:
-    """All cases where reading them is cheap, else some, spread evenly; one where many are planes of one array."""
-    cases = list({(case.label[0].path, case.label[0].key): case for case in reversed(cases)}.values())[::-1]
-    paths = {dataset.path(source) for case in cases for source in case.label}
-    size = sum(path.stat().st_size for path in paths if path.is_file())
-    if len(cases) <= _ALL_FILES and size <= _ALL_BYTES:
-        return list(cases)
-    return list(cases)[:: max(1, len(cases) // _SOME)]
+def _apart(cases: Sequence[Case]) -> list[Case]:
+    """The cases, but one where many are planes of one array."""
+    return list({(case.label[0].path, case.label[0].key): case for case in reversed(cases)}.values())[::-1]
 
 
 def _from_values(dataset: Dataset, some: Sequence[Case]) -> Dataset:
