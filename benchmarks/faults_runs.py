@@ -31,9 +31,9 @@ from safetensors.torch import save_file
 
 import segwright
 from segwright import io
-from segwright.api.events import silent
 from segwright.api.prepared import prepare_cases
 from segwright.core.errors import SegwrightError
+from segwright.core.events import silent
 from segwright.core.geometry import Geometry
 from segwright.core.disk import is_full
 from segwright.core.volume import Volume

@@ -30,7 +30,7 @@ def fit(data: Path, out: Path, minutes: float, overrides: list[str]) -> dict[str
     seconds = time.perf_counter() - start
     run = Run.open(out)
     rows = {row.structure: row for row in run.report.aggregates if row.metric == "dice"}
-    steps = run.log()[0][-1]["step"]
+    steps = run.log()[0][-1].step
     mean = rows["mean"]
     print(
         f"{minutes:5g} min  Dice {mean.mean:.4f} [{mean.low:.4f}, {mean.high:.4f}]  "

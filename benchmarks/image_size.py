@@ -20,6 +20,7 @@ from systems import interval, keep, parsed, parser, row
 
 from segwright.api.contest import compare_runs
 from segwright.api.run import Run
+from segwright.core.events import End
 from segwright.evaluation.compare import compare
 from segwright.io.dataset import open_dataset
 
@@ -36,8 +37,8 @@ def measured(command: list[str]) -> float:
 
 def seconds_a_step(run: Run) -> float:
     """Training time over steps, of all folds together; the first steps, which warm up, count in full."""
-    ends = [event for events in run.log().values() for event in events if event["kind"] == "end"]
-    return sum(event["elapsed"] for event in ends) / max(1, sum(event["step"] for event in ends))
+    ends = [event for events in run.log().values() for event in events if isinstance(event, End)]
+    return sum(event.elapsed for event in ends) / max(1, sum(event.step for event in ends))
 
 
 def command(data: Path, size: int, options: Any) -> list[str]:

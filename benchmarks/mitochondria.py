@@ -48,7 +48,7 @@ def fit(args: argparse.Namespace, net: str, out: Path) -> dict[str, object]:
         "seconds": round(seconds),
         "widths": run.plan.net.widths,
         "patch": run.plan.sample.patch,
-        "steps": [log[-1]["step"] for log in run.log().values()],
+        "steps": [log[-1].step for log in run.log().values()],
         "decoder": str(run.model.chain),
         "scores": found,
         "blocks": {row.case: row.value for row in run.report.scores if row.structure == name and row.metric == "iou"},

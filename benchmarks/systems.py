@@ -99,7 +99,7 @@ def row(run: Run, structures: Sequence[str] = ("mean",), metrics: Sequence[str] 
         "values": values(report, found),
         "by_fold": by_fold(report, structures[0]),
         "cases": len({score.case for score in report.scores}),
-        "steps": {fold: event.get("step") for fold, event in last.items()},
+        "steps": {fold: getattr(event, "step", None) for fold, event in last.items()},
         "widths": run.plan.net.widths,
         "size": run.plan.prepare.fit,
         "patch": run.plan.sample.patch,

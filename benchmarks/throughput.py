@@ -32,8 +32,9 @@ from segwright.targets import build_target
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
 from segwright.train.fabric import make_fabric
-from segwright.train.loop import Parts, train
+from segwright.train.fold import train_step
 from segwright.train.optim import adamw
+from segwright.train.parts import Parts
 from segwright.train.schedule import constant
 from segwright.train.state import TrainState
 
@@ -87,7 +88,9 @@ def steps(precision: str, channels_last: bool, norm: str):
         lr=1e-3,
         clip=1.0,
     )
-    return train(TrainState(net, optimiser, average), parts, Clock(steps=10**9), fabric)
+    state, clock = TrainState(net, optimiser, average), Clock(steps=10**9)
+    while True:
+        yield train_step(state, parts, clock, fabric, clock.progress(state.step))
 
 
 def main() -> None:

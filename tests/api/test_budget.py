@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from segwright.api.objects import arranged
 from segwright.api.rehearsal import Rehearsal, rehearse
 from segwright.cli.app import app
 from segwright.core.errors import BudgetError
+from segwright.core.events import Progress, Stage, Step
 from segwright.core.plan import PreparePlan
 from segwright.core.recipe import Recipe
 from segwright.phantoms.write import write_dataset
@@ -130,21 +132,21 @@ def test_reading_that_will_not_end_in_its_share_is_refused_early(stage: str, sha
     budget = Budget(100.0, 0.0, clock=lambda: now[0])
     heard: list[Any] = []
     listen = budget.watching(heard.append)
-    listen({"kind": "stage", "name": stage})
+    listen(Stage(stage))
     now[0] = 4.0
-    listen({"kind": "progress", "name": stage, "done": 1, "total": 100, "remaining": 400.0})  # too early to tell
+    listen(Progress(name=stage, done=1, total=100, remaining=400.0))  # too early to tell
     now[0] = 6.0
-    listen({"kind": "progress", "name": stage, "done": 5, "total": 100, "remaining": 100 * share - 7})
+    listen(Progress(name=stage, done=5, total=100, remaining=100 * share - 7))
     with pytest.raises(BudgetError, match=r"takes .* or more of it") as caught:
-        listen({"kind": "progress", "name": stage, "done": 5, "total": 100, "remaining": 100 * share - 5})
+        listen(Progress(name=stage, done=5, total=100, remaining=100 * share - 5))
     assert "minutes=" in (caught.value.hint or "") and len(heard) == 4
 
 
 @pytest.mark.parametrize(("stage", "share"), [("plan", 0.5), ("speed", 0.6), ("prepare", 0.7), ("rehearse", 0.7)])
 def test_a_stage_before_training_that_begins_too_late_is_refused(stage: str, share: float) -> None:
-    after(1000 * share - 1).watching(lambda event: None)({"kind": "stage", "name": stage})
+    after(1000 * share - 1).watching(lambda event: None)(Stage(stage))
     with pytest.raises(BudgetError, match="what comes before training"):
-        after(1000 * share + 1).watching(lambda event: None)({"kind": "stage", "name": stage})
+        after(1000 * share + 1).watching(lambda event: None)(Stage(stage))
 
 
 def test_a_late_piece_of_a_stage_that_tells_nothing_is_refused_before_it_begins() -> None:
@@ -178,9 +180,9 @@ def test_the_command_tells_when_it_began(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_other_work_and_counted_steps_are_not_watched() -> None:
-    late = {"kind": "progress", "name": "inspect", "done": 1, "total": 9, "remaining": 1e6}
+    late = Progress(name="inspect", done=1, total=9, remaining=1e6)
     Budget(None, 0.0).watching(lambda event: None)(late)
-    after(900).watching(lambda event: None)({**late, "name": "validate"})
+    after(900).watching(lambda event: None)(replace(late, name="validate"))
 
 
 def test_budgets_to_type_are_rounded_up() -> None:
@@ -207,7 +209,7 @@ def test_a_fit_on_a_machine_too_slow_is_told_before_training(
     options = {"width": 4, "levels": 2, "folds": 2, "device": "cpu", "minutes": 5, "listen": heard.append}
     with pytest.raises(BudgetError, match="smallest sensible run"):
         segwright.fit(make_folder(), out=tmp_path / "run", **options)
-    assert not any(event["kind"] == "step" for event in heard)
+    assert not any(isinstance(event, Step) for event in heard)
     assert not (tmp_path / "run" / "plan.json").exists() and any((tmp_path / "run" / "cache").iterdir())
 
 
@@ -225,7 +227,7 @@ def test_a_fit_trains_the_folds_that_fit_and_says_so(
     options = {"width": 4, "levels": 2, "folds": 3, "device": "cpu", "minutes": 0.05, "listen": heard.append}
     run = segwright.fit(make_folder(), out=tmp_path / "run", **options)
     assert run.finished == (0,)
-    assert any("1 of the 3 folds" in event.get("text", "") for event in heard)
+    assert any("1 of the 3 folds" in getattr(event, "text", "") for event in heard)
     assert run.plan.train.seconds == pytest.approx(1 - SLACK, abs=0.1)
     again = segwright.fit(run.dataset, out=tmp_path / "run", resume=True, **{**options, "minutes": 0.05})
     assert again.finished == (0, 1, 2)

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import segwright
-from segwright.api.crew import mustered
-from segwright.api.watch import Tail
+from segwright.api.executors import Serial, executor
+from segwright.api.follow import Tail
 from segwright.core.errors import TrainingError
+from segwright.core.events import End, Note, Stage, to_record
 from segwright.planning.machine import usable_cores
 
 QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu", "folds": 2, "precision": "float32"}
@@ -49,8 +50,8 @@ def test_two_workers_give_what_one_process_gives(
         assert both.weights(fold)[0].read_bytes() == alone.weights(fold)[0].read_bytes()
     assert both.report.scores == alone.report.scores
     assert both.finished == (0, 1)
-    assert {event["fold"] for event in told if event["kind"] == "end"} == {0, 1}
-    assert any(event["kind"] == "stage" and "2 folds on 2 workers" in event["name"] for event in told)
+    assert {event.fold for event in told if isinstance(event, End)} == {0, 1}
+    assert any(isinstance(event, Stage) and "2 folds on 2 workers" in event.name for event in told)
 
 
 @pytest.mark.slow
@@ -67,7 +68,7 @@ def test_a_fold_that_fails_is_named_and_the_others_are_kept(
     run = segwright.Run.open(out)
     assert run.finished == (0,)
     assert [member.fold for member in run.model.manifest.members] == [0]
-    assert any("Fold 1 failed" in event.get("text", "") for event in told)
+    assert any("Fold 1 failed" in getattr(event, "text", "") for event in told)
     (out / "fold-1" / "tensorboard").unlink()
     before = run.weights(0)[0].read_bytes()
     whole = segwright.fit(folder, out=out, scheduler=scheduler, resume=True, **QUICK)
@@ -104,19 +105,23 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def test_no_crew_without_a_wish() -> None:
-    with mustered(0, None) as crew:
-        assert crew is None
+def test_folds_are_trained_here_without_a_wish() -> None:
+    with executor(0, None) as found:
+        assert isinstance(found, Serial) and found.at_once(5) == 1
 
 
 def test_a_tail_reads_whole_lines_and_begins_anew(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     tail = Tail(log)
     assert list(tail.events()) == []
-    log.write_text(json.dumps({"step": 1}) + '\n{"step"')
-    assert list(tail.events()) == [{"step": 1}]
+    line, other = (json.dumps(to_record(Note(text))) + "\n" for text in ("first", "other"))
+    log.write_text(line + other[:5])
+    assert list(tail.events()) == [Note("first")]
     with log.open("a") as file:
-        file.write(": 2}\n")
-    assert list(tail.events()) == [{"step": 2}]
-    log.write_text('{"step": 0}\n')
-    assert list(tail.events()) == [{"step": 0}]
+        file.write(other[5:])
+    assert list(tail.events()) == [Note("other")]
+    log.write_text(line)
+    assert list(tail.events()) == [Note("first")]
+    (tmp_path / "new").write_text(line + other + line)  # a longer log in place of the old one is read from its start
+    (tmp_path / "new").replace(log)
+    assert list(tail.events()) == [Note("first"), Note("other"), Note("first")]

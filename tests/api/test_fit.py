@@ -13,6 +13,7 @@ import pytest
 import segwright
 from segwright import io
 from segwright.core.errors import IntegrityError, UsageError
+from segwright.core.events import End
 from segwright.core.volume import Volume
 
 QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu"}
@@ -139,7 +140,7 @@ def test_an_interrupted_run_goes_on_with_its_plan(make_folder: Callable[..., Pat
         pass
 
     def cut(event: dict) -> None:
-        if event["kind"] == "end" and event["fold"] == 0:
+        if isinstance(event, End) and event.fold == 0:
             raise CutError
 
     with pytest.raises(CutError):

@@ -12,6 +12,7 @@ import torch
 
 import segwright
 from segwright.core.errors import WriteError
+from segwright.core.events import Stage
 
 QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu", "folds": 2, "precision": "float32"}
 
@@ -74,8 +75,8 @@ def test_a_disk_too_small_for_a_fit_is_told_before_it_begins(
     told: list[str] = []
 
     def listen(event: dict[str, Any]) -> None:
-        told.append(str(event.get("text", "")))
-        if event == {"kind": "stage", "name": "prepare", "cases": 6}:
+        told.append(str(getattr(event, "text", "")))
+        if event == Stage("prepare", cases=6):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(fit, "free_bytes", lambda folder: 10_000)

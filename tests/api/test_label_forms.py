@@ -11,6 +11,7 @@ import pytest
 import segwright
 from segwright import io
 from segwright.core.errors import DataError, UsageError
+from segwright.core.events import Progress
 from segwright.io.dataset import open_labels
 from segwright.io.load import load_label
 
@@ -86,7 +87,7 @@ def test_a_cut_prediction_into_one_file_goes_on(
         pass
 
     def cut(event: dict) -> None:
-        if event["kind"] == "progress" and event["name"] == "predict" and event["done"] == 3:
+        if isinstance(event, Progress) and event.name == "predict" and event.done == 3:
             raise CutError
 
     with pytest.raises(CutError):

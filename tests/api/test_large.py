@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from segwright import io
-from segwright.api.events import silent
 from segwright.api.large import segment_large
 from segwright.core.box import Box
 from segwright.core.errors import DataError, OutOfMemoryError, UsageError, WriteError
+from segwright.core.events import Progress, silent
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, PreparePlan
@@ -213,7 +213,7 @@ def test_a_bad_chunk_is_named_and_the_rest_is_done(models, plan_of, scans, tmp_p
         run(tmp_path / "out")
     assert "chunk 0.2.1" in told.value.got and "raw.zarr" in told.value.got
     assert "needed by 9 blocks" in told.value.got
-    assert any("tried again" in event.get("text", "") for event in listened)
+    assert any("tried again" in getattr(event, "text", "") for event in listened)
     part = io.read(tmp_path / "out" / "raw.incomplete" / "labels.zarr").array()[0]
     good = io.read(tmp_path / "good" / "raw.zarr").array()[0]
     assert np.array_equal(part[:, :, 48:], good[:, :, 48:]) and not part[:, 16:60, :48].any()
@@ -319,8 +319,10 @@ def test_blocks_under_way_are_told_before_the_first_is_done(models, scans, tmp_p
     dataset = open_images(scans / "em.zarr", model.plan.channels)
     wish = Wish(block=(64, 64, 64))
     segment_large(model, dataset, dataset.cases[0], tmp_path / "out", wish=wish, listen=heard.append)
-    assert any(event.get("name") == "Predicting block by block: 1 block" for event in heard)
-    shares = [event["share"] for event in heard if "share" in event and event["done"] == 0]
+    assert any(getattr(event, "name", None) == "Predicting block by block: 1 block" for event in heard)
+    shares = [
+        event.share for event in heard if isinstance(event, Progress) and event.share is not None and event.done == 0
+    ]
     assert any(0 < share < 1 for share in shares) and shares == sorted(shares)
     assert not list((tmp_path / "out").rglob("under-way"))
 

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from scipy import ndimage
 
 from segwright import io
-from segwright.api.events import silent
 from segwright.api.large import by_blocks, segment_large
 from segwright.core.errors import DataError, ReadError, UsageError
+from segwright.core.events import silent
 from segwright.core.geometry import Geometry
 from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.volume import Volume
@@ -122,7 +122,7 @@ def test_a_section_cut_short_is_named_and_mended(model, tmp_path):
         run(folder=tmp_path / "out", listen=told.append)
     assert caught.value.exit_code == 1
     assert "s006.png" in caught.value.got
-    assert any("tried again" in event.get("text", "") for event in told)
+    assert any("tried again" in getattr(event, "text", "") for event in told)
     assert not (tmp_path / "out" / whole.files[0].name).exists()
     file.write_bytes(content)
     again = run(folder=tmp_path / "out", listen=silent)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 import segwright
-from segwright.api.members import Members, joined
+from segwright.api.follow import FoldProgress, joined
+from segwright.core.events import End, Step
 from segwright.prediction.model import Model
 
 QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu", "folds": 2, "postprocess": False}
@@ -59,37 +61,37 @@ def test_only_what_is_missing_is_trained_again(
     for case in run.split.folds[0].validation:
         run.scores_file(case).unlink()
     assert not run.trained(0) and run.finished == (1,)
-    heard: list[dict[str, object]] = []
+    heard: list[Any] = []
     data = run.dataset.root
     again = segwright.fit(data, out=run.folder, resume=True, listen=heard.append, device="cpu")
     assert again.finished == (0, 1)
     assert first.stat().st_mtime_ns == before and second.read_bytes() == repeated
-    steps = [event for event in heard if event["kind"] == "step"]
-    assert all(event["progress"] >= 0.5 for event in steps)
+    steps = [event for event in heard if isinstance(event, Step)]
+    assert all(event.progress >= 0.5 for event in steps)
 
 
 def test_logs_of_a_fold_are_one(run: segwright.Run) -> None:
     for events in run.log().values():
-        steps = [event for event in events if event["kind"] == "step"]
-        assert [event["step"] for event in steps] == [1, 2, 3, 4, 5, 6]
-        elapsed = [event["elapsed"] for event in steps]
+        steps = [event for event in events if isinstance(event, Step)]
+        assert [event.step for event in steps] == [1, 2, 3, 4, 5, 6]
+        elapsed = [event.elapsed for event in steps]
         assert elapsed == sorted(elapsed)
-        assert [event["kind"] for event in events].count("end") == 1 and events[-1]["step"] == 6
+        assert [type(event) for event in events].count(End) == 1 and events[-1].step == 6
 
 
 def test_progress_and_time_left_count_all_networks() -> None:
-    told: list[dict[str, object]] = []
-    fold = Members(3, told.append)
-    fold.hear({"kind": "step", "step": 5, "progress": 0.5, "elapsed": 10.0, "remaining": 10.0})
-    fold.hear({"kind": "end", "step": 10, "elapsed": 20.0})
-    fold.hear({"kind": "step", "step": 1, "progress": 0.1, "elapsed": 2.0, "remaining": 18.0})
-    assert told[0]["remaining"] == 10.0 + 2 * 20.0 and told[0]["progress"] == pytest.approx(0.5 / 3)
+    told: list[Any] = []
+    fold = FoldProgress(3, told.append)
+    fold.hear(Step(0, 5, progress=0.5, elapsed=10.0, remaining=10.0))
+    fold.hear(End(0, 10, elapsed=20.0))
+    fold.hear(Step(0, 1, progress=0.1, elapsed=2.0, remaining=18.0))
+    assert told[0].remaining == 10.0 + 2 * 20.0 and told[0].progress == pytest.approx(0.5 / 3)
     assert len(told) == 2  # the end of a network is not the end of a fold
-    assert told[1]["step"] == 11 and told[1]["elapsed"] == 22.0 and told[1]["progress"] == pytest.approx(1.1 / 3)
-    assert told[1]["remaining"] == pytest.approx(18.0 + 20.0)
+    assert told[1].step == 11 and told[1].elapsed == 22.0 and told[1].progress == pytest.approx(1.1 / 3)
+    assert told[1].remaining == pytest.approx(18.0 + 20.0)
 
 
 def test_a_log_that_was_cut_off_stays_as_far_as_it_goes() -> None:
-    whole = [{"kind": "step", "step": 1, "progress": 1.0}, {"kind": "end", "step": 1}]
-    assert [event["step"] for event in joined([whole, whole[:1]], 3)] == [1, 2]
+    whole = [Step(0, 1, progress=1.0), End(0, 1)]
+    assert [event.step for event in joined([whole, whole[:1]], 3)] == [1, 2]
     assert joined([], 2) == []

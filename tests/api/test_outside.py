@@ -74,7 +74,7 @@ def test_the_scans_of_training_are_not_flagged_and_another_voxel_size_is(volumes
     new = changed(images, tmp_path / "new", "coarse", coarse)
     heard: list[str] = []
     done = segwright.predict(
-        model, new, tmp_path / "out", device="cpu", listen=lambda e: heard.append(e.get("text", ""))
+        model, new, tmp_path / "out", device="cpu", listen=lambda e: heard.append(getattr(e, "text", ""))
     )
     assert "its voxels are" in done.cases[0].outside[0] and done.cases[0].files
     assert any(text.startswith("coarse: unlike the scans of training: its voxels are") for text in heard)
@@ -141,7 +141,7 @@ def test_models_without_the_record_predict_as_before_and_say_so(
     heard: list[str] = []
     done = segwright.predict(
         model, changed(images, tmp_path / "new", "coarse", coarse), tmp_path / "out", device="cpu",
-        listen=lambda event: heard.append(event.get("text", "")),
+        listen=lambda event: heard.append(getattr(event, "text", "")),
     )  # fmt: skip
     assert done.cases[0].files and not done.cases[0].outside
     assert sum("does not say what it learnt from" in text for text in heard) == 1

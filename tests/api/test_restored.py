@@ -16,6 +16,7 @@ from segwright import io
 from segwright.api.restored import IN_RUN, redirected
 from segwright.api.run import Run
 from segwright.core.case import Dataset
+from segwright.core.events import Note
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Volume
 from segwright.io.load import load_image
@@ -59,8 +60,8 @@ def fitted(tmp_path: Path, **wishes: Any) -> tuple[Run, list[str]]:
     heard: list[str] = []
 
     def listen(event: dict[str, Any]) -> None:
-        if event["kind"] == "note":
-            heard.append(event["text"])
+        if isinstance(event, Note):
+            heard.append(event.text)
 
     asked = {"instances": True, "folds": 2, "steps": 2, "restore_sections": True, **QUICK, **wishes}
     return segwright.fit(tmp_path / "em", out=tmp_path / "run", listen=listen, **asked), heard
@@ -162,7 +163,7 @@ def test_a_stack_too_large_for_memory_is_left_and_named(tmp_path: Path, monkeypa
     dataset, heard = open_dataset(tmp_path / "em"), []
     monkeypatch.setattr("segwright.api.restored.this_machine", lambda: Machine(cores=1, memory=1000))
     assert mend(dataset, dataset.cases, tmp_path / "place", Effort(steps=3), listen=heard.append) == {}
-    assert "raw: its sections were not looked at" in heard[0]["text"] and not (tmp_path / "place").exists()
+    assert "raw: its sections were not looked at" in heard[0].text and not (tmp_path / "place").exists()
 
 
 def test_what_was_left_is_told_with_its_reason() -> None:

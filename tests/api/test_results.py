@@ -47,7 +47,7 @@ def again(model: Path, scans: Path, out: Path, **options) -> tuple[set[str], lis
     told: list[str] = []
     before = {file.name: file.read_bytes() for file in out.glob("*.png")} if not options else {}
     done = segwright.predict(
-        model, scans, out, resume=True, device="cpu", listen=lambda e: told.append(e.get("text", "")), **options
+        model, scans, out, resume=True, device="cpu", listen=lambda e: told.append(getattr(e, "text", "")), **options
     )
     assert not before or before.keys() == {file.name for file in out.glob("*.png")}
     return {row.case for row in done.cases if not row.provenance.get("kept")}, [t for t in told if "made again" in t]
@@ -224,7 +224,7 @@ def test_labels_are_converted_again_where_their_files_changed(tmp_path: Path, fo
     folder, out, told = labelled(tmp_path / "in"), tmp_path / "out", []
 
     def listen(event: dict) -> None:
-        told.append(event.get("text", "") if "made again" in event.get("text", "") else "")
+        told.append(getattr(event, "text", "") if "made again" in getattr(event, "text", "") else "")
 
     def files() -> dict[str, bytes]:
         hidden = [file for file in out.rglob(".*") if file.is_file()]

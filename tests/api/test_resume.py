@@ -47,7 +47,7 @@ def go_on(home: Path) -> list[str]:
     """Notes of a run that goes on."""
     told: list[str] = []
     segwright.fit(
-        home / "scans", out=home / "run", resume=True, listen=lambda e: told.append(e.get("text", "")), **QUICK
+        home / "scans", out=home / "run", resume=True, listen=lambda e: told.append(getattr(e, "text", "")), **QUICK
     )
     return told
 

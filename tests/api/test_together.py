@@ -13,9 +13,10 @@ import segwright
 from segwright.api import budget as budget_module
 from segwright.api import fit as fit_module
 from segwright.api.budget import Budget
+from segwright.api.fold import check_devices
 from segwright.api.rehearsal import Rehearsal
-from segwright.api.together import check_devices
 from segwright.core.errors import ModelError, UsageError
+from segwright.core.events import End, Note, Step
 
 QUICK = {"steps": 4, "width": 4, "levels": 2, "batch": 1, "device": "cpu", "folds": 2, "postprocess": False}
 #: Batch statistics are those of each process, so that they differ from one that sees all.
@@ -31,11 +32,11 @@ def test_two_processes_do_what_one_does_with_two_batches_a_step(
     one, other = load_file(both.weights(0)[0]), load_file(alone.weights(0)[0])
     for name in one:
         torch.testing.assert_close(one[name], other[name], rtol=1e-3, atol=1e-5)
-    steps = [event for event in both.log()[0] if event["kind"] == "step"]
-    assert [event["step"] for event in steps] == [1, 2, 3, 4]
-    losses = [event["loss"] for event in alone.log()[0] if event["kind"] == "step"]
-    assert [event["loss"] for event in steps] == pytest.approx(losses, rel=1e-3)
-    assert [event["step"] for event in heard if event["kind"] == "step"] == [1, 2, 3, 4]
+    steps = [event for event in both.log()[0] if isinstance(event, Step)]
+    assert [event.step for event in steps] == [1, 2, 3, 4]
+    losses = [event.loss for event in alone.log()[0] if isinstance(event, Step)]
+    assert [event.loss for event in steps] == pytest.approx(losses, rel=1e-3)
+    assert [event.step for event in heard if isinstance(event, Step)] == [1, 2, 3, 4]
     assert both.plan.train.devices == 2 and both.report.aggregate("mean", "dice") is not None
 
 
@@ -67,7 +68,7 @@ def test_a_budget_in_seconds_ends_all_processes_at_the_same_step(
     folder = make_folder("exclusive", 2)
     run = segwright.fit(folder, out=tmp_path / "run", only=[0], devices=2, minutes=0.05, **timed)
     end = run.log()[0][-1]
-    assert end["kind"] == "end" and end["step"] >= 1
+    assert isinstance(end, End) and end.step >= 1
 
 
 def test_a_run_that_goes_on_with_other_devices_than_asked_for_says_so(
@@ -78,11 +79,11 @@ def test_a_run_that_goes_on_with_other_devices_than_asked_for_says_so(
     wishes = {"only": [0], "resume": True, "device": "cpu", "devices": 2}
     run = segwright.fit(folder, out=tmp_path / "run", listen=heard.append, **wishes)
     assert run.plan.train.devices == 1
-    assert any("planned for 1 device and" in event["text"] for event in heard if event["kind"] == "note")
+    assert any("planned for 1 device and" in event.text for event in heard if isinstance(event, Note))
 
 
 @pytest.mark.parametrize(
-    ("count", "device", "crew", "told"),
+    ("count", "device", "workers", "told"),
     [
         (10_000, "cpu", False, "not 10000 devices"),
         (0, "cpu", False, "not 0 devices"),
@@ -90,6 +91,6 @@ def test_a_run_that_goes_on_with_other_devices_than_asked_for_says_so(
         (2, "cpu", True, "one device each"),
     ],
 )
-def test_wrong_numbers_of_devices_are_refused(count: int, device: str, crew: bool, told: str) -> None:
+def test_wrong_numbers_of_devices_are_refused(count: int, device: str, workers: bool, told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        check_devices(count, torch.device(device), crew=crew)
+        check_devices(count, torch.device(device), workers=workers)

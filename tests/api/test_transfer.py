@@ -16,6 +16,7 @@ import segwright
 from segwright import io
 from segwright.api.transfer import Source, Transfer, other_scale
 from segwright.core.errors import ModelError, PlanError, RecipeError
+from segwright.core.events import Note, Step
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
 from segwright.core.recipe import Recipe
@@ -54,7 +55,7 @@ def weights(run: segwright.Run, fold: int = 0) -> dict[str, torch.Tensor]:
 
 def test_a_fit_starts_from_another_of_other_structures(desk: Path, tmp_path: Path) -> None:
     told: list[str] = []
-    listen = lambda event: told.append(event["text"]) if event["kind"] == "note" else None  # noqa: E731
+    listen = lambda event: told.append(event.text) if isinstance(event, Note) else None  # noqa: E731
     source = segwright.Run.open(desk / "first")
     wishes = {"init_from": str(desk / "first"), "lr": 1e-30, "weight_decay": 0.0, "ema": False, "warmup": 0.0}
     run = segwright.fit(desk / "spines", out=tmp_path / "run", steps=2, listen=listen, **wishes, **QUICK)
@@ -102,7 +103,7 @@ def test_resuming_goes_on_and_does_not_start_over(desk: Path, tmp_path: Path) ->
         pass
 
     def stop(event: dict) -> None:
-        if event["kind"] == "step" and event["step"] == 3:
+        if isinstance(event, Step) and event.step == 3:
             raise StopHereError
 
     import segwright.train.fold as fold_module
@@ -122,7 +123,7 @@ def test_resuming_goes_on_and_does_not_start_over(desk: Path, tmp_path: Path) ->
 def test_leaks_are_told_and_avoided(desk: Path, tmp_path: Path) -> None:
     """On the same images, each fold starts from a member that left its validation cases out, if there is one."""
     told: list[str] = []
-    listen = lambda event: told.append(event["text"]) if event["kind"] == "note" else None  # noqa: E731
+    listen = lambda event: told.append(event.text) if isinstance(event, Note) else None  # noqa: E731
     source = segwright.Run.open(desk / "first")
     same = segwright.fit(
         desk / "bones", out=tmp_path / "same", init_from=str(desk / "first"), steps=1, listen=listen, **QUICK

@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from segwright.cli.app import app
 from segwright.cli.screen import Screen, fitting
+from segwright.core.events import Note, Progress, Stage, Step
 
 SERVERS = {"view"}  # stay until they are stopped; they have no result to print
 
@@ -27,19 +28,19 @@ def console(width: int = 80, *, terminal: bool = False) -> Console:
     return Console(file=io.StringIO(), width=width, force_terminal=terminal, highlight=False, color_system=None)
 
 
-def step(number: int, progress: float) -> dict[str, object]:
-    event = {"kind": "step", "fold": 0, "step": number, "progress": progress, "loss": 0.5, "waited": 0.01}
-    return {**event, "elapsed": number * 0.1, "remaining": 12.0, "pseudo_dice": {"a": 0.25, "b": 0.75}}
+def step(number: int, progress: float) -> Step:
+    dice = {"a": 0.25, "b": 0.75}
+    return Step(0, number, progress, number * 0.1, loss=0.5, waited=0.01, remaining=12.0, pseudo_dice=dice)
 
 
 def work(screen: Screen) -> None:
-    screen.listen({"kind": "stage", "name": "train", "fold": 0, "turn": 1, "turns": 5, "seconds": 300.0})
+    screen.listen(Stage("train", fold=0, turn=1, turns=5, seconds=300.0))
     for number in range(1, 41):
         screen.listen(step(number, number / 40))
-    screen.listen({"kind": "stage", "name": "predict"})
+    screen.listen(Stage("predict"))
     for done in range(1, 9):
-        screen.listen({"kind": "progress", "name": "predict", "done": done, "total": 8, "remaining": 3.0})
-    screen.listen({"kind": "note", "text": "[odd] case: [/b] is told as it is"})
+        screen.listen(Progress(name="predict", done=done, total=8, remaining=3.0))
+    screen.listen(Note("[odd] case: [/b] is told as it is"))
 
 
 def test_a_log_holds_few_lines_and_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +80,7 @@ def test_bars_fit_the_terminal_and_tell_time_left_and_rate(width: int) -> None:
 def test_a_single_fold_is_not_counted_among_others() -> None:
     shown = console()
     with Screen("Opening the data", console=shown) as screen:
-        screen.listen({"kind": "stage", "name": "train", "fold": 3, "turn": 1, "turns": 1, "seconds": None})
+        screen.listen(Stage("train", fold=3, turn=1, turns=1, seconds=None))
     assert shown.file.getvalue().splitlines()[1] == "Training fold 3"
 
 

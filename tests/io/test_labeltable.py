@@ -17,6 +17,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from segwright import io
 from segwright.api.convert import convert
 from segwright.core.errors import LabelError
+from segwright.core.events import Note
 from segwright.core.labels import GENERAL_TYPE, LEFT, RIGHT, Code, LabelSpace, Structure
 from segwright.io import dicomsegout
 from segwright.io.dataset import open_dataset
@@ -182,7 +183,7 @@ def test_a_conversion_tells_its_guesses_and_leaves_a_table(tmp_path: Path) -> No
     dicomsegout.write(tmp_path / "scan" / "seg.dcm", masks, volume)
     heard = []
     convert(tmp_path / "scan", tmp_path / "out", to="dicomseg", listen=heard.append)
-    told = " ".join(event["text"] for event in heard if event["kind"] == "note")
+    told = " ".join(event.text for event in heard if isinstance(event, Note))
     assert "guessed from names: right lung = Lung, right (SCT 39607008)" in told
     assert "No DICOM term is known for thing" in told and FILENAME in told
     assert {row.name for row in read_table(tmp_path / "out" / FILENAME).values()} == {"right lung", "thing"}

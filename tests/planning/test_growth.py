@@ -16,7 +16,7 @@ from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 from segwright.planning.recipe_book import load_recipe
 from segwright.planning.rules.network import VOXELS_CPU, shrunk
-from segwright.train.timeline import timeline
+from segwright.train.parts import timeline
 
 GPU = Machine(cores=16, memory=128 * 2**30, gpu_memory=80 * 2**30)
 SMALL_GPU = Machine(cores=8, memory=32 * 2**30, gpu_memory=6 * 2**30)

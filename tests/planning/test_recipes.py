@@ -17,6 +17,7 @@ from segwright.api.planning import make_plan, published_net
 from segwright.augment.compose import Augmenter
 from segwright.augment.spatial import Spatial
 from segwright.core.errors import PlanError, RecipeError, UnknownNameError
+from segwright.core.events import Step
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
@@ -31,7 +32,8 @@ from segwright.sample import POLICIES
 from segwright.sample.case import SampleCase
 from segwright.targets import TARGETS
 from segwright.train import SCHEDULES
-from segwright.train.fold import FoldData, FoldRun
+from segwright.train.fold import FoldRun
+from segwright.train.parts import FoldData
 
 LAPTOP = Machine(cores=2, memory=24 * 2**30, bfloat16=True)
 GPU = Machine(cores=16, memory=64 * 2**30, gpu_memory=80 * 2**30)
@@ -241,9 +243,9 @@ def test_a_recipe_trains_on_a_phantom(name: str, tmp_path: Path) -> None:
     case = SampleCase(image.astype(np.float32), phantom.label, {i: s for i, s in spots.items() if len(s)}, "phantom")
     heard: list[dict[str, Any]] = []
     end = FoldRun(plan, 0, tmp_path, torch.device("cpu"), listen=heard.append).run(FoldData([case], []))
-    assert end["step"] == 2
-    assert all(math.isfinite(event["loss"]) for event in heard if event["kind"] == "step")
-    assert not any(event.get("skipped") for event in heard)
+    assert end.step == 2
+    assert all(math.isfinite(event.loss) for event in heard if isinstance(event, Step))
+    assert not any(getattr(event, "skipped", None) for event in heard)
 
 
 @pytest.mark.parametrize("name", OF_SYSTEMS)

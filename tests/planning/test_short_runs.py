@@ -26,7 +26,8 @@ from segwright.planning.recipe_book import load_recipe, recipe_names
 from segwright.prediction.window import predict_slabs
 from segwright.sample.case import SampleCase
 from segwright.targets import build_target
-from segwright.train.fold import FoldData, FoldRun
+from segwright.train.fold import FoldRun
+from segwright.train.parts import FoldData
 
 XRAY = {"patch": (1, 96, 48), "width": 8, "lr": 0.003, "steps": 30}
 STACK = {

@@ -104,7 +104,7 @@ def test_models_without_digests_open_and_it_is_told_once(model: Path, tmp_path: 
         io.write(Volume.of(scan, Geometry.from_spacing(scan.shape, (None,) * 3)), tmp_path / "in" / f"{name}.png")
     told: list[str] = []
     segwright.predict(
-        model, tmp_path / "in", tmp_path / "out", device="cpu", listen=lambda e: told.append(e.get("text", ""))
+        model, tmp_path / "in", tmp_path / "out", device="cpu", listen=lambda e: told.append(getattr(e, "text", ""))
     )
     assert sum("without digests" in text for text in told) == 1
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from segwright.core.case import Case, Dataset, Fold, LabelSource, Source, Split
+from segwright.core.events import Restart, Step, TrainEvent
 from segwright.core.inspection import CaseFacts, Finding, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import (
@@ -131,17 +132,14 @@ def drawn_case(name: str, labels: LabelSpace, shape: tuple[int, int, int]) -> Wo
     return WorstCase(name, f"patient of {name}", 0, scores, image, reference, prediction, spacing)
 
 
-def log_of(folds: int, names: Sequence[str]) -> dict[int, list[dict[str, object]]]:
-    events: dict[int, list[dict[str, object]]] = {fold: [] for fold in range(folds)}
+def log_of(folds: int, names: Sequence[str]) -> dict[int, list[TrainEvent]]:
+    events: dict[int, list[TrainEvent]] = {fold: [] for fold in range(folds)}
     for fold in range(folds):
         for step in range(50):
-            event: dict[str, object] = {"step": step, "elapsed": step * 2.0, "loss": 1 / (step + 1), "lr": 1e-3}
-            if step == 7:
-                event["loss"] = math.nan
-            if step % 10 == 0:
-                event["pseudo_dice"] = dict.fromkeys(names, 0.5)
-            events[fold].append(event)
-    events[0][20]["restarted"] = "the loss stayed flat"
+            loss = math.nan if step == 7 else 1 / (step + 1)
+            dice = {} if step % 10 else dict.fromkeys(names, 0.5)
+            events[fold].append(Step(fold, step, elapsed=step * 2.0, loss=loss, lr=1e-3, pseudo_dice=dice))
+    events[0].insert(20, Restart(0, 20, elapsed=40.0, restarted="the loss stayed flat"))
     return events
 
 

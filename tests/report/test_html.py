@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from segwright.core.events import Restart, Step
 from segwright.core.inspection import Finding, Inspection
 from segwright.core.report import Report
 from segwright.postprocess.chain import Chain, ChainStep
@@ -107,7 +108,7 @@ def test_text_from_data_is_escaped_everywhere(make_run, attack):
         comparison=[{attack: attack}],
         commands={attack: attack},
         receipt={attack: {attack: attack}, "x": attack},
-        log={0: [{"step": 1, "elapsed": 1.0, "loss": 1.0, "restarted": attack}]},
+        log={0: [Step(0, 1, elapsed=1.0, loss=1.0), Restart(0, 1, elapsed=1.0, restarted=attack)]},
         postprocess=Postprocess(
             chain=Chain(thresholds={attack: 0.5}, steps=(ChainStep(name=attack, structures=(attack,)),)),
             candidates=(

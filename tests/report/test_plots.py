@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segwright.core.events import Restart, Step
 from segwright.core.report import Aggregate, Report, Score
 from segwright.report.plots import curve_plots, nice_ticks, strip_plot
 from segwright.report.wording import column
@@ -62,10 +64,11 @@ def test_many_cases_keep_only_outliers():
 
 
 def test_curves_of_a_broken_log():
+    nan = float("nan")
     log = {
-        0: [{"step": 0, "elapsed": 0, "loss": None}, {"step": 1, "elapsed": 60, "loss": float("nan"), "lr": 0.1}],
+        0: [Step(0, 0, elapsed=0, loss=None), Step(0, 1, elapsed=60, loss=nan, lr=0.1)],
         1: [],
-        2: [{"elapsed": 120, "loss": 1.0, "restarted": "flat"}, {"elapsed": 180, "loss": 0.5, "pseudo_dice": None}],
+        2: [Restart(2, 1, elapsed=120, restarted="flat"), *(Step(2, n, elapsed=60 * n, loss=1.0) for n in (2, 3))],
     }
     loss, rate = curve_plots(log)
     assert [line.name for line in loss.lines] == ["fold 2"]
@@ -76,16 +79,16 @@ def test_curves_of_a_broken_log():
 
 
 def test_pseudo_dice_by_structure_for_one_fold_and_mean_for_several():
-    events = [{"step": s, "pseudo_dice": {"a": 0.2, "b": 0.4, "c": None}} for s in range(3)]
+    events = [Step(0, s, elapsed=s, pseudo_dice={"a": 0.2, "b": 0.4, "c": math.nan}) for s in range(3)]
     one = curve_plots({0: events})[0]
-    assert [line.name for line in one.lines] == ["a", "b"] and one.x_label == "optimiser steps"
+    assert [line.name for line in one.lines] == ["a", "b"]
     several = curve_plots({0: events, 1: events})[0]
     assert [(line.name, line.last) for line in several.lines] == [("fold 0", "0.3"), ("fold 1", "0.3")]
 
 
 def test_long_curves_are_thinned_and_stay_in_the_frame():
     rng = np.random.default_rng(0)
-    events = [{"step": s, "loss": float(rng.uniform())} for s in range(5000)]
+    events = [Step(0, s, elapsed=s, loss=float(rng.uniform())) for s in range(5000)]
     plot = curve_plots({0: events})[0]
     for path in (plot.lines[0].path, plot.lines[0].faint):
         points = np.array([list(map(float, p.split())) for p in re.findall(r"-?\d+ -?\d+", path)])
@@ -93,6 +96,6 @@ def test_long_curves_are_thinned_and_stay_in_the_frame():
 
 
 def test_running_mean_of_a_constant_is_that_constant():
-    plot = curve_plots({0: [{"step": s, "loss": 2.0} for s in range(40)]})[0]
+    plot = curve_plots({0: [Step(0, s, elapsed=s, loss=2.0) for s in range(40)]})[0]
     heights = {p.split()[1] for p in re.findall(r"\d+ \d+", plot.lines[0].path)}
     assert len(heights) == 1 and plot.lines[0].last == "2"

@@ -18,14 +18,17 @@ import torch
 from safetensors.torch import load_file
 
 from segwright.core.errors import TrainingError
+from segwright.core.events import End, Note, Restart, Step
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice
 from segwright.sample.case import SampleCase
 from segwright.train import collapse
 from segwright.train import fold as fold_module
-from segwright.train.fold import FoldData, FoldRun
+from segwright.train import parts as parts_module
+from segwright.train.fold import FoldRun
 from segwright.train.log import read_events
+from segwright.train.parts import FoldData
 
 CPU = torch.device("cpu")
 
@@ -34,20 +37,20 @@ def with_train(plan: Plan, **fields: Any) -> Plan:
     return plan.model_copy(update={"train": plan.train.model_copy(update=fields)})
 
 
-def run(plan: Plan, folder: Path, cases: list[SampleCase], **options: Any) -> dict[str, Any]:
+def run(plan: Plan, folder: Path, cases: list[SampleCase], **options: Any) -> End:
     return FoldRun(plan, 0, folder, CPU, **options).run(FoldData(cases[:4], cases[4:]))
 
 
 def test_a_fold_learns_and_leaves_its_files(plan: Plan, cases: list[SampleCase], tmp_path: Path) -> None:
     end = run(plan, tmp_path, cases)
-    assert end["best_pseudo_dice"] > 0.8
+    assert end.best_pseudo_dice > 0.8
     names = {path.name for path in tmp_path.iterdir()}
     assert {"weights.safetensors", "best.safetensors", "last.ckpt", "log.jsonl", "tensorboard"} <= names
     events = read_events(tmp_path / "log.jsonl")
-    steps = [event for event in events if event["kind"] == "step"]
-    assert [event["step"] for event in steps] == list(range(1, 41))
-    assert steps[-1]["loss"] < steps[0]["loss"]
-    assert steps[-1]["lr"] < 1e-3 < max(event["lr"] for event in steps)
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [event.step for event in steps] == list(range(1, 41))
+    assert steps[-1].loss < steps[0].loss
+    assert steps[-1].lr < 1e-3 < max(event.lr for event in steps)
 
 
 @pytest.mark.parametrize("keep", ["last", "best"])
@@ -57,8 +60,8 @@ def test_the_plan_says_which_weights_are_kept(
     values = iter([0.5, 0.9, *[0.3] * 50])
     monkeypatch.setattr(fold_module.PseudoDice, "score", lambda self, net: {"ball": next(values)})
     end = run(with_train(plan, keep=keep), tmp_path, cases)
-    steps = [event for event in read_events(tmp_path / "log.jsonl") if event.get("pseudo_dice")]
-    assert end["kept"] == keep and end["best_step"] == steps[1]["step"] < steps[-1]["step"]
+    steps = [event for event in read_events(tmp_path / "log.jsonl") if getattr(event, "pseudo_dice", None)]
+    assert end.kept == keep and end.best_step == steps[1].step < steps[-1].step
     final, best = (load_file(tmp_path / f"{name}.safetensors") for name in ("weights", "best"))
     assert all(torch.equal(tensor, final[name]) for name, tensor in best.items()) == (keep == "best")
 
@@ -70,9 +73,13 @@ def test_objects_choose_the_best_weights_where_they_are_learnt(
     loss = PartChoice(name="weighted_bce")
     plan = with_train(plan, loss=loss).model_copy(update={"labels": space, "target": "boundary"})
     end = run(plan, tmp_path, cases)
-    checks = [event for event in read_events(tmp_path / "log.jsonl") if "pseudo_ap" in event]
-    assert len(checks) > 10 and all(0 <= event["pseudo_ap"] <= 1 for event in checks)
-    assert end["best_pseudo_ap"] == max(event["pseudo_ap"] for event in checks) and "best_pseudo_dice" not in end
+    checks = [
+        event
+        for event in read_events(tmp_path / "log.jsonl")
+        if isinstance(event, Step) and event.pseudo_ap is not None
+    ]
+    assert len(checks) > 10 and all(0 <= event.pseudo_ap <= 1 for event in checks)
+    assert end.best_pseudo_ap == max(event.pseudo_ap for event in checks) and end.best_pseudo_dice is None
 
 
 class StoppedError(Exception):
@@ -85,8 +92,8 @@ def test_resuming_ends_at_the_weights_of_an_unbroken_run(
     monkeypatch.setattr(fold_module, "CHECKPOINT_EVERY", 0.0)
     run(plan, tmp_path / "whole", cases)
 
-    def stop(event: dict[str, Any]) -> None:
-        if event.get("step") == 17:
+    def stop(event: Any) -> None:
+        if getattr(event, "step", None) == 17:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -96,7 +103,7 @@ def test_resuming_ends_at_the_weights_of_an_unbroken_run(
     first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("whole", "broken"))
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
-    steps = [event["step"] for event in read_events(tmp_path / "broken" / "log.jsonl") if event["kind"] == "step"]
+    steps = [event.step for event in read_events(tmp_path / "broken" / "log.jsonl") if isinstance(event, Step)]
     assert steps == list(range(1, 41))
 
 
@@ -116,7 +123,7 @@ def test_resuming_after_kill_9(plan: Plan, tmp_path: Path) -> None:
         plan = Plan.load({str(tmp_path / "plan.json")!r})
         cases = [ball_case(i) for i in range(6)]
         def listen(event):
-            print(event.get("step"), flush=True)
+            print(event.step, flush=True)
         run = fold.FoldRun(plan, 0, Path(sys.argv[1]), torch.device("cpu"), resume=True, listen=listen)
         run.run(fold.FoldData(cases[:4], cases[4:]))
         """
@@ -147,7 +154,7 @@ def blind(monkeypatch: pytest.MonkeyPatch, losses: Callable[[int], float]) -> No
         return logits.mean() * 1e-9 + losses(next(calls))
 
     monkeypatch.setattr(fold_module.PseudoDice, "score", lambda self, net: {"ball": 0.0})
-    monkeypatch.setattr(fold_module, "bind_loss", lambda *a, **k: loss)
+    monkeypatch.setattr(parts_module, "bind_loss", lambda *a, **k: loss)
     monkeypatch.setattr(collapse, "LEAST_STEPS", 6)
 
 
@@ -162,23 +169,23 @@ def test_a_member_that_stopped_learning_is_restarted_once(
 ) -> None:
     """Only a loss that rose is a sign of too high a rate."""
     blind(monkeypatch, losses)
-    seen: list[dict[str, Any]] = []
+    seen: list[Any] = []
     end = run(with_train(plan, steps=30), tmp_path, cases, listen=seen.append)
-    restarts = [event for event in seen if event["kind"] == "restart"]
-    assert len(restarts) == 1 == end["restarts"] and restarts[0]["rate"] == rate
-    logged = [event for event in read_events(tmp_path / "log.jsonl") if event.get("restarted")]
-    assert len(logged) == 1 and {"step", "elapsed"} <= logged[0].keys()  # what the page's curves need to mark it
-    after = [event for event in seen if event["kind"] == "step"][restarts[0]["step"] :]
-    assert max(event["lr"] for event in after) == pytest.approx(rate * plan.train.lr, rel=0.15)
+    restarts = [event for event in seen if isinstance(event, Restart)]
+    assert len(restarts) == 1 == end.restarts and restarts[0].rate == rate
+    logged = [event for event in read_events(tmp_path / "log.jsonl") if getattr(event, "restarted", None)]
+    assert len(logged) == 1 and logged[0].step and logged[0].elapsed  # what the page's curves need to mark it
+    after = [event for event in seen if isinstance(event, Step)][restarts[0].step :]
+    assert max(event.lr for event in after) == pytest.approx(rate * plan.train.lr, rel=0.15)
 
 
 def test_a_member_that_is_only_slow_goes_on_and_is_told_of_once(
     plan: Plan, cases: list[SampleCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blind(monkeypatch, lambda call: 1 - call / 60)
-    seen: list[dict[str, Any]] = []
-    assert run(with_train(plan, steps=30), tmp_path, cases, listen=seen.append)["restarts"] == 0
-    assert len([event for event in seen if event["kind"] == "note"]) == 1
+    seen: list[Any] = []
+    assert run(with_train(plan, steps=30), tmp_path, cases, listen=seen.append).restarts == 0
+    assert len([event for event in seen if isinstance(event, Note)]) == 1
 
 
 def test_nothing_is_judged_before_learning_could_begin(
@@ -186,9 +193,9 @@ def test_nothing_is_judged_before_learning_could_begin(
 ) -> None:
     blind(monkeypatch, lambda call: 1.0)
     monkeypatch.setattr(collapse, "LEAST_STEPS", 100)
-    seen: list[dict[str, Any]] = []
-    assert run(with_train(plan, steps=20), tmp_path, cases, listen=seen.append)["restarts"] == 0
-    assert {event["kind"] for event in seen} == {"step", "end"}
+    seen: list[Any] = []
+    assert run(with_train(plan, steps=20), tmp_path, cases, listen=seen.append).restarts == 0
+    assert {type(event) for event in seen} == {Step, End}
 
 
 def test_steps_that_are_not_finite_are_skipped_and_told(
@@ -200,9 +207,9 @@ def test_steps_that_are_not_finite_are_skipped_and_told(
         value = (logits - target).square().mean()
         return value * float("nan") if next(calls) in (3, 4) else value
 
-    monkeypatch.setattr(fold_module, "bind_loss", lambda *a, **k: sometimes_nan)
+    monkeypatch.setattr(parts_module, "bind_loss", lambda *a, **k: sometimes_nan)
     run(with_train(plan, steps=8), tmp_path, cases)
-    skipped = [event["step"] for event in read_events(tmp_path / "log.jsonl") if event.get("skipped")]
+    skipped = [event.step for event in read_events(tmp_path / "log.jsonl") if getattr(event, "skipped", None)]
     assert skipped == [4, 5]
     weights = load_file(tmp_path / "weights.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
@@ -211,7 +218,7 @@ def test_steps_that_are_not_finite_are_skipped_and_told(
 def test_a_loss_that_stays_nan_stops_with_a_hint(
     plan: Plan, cases: list[SampleCase], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fold_module, "bind_loss", lambda *a, **k: lambda x, t, weight=None: x.sum() * float("nan"))
+    monkeypatch.setattr(parts_module, "bind_loss", lambda *a, **k: lambda x, t, weight=None: x.sum() * float("nan"))
     with pytest.raises(TrainingError, match="precision=float32"):
         run(plan, tmp_path, cases)
     assert not (tmp_path / "weights.safetensors").exists()
@@ -219,13 +226,13 @@ def test_a_loss_that_stays_nan_stops_with_a_hint(
 
 def test_the_clock_ends_a_fold(plan: Plan, cases: list[SampleCase], tmp_path: Path) -> None:
     end = run(with_train(plan, steps=None, seconds=2.0), tmp_path, cases)
-    steps = [event for event in read_events(tmp_path / "log.jsonl") if event["kind"] == "step"]
-    assert steps[-1]["progress"] == 1.0
-    assert end["step"] == len(steps) > 1
+    steps = [event for event in read_events(tmp_path / "log.jsonl") if isinstance(event, Step)]
+    assert steps[-1].progress == 1.0
+    assert end.step == len(steps) > 1
 
 
 @pytest.mark.parametrize("choice", ["sgd", "adamw"])
 def test_accumulation_and_optimisers(plan: Plan, cases: list[SampleCase], tmp_path: Path, choice: str) -> None:
     changed = with_train(plan, accumulate=2, steps=4, optimiser=PartChoice(name=choice))
-    assert run(changed, tmp_path, cases)["step"] == 4
+    assert run(changed, tmp_path, cases).step == 4
     assert json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])["step"] == 1

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from segwright.core.events import Step
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.train import SCHEDULES
@@ -98,12 +99,12 @@ def test_a_clock_carries_what_was_spent() -> None:
 def test_a_log_drops_what_will_be_repeated_and_a_cut_line(tmp_path: Path) -> None:
     log = EventLog(tmp_path, tensorboard=False)
     for step in range(1, 6):
-        log.write({"kind": "step", "step": step})
+        log.write(Step(0, step))
     log.close()
     path = tmp_path / "log.jsonl"
     path.write_text(path.read_text()[:-5])
     assert len(read_events(path)) == 4
     again = EventLog(tmp_path, resume_step=2, tensorboard=False)
-    again.write({"kind": "step", "step": 3})
+    again.write(Step(0, 3))
     again.close()
-    assert [event["step"] for event in read_events(path)] == [1, 2, 3]
+    assert [event.step for event in read_events(path)] == [1, 2, 3]

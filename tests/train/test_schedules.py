@@ -10,13 +10,15 @@ import torch
 from safetensors.torch import load_file
 
 from segwright.core.errors import RecipeError
+from segwright.core.events import Step
 from segwright.core.plan import Plan
 from segwright.core.recipe import PartChoice
 from segwright.sample.case import SampleCase
 from segwright.train import SCHEDULES
 from segwright.train import fold as fold_module
-from segwright.train.fold import FoldData, FoldRun
+from segwright.train.fold import FoldRun
 from segwright.train.log import read_events
+from segwright.train.parts import FoldData
 from segwright.train.schedule import with_warmup
 
 
@@ -67,7 +69,7 @@ def test_a_fold_follows_its_loss_through_the_switch(plan: Plan, cases: list[Samp
     loss = PartChoice(name="switch", params=switch)
     changed = plan.model_copy(update={"train": plan.train.model_copy(update={"steps": 8, "loss": loss})})
     FoldRun(changed, 0, tmp_path, torch.device("cpu")).run(FoldData(cases[:4], cases[4:]))
-    told = [event["loss"] for event in read_events(tmp_path / "log.jsonl") if event["kind"] == "step"]
+    told = [event.loss for event in read_events(tmp_path / "log.jsonl") if isinstance(event, Step)]
     assert max(told[:4]) <= 1 < 10 < min(told[4:])
 
 
@@ -82,27 +84,27 @@ def test_patches_grow_and_weights_carry_over(
 ) -> None:
     """Sizes follow the stages, one schedule spans them, and a run broken in either stage ends at the same weights."""
     seen: list[int] = []
-    patches = fold_module.FoldRun._patches
+    patches_of = fold_module.patches_of
 
-    def watched(self: FoldRun, data: FoldData, state: Any, patch: Any) -> Any:
+    def watched(plan: Plan, cases: Any, fold: int, patch: Any, attempt: int) -> Any:
         seen.append(patch[0])
-        return patches(self, data, state, patch)
+        return patches_of(plan, cases, fold, patch, attempt)
 
-    monkeypatch.setattr(fold_module.FoldRun, "_patches", watched)
+    monkeypatch.setattr(fold_module, "patches_of", watched)
     monkeypatch.setattr(fold_module, "CHECKPOINT_EVERY", 0.0)
     data, changed = FoldData(cases[:4], cases[4:]), staged(plan)
     FoldRun(changed, 0, tmp_path / "whole", torch.device("cpu")).run(data)
     assert seen == [8, 16]
-    steps = [event for event in read_events(tmp_path / "whole" / "log.jsonl") if event["kind"] == "step"]
-    assert [event["step"] for event in steps] == list(range(1, 13))
-    rates = [event["lr"] for event in steps]
+    steps = [event for event in read_events(tmp_path / "whole" / "log.jsonl") if isinstance(event, Step)]
+    assert [event.step for event in steps] == list(range(1, 13))
+    rates = [event.lr for event in steps]
     assert rates[1:] == sorted(rates[1:], reverse=True)
     whole = load_file(tmp_path / "whole" / "weights.safetensors")
     for stop, expected in ((4, [8, 8, 16]), (6, [8, 16, 16]), (9, [8, 16, 16])):
         seen.clear()
 
         def listen(event: dict[str, Any], stop: int = stop) -> None:
-            if event.get("step") == stop + 1:
+            if getattr(event, "step", None) == stop + 1:
                 raise InterruptedError
 
         folder = tmp_path / f"broken-{stop}"

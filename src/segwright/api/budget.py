@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec
 
-from segwright.api.events import Event, Listen
 from segwright.core.deadline import Deadline
 from segwright.core.errors import BudgetError
+from segwright.core.events import Event, Listen, Progress, Stage
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount, duration
@@ -148,13 +148,13 @@ class Budget:
 
         def hear(event: Event) -> None:
             listen(event)
-            name = event.get("name", "")
-            if self.total is None or name not in LATEST or event["kind"] not in {"stage", "progress"}:
+            if self.total is None or not isinstance(event, Stage | Progress) or event.name not in LATEST:
                 return
+            name = event.name
             now = self.spent
             began.setdefault(name, now)
             known = now - began[name] > PACE * self.total  # a pace tells little at first
-            self._refuse_late(name, now + (event.get("remaining") or 0.0 if known else 0.0))
+            self._refuse_late(name, now + (event.remaining or 0.0 if known and isinstance(event, Progress) else 0.0))
 
         return hear
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segwright.api.events import Listen, silent, stage
 from segwright.api.fit import fit
 from segwright.api.judged import JudgedCase
 from segwright.api.receipt import describe_machine
@@ -14,6 +13,7 @@ from segwright.api.run import Run
 from segwright.api.verdict import drawn_case, final_chain
 from segwright.core.case import Dataset
 from segwright.core.errors import UsageError
+from segwright.core.events import End, Listen, Stage, silent
 from segwright.evaluation.compare import compare
 from segwright.planning.memory import parameter_count
 from segwright.report.comparison import (
@@ -57,7 +57,7 @@ def contest(
     for recipe in recipes:
         name = Path(recipe).stem
         folder = Path(out) / name
-        stage(listen, f"Recipe {name}")
+        listen(Stage(f"Recipe {name}"))
         begun = (folder / "plan.json").exists()
         runs[name] = fit(data, recipe, out=folder, only=only, device=device, resume=begun, listen=listen, **overrides)
     return compare_runs(runs, out)
@@ -105,9 +105,9 @@ def compare_runs(runs: Mapping[str, Run], out: str | Path) -> Contest:
 
 
 def _contestant(name: str, run: Run) -> Contestant:
-    ends = [events[-1] for events in run.log().values() if events and events[-1].get("kind") == "end"]
-    steps = sum(event["step"] for event in ends)
-    seconds = sum(event["elapsed"] for event in ends)
+    ends = [event for events in run.log().values() for event in events[-1:] if isinstance(event, End)]
+    steps = sum(event.step for event in ends)
+    seconds = sum(event.elapsed for event in ends)
     return Contestant(
         name=name,
         dice={row.structure: row for row in run.report.aggregates if row.metric == "dice"},

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.lock import locked
 from segwright.api.results import Results
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.disk import is_full, told_when_full
 from segwright.core.document import Document
 from segwright.core.errors import DataError, LayoutError, SegwrightError, UsageError
+from segwright.core.events import Listen, Note, Stage, silent, tracked
 from segwright.core.identity import Made
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
@@ -118,7 +118,7 @@ def _all(
     results: Results[Converted], cases: Sequence[Case], space: LabelSpace, kept: Mapping[str, Converted], listen: Listen
 ) -> Conversion:
     """Convert every case that is not kept."""
-    stage(listen, "convert", cases=len(cases))
+    listen(Stage("convert", cases=len(cases)))
     rows, dataset, writer = [], results.dataset, results.writer
     for case in tracked(cases, listen, "convert"):
         row = kept.get(case.id)
@@ -126,11 +126,11 @@ def _all(
             origin = results.made_from(case)
             row = results.note(_one(dataset, case, space, writer), origin)
         for text in (*row.notes, *([row.error] if row.error else [])):
-            listen({"kind": "note", "text": f"{case.id}: {text}"})
+            listen(Note(f"{case.id}: {text}"))
         rows.append(row)
     writer.close()
     for note in notes_of(writer):
-        listen({"kind": "note", "text": note})
+        listen(Note(note))
     paired = [
         _elsewhere(dataset, case, row.sources)
         for case, row in zip(cases, rows, strict=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segwright.api.events import Listen, silent, stage
 from segwright.core.errors import UnknownNameError
+from segwright.core.events import Listen, Stage, silent
 from segwright.phantoms import PHANTOMS
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def draw_data(name: str, out: str | Path, *, seed: int = 0, cases: int | None = 
     count = cases or show.cases
     from segwright.phantoms.write import write_dataset
 
-    stage(listen, f"Drawing {count + HELD_OUT} phantoms: {show.phantom}")
+    listen(Stage(f"Drawing {count + HELD_OUT} phantoms: {show.phantom}"))
     return write_dataset(show.phantom, out, cases=count, held_out=HELD_OUT, seed=seed)
 
 

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen, silent, stage
 from segwright.api.lock import locked_beside
 from segwright.api.team import JointCase, Team
 from segwright.api.verdict import dice
 from segwright.core.disk import told_when_full
 from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError
+from segwright.core.events import Listen, Stage, silent
 from segwright.core.model import Combination, EnsemblePart, Manifest
 from segwright.core.plan import Plan
 from segwright.core.report import Report
@@ -136,14 +136,14 @@ def _made(team: Team, out: Path, wish: tuple[Weights, bool], device: str, listen
     if not cases:
         return _write(team, out, equal_weights(len(team.runs), len(space.names)), vote, notes=tuple(notes))
     notes += team.notes()
-    stage(listen, f"Weighing {amount(len(team.runs), 'model')} on {amount(len(cases), 'out-of-fold case')}")
+    listen(Stage(f"Weighing {amount(len(team.runs), 'model')} on {amount(len(cases), 'out-of-fold case')}"))
     found = weigh(cases, space, search=weights == "auto")
     blended = [BlendedCase(case, found.weights) for case in cases]
     chosen = Postprocess()
     if not vote and all(run.plan.postprocess for run in team.runs):
-        stage(listen, "postprocess", cases=len(blended))
+        listen(Stage("postprocess", cases=len(blended)))
         chosen = search(blended, space, score=dice)
-    stage(listen, "report")
+    listen(Stage("report"))
     report = evaluate_pairs(
         (_pair(case, chosen.chain) for case in blended),
         space,

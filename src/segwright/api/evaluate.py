@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import segwright
-from segwright.api.events import Listen, counted, silent, stage, tracked
 from segwright.api.volumes import are_volumes, fit_in_memory, score_volumes
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, UsageError
+from segwright.core.events import Listen, Stage, counted, silent, tracked
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
 from segwright.core.report import Report, Score
@@ -80,7 +80,7 @@ def evaluate(  # noqa: PLR0913  # the flags of a command
     elif space == "instances":
         space = LabelSpace(structures=(Structure(name="object"),), kind="instances")
     task = match_folders(reference, prediction, space=space)
-    stage(listen, "evaluate", cases=len(task.jobs))
+    listen(Stage("evaluate", cases=len(task.jobs)))
     judge = Judge(task.space, tuple(metrics), tolerance)
     rows = score_jobs(task.jobs, judge, usable_cores(), progress=counted(listen, "evaluate"))
     report = judge.report(rows, title=task.title, notes=task.told())
@@ -101,7 +101,7 @@ def _save(report: Report, task: Matched, path: Path, listen: Listen) -> None:
         from segwright.api.page import typed_command
         from segwright.report.evaluation import write_evaluation
 
-        stage(listen, "report")
+        listen(Stage("report"))
         worst = _worst(report, task, listen)
         receipt = {"command": typed_command(), "segwright": segwright.__version__}
         write_evaluation(report, path, labels=task.space, worst=worst, receipt=receipt)

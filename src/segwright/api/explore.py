@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import segwright
-from segwright.api.events import Listen, counted, silent, stage
 from segwright.core.case import Dataset
+from segwright.core.events import Listen, Stage, counted, silent
 from segwright.core.inspection import Inspection
 from segwright.planning.check import inspect
 from segwright.planning.exploration import Exploration
@@ -42,7 +42,7 @@ def explore(dataset: Dataset, *, listen: Listen = silent, thumbs: bool = False) 
         >>> explore(Dataset(root=".", layout="none", channels=("grey",), cases=())).exploration.cases
         0
     """
-    stage(listen, "inspect", cases=len(dataset.cases))
+    listen(Stage("inspect", cases=len(dataset.cases)))
     explorer = Explorer(dataset, thumbs=thumbs)
     found = inspect(dataset, progress=counted(listen, "inspect"), look=explorer.look)
     return Explored(found, explorer.exploration(found), explorer.thumbs)
@@ -54,7 +54,7 @@ def write_page(explored: Explored, dataset: Dataset, path: str | Path, *, listen
     from segwright.report.content import ExplorationContent
     from segwright.report.exploration import write_exploration
 
-    stage(listen, "report")
+    listen(Stage("report"))
     content = ExplorationContent(
         title=Path(dataset.root).resolve().name,
         dataset=dataset,

@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from segwright.api import planning, transfer
 from segwright.api.budget import Budget, Work
-from segwright.api.crew import Crew, mustered, refuse_failed
-from segwright.api.events import Listen, silent, stage
+from segwright.api.executors import Executor, Serial, executor, refuse_failed
 from segwright.api.explore import Explored, explore
-from segwright.api.folds import Terms, train_fold
+from segwright.api.fold import FoldTask, check_devices, drop_damaged, train_on_devices
+from segwright.api.follow import FoldProgress
 from segwright.api.inputs import Inputs, refuse_other_data
 from segwright.api.lock import locked
 from segwright.api.objects import arranged
+from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.prepared import prepare_cases
 from segwright.api.rehearsal import rehearse
 from segwright.api.restored import IN_RUN, for_run, reason, redirected
 from segwright.api.room import fit_bytes, needed_by
 from segwright.api.run import Run
-from segwright.api.together import check_devices
 from segwright.api.verdict import conclude
 from segwright.core.case import Dataset, Split
 from segwright.core.disk import free_bytes, told_when_full
 from segwright.core.errors import UsageError
+from segwright.core.events import Listen, Note, Stage, silent
 from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
@@ -36,7 +37,6 @@ from segwright.planning.edited import taken
 from segwright.planning.exploration import Exploration
 from segwright.planning.fingerprint import Fingerprint, fingerprint
 from segwright.planning.forecast import fitting_precisions
-from segwright.planning.machine import Machine
 from segwright.planning.pace import Pace, StepTimer, budget_seconds
 from segwright.planning.pipeline import Allotted, Context, Measured, advance, plan_of
 from segwright.planning.planner import RULES
@@ -105,21 +105,20 @@ def fit(  # noqa: PLR0913  # the flags of a command
     """
     started = time.perf_counter() if began is None else began
     from segwright.io.dataset import open_dataset
-    from segwright.nets.execution import resolve_device  # loads torch, which takes its time on a busy machine
 
     chosen, given = planning.resolve_plan(plan, recipe, overrides)
     run = Run(Path(out))
     _refuse_clash(run, only, resume, given)
     dataset = data if isinstance(data, Dataset) else open_dataset(data)
-    with mustered(workers, scheduler) as crew, locked(run.folder):
-        where = crew.device(device) if crew else resolve_device(device)
-        check_devices(devices, where, crew=crew is not None)
+    with executor(workers, scheduler) as crew, locked(run.folder):
+        where = crew.device(device)
+        check_devices(devices, where, workers=bool(workers or scheduler))
         known = _refuse_clash(run, only, resume)  # another fit may have ended in the meantime
         known_notes = set(dataset.notes)
         dataset, blocks = arranged(dataset, Recipe.load(run.folder / RECIPE_FILE) if known else chosen)
         for note in dataset.notes:
             if note not in known_notes:
-                listen({"kind": "note", "text": note})
+                listen(Note(note))
         budget = Budget.of(chosen, started, where, known=known or given is not None)
         heard = budget.watching(listen)
         job = Fit(run, dataset, chosen, where, only, heard, blocks, crew, devices, budget, given=given)
@@ -129,11 +128,35 @@ def fit(  # noqa: PLR0913  # the flags of a command
             else:
                 job.begin()
         with told_when_full(run.folder, lambda: needed_by(run.folder), hint=GO_ON):
-            failed = job.train(resume=known)
+            failed = dict(crew.map(train_fold, job.task(resume=known), job.waiting))
             if job.run.finished or not failed:
                 conclude(job.run, listen=listen, device=device, deadline=job.budget.search_until(job.work))
         refuse_failed(job.run, failed)
         return job.run
+
+
+def train_fold(task: FoldTask, fold: int) -> None:
+    """Train the networks of a fold that are not finished, one after another, and predict its validation cases.
+
+    Raises:
+        UsageError: Another process trains this fold.
+        TrainingError: It did not learn, or its loss is no number.
+    """
+    from segwright.train.log import read_events
+
+    run, seconds = task.run, task.seconds(fold)
+    if not run.trained(fold):
+        task.listen(task.begins(fold, seconds))
+        progress = FoldProgress(run.plan.train.members, task.listen)
+        with locked(run.fold_folder(fold)):
+            for member, weights in enumerate(run.weights(fold)):
+                if weights.exists():
+                    progress.passed_over(read_events(weights.with_name("log.jsonl")))
+                elif run.plan.train.devices > 1:
+                    train_on_devices(task, fold, member, progress.hear)
+                else:
+                    task.network(fold, member, seconds, progress.hear).run(task.data(fold))
+    predict_out_of_fold(run, fold, device=str(task.device), listen=task.listen)
 
 
 def _refuse_clash(run: Run, only: Sequence[int] | None, resume: bool, given: Plan | None = None) -> bool:
@@ -171,7 +194,7 @@ class Fit:
     only: Sequence[int] | None
     listen: Listen
     blocks: Split | None = None
-    crew: Crew | None = None
+    executor: Executor = field(default_factory=Serial)
     devices: int = 1
     budget: Budget = field(default_factory=lambda: Budget(None, 0.0))
     work: Work | None = None
@@ -191,10 +214,10 @@ class Fit:
         self._tell(planning.doubts(self.dataset, inspection))
         facts = fingerprint(self.dataset, inspection)
         split = self.blocks or make_split(self.dataset, inspection.facts, self._fold_count(facts), self.recipe.seed)
-        wanted, crew = self._wanted(split), self.crew
-        at_once = crew.at_once(len(wanted)) if crew else 1
-        stage(self.listen, "plan")
-        machine = (crew.machine(self.device) if crew else self._machine()).within(self.recipe.memory)
+        wanted = self._wanted(split)
+        at_once = self.executor.at_once(len(wanted))
+        self.listen(Stage("plan"))
+        machine = self.executor.machine(self.device, self.devices).within(self.recipe.memory)
         context = planning.known(
             wishes.model_copy(update={"folds": len(split.folds)}) if self.blocks else wishes,
             facts,
@@ -211,10 +234,10 @@ class Fit:
         self._tell(f"Warning: {text}." for text in plan.warnings)
         self._look_for_room(fit_bytes(plan, inspection, split))
         self._keep_documents(explored, facts, split)
-        self._prepare(plan)
+        self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=self.listen)
         cases = sorted((len(split.folds[fold].validation) for fold in wanted), reverse=True)[::at_once]
         if self.budget.total is not None:
-            stage(self.listen, "rehearse")
+            self.listen(Stage("rehearse"))
             one = rehearse(self.dataset, plan, inspection.facts)
             self.work = Work.of(plan, facts, cases, measured=measured, one=one)
             context = self._allot(context, plan, measured, wanted, at_once)
@@ -250,7 +273,7 @@ class Fit:
         if self.devices not in {1, planned}:
             self._note(f"The run was planned for {amount(planned, 'device')} and keeps to that, not {self.devices}.")
         self._mend(Recipe.load(run.folder / RECIPE_FILE))
-        self._prepare(run.plan)
+        self.cases = prepare_cases(self.dataset, run.plan, run.folder / "cache", listen=self.listen)
 
     def _mend(self, recipe: Recipe) -> None:
         """Learn from mended copies of stacks with spoiled sections, where the recipe asks for it."""
@@ -271,38 +294,28 @@ class Fit:
                 hint="Leave these settings out to go on, or choose another folder with -o.",
             )
 
-    def train(self, *, resume: bool) -> dict[int, str]:
-        """Train the wanted folds that are not finished, and predict their validation cases.
+    @property
+    def waiting(self) -> list[int]:
+        """Wanted folds that are not finished, or whose validation cases are not predicted."""
+        return [fold for fold in self._wanted(self.run.split) if not self.run.judged(fold)]
 
-        Returns the error of each fold that failed on a worker; in this process an error is raised at once.
-        """
-        run = self.run
+    def task(self, *, resume: bool) -> FoldTask:
+        """How the folds are trained."""
+        run, wanted = self.run, self._wanted(self.run.split)
         if resume:
-            self._drop_damaged()
-        waiting = [fold for fold in self._wanted(run.split) if not run.judged(fold)]
-        if self.crew and waiting:
-            return self.crew.train(run, waiting, str(self.device), resume=resume, listen=self.listen)
-        wanted = self._wanted(run.split)
-        for fold in waiting:
-            terms = Terms(resume, self.budget.of_network(self.work, run.plan, wanted.index(fold)))
-            if not run.trained(fold):
-                seconds = terms.seconds and terms.seconds * run.plan.train.members
-                turn = wanted.index(fold) + 1
-                stage(self.listen, "train", fold=fold, turn=turn, turns=len(wanted), seconds=seconds)
-            train_fold(run, fold, self.cases, self.device, terms=terms, listen=self.listen)
-        return {}
-
-    def _drop_damaged(self) -> None:
-        """Weights that are not what was written are made again, from the last checkpoint of their training."""
-        from segwright.nets.weights import is_whole
-
-        files = [file for fold in self._wanted(self.run.split) for file in self.run.weights(fold) if file.exists()]
-        for file in (file for file in files if not is_whole(file)):
-            self._note(f"{file} is damaged and made again, from the last checkpoint.")
-            file.unlink()
+            drop_damaged(run, wanted, self.listen)
+        return FoldTask(
+            run,
+            self.device,
+            self.cases,
+            resume=resume,
+            listen=self.listen,
+            seconds=lambda fold: self.budget.of_network(self.work, run.plan, wanted.index(fold)),
+            wanted=wanted,
+        )
 
     def _note(self, text: str) -> None:
-        self.listen({"kind": "note", "text": text})
+        self.listen(Note(text))
 
     def _tell(self, notes: Iterable[str]) -> None:
         for text in notes:
@@ -333,20 +346,13 @@ class Fit:
         only = tuple(dict.fromkeys(self.only))
         beyond = [fold for fold in only if fold not in every]
         if beyond:
-            raise UsageError(
-                f"There is no fold {beyond[0]}.",
-                expected=f"0 to {len(every) - 1}",
-                got=beyond[0],
-                hint="Choose with -f.",
-            )
+            there = f"0 to {len(every) - 1}"
+            raise UsageError(f"There is no fold {beyond[0]}.", expected=there, got=beyond[0], hint="Choose with -f.")
         return list(only)
-
-    def _machine(self) -> Machine:
-        return planning.machine_with_gpu(self.device.type).model_copy(update={"devices": self.devices})
 
     def _timer(self, at_once: int) -> StepTimer:
         """Times steps of the networks that planning thinks of, within its share of the budget."""
-        time_step = self.crew.timer(self.device, at_once) if self.crew else planning.step_timer(self.device)
+        time_step = self.executor.timer(self.device, at_once)
         return Pace(self.budget.in_time("plan", time_step), PLAN_SHARE * self._seconds)
 
     @property
@@ -356,21 +362,15 @@ class Fit:
 
     def _measure(self, context: Context, at_once: int) -> tuple[Context, Measurement]:
         """Find the fastest precision, layout and norm of those that are left open, on this machine."""
-        from segwright.train.measure import measure
-
         draft = plan_of(context)
-        stage(self.listen, "speed")
+        self.listen(Stage("speed"))
         seconds = min(MEASURE_MOST, MEASURE_SHARE * self._seconds)
         norms = (draft.net.norm,) if self.given else planning.open_norms(self.recipe, draft, self.device.type)
-        open_ways = {
-            "norms": norms,
-            "precisions": fitting_precisions(draft, context.machine, context.trace),
-        }
-        if self.crew:
-            found = self.crew.measure(draft, self.device, at_once, seconds=seconds, **open_ways)
-        else:
-            found = measure(draft, self.device, seconds=seconds, **open_ways)
-        way, failed = found.chosen, found.float32_layers
+        precisions = fitting_precisions(draft, context.machine, context.trace)
+        open_ways = {"norms": norms, "precisions": precisions}
+        found = self.executor.measure(draft, self.device, at_once, seconds=seconds, **open_ways)
+        way: Any = found.chosen  # precision and norm are words of the plan that was measured
+        failed = found.float32_layers
         chosen = Measured(way.precision, way.channels_last, way.norm, failed, found.why)
         return replace(context, measured=chosen), found
 
@@ -394,6 +394,3 @@ class Fit:
         facts.save(folder / Fingerprint.filename)
         split.save(folder / Split.filename)
         Inputs.of(self.original).save(folder / Inputs.filename)
-
-    def _prepare(self, plan: Plan) -> None:
-        self.cases = prepare_cases(self.dataset, plan, self.run.folder / "cache", listen=self.listen)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-from segwright.api.events import Listen
 from segwright.core.case import Case, Dataset
 from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError
+from segwright.core.events import Listen, Note
 from segwright.core.identity import Identity, identify, still
 from segwright.core.words import listed
 from segwright.io.beside import files_of_case
@@ -76,7 +76,7 @@ def refuse_other_data(run: Run, dataset: Dataset, original: Dataset, listen: Lis
             inputs.model_copy(update={"cases": now}).save(known)  # touched or copied: only times are others
     else:
         text = "The run was begun by an earlier version, which kept no content of its files: changes cannot be seen."
-        listen({"kind": "note", "text": text})
+        listen(Note(text))
     if found:
         raise UsageError(
             "The data are not those that the run was begun with.",

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segwright.api.events import Listen
 from segwright.api.lock import locked
 from segwright.core.case import Case, Dataset
 from segwright.core.disk import atomic_path, move_durably
 from segwright.core.errors import DataError, SegwrightError, UsageError
+from segwright.core.events import Listen
 from segwright.core.words import agree, amount, size
 from segwright.io.omezarr import receipt_of, sweep
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.measured import Measured, source_of
 from segwright.core.errors import DataError, RecipeError, UnknownNameError, UsageError
+from segwright.core.events import Listen, Stage, silent, tracked
 from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
 from segwright.core.measurements import Measurements, Reading
@@ -54,7 +54,7 @@ def measure(  # noqa: PLR0913  # the flags of a command
     given = _shared_out(options or {}, chosen)
     path = _table(out)
     cases = source_of(Path(source), images=Path(images) if images else None, space=space)
-    stage(listen, "measure", cases=len(cases))
+    listen(Stage("measure", cases=len(cases)))
     readings: list[Reading] = []
     findings = list(cases.findings)
     pictures: list[str] = []

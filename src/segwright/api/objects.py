@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen, counted
 from segwright.core.case import Case, Dataset, Fold, Split
 from segwright.core.deadline import Deadline
+from segwright.core.events import Listen, counted
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount

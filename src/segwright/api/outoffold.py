@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 
-from segwright.api.events import Listen, stage, tracked
 from segwright.api.run import Judged, Run
 from segwright.core.disk import atomic_path
+from segwright.core.events import Listen, Stage, tracked
 from segwright.core.identity import identify
 
 
@@ -21,7 +21,7 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
         return
     done = {case: identify(run.scores_file(case)) for case in set(run.split.folds[fold].validation) - set(waiting)}
     networks = identify(run.weights(fold))
-    stage(listen, "validate", fold=fold, cases=len(waiting))
+    listen(Stage("validate", fold=fold, cases=len(waiting)))
     model = Model(run.plan_of(fold), run.weights(fold), device=device)
     for case in tracked(waiting, listen, "validate"):
         prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segwright.api import transfer
-from segwright.api.events import Listen, counted, silent, stage
 from segwright.api.objects import arranged
 from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
 from segwright.core.errors import IntegrityError, UnknownNameError, UsageError
+from segwright.core.events import Listen, Stage, counted, silent
 from segwright.core.inspection import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
@@ -38,7 +38,7 @@ def inspect(dataset: Dataset, *, listen: Listen = silent) -> Inspection:
         >>> inspect(Dataset(root=".", layout="none", channels=("grey",), cases=())).facts
         ()
     """
-    stage(listen, "inspect", cases=len(dataset.cases))
+    listen(Stage("inspect", cases=len(dataset.cases)))
     return inspect_dataset(dataset, progress=counted(listen, "inspect"))
 
 

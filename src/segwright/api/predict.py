@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segwright.api.events import Listen, silent, stage, tracked
 from segwright.api.large import by_blocks, informed, segment_large, split_wish
 from segwright.api.lock import locked
 from segwright.api.restored import for_prediction
@@ -17,6 +16,7 @@ from segwright.api.results import Results
 from segwright.core.case import Case, Dataset
 from segwright.core.disk import is_full, told_when_full
 from segwright.core.errors import DataError, ModelError, SegwrightError, UsageError
+from segwright.core.events import Listen, Note, Stage, silent, tracked
 from segwright.core.plan import Plan
 from segwright.core.prediction import Predicted, Prediction, Predictions
 from segwright.core.words import amount
@@ -120,12 +120,12 @@ class Call:
         self.seen, writer, folder = self.dataset, self.results.writer, self.results.folder
         if self.model.plan.restore_sections:
             self.seen, self.mended = for_prediction(self.dataset, folder, large=self._by_blocks, listen=self.listen)
-        stage(self.listen, "predict", cases=len(self.dataset.cases))
+        self.listen(Stage("predict", cases=len(self.dataset.cases)))
         for case in tracked(self.dataset.cases, self.listen, "predict"):
             self.rows.append(self._one(case))
         writer.close()
         for note in notes_of(writer):
-            self.listen({"kind": "note", "text": note})
+            self.listen(Note(note))
         result = Predictions(cases=self.results.finish(self.rows))
         result.save(folder / Predictions.filename)
         self.results.end()
@@ -158,7 +158,7 @@ class Call:
     def _tell(self, row: Predicted) -> None:
         told = [f"unlike the scans of training: {'; '.join(row.outside)}"] if row.outside else []
         for text in (*told, *row.notes, *([row.error] if row.error else [])):
-            self.listen({"kind": "note", "text": f"{row.case}: {text}"})
+            self.listen(Note(f"{row.case}: {text}"))
 
     def _by_blocks(self, case: Case) -> bool:
         return by_blocks(self.model, self.dataset, case, self.wish, self.suffix)
@@ -226,14 +226,14 @@ def _tell_unrecorded(model: Model, wish: Wish, listen: Listen) -> None:
     """Models of earlier versions do not know what they learnt from, nor whether they were changed."""
     if not model.sealed:
         text = "The model was written by an earlier version, without digests: changes to its plan cannot be seen."
-        listen({"kind": "note", "text": text})
+        listen(Note(text))
     if model.records:
         return
     what = "The model does not say what it learnt from, as it was made by an earlier version"
     again = "'segwright report RUN' writes it anew with that record"
     if wish.strict:
         raise ModelError(f"{what}, and --strict needs that.", hint=f"Leave out --strict. {again}.")
-    listen({"kind": "note", "text": f"{what}: scans are not compared with those of training. {again}."})
+    listen(Note(f"{what}: scans are not compared with those of training. {again}."))
 
 
 def _refuse_overwriting(dataset: Dataset, folder: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segwright.api.events import Listen, stage, tracked
 from segwright.core.case import Case, Dataset
+from segwright.core.events import Listen, Note, Stage, tracked
 from segwright.core.plan import Plan
 from segwright.core.words import amount
 from segwright.io.load import load_image, load_label
@@ -24,18 +24,13 @@ def prepare_cases(dataset: Dataset, plan: Plan, folder: Path, *, listen: Listen)
     """
     from segwright.sample.case import SampleCase
 
-    stage(listen, "prepare", cases=len(dataset.labelled))
+    listen(Stage("prepare", cases=len(dataset.labelled)))
     cache = Cache(folder, space=dataset.labels)
     cases = {}
     for case in tracked(dataset.labelled, listen, "prepare"):
         found = _prepared(cache, dataset, case, plan)
         if found.repaired:
-            listen(
-                {
-                    "kind": "note",
-                    "text": f"{case.id}: {amount(found.repaired, 'voxel')} without a finite value repaired.",
-                }
-            )
+            listen(Note(f"{case.id}: {amount(found.repaired, 'voxel')} without a finite value repaired."))
         spots = dict(enumerate(found.foreground))
         cases[case.id] = SampleCase(found.image, found.label, spots, case.id, found.spacing)
     return cases

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import silent
 from segwright.core.case import Dataset
+from segwright.core.events import silent
 from segwright.core.geometry import Geometry
 from segwright.core.inspection import CaseFacts
 from segwright.core.plan import Plan

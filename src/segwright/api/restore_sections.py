@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen, counted, silent, stage
 from segwright.core.errors import DataError, UsageError
+from segwright.core.events import Listen, Stage, counted, silent
 from segwright.core.volume import Volume
 from segwright.core.words import amount
 from segwright.io import output_suffix, read, write
@@ -80,7 +80,7 @@ def restore_stack(
         listen: Progress events.
         idle_copy: Write the folder even where no section changes.
     """
-    stage(listen, "restore-look", sections=stack.count)
+    listen(Stage("restore-look", cases=stack.count))
     facts = measure(stack.count, stack.plane)
     found = faults(facts)
     if out is None or not found:
@@ -155,7 +155,7 @@ def _learn(stack: Stack, found: Sequence[Fault], effort: Effort, *, listen: List
     triples = clean_triples(stack.count, [fault.section for fault in found])
     anew = any(fault.kind not in {"dark", "bright"} for fault in found)
     seconds, steps = (60 * effort.minutes, effort.steps) if anew else (0.0, None)
-    stage(listen, "restore-learn", seconds=None if steps else seconds)
+    listen(Stage("restore-learn", seconds=None if steps else seconds))
     show = counted(listen, "restore-learn")
 
     def tell(share: float) -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segwright.api.events import Listen
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import SegwrightError, UsageError
+from segwright.core.events import Listen, Note
 from segwright.core.recipe import Recipe
 from segwright.core.seed import derive_seed
 from segwright.core.words import byte_size
@@ -54,7 +54,7 @@ def for_run(dataset: Dataset, recipe: Recipe, folder: Path, *, listen: Listen) -
     effort = Effort(minutes, steps=STEPS if recipe.steps else None, seed=recipe.seed)
     found = mend(dataset, dataset.labelled, folder / IN_RUN, effort, listen=listen)
     for told in dict.fromkeys(record.told for record in found.values() if record.rows):
-        listen({"kind": "note", "text": f"{told}."})
+        listen(Note(f"{told}."))
     return redirected(dataset, folder / IN_RUN)
 
 
@@ -133,7 +133,7 @@ def _looked_at(dataset: Dataset, case: Case, place: Path, effort: Effort, listen
     needed = COPIES * math.prod(volume.data.shape) * volume.data.dtype.itemsize
     if needed > this_machine().memory:
         told = f"{path.name}: its sections were not looked at, for that takes {byte_size(needed)} of memory."
-        listen({"kind": "note", "text": told})
+        listen(Note(told))
         return None
     name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', path.name.split('.')[0])}-{mark[:8]}"
     out = place / name

@@ -11,9 +11,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from segwright.api.events import Listen
 from segwright.core.case import Case, Dataset
 from segwright.core.document import Document
+from segwright.core.events import Listen, Note
 from segwright.core.identity import Made, Origin, identify, still
 from segwright.core.words import amount, listed
 from segwright.io.beside import files_of, files_of_case, reading_of
@@ -119,7 +119,7 @@ class Results(Generic[R]):
                 found[case.id] = row
         for why, names in again.items():
             text = f"{amount(len(names), 'result')} made again, for {why}: {listed(names)}."
-            listen({"kind": "note", "text": text})
+            listen(Note(text))
         return found
 
     def _held(self, case: Case, refused: Callable[[R], str]) -> tuple[R | None, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from segwright.api.members import joined
+from segwright.api.follow import joined
 from segwright.api.restored import IN_RUN, redirected
 from segwright.core.case import Dataset, Split
 from segwright.core.document import Document
 from segwright.core.errors import UsageError
+from segwright.core.events import TrainEvent
 from segwright.core.identity import Identity, still
 from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
@@ -181,7 +182,7 @@ class Run:
         """What the scores of a fold's validation cases held when they were written."""
         return self.fold_folder(fold) / Judged.filename
 
-    def log(self) -> dict[int, list[dict[str, Any]]]:
+    def log(self) -> dict[int, list[TrainEvent]]:
         """Events of every fold begun, those of its networks one after another."""
         from segwright.train.log import read_events
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen
 from segwright.api.judged import JudgedCase
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.run import Run
 from segwright.api.shelf import Shelf
 from segwright.api.verdict import final_chain
 from segwright.core.errors import DataError, UsageError
+from segwright.core.events import Listen
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.model import Combination, Manifest

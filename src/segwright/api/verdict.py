@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen, stage, tracked
 from segwright.api.judged import JudgedCase
 from segwright.api.objects import choose_decoder, usual_chain
 from segwright.api.outoffold import predict_out_of_fold
@@ -19,6 +18,7 @@ from segwright.api.shelf import Shelf
 from segwright.core.deadline import Deadline
 from segwright.core.document import Document
 from segwright.core.errors import UsageError
+from segwright.core.events import Listen, Stage, tracked
 from segwright.core.inspection import Finding
 from segwright.core.report import Report
 from segwright.evaluation.aggregate import MEAN
@@ -57,7 +57,7 @@ def conclude(run: Run, *, listen: Listen, device: str, deadline: Deadline | None
     shelf = Shelf(run.folder)
     cases = [JudgedCase(run, case, fold, shelf) for fold in run.finished for case in run.split.folds[fold].validation]
     chosen = _search(run, cases, listen, deadline)
-    stage(listen, "report")
+    listen(Stage("report"))
     report = _score(run, cases, chosen.chain)
     report = _beside_constant(report, run, cases)
     report = report.model_copy(update={"findings": tuple(second_looks(run, cases, chosen.chain, report))})
@@ -88,7 +88,7 @@ def _search(run: Run, cases: list[JudgedCase], listen: Listen, deadline: Deadlin
     if not cases or not run.plan.postprocess:
         chain = usual_chain(run.plan) if run.plan.labels.instances else Chain()
         return Postprocess(chain=chain, notes=("Post-processing was not searched.",))
-    stage(listen, "postprocess", cases=len(cases))
+    listen(Stage("postprocess", cases=len(cases)))
     if run.plan.labels.instances:
         chosen = choose_decoder(cases, run.plan, listen=listen, deadline=deadline)
         chosen.save(run.postprocess_file)

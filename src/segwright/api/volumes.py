@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from segwright import io
-from segwright.api.events import Listen, stage
 from segwright.core.errors import UsageError
+from segwright.core.events import Listen, Progress, Stage
 from segwright.core.report import Report
 from segwright.evaluation.aggregate import to_csv
 from segwright.evaluation.volumes import evaluate_volumes
@@ -44,10 +44,10 @@ def score_volumes(reference: Path, prediction: Path, *, out: str | Path | None, 
     """
     if out is not None and Path(out).suffix not in {".json", ".csv"}:
         raise UsageError("Scores of objects are written as numbers.", expected=".json or .csv", got=Path(out).suffix)
-    stage(listen, "Counting overlaps")
+    listen(Stage("Counting overlaps"))
 
     def told(done: int, total: int) -> None:
-        listen({"kind": "progress", "name": "overlaps", "done": done, "total": total, "remaining": None})
+        listen(Progress("overlaps", done, total))
 
     report = evaluate_volumes(reference, prediction, told=told)
     if out is not None:

@@ -12,9 +12,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.events import Listen, silent, stage
 from segwright.core.document import Document, Part
 from segwright.core.errors import UnknownNameError, UsageError
+from segwright.core.events import Listen, Note, Stage, silent
 from segwright.core.runs import Runs
 from segwright.core.words import amount
 from segwright.io.rle import Key, RleRow, RleTable, open_rle, writing_rle
@@ -117,14 +117,14 @@ def vote_tables(
     opened = _opened(tables, Path(out), columns)
     limits = {name: votes_needed(value, len(opened), whom=f" for {name!r}") for name, value in (classes or {}).items()}
     ballots = _Ballots(opened, votes_needed(threshold, len(opened)), limits)
-    stage(listen, f"Voting over {amount(len(opened), 'table')}")
+    listen(Stage(f"Voting over {amount(len(opened), 'table')}"))
     empty = 0
     with writing_rle(out, keys=opened[0].keys, rle=opened[0].rle) as table:
         for key, text in ballots.results():
             table.add(key, text)
             empty += not text
             if table.count % TOLD_EVERY == 0:
-                listen({"kind": "note", "text": amount(table.count, "row")})
+                listen(Note(amount(table.count, "row")))
         ballots.refuse_unknown_classes()
     first = opened[0]
     return Voted(

@@ -73,22 +73,32 @@ def run() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # of libraries; what matters to a person is said by findings and notes
     threading.excepthook = _overheard
-    code = _called()
+    code, again = None, True
+    while again:
+        again = False
+        try:
+            code = app(standalone_mode="--json" not in sys.argv)
+        except SystemExit as leave:
+            code = leave.code
+        except KeyboardInterrupt:
+            code = 130
+        except Exception as error:
+            again = _chosen(error)
+            code = code if again else _tell(error)
     if code == 130:
         _say({"what": "Interrupted.", "hint": go_on(_verb_given())}, "Interrupted")
     sys.exit(code)
 
 
-def _called() -> Any:
-    """The exit code of the command that was typed; called again where a person has chosen how a folder is read."""
-    try:
-        return app(standalone_mode="--json" not in sys.argv)
-    except SystemExit as leave:
-        return leave.code
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        return _tell(error)
+def _chosen(error: Exception) -> bool:
+    """Whether a person has chosen how a folder is read, so that the command is called again."""
+    from segwright.cli.choose import answered, keep
+    from segwright.core.errors import ChoiceError
+
+    if not isinstance(error, ChoiceError) or (lines := answered(error)) is None:
+        return False
+    keep(error.place, lines)
+    return True
 
 
 def _overheard(fault: threading.ExceptHookArgs) -> None:
@@ -101,12 +111,8 @@ def _overheard(fault: threading.ExceptHookArgs) -> None:
 
 def _tell(error: Exception) -> int:
     """Explain an error; returns the exit code."""
-    from segwright.cli.choose import answered, keep
-    from segwright.core.errors import ChoiceError, SegwrightError
+    from segwright.core.errors import SegwrightError
 
-    if isinstance(error, ChoiceError) and (lines := answered(error)) is not None:
-        keep(error.place, lines)
-        return _called()
     if isinstance(error, SegwrightError):
         _say({"what": error.what, **error.details()})
         return error.exit_code

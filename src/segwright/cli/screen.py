@@ -5,13 +5,15 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from typing import Any
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bars
 from rich.table import Column
 
+from segwright.core.events import End, Event, Note, Progress, Restart, Stage, Step
 from segwright.core.words import duration
 
 _SAID = {
@@ -51,11 +53,11 @@ class Screen:
     def __init__(self, first: str, *, quiet: bool = False, console: Console | None = None) -> None:
         self.first, self.quiet = first, quiet
         self.console = console or Console(stderr=True, highlight=False)
-        self.progress: Progress | None = None
+        self.progress: Bars | None = None
         self.task: TaskID | None = None
         self.said = 0.0
         self.began = self.spoke = 0.0
-        self.pseudo: dict[str, float] = {}
+        self.pseudo: Mapping[str, float] = {}
         self.waited = 0.0
 
     def __enter__(self) -> Screen:
@@ -65,7 +67,7 @@ class Screen:
                 BarColumn(bar_width=_BAR),
                 TextColumn("{task.fields[tail]}", markup=False, table_column=Column(no_wrap=True)),
             )
-            self.progress = Progress(*columns, console=self.console)
+            self.progress = Bars(*columns, console=self.console)
             self.progress.start()
         if not self.quiet:
             self._stage(self.first, None)
@@ -77,25 +79,26 @@ class Screen:
                 self._finish()
             self.progress.stop()
 
-    def listen(self, event: dict[str, Any]) -> None:
+    def listen(self, event: Event) -> None:
         """Show one event."""
         if self.quiet:
             return
-        kind = event["kind"]
-        if kind == "stage":
-            self._stage(_title(event), event.get("seconds"))
-        elif kind == "progress":
-            done, total = event["done"], event.get("total") or 0
-            parts = [f"{done}/{total}" if total else str(done), *self._pace(done, event.get("remaining"))]
-            self._advance(event.get("share", done / total if total else 0.0), parts)
-        elif kind == "step":
-            self._step(event)
-        elif kind == "restart":
-            self.line(_restarted(event))
-        elif kind == "end":
-            self.line(_closing(event))
-        elif kind == "note":
-            self.line(event["text"])
+        match event:
+            case Stage():
+                self._stage(_title(event), event.seconds)
+            case Progress():
+                share = event.done / event.total if event.total else 0.0
+                parts = [f"{event.done}/{event.total}" if event.total else str(event.done)]
+                parts += self._pace(event.done, event.remaining)
+                self._advance(share if event.share is None else event.share, parts)
+            case Step():
+                self._step(event)
+            case Restart():
+                self.line(_restarted(event))
+            case End():
+                self.line(_closing(event))
+            case Note():
+                self.line(event.text)
 
     def line(self, text: str) -> None:
         """A line of its own, above the bars."""
@@ -135,19 +138,19 @@ class Screen:
             self.said, self.spoke = share, now
             self.console.print(f"  {share * 100:3.0f} %  {fitting(parts, 70)}", markup=False)
 
-    def _step(self, event: dict[str, Any]) -> None:
-        self.pseudo = event.get("pseudo_dice") or self.pseudo
-        self.waited += event["waited"]
-        parts = [f"{duration(event['remaining'])} left"] if event.get("remaining", 0) > 0 else []
-        parts.append(f"loss {event['loss']:.3f}")
+    def _step(self, event: Step) -> None:
+        self.pseudo = event.pseudo_dice or self.pseudo
+        self.waited += event.waited
+        parts = [f"{duration(event.remaining)} left"] if event.remaining and event.remaining > 0 else []
+        parts += [] if event.loss is None else [f"loss {event.loss:.3f}"]
         if self.pseudo:
             parts.append(f"Dice {sum(self.pseudo.values()) / len(self.pseudo):.3f}")
-        passed = max(event["elapsed"], 1e-9)
-        parts.append(f"{event['step'] / passed:.3g} steps/s")
+        passed = max(event.elapsed, 1e-9)
+        parts.append(f"{event.step / passed:.3g} steps/s")
         parts.append(f"data {self.waited / passed * 100:.0f} %")
-        if event["fold"] is not None:  # else others train, and their memory is not this process's
+        if event.fold is not None:  # else others train, and their memory is not this process's
             parts.append(f"{_peak_gb():.1f} GB")
-        self._advance(event["progress"], parts)
+        self._advance(event.progress, parts)
 
 
 def fitting(parts: list[str], room: int) -> str:
@@ -166,23 +169,25 @@ def fitting(parts: list[str], room: int) -> str:
     return text
 
 
-def _title(event: dict[str, Any]) -> str:
-    if event["name"] == "train":
-        turn = f" ({event['turn']} of {event['turns']})" if event["turns"] > 1 else ""
-        return f"Training fold {event['fold']}{turn}"
-    return _SAID.get(event["name"], event["name"])
+def _title(event: Stage) -> str:
+    if event.name == "train":
+        turn = f" ({event.turn} of {event.turns})" if event.turns > 1 else ""
+        return f"Training fold {event.fold}{turn}"
+    return _SAID.get(event.name, event.name)
 
 
-def _restarted(event: dict[str, Any]) -> str:
+def _restarted(event: Restart) -> str:
     """A fresh start, and why."""
-    rate = "half the learning rate" if event["rate"] < 1 else "other weights"
-    return f"Fold {event['fold']} starts again with {rate}: {event['restarted']} in {event['step']} steps."
+    rate = "half the learning rate" if event.rate < 1 else "other weights"
+    return f"Fold {event.fold} starts again with {rate}: {event.restarted} in {event.step} steps."
 
 
-def _closing(event: dict[str, Any]) -> str:
-    text = f"Fold {event['fold']}: {event['step']} steps in {duration(event['elapsed'])}"
-    told = {"best_pseudo_dice": "pseudo-Dice", "best_pseudo_ap": "pseudo-AP of objects"}
-    return text + "".join(f", best {name} {event[key]:.3f}" for key, name in told.items() if event.get(key, -1) >= 0)
+def _closing(event: End) -> str:
+    text = f"Fold {event.fold}: {event.step} steps in {duration(event.elapsed)}"
+    best = {"pseudo-Dice": event.best_pseudo_dice, "pseudo-AP of objects": event.best_pseudo_ap}
+    return text + "".join(
+        f", best {name} {value:.3f}" for name, value in best.items() if value is not None and value >= 0
+    )
 
 
 def _peak_gb() -> float:

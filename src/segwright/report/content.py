@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.case import Dataset, Split
+from segwright.core.events import TrainEvent
 from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
 from segwright.core.report import Report
@@ -50,8 +51,7 @@ class RunContent:
     Attributes:
         title: Heading, e.g. the name of the run's folder.
         dataset, inspection, plan, split: The documents of the run.
-        log: For each fold its events in order, each a mapping with any of `step`, `elapsed` (seconds), `progress`,
-            `loss`, `lr`, `grad_norm`, `pseudo_dice` (structure to value) and `restarted`.
+        log: For each fold its events in order.
         report: Out-of-fold scores.
         comparison: Rows of a comparison with other runs; the keys of the first are the column headings.
         postprocess: What the search on out-of-fold predictions chose and tried; `None` if there was none.
@@ -69,7 +69,7 @@ class RunContent:
     plan: Plan
     split: Split
     report: Report
-    log: Mapping[int, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    log: Mapping[int, Sequence[TrainEvent]] = field(default_factory=dict)
     comparison: Sequence[Mapping[str, Any]] = ()
     postprocess: Postprocess | None = None
     worst: Iterable[WorstCase] = ()

@@ -11,6 +11,7 @@ import jinja2
 
 import segwright
 from segwright.core.disk import atomic_path
+from segwright.core.events import Note
 from segwright.core.plan import NetSpec
 from segwright.core.report import Report
 from segwright.core.words import amount, duration
@@ -148,7 +149,8 @@ def _tiles(content: RunContent) -> list[tuple[str, str, str]]:
     folds = {score.fold for score in content.report.scores if score.fold is not None}
     groups = len({case.group for case in dataset.labelled})
     seconds = [
-        max((float(event.get("elapsed") or 0) for event in events), default=0.0) for events in content.log.values()
+        max((event.elapsed for event in events if not isinstance(event, Note)), default=0.0)
+        for events in content.log.values()
     ]
     grouped = f", {amount(groups, 'group')}" if groups != len(dataset.labelled) else ""
     return [

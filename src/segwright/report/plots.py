@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from segwright.core.events import Restart, Step, TrainEvent
 from segwright.core.report import Report
 from segwright.report.wording import Column, number, structures_of
 
@@ -183,69 +185,67 @@ class CurvePlot:
 Series = list[tuple[str, int, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]]
 
 
-def curve_plots(log: Mapping[int, Sequence[Mapping[str, Any]]]) -> list[CurvePlot]:
+def curve_plots(log: Mapping[int, Sequence[TrainEvent]]) -> list[CurvePlot]:
     """Loss, pseudo-Dice on validation patches, learning rate and gradient norm, as far as the log holds them."""
-    x_key = "elapsed" if any("elapsed" in event for events in log.values() for event in events) else "step"
-    loss = [(f"fold {fold}", fold, *_column(events, x_key, "loss")) for fold, events in log.items()]
-    rate = [(f"fold {fold}", fold, *_column(events, x_key, "lr")) for fold, events in log.items()]
-    found = [(f"fold {fold}", fold, *_column(events, x_key, "pseudo_ap")) for fold, events in log.items()]
-    norm = [(f"fold {fold}", fold, *_column(events, x_key, "grad_norm")) for fold, events in log.items()]
-    restarts = _restarts(log, x_key)
+    steps = {fold: [event for event in events if isinstance(event, Step)] for fold, events in log.items()}
+    restarts = [
+        (event.elapsed / 60, f"fold {fold} was restarted: {event.restarted}")
+        for fold, events in log.items()
+        for event in events
+        if isinstance(event, Restart)
+    ]
     plots = [
-        _curve("Training loss", "loss (faint: raw, line: running mean)", x_key, loss, smooth=True, marks=restarts),
-        _curve("Pseudo-Dice on validation patches", "pseudo-Dice", x_key, _pseudo_dice(log, x_key)),
-        _curve("Pseudo-AP of objects on validation patches", "pseudo-AP", x_key, found),
-        _curve("Learning rate", "learning rate", x_key, rate),
-        _curve("Gradient norm", "gradient norm (running mean)", x_key, norm, smooth=True),
+        _curve(
+            "Training loss",
+            "loss (faint: raw, line: running mean)",
+            _folds(steps, lambda step: step.loss),
+            smooth=True,
+            marks=restarts,
+        ),
+        _curve("Pseudo-Dice on validation patches", "pseudo-Dice", _pseudo_dice(steps)),
+        _curve("Pseudo-AP of objects on validation patches", "pseudo-AP", _folds(steps, lambda step: step.pseudo_ap)),
+        _curve("Learning rate", "learning rate", _folds(steps, lambda step: step.lr)),
+        _curve(
+            "Gradient norm", "gradient norm (running mean)", _folds(steps, lambda step: step.grad_norm), smooth=True
+        ),
     ]
     return [plot for plot in plots if plot is not None]
 
 
-def _column(events: Sequence[Mapping[str, Any]], x_key: str, y_key: str) -> tuple[Any, Any]:
-    """Finite pairs of two keys over the events of one fold; seconds become minutes."""
-    pairs = [(event[x_key], event[y_key]) for event in events if _finite(event.get(x_key), event.get(y_key))]
+def _folds(steps: Mapping[int, Sequence[Step]], value: Callable[[Step], float | None]) -> Series:
+    return [(f"fold {fold}", fold, *_column(some, value)) for fold, some in steps.items()]
+
+
+def _column(steps: Sequence[Step], value: Callable[[Step], float | None]) -> tuple[Any, Any]:
+    """Minutes and finite values over the steps of one fold."""
+    pairs = [(step.elapsed / 60, value(step)) for step in steps if _finite(value(step))]
     x, y = np.array(pairs, dtype=float).reshape(-1, 2).T
-    return (x / 60 if x_key == "elapsed" else x), y
+    return x, y
 
 
-def _finite(*values: Any) -> bool:
-    return all(isinstance(value, int | float) and math.isfinite(value) for value in values)
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
-def _pseudo_dice(log: Mapping[int, Sequence[Mapping[str, Any]]], x_key: str) -> Series:
+def _pseudo_dice(steps: Mapping[int, Sequence[Step]]) -> Series:
     """One line a structure for a single fold, else one line a fold (mean over structures)."""
-    if len(log) == 1:
-        events = next(iter(log.values()))
-        names = list(dict.fromkeys(name for event in events for name in event.get("pseudo_dice") or {}))
+    if len(steps) == 1:
+        only = next(iter(steps.values()))
+        names = list(dict.fromkeys(name for step in only for name in step.pseudo_dice))
         if len(names) <= 8:
-            flat = [
-                {**event, **{f"pd/{k}": v for k, v in (event.get("pseudo_dice") or {}).items()}} for event in events
-            ]
-            return [(name, index, *_column(flat, x_key, f"pd/{name}")) for index, name in enumerate(names)]
-    return [
-        (f"fold {fold}", fold, *_column([_with_mean(e) for e in events], x_key, "pd")) for fold, events in log.items()
-    ]
+            of = [partial(lambda step, name: step.pseudo_dice.get(name), name=name) for name in names]
+            return [(name, index, *_column(only, of[index])) for index, name in enumerate(names)]
+    return _folds(steps, _mean_dice)
 
 
-def _with_mean(event: Mapping[str, Any]) -> dict[str, Any]:
-    values = [value for value in (event.get("pseudo_dice") or {}).values() if _finite(value)]
-    return {**event, "pd": float(np.mean(values)) if values else None}
-
-
-def _restarts(log: Mapping[int, Sequence[Mapping[str, Any]]], x_key: str) -> list[tuple[float, str]]:
-    scale = 60 if x_key == "elapsed" else 1
-    return [
-        (event[x_key] / scale, f"fold {fold} was restarted: {event['restarted']}")
-        for fold, events in log.items()
-        for event in events
-        if event.get("restarted") and _finite(event.get(x_key))
-    ]
+def _mean_dice(step: Step) -> float | None:
+    values = [value for value in step.pseudo_dice.values() if _finite(value)]
+    return float(np.mean(values)) if values else None
 
 
 def _curve(
     title: str,
     y_label: str,
-    x_key: str,
     series: Series,
     *,
     smooth: bool = False,
@@ -254,7 +254,7 @@ def _curve(
     series = [item for item in series if len(item[2])]
     if not series:
         return None
-    x_label = "training time, minutes" if x_key == "elapsed" else "optimiser steps"
+    x_label = "training time, minutes"
     drawn = [(_running_mean(y) if smooth else y) for _, _, _, y in series]
     x_low, x_high = 0.0, max(float(x.max()) for _, _, x, _ in series) or 1.0
     y_ticks = nice_ticks(min(float(y.min()) for y in drawn), max(float(y.max()) for y in drawn), 4)
@@ -266,8 +266,7 @@ def _curve(
     x_ticks = [Tick(100 * t / x_high, f"{t:g}") for t in nice_ticks(x_low, x_high, 4) if t <= x_high]
     shown = [Tick(round(100 - 100 * (t - frame[2]) / (frame[3] - frame[2]), 2), f"{t:g}") for t in y_ticks]
     places = [Dot(round(100 * x / x_high, 2), 0, text) for x, text in marks]
-    unit = "minutes" if x_key == "elapsed" else "steps"
-    return CurvePlot(title, x_label, y_label, x_ticks, shown, lines, places, frame, unit)
+    return CurvePlot(title, x_label, y_label, x_ticks, shown, lines, places, frame, "minutes")
 
 
 def _running_mean(values: Any, share: float = 0.02) -> Any:

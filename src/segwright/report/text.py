@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from segwright.core.events import Note, TrainEvent
 from segwright.core.inspection import Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Report
@@ -41,7 +41,7 @@ def score_table(report: Report, metrics: Sequence[str] | None = None) -> str:
     return "\n".join([*lines, *(line for note in report.notes for line in wrapped(note))])
 
 
-def fold_table(report: Report, log: Mapping[int, Sequence[Mapping[str, Any]]]) -> str:
+def fold_table(report: Report, log: Mapping[int, Sequence[TrainEvent]]) -> str:
     """One line a fold: cases, mean Dice out of fold, steps and time of training; empty without folds.
 
     Args:
@@ -52,10 +52,10 @@ def fold_table(report: Report, log: Mapping[int, Sequence[Mapping[str, Any]]]) -
     for fold in sorted(log):
         values = [s.value for s in report.scores if s.fold == fold and s.structure == "mean" and s.metric == "dice"]
         known = [value for value in values if value is not None]
-        end = log[fold][-1] if log[fold] else {}
+        last = next((event for event in reversed(log[fold]) if not isinstance(event, Note)), None)
         mean = number(sum(known) / len(known)) if known else MISSING
-        passed = duration(float(end["elapsed"])) if "elapsed" in end else MISSING
-        rows.append([str(fold), str(len(values)), mean, str(end.get("step", MISSING)), passed])
+        trained = [MISSING, MISSING] if last is None else [str(last.step), duration(last.elapsed)]
+        rows.append([str(fold), str(len(values)), mean, *trained])
     return "\n".join(aligned([["fold", "cases", "Dice", "steps", "training"], *rows])) if rows else ""
 
 

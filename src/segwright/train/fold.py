@@ -1,50 +1,46 @@
-"""One fold from start to end: wires the plan's parts, drives the loop, logs, checkpoints, restarts a collapse."""
+"""One network of a fold from start to end: steps, log, checkpoints, and a fresh start after a collapse."""
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
+import torch._dynamo
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
-from segwright.augment.compose import Augmenter
 from segwright.core.disk import atomic_path
-from segwright.core.plan import Plan, Triple
-from segwright.core.registry import Registry
-from segwright.core.seed import derive_seed
-from segwright.losses import bind_loss
+from segwright.core.errors import TrainingError
+from segwright.core.events import End, ListenTraining, Note, Restart, Step, TrainEvent, silent
+from segwright.core.plan import Plan
+from segwright.core.seed import derive, derive_seed
+from segwright.losses.combine import current
 from segwright.nets import build
 from segwright.nets.execution import keep_float32
 from segwright.nets.pretrained import read
 from segwright.nets.transfer import start_logits, take_over
 from segwright.nets.weights import save_weights
-from segwright.sample.case import SampleCase
-from segwright.sample.patches import Patches
 from segwright.sample.prefetch import EveryNth
 from segwright.sample.zoom import Zoomed
-from segwright.targets import build_target
-from segwright.train import OPTIMISERS, SCHEDULES
+from segwright.train import OPTIMISERS
 from segwright.train.ahead import Ahead
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
 from segwright.train.collapse import verdict
 from segwright.train.fabric import make_fabric
 from segwright.train.frozen import Frozen
-from segwright.train.inner import inner
 from segwright.train.log import EventLog, NoLog
-from segwright.train.loop import Parts, Step, train
 from segwright.train.memory import memory_guard
+from segwright.train.parts import FoldData, Parts, parts_of, patches_of, timeline
 from segwright.train.pseudo import PseudoDice
-from segwright.train.schedule import with_warmup
 from segwright.train.state import BEFORE, TrainState
-from segwright.train.timeline import timeline
 
 #: Seconds between checkpoints: what a kill can cost.
 CHECKPOINT_EVERY = 30.0
@@ -52,21 +48,77 @@ CHECKPOINT_EVERY = 30.0
 RESTARTS = 1
 #: Pseudo-Dice is taken this many times over a fold.
 CHECKS = 20
+#: Consecutive steps with a loss that is not finite before training gives up.
+PATIENCE = 20
 
-Event = dict[str, Any]
+
+def train_step(state: TrainState, parts: Parts, clock: Clock, fabric: Fabric, progress: float) -> Step:
+    """Take one optimiser step: forward and backward over the accumulated batches, then the update.
+
+    Batches, augmentation and step counts depend on `parts.seed`, the attempt and the step only, so a run resumed
+    from a checkpoint repeats what an unbroken run would have done. Processes that train together take the same steps
+    on batches of their own.
+
+    Args:
+        state: Advanced by a step; weights stay where the loss or its gradient is not finite.
+        parts: What training is made of.
+        clock: Of the budget.
+        fabric: The process, or the group it belongs to.
+        progress: Share of the budget that is spent.
+    """
+    lr = parts.lr * state.lr_scale * parts.schedule(progress, state.step)
+    for group in state.optimiser.param_groups:
+        group["lr"] = lr
+    criterion, total, waited = current(parts.loss, progress, state.step), 0.0, 0.0
+    state.net.train()
+    for part in range(parts.accumulate):
+        start = time.perf_counter()
+        image, target, weight = _batch(state, parts, fabric, state.step * parts.accumulate + part)
+        waited += time.perf_counter() - start
+        last = part == parts.accumulate - 1
+        with fabric.no_backward_sync(state.net, enabled=not last):  # type: ignore[arg-type]  # Fabric's own wrapper
+            loss = criterion(state.net(image), target, weight=weight)
+            fabric.backward(loss / parts.accumulate)
+        mean = fabric.all_reduce(loss.detach(), reduce_op="mean")
+        assert isinstance(mean, Tensor)
+        total += float(mean)
+    total /= parts.accumulate
+    norm = float(nn.utils.clip_grad_norm_(state.net.parameters(), parts.clip))
+    healthy = math.isfinite(total) and math.isfinite(norm)
+    if healthy:
+        state.optimiser.step()
+    state.optimiser.zero_grad(set_to_none=True)
+    state.step += 1
+    if healthy:
+        state.average.update(_bare(state.net), state.step, clock.planned_steps(state.step))
+    clock.tick()
+    state.elapsed, progress = clock.elapsed, clock.progress(state.step)
+    return Step(parts.fold, state.step, progress, state.elapsed, total, lr, norm, waited, skipped=not healthy)
 
 
-@dataclass(frozen=True)
-class FoldData:
-    """Prepared cases of a fold.
+@dataclass
+class Phase:
+    """A part of the budget with patches of one size.
 
     Attributes:
-        train: Cases to learn from.
-        validation: Cases for the pseudo-Dice; may be empty.
+        parts: What it is made of.
+        clock: Of the budget.
+        judge: Looks at a few patches now and then.
+        until: Share of the budget at which it ends.
+        progress: Share that is spent.
+        next_check: Share at which to look again.
+        saved: When the last checkpoint was written.
+        bad: Steps in a row whose loss was not finite.
     """
 
-    train: Sequence[SampleCase]
-    validation: Sequence[SampleCase]
+    parts: Parts
+    clock: Clock
+    judge: PseudoDice
+    until: float
+    progress: float
+    next_check: float
+    saved: float
+    bad: int = 0
 
 
 @dataclass
@@ -79,7 +131,7 @@ class FoldRun:
         folder: Where log, checkpoint and weights go.
         device: Torch device.
         resume: Continue from the last checkpoint if there is one.
-        listen: Called with every event (step events are thinned to a few a second).
+        listen: Told of every event, after the log.
         initial: Weights to start from, if any.
         group: Of processes that train together, in each of them; the first logs and saves for all.
         seconds: At most, where the plan's are no longer there.
@@ -90,11 +142,14 @@ class FoldRun:
     folder: Path
     device: torch.device
     resume: bool = False
-    listen: Callable[[Event], None] = field(default=lambda event: None)
+    listen: ListenTraining = silent
     initial: Path | None = None
     group: Fabric | None = None
     seconds: float | None = None
     losses: list[float] = field(default_factory=list, init=False)
+    state: TrainState = field(init=False)
+    frozen: Frozen = field(init=False)
+    log: EventLog | NoLog = field(init=False)
 
     @cached_property
     def fabric(self) -> Fabric:
@@ -106,40 +161,55 @@ class FoldRun:
         """Whether this process logs and saves."""
         return bool(self.fabric.is_global_zero)
 
-    def run(self, data: FoldData) -> Event:
+    def run(self, data: FoldData) -> End:
         """Train to the end of the budget; returns the closing event.
 
         Files: `log.jsonl`, `last.ckpt` (to resume), `weights.safetensors` (the average at the end), and
         `best.safetensors` (the average at its best pseudo-Dice, or pseudo-AP of objects), which `weights.safetensors`
         equals if the plan keeps the best.
+
+        Raises:
+            TrainingError: The loss stayed infinite or NaN for many steps in a row.
+            OutOfMemoryError: Main or GPU memory ran out.
         """
+        with closing(self._begin()), memory_guard(self.plan), closing(self._phases(data)) as phases:
+            for phase in phases:
+                restart = None
+                while phase.progress < phase.until and restart is None:
+                    step = train_step(self.state, phase.parts, phase.clock, self.fabric, phase.progress)
+                    restart = self._after(step, phase)
+                if restart is not None:
+                    self._tell(restart)
+                    self.state = self._start(attempt=restart.attempt, spent=self.state.elapsed, rate=restart.rate)
+                    self._save()
+            return self._finish()
+
+    def _begin(self) -> EventLog | NoLog:
+        """State and log of a fresh start, or of the last checkpoint."""
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / "last.ckpt"
-        state = self._start(attempt=0)
+        self.state, told = self._start(attempt=0), ""
         if self.resume and (checkpoint.exists() or checkpoint.with_name(BEFORE).exists()):
-            told = state.restore_last(checkpoint)
-            if told and self.leads:
-                self.listen({"kind": "note", "fold": self.fold, "text": f"Fold {self.fold}: {told}"})
+            told = self.state.restore_last(checkpoint)
         self.fabric.barrier()  # all have read it before the first overwrites it
-        log = EventLog(self.folder, resume_step=state.step if self.resume else None) if self.leads else NoLog()
-        try:
-            while True:
-                with memory_guard(self.plan):
-                    outcome = self._attempt(state, data, log)
-                if outcome is None:
-                    break
-                log.write(outcome)
-                self.listen(outcome)
-                state = self._start(attempt=outcome["attempt"], spent=state.elapsed, rate=outcome["rate"])
-                self._save(state)
-            return self._finish(state, log)
-        finally:
-            log.close()
+        step = self.state.step if self.resume else None
+        self.log = EventLog(self.folder, resume_step=step) if self.leads else NoLog()
+        if told:
+            self._tell(Note(f"Fold {self.fold}: {told}", self.fold))
+        if self.plan.train.compile:
+            self._tell(Note("torch.compile is on; parts that fail run eagerly.", self.fold))
+        return self.log
 
-    def _save(self, state: TrainState) -> None:
+    def _tell(self, event: TrainEvent) -> None:
+        """The log is what others follow; this process hears at once."""
+        if self.leads:
+            self.log.write(event)
+            self.listen(event)
+
+    def _save(self) -> None:
         """Write the checkpoint."""
         if self.leads:
-            state.save(self.folder / "last.ckpt")
+            self.state.save(self.folder / "last.ckpt")
 
     def _start(self, *, attempt: int, spent: float = 0.0, rate: float = 1.0) -> TrainState:
         """A fresh member; each attempt has its own initial weights; `rate` is a share of the plan's learning rate."""
@@ -156,7 +226,8 @@ class FoldRun:
         settings = {"lr": plan.train.lr, "weight_decay": plan.train.weight_decay, **choice.params}
         optimiser = OPTIMISERS.load(choice.name)(net, **settings)
         if plan.train.compile:
-            self._compile(net)
+            torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
+            net.compile()
         net, optimiser = self.fabric.setup(net, optimiser)
         return TrainState(net, optimiser, average, attempt=attempt, lr_scale=rate, elapsed=spent)
 
@@ -169,167 +240,130 @@ class FoldRun:
         source = Plan.load(beside) if beside.exists() else None
         return Frozen(net, self.plan.train.freeze, take_over(net, read(self.initial), self.plan, source).names)
 
-    def _compile(self, net: nn.Module) -> None:
-        """Compile in place; torch falls back to eager by itself when compilation fails, and says so here."""
-        import torch._dynamo
-
-        torch._dynamo.config.suppress_errors = True
-        net.compile()
-        self.listen({"kind": "note", "fold": self.fold, "text": "torch.compile is on; parts that fail run eagerly."})
-
-    def _attempt(self, state: TrainState, data: FoldData, log: EventLog | NoLog) -> Event | None:
-        """Train until the budget ends (`None`) or a collapse is seen (the restart event)."""
-        plan = self.plan.train
+    def _phases(self, data: FoldData) -> Generator[Phase]:
+        """What is trained on, one part of the budget after another, and all of it anew after a fresh start."""
+        plan, attempt = self.plan, -1
         together = self.fabric.world_size > 1
-        shared = self.fabric.broadcast if together else None
-        seconds = plan.seconds if self.seconds is None else self.seconds
-        clock = Clock(steps=plan.steps, seconds=seconds, spent=state.elapsed, shared=shared)
-        judge = PseudoDice(self.plan, data.validation or data.train, self.fold, self.device)
-        for stretch in timeline(self.plan.sample):
-            clock.tick()
-            if clock.progress(state.step) >= stretch.until:
-                continue
-            patches = Zoomed(self._patches(data, state, stretch.patch), stretch.zoom)
-            own = EveryNth(patches, self.fabric.global_rank, self.fabric.world_size) if together else patches
-            with Ahead(own, self.device) as source:
-                steps = train(state, self._parts(source), clock, self.fabric, until=stretch.until)
-                restart = self._steps(steps, state, clock, judge, log)
-            if restart is not None:
+        while attempt != self.state.attempt:
+            attempt = self.state.attempt
+            seconds = plan.train.seconds if self.seconds is None else self.seconds
+            shared = self.fabric.broadcast if together else None
+            clock = Clock(steps=plan.train.steps, seconds=seconds, spent=self.state.elapsed, shared=shared)
+            judge = PseudoDice(plan, data.validation or data.train, self.fold, self.device)
+            for stretch in timeline(plan.sample):
+                clock.tick()
+                progress = clock.progress(self.state.step)
+                if progress >= stretch.until or attempt != self.state.attempt:
+                    continue
+                patches = Zoomed(patches_of(plan, data.train, self.fold, stretch.patch, attempt), stretch.zoom)
+                own = EveryNth(patches, self.fabric.global_rank, self.fabric.world_size) if together else patches
+                self.frozen.at(progress)
+                with Ahead(own, self.device) as source:
+                    parts, now = parts_of(plan, self.fold, source), time.perf_counter()
+                    yield Phase(parts, clock, judge, stretch.until, progress, progress + 1 / CHECKS, now)
+
+    def _after(self, step: Step, phase: Phase) -> Restart | None:
+        """Judge, log and save after a step; a fresh start where the network has stopped learning."""
+        phase.progress, phase.bad = step.progress, phase.bad + 1 if step.skipped else 0
+        if phase.bad >= PATIENCE:
+            raise TrainingError(
+                f"The loss was not finite for {PATIENCE} steps in a row.",
+                got=f"step {step.step}, learning rate {step.lr:.2g}",
+                hint="Lower the rate (lr=...) or use precision=float32.",
+            )
+        self.frozen.at(step.progress)
+        self.losses.append(step.loss or 0.0)
+        if step.progress >= min(phase.next_check, 1.0):
+            phase.next_check = step.progress + 1 / CHECKS
+            found = self.fabric.broadcast(phase.judge.check(self.state.average.net) if self.leads else {})
+            step = replace(step, **found)
+            if (restart := self._restart(step)) is not None:
                 return restart
+            self._keep_best(step)
+        self._tell(_rounded(step, phase.clock.remaining(step.step)))
+        if time.perf_counter() - phase.saved > CHECKPOINT_EVERY:
+            self._save()
+            phase.saved = time.perf_counter()
         return None
 
-    def _steps(
-        self, steps: Iterator[Step], state: TrainState, clock: Clock, judge: PseudoDice, log: EventLog | NoLog
-    ) -> Event | None:
-        """Log, judge and save while stepping."""
-        self.frozen.at(clock.progress(state.step))
-        saved, next_check = time.perf_counter(), clock.progress(state.step) + 1 / CHECKS
-        for step in steps:
-            self.frozen.at(step.progress)
-            event = _step_event(step, self.fold)
-            self.losses.append(step.loss)
-            if step.progress >= min(next_check, 1.0):
-                next_check = step.progress + 1 / CHECKS
-                event |= self.fabric.broadcast(judge.check(state.average.net) if self.leads else {})
-                restart = self._restart(step, event["pseudo_dice"], state)
-                if restart is not None:
-                    return restart
-                self._keep_best(state, event)
-            log.write(event)
-            self.listen({**event, "remaining": clock.remaining(step.step)})
-            if time.perf_counter() - saved > CHECKPOINT_EVERY:
-                self._save(state)
-                saved = time.perf_counter()
-        return None
-
-    def _patches(self, data: FoldData, state: TrainState, patch: Triple) -> Patches:
-        plan = self.plan
-        return Patches(
-            data.train,
-            patch=patch,
-            context=plan.net.context,
-            policy=plan.sample.policy.name,
-            foreground=plan.sample.foreground,
-            seek=plan.sample.seek,
-            batch=plan.train.batch,
-            seed=derive_seed(plan.seed, "sample", state.attempt),
-            fold=self.fold,
-            crops=plan.sample.crops,
-        )
-
-    def _parts(self, source: Ahead) -> Parts:
-        plan, train_plan = self.plan, self.plan.train
-        target = build_target(plan.target, plan.labels)
-        return Parts(
-            patches=source,
-            augment=Augmenter(
-                plan.augment.steps, plan.augment.mirror, in_plane_only=plan.net.slab != 0, exchange=plan.exchange
-            ),
-            encode=lambda label: target.encode(inner(label, plan.net.context)),
-            loss=bind_loss(train_plan.loss, deep_supervision=plan.net.deep_supervision),
-            schedule=with_warmup(_load(SCHEDULES, train_plan.schedule), train_plan.warmup),
-            lr=train_plan.lr,
-            clip=train_plan.clip,
-            accumulate=train_plan.accumulate,
-            seed=plan.seed,
-            fold=self.fold,
-        )
-
-    def _restart(self, step: Step, pseudo: dict[str, float], state: TrainState) -> Event | None:
-        """The event of a fresh start, where the network has stopped learning; one that is slow is told of and goes on.
+    def _restart(self, step: Step) -> Restart | None:
+        """A fresh start, where the network has stopped learning; one that is slow is told of and goes on.
 
         Only a loss that rose is a sign of too high a rate, which is then halved.
         """
+        state, pseudo = self.state, step.pseudo_dice
         found = verdict(self.losses, step.progress, max(state.best, *pseudo.values()) if pseudo else 1.0)
         if found == "slow" and not state.extra.get("told_slow"):
             state.extra["told_slow"] = 1
             text = f"Fold {self.fold} finds no structure after {step.step} steps; its loss still falls, so it goes on."
-            self.listen({"kind": "note", "fold": self.fold, "text": text})
+            self._tell(Note(text, self.fold))
         if found in {"sound", "slow"} or state.attempt >= RESTARTS:
             return None
-        return {
-            "kind": "restart",
-            "fold": self.fold,
-            "step": step.step,
-            "elapsed": round(step.elapsed, 3),
-            "attempt": state.attempt + 1,
-            "rate": state.lr_scale * (0.5 if found == "diverged" else 1.0),
-            "restarted": "no structure was found and the loss " + ("rose" if found == "diverged" else "stayed flat"),
-        }
+        rose = found == "diverged"
+        why = "no structure was found and the loss " + ("rose" if rose else "stayed flat")
+        rate = state.lr_scale * (0.5 if rose else 1.0)
+        return Restart(self.fold, step.step, round(step.elapsed, 3), state.attempt + 1, rate, why)
 
-    def _keep_best(self, state: TrainState, event: Event) -> None:
+    def _keep_best(self, step: Step) -> None:
         """Remember the weights if they are the best so far: by objects where these are learnt, else by structures."""
-        dice, objects = event["pseudo_dice"], event.get("pseudo_ap")
-        value = objects if "pseudo_ap" in event else sum(dice.values()) / len(dice) if dice else None
+        dice, state = step.pseudo_dice, self.state
+        value = sum(dice.values()) / len(dice) if dice else None
+        value = step.pseudo_ap if self.plan.labels.instances else value
         if value is not None and value > state.best:
             state.best = value
             state.extra["best_step"] = state.step
             if self.leads:
                 save_weights(state.average.net, self.folder / "best.safetensors")
 
-    def _finish(self, state: TrainState, log: EventLog | NoLog) -> Event:
-        self._save(state)
+    def _finish(self) -> End:
+        state = self.state
+        self._save()
         if self.leads:
-            self._save_final(state)
+            self._save_final()
             (self.folder / BEFORE).unlink(missing_ok=True)
-        event = {
-            "kind": "end",
-            "fold": self.fold,
-            "step": state.step,
-            "elapsed": state.elapsed,
-            "restarts": state.attempt,
-            "best_pseudo_ap" if self.plan.labels.instances else "best_pseudo_dice": state.best,
-            "best_step": state.extra.get("best_step"),
-            "kept": self.plan.train.keep,
-        }
-        log.write(event)
-        self.listen(event)
-        return event
+        objects = self.plan.labels.instances
+        end = End(
+            self.fold,
+            state.step,
+            state.elapsed,
+            state.attempt,
+            best_pseudo_dice=None if objects else state.best,
+            best_pseudo_ap=state.best if objects else None,
+            best_step=state.extra.get("best_step"),
+            kept=self.plan.train.keep,
+        )
+        self._tell(end)
+        return end
 
-    def _save_final(self, state: TrainState) -> None:
+    def _save_final(self) -> None:
         """Write the weights that count: the average at the end, or the best one where the plan asks for it."""
         best, final = self.folder / "best.safetensors", self.folder / "weights.safetensors"
-        if self.plan.train.keep == "best" and state.best >= 0:
+        if self.plan.train.keep == "best" and self.state.best >= 0:
             with atomic_path(final) as partial:
                 shutil.copyfile(best, partial)
         else:
-            save_weights(state.average.net, final)
+            save_weights(self.state.average.net, final)
 
 
-def _load(table: Registry, choice: Any) -> Any:
-    return table.load(choice.name)(**choice.params)
+def _batch(state: TrainState, parts: Parts, fabric: Fabric, number: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """One augmented and encoded batch on the device."""
+    batch = parts.patches.at(number)
+    number = number * fabric.world_size + fabric.global_rank  # every process changes its patches in its own way
+    image, label = fabric.to_device((batch.image, batch.label))
+    rng = derive(parts.seed, "augment", parts.fold, state.attempt, number)
+    with torch.no_grad():
+        image, label = parts.augment(image, label, rng, batch.spacing)
+        target, weight = parts.encode(label)
+    return image, target, weight
 
 
-def _step_event(step: Step, fold: int) -> Event:
-    return {
-        "kind": "step",
-        "fold": fold,
-        "step": step.step,
-        "progress": round(step.progress, 5),
-        "elapsed": round(step.elapsed, 3),
-        "loss": step.loss,
-        "lr": step.lr,
-        "grad_norm": step.grad_norm,
-        "waited": round(step.waited, 4),
-        **({"skipped": True} if step.skipped else {}),
-    }
+def _bare(net: nn.Module) -> nn.Module:
+    """The network without Fabric's wrapper, so that names match the average's."""
+    return getattr(net, "_original_module", net)
+
+
+def _rounded(step: Step, remaining: float) -> Step:
+    """A step as it is told and logged: times without digits that say nothing."""
+    progress, elapsed, waited = round(step.progress, 5), round(step.elapsed, 3), round(step.waited, 4)
+    left = round(remaining, 1) if math.isfinite(remaining) else None
+    return replace(step, progress=progress, elapsed=elapsed, waited=waited, remaining=left)

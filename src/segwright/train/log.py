@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segwright.core.disk import atomic_path
+from segwright.core.events import Note, TrainEvent, from_record, to_record
 
 
 class EventLog:
@@ -21,19 +22,21 @@ class EventLog:
 
     def __init__(self, folder: Path, *, resume_step: int | None = None, tensorboard: bool = True) -> None:
         self.path = folder / "log.jsonl"
-        kept = [] if resume_step is None else [e for e in read_events(self.path) if e.get("step", 0) <= resume_step]
+        kept = [event for event in read_events(self.path) if _step(event) <= (resume_step or 0)]
+        kept = [] if resume_step is None else kept
         with atomic_path(self.path) as partial:
-            partial.write_text("".join(json.dumps(event) + "\n" for event in kept), encoding="utf-8")
+            partial.write_text("".join(json.dumps(to_record(event)) + "\n" for event in kept), encoding="utf-8")
         self._file = self.path.open("a", encoding="utf-8")
         self._board = _open_board(folder / "tensorboard", resume_step) if tensorboard else None
 
-    def write(self, event: dict[str, Any]) -> None:
+    def write(self, event: TrainEvent) -> None:
         """Append one event; numbers also go to TensorBoard."""
-        self._file.write(json.dumps(event) + "\n")
+        record = to_record(event)
+        self._file.write(json.dumps(record) + "\n")
         self._file.flush()
         if self._board is not None:
-            for name, value in _numbers(event):
-                self._board.add_scalar(name, value, event.get("step", 0))
+            for name, value in _numbers(record):
+                self._board.add_scalar(name, value, _step(event))
 
     def close(self) -> None:
         """Flush and close both sinks."""
@@ -45,24 +48,28 @@ class EventLog:
 class NoLog:
     """The same for processes that train beside the one that logs."""
 
-    def write(self, event: dict[str, Any]) -> None:
+    def write(self, event: TrainEvent) -> None:
         """Nothing."""
 
     def close(self) -> None:
         """Nothing."""
 
 
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """Events of a log; a last line cut off by a kill is left out."""
+def read_events(path: Path) -> list[TrainEvent]:
+    """Events of a log, of any version; a last line cut off by a kill is left out."""
     if not path.exists():
         return []
     events = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            events.append(json.loads(line))
+            events.append(from_record(json.loads(line)))
         except json.JSONDecodeError:
             continue
-    return events
+    return [event for event in events if event is not None]
+
+
+def _step(event: TrainEvent) -> int:
+    return 0 if isinstance(event, Note) else event.step
 
 
 def _open_board(folder: Path, resume_step: int | None) -> Any:
@@ -75,5 +82,5 @@ def _numbers(event: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in event.items():
         if isinstance(value, dict):
             yield from ((f"{name}/{key}", v) for key, v in value.items() if isinstance(v, int | float))
-        elif isinstance(value, int | float) and name != "step":
+        elif isinstance(value, int | float) and name not in {"step", "remaining"}:
             yield name, float(value)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError, UsageError
+from segwright.core.events import Event, Progress
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.words import size
@@ -331,9 +332,9 @@ class Desk:
     def _explore(self) -> None:
         from segwright.api.explore import explore
 
-        def listen(event: dict[str, Any]) -> None:
-            if event.get("kind") == "progress":
-                self.exploring = {"done": event["done"], "total": event["total"]}
+        def listen(event: Event) -> None:
+            if isinstance(event, Progress):
+                self.exploring = {"done": event.done, "total": event.total}
 
         try:
             self.explored = explore(self.dataset, listen=listen)

@@ -10,6 +10,7 @@ import numpy as np
 from segwright.api.lock import busy
 from segwright.api.run import Run
 from segwright.core.errors import SegwrightError
+from segwright.core.events import End, Step, TrainEvent
 from segwright.core.plan import Plan
 
 #: Points of a loss curve.
@@ -42,32 +43,31 @@ def _doing(run: Run, folds: list[dict[str, Any]], *, running: bool, finished: bo
     return "finished" if finished else "not running" if folds else "has not begun"
 
 
-def _logs(run: Run) -> dict[int, list[dict[str, Any]]]:
+def _logs(run: Run) -> dict[int, list[TrainEvent]]:
     try:
         return run.log()
     except (SegwrightError, OSError):
         return {}
 
 
-def _fold(run: Run, fold: int, events: list[dict[str, Any]]) -> dict[str, Any]:
-    steps = [event for event in events if event.get("kind") == "step"]
-    ended = any(event.get("kind") == "end" for event in events)
+def _fold(run: Run, fold: int, events: list[TrainEvent]) -> dict[str, Any]:
+    steps = [event for event in events if isinstance(event, Step)]
+    ended = any(isinstance(event, End) for event in events)
     age = time.time() - max(file.stat().st_mtime for file in run.logs(fold))
-    last = steps[-1] if steps else {}
-    pseudo = [event for event in steps if event.get("pseudo_dice")]
-    names = list(dict.fromkeys(name for event in pseudo for name in event["pseudo_dice"]))
+    last = steps[-1] if steps else Step(fold, 0)
+    names = list(dict.fromkeys(name for step in steps for name in step.pseudo_dice))
     return {
         "fold": fold,
-        "steps": last.get("step", 0),
-        "elapsed": last.get("elapsed", 0.0),
-        "progress": 1.0 if ended else last.get("progress", 0.0),
-        "remaining": last.get("remaining"),
+        "steps": last.step,
+        "elapsed": last.elapsed,
+        "progress": 1.0 if ended else last.progress,
+        "remaining": last.remaining,
         "ended": ended,
         "running": not ended and age < SILENT_SECONDS,
-        "loss": _binned([(e["step"], e["loss"]) for e in steps if e.get("loss") is not None]),
-        "rate": _binned([(e["step"], e["lr"]) for e in steps if e.get("lr") is not None]),
+        "loss": _binned([(one.step, one.loss) for one in steps if one.loss is not None]),
+        "rate": _binned([(one.step, one.lr) for one in steps if one.lr is not None]),
         "pseudo": {
-            name: [[e["step"], e["pseudo_dice"][name]] for e in pseudo if e["pseudo_dice"].get(name) is not None]
+            name: [[one.step, one.pseudo_dice[name]] for one in steps if one.pseudo_dice.get(name) is not None]
             for name in names
         },
     }

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Event, Lock, Thread
-from typing import Any
+from threading import Event as Flag
+from threading import Lock, Thread
 
 from segwright.core.errors import WriteError
+from segwright.core.events import Event, Listen, Note, Progress, Stage
 from segwright.core.words import amount
 from segwright.io import omezarr
 from segwright.prediction.large.bench import Bench, opened
 from segwright.prediction.large.objects import join_objects
 from segwright.prediction.large.steps import perform
 from segwright.prediction.large.workers import Workers
-
-Listen = Callable[[dict[str, Any]], None]
 
 #: Seconds between looks at how far blocks are.
 LOOK = 2.0
@@ -105,12 +104,12 @@ def _make_stores(bench: Bench) -> None:
 def _join(bench: Bench, listen: Listen) -> None:
     """Number the objects as one whole; blocks whose objects could not be found count as empty."""
     blocks = bench.blocks()
-    listen({"kind": "stage", "name": "Joining objects over block faces"})
+    listen(Stage("Joining objects over block faces"))
     done = [0]
 
     def told(index: int) -> None:
         done[0] += 1
-        listen(_progress("join objects", done[0], blocks.count, None))
+        listen(Progress("join objects", done[0], blocks.count))
 
     join_objects(bench, told)
     omezarr.create(bench.store("instances"), bench.pyramid("instances"))
@@ -119,7 +118,7 @@ def _join(bench: Bench, listen: Listen) -> None:
 
 def _try(bench: Bench, step: str, waiting: Sequence[int], workers: Workers, listen: Listen) -> None:
     title = _TITLES.get(step.partition("-")[0], "Making smaller copies")
-    listen({"kind": "stage", "name": f"{title}: {amount(len(waiting), 'block')}"})
+    listen(Stage(f"{title}: {amount(len(waiting), 'block')}"))
     left: dict[int, str] = dict.fromkeys(waiting, "")
     bench.record.forget_shares(step)
     with _watched(bench, step, left, listen) as told:
@@ -131,9 +130,9 @@ def _try(bench: Bench, step: str, waiting: Sequence[int], workers: Workers, list
 @contextmanager
 def _watched(bench: Bench, step: str, left: Mapping[int, str], listen: Listen) -> Iterator[Listen]:
     """Tells every few seconds how far the blocks are that are not finished; yields what others tell through."""
-    begin, total, over, talk = time.perf_counter(), len(left), Event(), Lock()
+    begin, total, over, talk = time.perf_counter(), len(left), Flag(), Lock()
 
-    def told(event: dict[str, Any]) -> None:
+    def told(event: Event) -> None:
         with talk:
             listen(event)
 
@@ -142,7 +141,7 @@ def _watched(bench: Bench, step: str, left: Mapping[int, str], listen: Listen) -
             done = total - len(left)
             share = min((done + bench.record.under_way(step)) / total, 1.0)
             remaining = (time.perf_counter() - begin) * (1 - share) / share if share else None
-            told({**_progress(step, done, total, remaining), "share": share})
+            told(Progress(step, done, total, remaining, share))
 
     watcher = Thread(target=watch, daemon=True)
     watcher.start()
@@ -158,9 +157,7 @@ def _attempts(bench: Bench, step: str, left: dict[int, str], workers: Workers, l
     begin, total = time.perf_counter(), len(left)
     for attempt in range(RETRIES + 1):
         if attempt and left:
-            listen(
-                {"kind": "note", "text": f"{amount(len(left), 'block')} failed and will be tried again: {_first(left)}"}
-            )
+            listen(Note(f"{amount(len(left), 'block')} failed and will be tried again: {_first(left)}"))
         work = partial(perform, str(bench.folder), step)
         for index, answer in workers.map(work, list(left)):
             if answer.get("full"):
@@ -171,7 +168,7 @@ def _attempts(bench: Bench, step: str, left: dict[int, str], workers: Workers, l
             del left[index]
             done = total - len(left)
             remaining = (time.perf_counter() - begin) / done * len(left)
-            listen(_progress(step, done, total, remaining))
+            listen(Progress(step, done, total, remaining))
         if not left:
             return
 
@@ -188,10 +185,6 @@ def _failures(bench: Bench, steps: Sequence[str]) -> list[tuple[str, str]]:
 
 def _first(left: dict[int, str]) -> str:
     return next((error for error in left.values() if error), "")
-
-
-def _progress(name: str, done: int, total: int, remaining: float | None) -> dict[str, Any]:
-    return {"kind": "progress", "name": name, "done": done, "total": total, "remaining": remaining}
 
 
 def _full(bench: Bench, error: str) -> WriteError:
