@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import segwright
 from segwright.cli.app import app
 from segwright.core.errors import PlanError, UsageError
+from segwright.core.events import End
 from segwright.core.plan import Plan
 from segwright.planning import edited, pipeline
 
@@ -58,7 +59,7 @@ def test_an_edited_plan_is_trained_as_it_stands_and_says_what_changed(data: Path
     left_open = {"train.channels_last", "train.float32_layers"}
     same = dict(pipeline.fields(made)).items() - dict(pipeline.fields(kept)).items()
     assert {name for name, _ in same} <= by_hand | left_open, "nothing else is another"
-    assert max(event["step"] for event in run.log()[0] if event["kind"] == "end") == 2
+    assert [event.step for event in run.log()[0] if isinstance(event, End)] == [2]
     assert segwright.fit(data, out=tmp_path / "run", resume=True, device="cpu").plan == kept
 
 
