@@ -14,8 +14,8 @@ from PIL import Image
 from segwright import io
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.io.coco import decompressed
 from segwright.io.drawn import Drawn
+from segwright.io.formats.coco import decompressed
 
 LIKE = Geometry.from_spacing((1, 12, 16))
 BOX = [[2, 3], [6, 3], [6, 8], [2, 8]]

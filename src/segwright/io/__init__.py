@@ -52,7 +52,7 @@ READERS = Registry(
         "npy": "segwright.io.npy:FORMAT",
         "matlab": "segwright.io.matlab:FORMAT",
         "sections": "segwright.io.sections:FORMAT",
-        "neuro": "segwright.io.formats.neuro.read:FORMAT",
+        "neuro": "segwright.io.formats.neuro:FORMAT",
     },
 )
 
@@ -60,17 +60,17 @@ READERS = Registry(
 FORMS = Registry(
     "segwright.forms",
     {
-        "labelme": "segwright.io.labelme:FORM",
-        "coco": "segwright.io.coco:FORM",
-        "rle": "segwright.io.runlabels:FORM",
+        "labelme": "segwright.io.formats.labelme:FORM",
+        "coco": "segwright.io.formats.coco:FORM",
+        "rle": "segwright.io.formats.runlabels:FORM",
         "dicomseg": "segwright.io.dicomseg:FORM",
-        "rtstruct": "segwright.io.rtstruct:FORM",
-        "segnrrd": "segwright.io.formats.segnrrd.labels:FORM",
-        "geojson": "segwright.io.formats.geojson.labels:FORM",
-        "via": "segwright.io.formats.via.labels:FORM",
-        "cvat": "segwright.io.formats.cvat.labels:FORM",
-        "yolo": "segwright.io.formats.yolo.labels:FORM",
-        "imagej": "segwright.io.formats.imagej.labels:FORM",
+        "rtstruct": "segwright.io.formats.rtstruct:FORM",
+        "segnrrd": "segwright.io.formats.segnrrd:FORM",
+        "geojson": "segwright.io.formats.geojson:FORM",
+        "via": "segwright.io.formats.via:FORM",
+        "cvat": "segwright.io.formats.cvat:FORM",
+        "yolo": "segwright.io.formats.yolo:FORM",
+        "imagej": "segwright.io.formats.imagej:FORM",
     },
 )
 #: Suffixes that files of built-in forms have; DICOM files may have none.

@@ -158,6 +158,36 @@ def usable(points: NDArray[np.float64]) -> bool:
     return bool((np.abs(points) < 1e9).all())
 
 
+def corners(
+    given: Callable[[], Any], told: str, path: Path, *, expected: str = "[[x, y], [x, y], ...]", seen: Any = None
+) -> NDArray[np.float64]:
+    """Corners `(N, 2)` as x and y of one outline.
+
+    Args:
+        given: Makes numbers of what the file holds; may fail as such conversions do.
+        told: The outline, in words.
+        path: Its file.
+        expected: How the file should hold them.
+        seen: What it holds, for the message.
+
+    Raises:
+        LabelError: They are no pairs of finite numbers.
+    """
+    try:
+        points = np.array(given(), dtype=np.float64).reshape(-1, 2)
+    except (TypeError, ValueError, KeyError, IndexError):
+        points = np.array([[np.nan, np.nan]])
+    if not usable(points):
+        raise LabelError(
+            f"{told} has points that are not pairs of numbers.",
+            expected=expected,
+            got=repr(seen)[:80],
+            where=path,
+            hint="Correct the points, or export the file again.",
+        )
+    return points
+
+
 def refuse_size(size: tuple[int, int] | None, like: Geometry, where: str | Path) -> None:
     """Refuse labels drawn on an image of another size, or on single planes for a volume.
 

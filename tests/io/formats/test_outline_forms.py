@@ -17,7 +17,7 @@ from segwright import io
 from segwright.core.errors import GeometryError, LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.io.dataset import open_dataset, open_labels
-from segwright.io.formats.imagej.labels import structure_of
+from segwright.io.formats.imagej import structure_of
 from segwright.io.load import load_image, load_label
 
 ROWS, COLUMNS = 48, 64

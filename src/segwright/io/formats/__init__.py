@@ -1,1 +1,1 @@
-"""Formats as packages: what one can read and write lies in one folder, and one row of `READERS` or `FORMS` says so."""
+"""Formats that one module reads, and where it can, writes; one row of `READERS` or `FORMS` names each."""

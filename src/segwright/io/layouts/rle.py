@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from segwright import io
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, SegwrightError
-from segwright.io import runlabels
 from segwright.io.counting import Found, Sample, find_counting
+from segwright.io.formats import runlabels
 from segwright.io.layouts.listing import draft
 from segwright.io.layouts.named import cases_of, files_below, images_below
 from segwright.io.rle import KEYS, RLE

@@ -8,14 +8,12 @@ from pathlib import Path
 from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LayoutError
-from segwright.io import coco, labelme, runlabels
-from segwright.io.layouts.coco import objects
+from segwright.io.formats import coco, labelme, runlabels
 from segwright.io.layouts.dicomseg import DICOMSEG, referenced
-from segwright.io.layouts.labelme import polygons
 from segwright.io.layouts.listing import add_structures, draft, label_source, pair_items, structure_names, unique_ids
 from segwright.io.layouts.named import files_below, images_below
 from segwright.io.layouts.names import safe_id
-from segwright.io.layouts.outlines import outlined
+from segwright.io.layouts.outlines import objects, outlined, polygons
 from segwright.io.layouts.pairs import arranged
 from segwright.io.layouts.rle import masks
 from segwright.io.layouts.scan import Item, items, relative, subfolders

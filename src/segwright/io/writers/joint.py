@@ -16,7 +16,7 @@ from segwright.core.errors import UsageError
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
 from segwright.core.runs import Runs
-from segwright.io import coco
+from segwright.io.formats import coco
 from segwright.io.protocol import encoding
 from segwright.io.rle import KEYS, RLE, open_rle, writing_rle
 from segwright.io.terms import terms_of

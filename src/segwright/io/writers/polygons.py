@@ -8,7 +8,7 @@ from pathlib import Path
 from segwright.core.case import LabelSource
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
-from segwright.io import labelme
+from segwright.io.formats import labelme
 from segwright.io.protocol import encoding
 from segwright.io.writers.fit import path_to_image, planes_of
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.io.drawn import Drawn, Entry, Form, json_of, refuse_size, usable
+from segwright.io.drawn import Drawn, Entry, Form, corners, json_of, refuse_size
 
 #: Structure of areas without a classification.
 UNNAMED = "unclassified"
@@ -92,18 +92,8 @@ def _areas(shape: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _ring(ring: Any, told: str, path: Path) -> NDArray[np.float64]:
-    try:
-        points = np.array([corner[:2] for corner in ring], dtype=np.float64).reshape(-1, 2)
-    except (TypeError, ValueError):
-        points = np.array([[np.nan, np.nan]])
-    if not usable(points):
-        raise LabelError(
-            f"{told} has points that are not pairs of numbers.",
-            expected="[[x, y], [x, y], ...]",
-            got=repr(ring)[:80],
-            where=path,
-            hint="Export the file again.",
-        )
+    """A ring without the last corner, which repeats the first."""
+    points = corners(lambda: [corner[:2] for corner in ring], told, path, seen=ring)
     return points[:-1] if len(points) > 1 and (points[0] == points[-1]).all() else points
 
 

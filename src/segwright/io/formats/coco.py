@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from segwright.core.errors import LabelError
 from segwright.core.geometry import Geometry
 from segwright.core.runs import Runs
-from segwright.io.drawn import Drawn, Entry, Form, json_object, json_of, listed, refuse_size, size_of, usable
+from segwright.io.drawn import Drawn, Entry, Form, corners, json_object, json_of, listed, refuse_size, size_of
 from segwright.io.polygon import trace
 
 _CURE = "Export the file again."
@@ -123,28 +124,14 @@ def _add(drawn: Drawn, annotation: Mapping[str, Any], name: str, path: Path) -> 
     elif shape and isinstance(shape, list):
         rings = shape if isinstance(shape[0], list) else [shape]
         for ring in rings:
-            drawn.add_ring(name, _ring(ring, told, path), told)
+            drawn.add_ring(
+                name, corners(partial(list, ring), told, path, expected="[x, y, x, y, ...]", seen=ring), told
+            )
     else:
         drawn.mask(name)
         drawn.repairs.append(f"{told} has a box and no outline; it is left out.")
     if annotation.get("iscrowd"):
         drawn.repairs.append(f"{told} is marked as a crowd; its area counts like any other.")
-
-
-def _ring(ring: Any, told: str, path: Path) -> NDArray[np.float64]:
-    try:
-        points = np.array(ring, dtype=np.float64).reshape(-1, 2)
-    except (TypeError, ValueError):
-        points = np.array([[np.nan, np.nan]])
-    if not usable(points):
-        raise LabelError(
-            f"{told} has points that are not pairs of numbers.",
-            expected="[x, y, x, y, ...]",
-            got=repr(ring)[:80],
-            where=path,
-            hint=_CURE,
-        )
-    return points
 
 
 def _decode(shape: Mapping[str, Any], size: tuple[int, int], told: str, path: Path) -> NDArray[np.bool_]:

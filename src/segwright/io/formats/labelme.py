@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.io.drawn import Drawn, Entry, Form, json_object, json_of, listed, refuse_size, size_of, usable
+from segwright.io.drawn import Drawn, Entry, Form, corners, json_object, json_of, listed, refuse_size, size_of
 from segwright.io.image import decoded
 from segwright.io.polygon import trace
 
@@ -106,20 +106,10 @@ def _add(drawn: Drawn, shape: Mapping[str, Any], index: int, path: Path) -> None
 def _points(shape: Mapping[str, Any], index: int, path: Path) -> NDArray[np.float64]:
     """Corners `(N, 2)` as x and y, given as pairs or as mappings."""
     given = shape.get("points") or []
-    try:
-        pairs = [(p["x"], p["y"]) if isinstance(p, Mapping) else (p[0], p[1]) for p in given]
-        points = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    except (TypeError, ValueError, KeyError, IndexError):
-        points = np.array([[np.nan, np.nan]])
-    if not usable(points):
-        raise LabelError(
-            f"Points of shape {index + 1} ({shape.get('label')!r}) are not pairs of numbers.",
-            expected="[[x, y], [x, y], ...]",
-            got=repr(given)[:80],
-            where=path,
-            hint="Correct the points, or delete the shape.",
-        )
-    return points
+    told = f"Shape {index + 1} ({shape.get('label')!r})"
+    return corners(
+        lambda: [(p["x"], p["y"]) if isinstance(p, Mapping) else (p[0], p[1]) for p in given], told, path, seen=given
+    )
 
 
 def _paste(drawn: Drawn, name: str, text: str, points: NDArray[np.float64], told: str, path: Path) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import LabelError
 from segwright.core.geometry import Geometry
-from segwright.io.drawn import Drawn, Entry, Form, json_object, json_of, refuse_size, usable
+from segwright.io.drawn import Drawn, Entry, Form, corners, json_object, json_of, refuse_size
 
 #: Structure of regions without attributes.
 UNNAMED = "foreground"
@@ -108,24 +108,18 @@ def read(path: Path, key: str | None, like: Geometry) -> Drawn:
 
 def _ring(shape: Mapping[str, Any], told: str, path: Path) -> NDArray[np.float64] | None:
     """Corners of an area; `None` for points and lines."""
-    kind = shape.get("name")
-    try:
-        if kind == "polygon":
-            points = np.array([shape["all_points_x"], shape["all_points_y"]], dtype=np.float64).T
-        elif kind == "rect":
-            x, y, w, h = (float(shape[side]) for side in ("x", "y", "width", "height"))
-            points = np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
-        elif kind in {"circle", "ellipse"}:
-            points = _ellipse(shape)
-        else:
-            return None
-    except (KeyError, TypeError, ValueError):
-        points = np.array([[np.nan, np.nan]])
-    if not usable(points):
-        raise LabelError(
-            f"{told} has corners that are no numbers.", got=repr(shape)[:80], where=path, hint="Export the file again."
-        )
-    return points
+    if shape.get("name") not in {"polygon", "rect", "circle", "ellipse"}:
+        return None
+    return corners(lambda: _points(shape), told, path, expected="numbers for every corner", seen=shape)
+
+
+def _points(shape: Mapping[str, Any]) -> NDArray[np.float64]:
+    if shape["name"] == "polygon":
+        return np.array([shape["all_points_x"], shape["all_points_y"]], dtype=np.float64).T
+    if shape["name"] == "rect":
+        x, y, w, h = (float(shape[side]) for side in ("x", "y", "width", "height"))
+        return np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h)])
+    return _ellipse(shape)
 
 
 def _ellipse(shape: Mapping[str, Any]) -> NDArray[np.float64]:

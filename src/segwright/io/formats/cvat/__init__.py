@@ -1,1 +1,0 @@
-"""Outlines and masks of CVAT, one XML file for all images."""

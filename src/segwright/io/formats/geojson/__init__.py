@@ -1,1 +1,0 @@
-"""Outlines as QuPath exports them: GeoJSON features in pixels."""

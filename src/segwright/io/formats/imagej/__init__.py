@@ -1,1 +1,0 @@
-"""ImageJ regions of interest: single .roi files and .zip archives of them."""

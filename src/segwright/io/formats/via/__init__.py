@@ -1,1 +1,0 @@
-"""Outlines of the VGG Image Annotator."""
