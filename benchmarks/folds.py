@@ -23,6 +23,7 @@ from segwright.io.dataset import open_dataset
 from segwright.phantoms.write import write_dataset
 from segwright.planning.check import inspect
 from segwright.planning.fingerprint import fingerprint, presence_and_share
+from segwright.planning.limits import Limits
 from segwright.planning.rules.training import share_logits
 from segwright.planning.split import make_split
 
@@ -50,7 +51,7 @@ def _foreground(facts: list[CaseFacts]) -> np.ndarray:
 
 def _start(facts: list[CaseFacts], names: tuple[str, ...], target: str) -> tuple[float, ...]:
     presence, share = presence_and_share(facts, names)
-    return share_logits(target, [share[name] * presence[name] / len(facts) for name in names])
+    return share_logits(target, [share[name] * presence[name] / len(facts) for name in names], Limits())
 
 
 def main() -> None:

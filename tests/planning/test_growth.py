@@ -13,9 +13,10 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.limits import Limits
 from segwright.planning.machine import Machine
 from segwright.planning.recipe_book import load_recipe
-from segwright.planning.rules.network import VOXELS_CPU, shrunk
+from segwright.planning.rules.network import shrunk
 from segwright.train.parts import timeline
 
 GPU = Machine(cores=16, memory=128 * 2**30, gpu_memory=80 * 2**30)
@@ -64,7 +65,7 @@ def test_small_machines_shrink_both(name: str, machine: Machine, short: str) -> 
     for axis, (then, now) in enumerate(((32, 36), (256, 320), (256, 320))):
         assert abs(first[axis] - last[axis] * then / now) < plan.net.divisor[axis]
     if machine is LAPTOP:
-        assert math.prod(last) <= 1.2 * VOXELS_CPU, "rounded up to what the network divides"
+        assert math.prod(last) <= 1.2 * Limits().voxels_cpu, "rounded up to what the network divides"
 
 
 def test_shallow_stacks_keep_the_plane() -> None:

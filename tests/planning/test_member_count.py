@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 
 from segwright.core.recipe import Recipe
-from segwright.planning.rules.training import (
-    MEMBER_PASSES,
-    MEMBER_STEPS,
-    MEMBERS_MOST,
-    ROW_MEMBER_STEPS,
-    ROW_MEMBERS_MOST,
-    members,
-)
+from segwright.planning.limits import Limits
+from segwright.planning.rules.training import members
+
+USUAL = Limits()
+MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = USUAL.member_passes, USUAL.member_steps, USUAL.members_most
+ROW_MEMBER_STEPS, ROW_MEMBERS_MOST = USUAL.row_member_steps, USUAL.row_members_most
 
 
 def count(time: float, passes: float, target: str = "classes", **wishes: Any) -> int:

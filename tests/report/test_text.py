@@ -8,8 +8,17 @@ import pytest
 
 from segwright.core.inspection import Finding
 from segwright.core.report import Aggregate, Report, Score
+from segwright.planning.limits import Limits
 from segwright.report.tables import plan_sections
-from segwright.report.text import aligned, doubts_line, findings_table, plan_table, score_table
+from segwright.report.text import (
+    aligned,
+    doubts_line,
+    findings_table,
+    limits_table,
+    plan_summary,
+    plan_table,
+    score_table,
+)
 from segwright.report.wording import columns_of
 
 
@@ -97,6 +106,23 @@ def test_plan_table_tells_every_decision_and_every_reason(make_run):
     assert "dice_ce (squared = yes)" in text and "3.0 GiB" in text
     told = {f"{section.name}.{row.field}" for section in plan_sections(plan) for row in section.rows}
     assert {"train.lr", "net.widths", "window.size", "sample.patch", "general.folds"} <= told
+
+
+def test_a_summary_of_a_plan_has_ten_lines_and_its_warnings(make_run) -> None:
+    plan = make_run().plan
+    lines = plan_summary(plan).splitlines()
+    assert len(lines) <= 12 and max(map(len, lines)) <= 80 and len([line for line in lines if line[0] != " "]) == 10
+    for name, told in (("network", plan.net.name), ("target", plan.train.loss.name), ("memory", "3.0 GiB")):
+        assert any(line.startswith(name) and told in line for line in lines)
+    warned = plan_summary(plan.model_copy(update={"warnings": ("Few steps fit a fold",)})).splitlines()
+    assert warned[len(lines) :] == ["Warning: Few steps fit a fold."]
+
+
+def test_limits_are_listed_with_what_was_stated_otherwise(make_run) -> None:
+    plan = make_run().plan.model_copy(update={"asked": {"limits": {"thick_slices": 4}}})
+    text = limits_table(plan)
+    assert "thick_slices          4 pixel edge (usual 3)" in text
+    assert all(name in text for name in Limits.model_fields if name != "schema_number")
 
 
 def test_long_names_are_never_cut() -> None:

@@ -17,6 +17,7 @@ from segwright.core.words import amount, duration
 from segwright.ops.windows import window_starts
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.limits import Limits
 from segwright.planning.pace import budget_seconds
 
 Given = ParamSpec("Given")
@@ -34,7 +35,7 @@ PACE = 0.05
 #: Steps of the smallest sensible run: a network trained for fewer is hardly out of its start.
 LEAST_STEPS = 30
 #: Steps a network below which fewer folds are trained instead of all of them badly.
-FEW_STEPS = 100
+FEW_STEPS = Limits().few_steps
 #: Shares of the budget: at most for the search of post-processing, and kept back for what cannot be foreseen.
 SEARCH, SLACK = 0.15, 0.05
 #: Seconds for the page and the model folder on a quiet machine, beside the pictures of so many cases.

@@ -95,6 +95,7 @@ class Recipe(Document):
         postprocess: Search post-processing on out-of-fold predictions.
         tolerance: Surface Dice tolerance in mm (voxels where spacing is unknown).
         seed: Of everything random.
+        limits: Numbers that planning compares with, stated otherwise: `{thick_slices: 4}`.
     """
 
     name: str = "default"
@@ -152,6 +153,7 @@ class Recipe(Document):
     postprocess: bool = True
     tolerance: float = Field(default=1.0, gt=0)
     seed: int = 0
+    limits: dict[str, float] = Field(default_factory=dict)
 
     @field_validator("augment", mode="before")
     @classmethod

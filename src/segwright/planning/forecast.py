@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Plan, Triple, WindowPlan
@@ -13,10 +13,9 @@ from segwright.planning import memory as formula
 from segwright.planning import traced
 from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.limits import Limits
 from segwright.planning.machine import Machine
 
-#: Share of the memory that the forecast of a step may take.
-MOST = 0.9
 #: Numbers that optimisers keep a weight; others are taken for AdamW.
 SLOTS = {"sgd": 1}
 
@@ -30,12 +29,14 @@ class Costs:
         precision: `float32`, `bfloat16`, or `auto`: what is usual on the machine.
         optimiser: Row of the optimisers table.
         trace: Costs of a network as its source describes it; by the U-Net's formula where `None`.
+        limits: Share of memory that a step may take.
     """
 
     machine: Machine
     precision: str
     optimiser: str = "adamw"
     trace: traced.Trace | None = None
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def bytes_each(self) -> int:
@@ -47,7 +48,7 @@ class Costs:
     @property
     def budget(self) -> float:
         """Bytes that a training step may take."""
-        return MOST * (self.machine.gpu_memory or self.machine.memory)
+        return self.limits.step_memory * (self.machine.gpu_memory or self.machine.memory)
 
     def of_step(self, net: NetSpec, patch: Triple, batch: int) -> int:
         """Forecast of a training step."""
@@ -101,7 +102,7 @@ def fitting_precisions(plan: Plan, machine: Machine, trace: traced.Trace | None)
 
 
 def _costs(plan: Plan, machine: Machine, precision: str, trace: traced.Trace | None) -> Costs:
-    return Costs(machine, precision, plan.train.optimiser.name, trace)
+    return Costs(machine, precision, plan.train.optimiser.name, trace, Limits.of(plan.asked.get("limits", {})))
 
 
 def _largest(plan: Plan) -> Triple:

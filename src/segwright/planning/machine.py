@@ -32,16 +32,6 @@ class Machine(Part):
         """Whether training runs on a GPU."""
         return self.gpu_memory is not None
 
-    @property
-    def gflops(self) -> float:
-        """Rough useful GFLOP/s in a U-Net's training step, for forecasts before anything is measured.
-
-        Measured on 3-D U-Net steps: about 60 a core in float32, twice that where bfloat16 is native.
-        """
-        if self.has_gpu:
-            return 20_000.0
-        return self.cores * (110.0 if self.bfloat16 else 55.0)
-
     def within(self, gigabytes: float | None) -> Machine:
         """This machine with no more memory (of the GPU, if there is one) than that."""
         if gigabytes is None:

@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 from segwright.core.plan import NetSpec, Triple
 from segwright.core.recipe import Recipe
 from segwright.planning import cost
-
-#: Minutes when neither a time nor a step budget is asked for.
-MINUTES_CPU, MINUTES_GPU = 60.0, 120.0
+from segwright.planning.limits import limits_of
 
 StepTimer = Callable[[NetSpec, Triple, int], float]
 
 
 def budget_seconds(recipe: Recipe, *, gpu: bool) -> float:
     """Seconds that a whole fit may take if its steps are not counted."""
-    return 60 * (recipe.minutes or (MINUTES_GPU if gpu else MINUTES_CPU))
+    limits = limits_of(recipe)
+    return 60 * (recipe.minutes or (limits.minutes_gpu if gpu else limits.minutes_cpu))
 
 
 @dataclass

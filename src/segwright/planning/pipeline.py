@@ -17,6 +17,7 @@ from segwright.core.plan import InitPlan, NetSpec, Plan, PreparePlan, Triple
 from segwright.core.recipe import PartChoice, Recipe
 from segwright.planning import cost, forecast, traced
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.limits import Limits, limits_of
 from segwright.planning.machine import Machine
 from segwright.planning.pace import StepTimer
 from segwright.planning.rules import network
@@ -114,6 +115,11 @@ class Context:
         start = f"{name}."
         return {key.removeprefix(start): one.value for key, one in self.decided.items() if key.startswith(start)}
 
+    @property
+    def limits(self) -> Limits:
+        """Numbers that rules compare with."""
+        return limits_of(self.recipe)
+
     @cached_property
     def prepare(self) -> PreparePlan:
         """How scans are prepared, once decided."""
@@ -134,15 +140,23 @@ class Context:
     def costs(self) -> forecast.Costs:
         """Memory that networks take, in the precision asked for or usual."""
         optimiser = self.recipe.optimiser.name if self.recipe.optimiser else "adamw"
-        return forecast.Costs(self.machine, self.recipe.precision, optimiser, self.trace)
+        return forecast.Costs(self.machine, self.recipe.precision, optimiser, self.trace, self.limits)
 
     def step_seconds(self, spec: NetSpec, patch: Triple, batch: int) -> float:
         """Seconds of a training step: measured where a timer is given, else by operations over useful GFLOP/s."""
         if self.timer is not None:
             return self.timer(spec, patch, batch)
+        useful = 1e9 * gflops(self.machine, self.limits)
         if self.trace is not None:
-            return 3 * self.trace(spec, patch, batch).flops / (self.machine.gflops * 1e9)
-        return cost.step_flops(spec, patch, batch) / (self.machine.gflops * 1e9)
+            return 3 * self.trace(spec, patch, batch).flops / useful
+        return cost.step_flops(spec, patch, batch) / useful
+
+
+def gflops(machine: Machine, limits: Limits) -> float:
+    """Rough useful GFLOP/s in a training step, for forecasts before anything is measured."""
+    if machine.has_gpu:
+        return limits.gflops_gpu
+    return machine.cores * (limits.gflops_core_bfloat16 if machine.bfloat16 else limits.gflops_core)
 
 
 Decisions = Decision | tuple[Decision, ...]

@@ -46,7 +46,7 @@ def preparation(ctx: Context) -> Decisions:
     turned = "slices first, growing to the patient's superior, anterior and right"
     return (
         Decision("prepare.orientation", facts.orientation, turned),
-        Decision("prepare.crop", *space.crop(facts)),
+        Decision("prepare.crop", *space.crop(facts, ctx.limits)),
         Decision("prepare.spacing", scale.spacing, why),
         Decision("prepare.kept", scale.kept),
         Decision("prepare.fit", *space.fit(recipe, facts, machine)),
@@ -100,7 +100,7 @@ def _augment(ctx: Context, level: str, *, spoiled: bool) -> tuple[PartChoice, ..
         ctx.augmentations(
             level,
             dims=2 if ctx.net.slab else 3,
-            anisotropic=space.in_plane(ctx.facts, ctx.patch),
+            anisotropic=space.in_plane(ctx.facts, ctx.patch, ctx.limits),
             modality=ctx.facts.modality,
             sections=ctx.patch[0] + 2 * ctx.net.context[0] if spoiled else 0,
         ),
@@ -147,9 +147,11 @@ def schedule(ctx: Context) -> Decisions:
         Decision("train.optimiser", choice, why),
         Decision("train.lr", lr),
         Decision("train.weight_decay", decay),
-        Decision("train.schedule", recipe.schedule or PartChoice(name="cosine", params={"floor": 0.01})),
+        Decision(
+            "train.schedule", recipe.schedule or PartChoice(name="cosine", params={"floor": ctx.limits.cosine_floor})
+        ),
         Decision("train.warmup", *training.warmup(recipe)),
-        Decision("train.ema", 0.03 if recipe.ema else 0.0),
+        Decision("train.ema", ctx.limits.ema if recipe.ema else 0.0),
         Decision("train.keep", *training.keep(recipe)),
         Decision("train.precision", recipe.precision),
         Decision("train.compile", recipe.compile),
@@ -163,7 +165,9 @@ def time(ctx: Context) -> Decisions:
     if ctx.recipe.steps is not None:
         told = "asked for in the recipe; such a run can be repeated exactly"
         return Decision("train.seconds", None), Decision("train.steps", ctx.recipe.steps, told)
-    shared = f"{sizing.TRAINING_SHARE * 100:.0f} % of the time budget, shared by {amount(ctx.folds_trained, 'fold')}"
+    shared = (
+        f"{ctx.limits.training_share * 100:.0f} % of the time budget, shared by {amount(ctx.folds_trained, 'fold')}"
+    )
     seconds = sizing.seconds(ctx, ctx["train.members"])
     return Decision("train.seconds", seconds, shared), Decision("train.steps", None)
 
@@ -172,8 +176,10 @@ def window(ctx: Context) -> Decisions:
     """How scans are predicted."""
     recipe, divisor = ctx.recipe, ctx.net.divisor
     extent = prepared_shape(ctx.facts, ctx.prepare)
-    size, why = network.window(ctx.patch, extent, divisor)
-    while memory.scan_bytes(ctx.net, size, extent) > 0.5 * ctx.machine.memory and size[0] > divisor[0]:
+    size, why = network.window(ctx.patch, extent, divisor, ctx.limits.window_room)
+    while (
+        memory.scan_bytes(ctx.net, size, extent) > ctx.limits.scan_memory * ctx.machine.memory and size[0] > divisor[0]
+    ):
         size = (size[0] - divisor[0], size[1], size[2])
         why = "as in training, but lower: scores of a window's slices must fit in memory"
     blended = "windows that overlap, blended with Gaussian weights, leave no seams"
@@ -181,7 +187,7 @@ def window(ctx: Context) -> Decisions:
         blended = "slices of windows that overlap count alike, as asked for in the recipe"
     return (
         Decision("window.size", size, why),
-        Decision("window.overlap", recipe.overlap if recipe.overlap is not None else 0.5, blended),
+        Decision("window.overlap", ctx.limits.overlap if recipe.overlap is None else recipe.overlap, blended),
         Decision("window.blend", recipe.blend or "gaussian"),
         Decision("window.mirror", *_mirrored(ctx)),
     )

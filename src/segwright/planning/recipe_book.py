@@ -10,6 +10,7 @@ from typing import Any
 from segwright.core.errors import DataError, ReadError, RecipeError, UnknownNameError
 from segwright.core.parse import parse_yaml
 from segwright.core.recipe import PartChoice, Recipe
+from segwright.planning.limits import limits_of
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -70,15 +71,20 @@ def validated(data: Mapping[str, Any], *, where: str) -> Recipe:
             hint=f"Add {nameless[0]}=NAME; 'segwright doctor' lists the names.",
         )
     try:
-        return Recipe.from_data(dict(data), where=where)
+        recipe = Recipe.from_data(dict(data), where=where)
     except DataError as error:
         raise _as_recipe_error(error) from error
+    limits_of(recipe)  # which refuses what is none
+    return recipe
 
 
 def _set(data: dict[str, Any], key: str, value: Any) -> None:
     head, _, rest = key.partition(".")
     if not rest:
         data[head] = value
+        return
+    if head == "limits":
+        data[head] = {**(data.get(head) or {}), rest: value}
         return
     part = PartChoice.parse(data.get(head) or {"name": None, "params": {}})
     part = {"name": part["name"], "params": dict(part.get("params") or {})}

@@ -12,12 +12,6 @@ from segwright.planning.pace import budget_seconds
 from segwright.planning.pipeline import Context, Decision, Decisions
 from segwright.planning.rules import growth, large, network, order, training
 
-#: Share of the budget for training; the rest is measuring, out-of-fold prediction and the report.
-TRAINING_SHARE = 0.85
-#: Base widths from wide to narrow, with the steps a fold must hold for one to be taken. On hippocampus volumes and 80 s
-#: of training, width 16 beat both 8 (with 1.6 times the steps) and 24 (with half of them).
-ENOUGH_STEPS = {32: 4000, 24: 2500, 16: 300, 12: 150, 8: 0}
-
 
 def patch(ctx: Context) -> Decisions:
     """What a step sees, and the levels that pool it."""
@@ -38,7 +32,7 @@ def _patch(ctx: Context, extent: network.Steps, steps: network.Steps) -> tuple[T
         along = order.axis(recipe, ctx.facts)
         return network.patch(recipe, extent, steps, slab=flat, machine=machine, row=along)
     size = growth.source(recipe, extent, flat)
-    most = math.inf if machine.has_gpu and ctx.known else float(network.most_voxels(machine))
+    most = math.inf if machine.has_gpu and ctx.known else float(network.most_voxels(ctx.limits, machine))
     return growth.patch(recipe, size, steps, most=most, room=_room(ctx))
 
 
@@ -48,7 +42,7 @@ def _room(ctx: Context) -> growth.Room:
         return lambda size: 0.0
     spec, _ = network.published(ctx.recipe, ctx.known, ctx["net.slab"])
     spec = spec.model_copy(update=_channels(ctx))
-    budget = large.COMFORT * (ctx.machine.gpu_memory or ctx.machine.memory)
+    budget = ctx.limits.step_comfort * (ctx.machine.gpu_memory or ctx.machine.memory)
 
     def taken(size: Triple) -> float:
         size = divisible(size, spec.strides, spec.slab)
@@ -64,9 +58,10 @@ def _levels(ctx: Context, size: Triple, steps: network.Steps) -> tuple[network.S
     if ctx.known is not None:
         spec, _ = network.published(ctx.recipe, ctx.known, flat)
         return (spec.strides, spec.kernels), "as in the network's source"
-    most = ctx.recipe.levels or (6 if ctx.machine.has_gpu or flat else 5)
-    why = f"pooled while {network.DEEPEST} voxels stay; coarse axes wait until spacing is even"
-    return network.levels(size, steps, flat, most), why
+    limits = ctx.limits
+    most = ctx.recipe.levels or (limits.levels_gpu if ctx.machine.has_gpu or flat else limits.levels_cpu)
+    why = f"pooled while {limits.deepest} voxels stay; coarse axes wait until spacing is even"
+    return network.levels(size, steps, flat, most, limits), why
 
 
 def divisible(size: Triple, strides: tuple[Triple, ...], flat: int) -> Triple:
@@ -105,7 +100,7 @@ def _sized(ctx: Context, members: int) -> _Sized:
     net, why["net.widths"] = _widest(ctx, {"surround": around, "reduction": factor}, batch, members)
     net, accumulate = net.model_copy(update={**_channels(ctx), "norm": norm}), recipe.accumulate
     if recipe.batch is None:
-        there = machine.gpu_memory or machine.memory
+        there = ctx.limits.step_comfort * (machine.gpu_memory or machine.memory)
         net, batch, times, why["train.accumulate"] = large.thrift(
             net, size, batch, budget=there, needs=ctx.costs.of_step
         )
@@ -123,7 +118,7 @@ def _widest(ctx: Context, around: dict[str, Any], batch: int, members: int) -> t
         asked = network.spec(recipe, shape, base=recipe.width, slab=flat, machine=ctx.machine)
         return asked.model_copy(update=around), "asked for in the recipe"
     chosen, why = None, ""
-    for base, enough in reversed(ENOUGH_STEPS.items()):  # from narrow to wide, for steps of wide ones take long
+    for base, enough in ctx.limits.widths.items():  # from narrow to wide, for steps of wide ones take long
         spec = network.spec(recipe, shape, base=base, slab=flat, machine=ctx.machine).model_copy(update=around)
         steps = _steps(ctx, spec, batch, members)
         if chosen is not None and steps < enough:
@@ -136,7 +131,7 @@ def _widest(ctx: Context, around: dict[str, Any], batch: int, members: int) -> t
 def seconds(ctx: Context, members: int) -> float:
     """Training seconds a network."""
     budget = budget_seconds(ctx.recipe, gpu=ctx.machine.has_gpu)
-    return budget * TRAINING_SHARE / max(ctx.folds_trained, 1) / members
+    return budget * ctx.limits.training_share / max(ctx.folds_trained, 1) / members
 
 
 def _steps(ctx: Context, spec: NetSpec, batch: int, members: int) -> float:
@@ -173,12 +168,12 @@ def net(ctx: Context) -> Decisions:
 
 def _few_steps(ctx: Context, spec: NetSpec, batch: int, steps: float) -> str:
     """That few steps of a published network fit the time, and what would hold more."""
-    if ctx.trace is None or steps >= traced.FEW_STEPS:
+    if ctx.trace is None or steps >= ctx.limits.few_steps:
         return ""
     trace, size = ctx.trace, ctx.patch
     work = trace(spec, size, batch).flops * steps
-    hint = traced.narrower(spec, lambda one: work / trace(one, size, batch).flops >= traced.FEW_STEPS)
-    return f"Only about {steps:.0f} steps fit a fold; for {traced.FEW_STEPS} ask for {hint}"
+    hint = traced.narrower(spec, lambda one: work / trace(one, size, batch).flops >= ctx.limits.few_steps)
+    return f"Only about {steps:.0f} steps fit a fold; for {ctx.limits.few_steps} ask for {hint}"
 
 
 def held(ctx: Context) -> float:

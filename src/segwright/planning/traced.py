@@ -9,8 +9,6 @@ from typing import Protocol
 from segwright.core.plan import NetSpec, Triple
 from segwright.planning.memory import LOSS_COPIES, SLACK
 
-#: Steps in a fold below which a network hardly learns anything.
-FEW_STEPS = 100
 #: Shares of the widths that are tried, from wide to narrow.
 NARROWER = (0.75, 0.5, 0.375, 0.25, 0.125)
 

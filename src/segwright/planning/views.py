@@ -8,6 +8,7 @@ from segwright.core.inspection import CaseFacts
 from segwright.core.plan import Plan
 from segwright.core.seed import derive_seed
 from segwright.planning.fingerprint import presence_and_share, turn
+from segwright.planning.limits import Limits
 from segwright.planning.places import row_facts
 from segwright.planning.rules.training import share_logits
 
@@ -25,8 +26,9 @@ def fold_plan(plan: Plan, facts: Sequence[CaseFacts]) -> Plan:
     """
     if plan.train.start and facts:
         presence, share = presence_and_share(facts, plan.labels.names)
+        limits = Limits.of(plan.asked.get("limits", {}))
         shares = [share[name] * presence[name] / len(facts) for name in plan.labels.names]
-        train = plan.train.model_copy(update={"start": share_logits(plan.target, shares)})
+        train = plan.train.model_copy(update={"start": share_logits(plan.target, shares, limits)})
         plan = plan.model_copy(update={"train": train})
     if plan.row is not None:
         turns = [turn(fact, plan.prepare.orientation) for fact in facts]

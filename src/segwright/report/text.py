@@ -10,8 +10,9 @@ from segwright.core.events import Note, TrainEvent
 from segwright.core.inspection import Finding
 from segwright.core.plan import Plan
 from segwright.core.report import Report
-from segwright.core.words import amount, duration, listed
+from segwright.core.words import amount, byte_size, duration, listed
 from segwright.metrics import METRICS
+from segwright.planning.limits import Limits
 from segwright.report.tables import finding_groups, plan_sections
 from segwright.report.wording import MISSING, Column, columns_of, interval, number, structures_of
 
@@ -90,6 +91,50 @@ def plan_table(plan: Plan) -> str:
         for row in section.rows:
             lines += wrapped(f"{row.field:<18} {row.value}", start=2, hang=21)
             lines += wrapped(row.why, start=21) if row.why else []
+    return "\n".join(lines)
+
+
+def plan_summary(plan: Plan) -> str:
+    """The ten lines of a plan that matter, and its warnings."""
+    net, train, prepare = plan.net, plan.train, plan.prepare
+    structures = f"{amount(len(plan.labels.structures), 'structure')}, {plan.labels.kind}"
+    wide = f"{net.widths[0]} to {net.widths[-1]} channels on {amount(len(net.widths), 'level')}, {net.norm} norm"
+    seen = {0: "volumes", 1: "planes"}.get(net.slab, f"{net.slab} slices")
+    ends = amount(train.steps, "step") if train.steps is not None else f"about {duration(train.seconds or 0)}"
+    several = f", {train.members} networks a fold" if train.members > 1 else ""
+    flips = "".join("zyx"[axis] for axis in plan.augment.mirror) or "none"
+    steps = ", ".join(step.name for step in plan.augment.steps) or "none"
+    rows = {
+        "data": f"{plan.modality}, {amount(len(plan.channels), 'channel')}; {structures}",
+        "scale": f"{_edges(prepare.spacing)} mm a voxel" if prepare.spacing else _working_size(prepare.fit),
+        "patches": f"{seen}, {_edges(plan.sample.patch)} voxels, {train.batch} a step",
+        "network": f"{net.name}, {wide}",
+        "target": f"{plan.target}, learnt by {train.loss.name}",
+        "training": f"{amount(plan.folds, 'fold')} of {ends} each{several}" if plan.folds else f"on all cases, {ends}",
+        "rate": f"{train.lr:g} by {train.optimiser.name}, {train.schedule.name}",
+        "augmentation": f"{steps}; mirrored: {flips}",
+        "prediction": f"windows of {_edges(plan.window.size)}, overlap {plan.window.overlap:g}",
+        "memory": ", ".join(f"{name} {byte_size(size)}" for name, size in plan.memory.items()),
+    }
+    lines = [line for name, told in rows.items() for line in wrapped(f"{name:<13} {told}", hang=14)]
+    return "\n".join([*lines, *(line for text in plan.warnings for line in wrapped(f"Warning: {text}.", hang=9))])
+
+
+def _edges(values: Sequence[float | None]) -> str:
+    return " x ".join("own" if value is None else f"{value:.4g}" for value in values)
+
+
+def _working_size(fit: tuple[int, int] | None) -> str:
+    return f"images of at most {fit[0]} x {fit[1]} pixels" if fit else "each scan keeps its own"
+
+
+def limits_table(plan: Plan) -> str:
+    """Numbers that planning compared with: value, unit, effect, and what speaks for each."""
+    lines = ["limits (any can be stated otherwise, as limits.thick_slices=4)"]
+    for row in Limits.of(plan.asked.get("limits", {})).rows():
+        other = "" if row.value == row.usual else f" (usual {row.usual:g})"
+        lines += wrapped(f"{row.name:<21} {row.value:g} {row.unit}{other}", start=2, hang=24)
+        lines += wrapped(f"{row.effect}; {row.evidence}", start=24)
     return "\n".join(lines)
 
 

@@ -9,13 +9,11 @@ from itertools import pairwise
 from segwright.core.errors import PlanError
 from segwright.core.plan import Triple
 from segwright.core.recipe import Recipe
+from segwright.planning.limits import limits_of
 from segwright.planning.rules import network
 
 Stages = tuple[tuple[float, Triple], ...]
 Room = Callable[[Triple], float]
-
-#: A patch of so many voxels is not shrunk any more; where even that does not fit, the plan is refused with a hint.
-LEAST = 4096
 
 
 def source(recipe: Recipe, extent: Sequence[float], slab: int) -> Triple:
@@ -28,8 +26,9 @@ def source(recipe: Recipe, extent: Sequence[float], slab: int) -> Triple:
     if any(a >= b for a, b in pairwise([0.0, *shares])) or shares[-1] != 1:
         hint = "Write e.g. growth=[[0.6,[32,64,64]],[1,[48,96,96]]]: 60 % of the budget on the smaller size."
         raise PlanError("Shares of growth rise from 0 to 1.", got=str(shares), where="growth", hint=hint)
+    step = limits_of(recipe).patch_step
     z, y, x = (
-        min(length, network.up(whole, 8 if whole >= 16 else 1))
+        min(length, network.up(whole, step if whole >= 2 * step else 1))
         for length, whole in zip(recipe.growth[-1][1], extent, strict=True)
     )
     return (1 if slab else z, y, x)
@@ -46,10 +45,11 @@ def patch(recipe: Recipe, size: Triple, steps: network.Steps, *, most: float, ro
         room: Share of the memory for a step that a patch would take; above 1 it does not fit.
     """
     told = ", then ".join(" x ".join(map(str, each)) for _, each in recipe.growth) + " at the source of the recipe"
+    least = limits_of(recipe).least_patch
     chosen, short = network.shrunk(size, steps, most), "a step affords"
-    while (taken := room(chosen)) > 1 and math.prod(chosen) > LEAST:
+    while (taken := room(chosen)) > 1 and math.prod(chosen) > least:
         fewer = min(math.prod(chosen) / taken, 0.95 * math.prod(chosen))
-        chosen, short = network.shrunk(chosen, steps, max(fewer, LEAST)), "fit in memory"
+        chosen, short = network.shrunk(chosen, steps, max(fewer, least)), "fit in memory"
     if chosen == recipe.growth[-1][1]:
         return chosen, told
     if chosen == size:

@@ -9,11 +9,8 @@ from itertools import pairwise
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Triple
 from segwright.core.recipe import Recipe
+from segwright.planning.limits import limits_of
 
-#: A tile that shows less than this share of an image's longer edge gets to see its surroundings.
-NARROW = 0.7
-#: Share of memory that the forecast of a step may take before something is given up for it.
-COMFORT = 0.8
 #: Networks that can recompute their activations.
 RECOMPUTING = frozenset({"unet", "resenc"})
 
@@ -35,13 +32,14 @@ def surround(recipe: Recipe, patch: Triple, extent: Sequence[float], slab: int) 
             where="surround",
             hint="Use slab=1 or slab=0, or leave surround open.",
         )
-    tight = [axis for axis in range(3) if patch[axis] < NARROW * extent[axis]]
+    limits = limits_of(recipe)
+    tight = [axis for axis in range(3) if patch[axis] < limits.narrow_tile * extent[axis]]
     if recipe.surround:
         factor, reason = recipe.surround, "asked for in the recipe"
     elif slab != 1 or not tight:
         factor, reason = 1, "patches show enough of a scan"
     else:
-        factor = 4 if max(extent[axis] / patch[axis] for axis in tight) > 2.2 else 2
+        factor = 4 if max(extent[axis] / patch[axis] for axis in tight) > limits.far_surroundings else 2
         edges = " x ".join(f"{n:.0f}" for n in extent[1:])
         reason = (
             f"tiles of {patch[1]} x {patch[2]} out of {edges} pixels could not tell alike structures apart, so each "
@@ -80,7 +78,7 @@ def thrift(net: NetSpec, patch: Triple, batch: int, *, budget: float, needs: Byt
     Halving the batch while accumulating twice as many costs no time; recomputing activations costs a third of it.
     """
     accumulate, given = 1, []
-    while needs(net, patch, batch) > COMFORT * budget:
+    while needs(net, patch, batch) > budget:
         if batch > 2:
             batch, accumulate = -(-batch // 2), accumulate * 2
         elif not net.checkpointing and net.name in RECOMPUTING:
@@ -95,4 +93,4 @@ def thrift(net: NetSpec, patch: Triple, batch: int, *, budget: float, needs: Byt
         given.append(f"gradients of {accumulate} batches of {batch} are summed")
     if not given:
         return net, batch, 1, "a step fits in memory as it is"
-    return net, batch, accumulate, f"{' and '.join(given)}, so that a step fits {budget / 2**30:.0f} GB"
+    return net, batch, accumulate, f"{' and '.join(given)}, so that a step takes at most {budget / 2**30:.1f} GB"

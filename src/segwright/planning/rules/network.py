@@ -9,14 +9,8 @@ from typing import Literal, Protocol
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Triple
 from segwright.core.recipe import Recipe
+from segwright.planning.limits import Limits, limits_of
 from segwright.planning.machine import Machine
-
-#: Voxels a patch may have (RECIPES section 9).
-VOXELS_CPU, VOXELS_GPU = 110_000, 2_000_000
-#: An axis is pooled while at least this many voxels stay.
-DEEPEST = 4
-#: An axis is pooled, and convolved across, only if its spacing is below this multiple of the finest.
-COARSE = 2.0
 
 Steps = tuple[float, float, float]
 Shape = tuple[tuple[Triple, ...], tuple[Triple, ...]]
@@ -32,7 +26,7 @@ class Published(Protocol):
     def spec(self) -> NetSpec: ...
 
 
-def levels(extent: Sequence[int], steps: Steps, slab: int, most: int) -> tuple[tuple[Triple, ...], tuple[Triple, ...]]:
+def levels(extent: Sequence[int], steps: Steps, slab: int, most: int, limits: Limits) -> Shape:
     """Strides and kernels a level for an input of `extent` voxels with relative spacing `steps`.
 
     Axes with much coarser spacing are left alone until the others have caught up (anisotropic kernels); a 2-D
@@ -40,10 +34,14 @@ def levels(extent: Sequence[int], steps: Steps, slab: int, most: int) -> tuple[t
     """
     size, now = [float(n) for n in extent], list(steps)
     strides: list[Triple] = [(1, 1, 1)]
-    kernels = [_kernel(now, slab, size)]
+    kernels = [_kernel(now, slab, size, limits.coarse_axis)]
     while len(strides) < most:
         pool = [
-            2 if size[axis] / 2 >= DEEPEST and now[axis] < COARSE * min(now[1:]) and not (axis == 0 and slab) else 1
+            2
+            if size[axis] / 2 >= limits.deepest
+            and now[axis] < limits.coarse_axis * min(now[1:])
+            and not (axis == 0 and slab)
+            else 1
             for axis in range(3)
         ]
         if max(pool) == 1:
@@ -51,12 +49,12 @@ def levels(extent: Sequence[int], steps: Steps, slab: int, most: int) -> tuple[t
         size = [n / s for n, s in zip(size, pool, strict=True)]
         now = [step * s for step, s in zip(now, pool, strict=True)]
         strides.append((pool[0], pool[1], pool[2]))
-        kernels.append(_kernel(now, slab, size))
+        kernels.append(_kernel(now, slab, size, limits.coarse_axis))
     return tuple(strides), tuple(kernels)
 
 
-def _kernel(now: Sequence[float], slab: int, size: Sequence[float]) -> Triple:
-    flat = bool(slab) or now[0] >= COARSE * min(now[1:]) or size[0] < 2
+def _kernel(now: Sequence[float], slab: int, size: Sequence[float], coarse: float) -> Triple:
+    flat = bool(slab) or now[0] >= coarse * min(now[1:]) or size[0] < 2
     return (1 if flat else 3, 3, 3)
 
 
@@ -69,20 +67,21 @@ def patch(
     """
     if recipe.patch is not None:
         return recipe.patch, "asked for in the recipe"
+    limits = limits_of(recipe)
+    step, most = limits.patch_step, most_voxels(limits, machine)
     if slab:
-        y, x = (up(large[axis], 16) for axis in (1, 2))
-        return _shrink((1, y, x), steps, machine, "whole images", row=row)
-    size = tuple(up(large[axis], 8 if large[axis] >= 16 else 1) for axis in range(3))
-    return _shrink((size[0], size[1], size[2]), steps, machine, "whole volumes", row=row)
+        y, x = (up(large[axis], 2 * step) for axis in (1, 2))
+        return _shrink((1, y, x), steps, most, "whole images", row=row)
+    size = tuple(up(large[axis], step if large[axis] >= 2 * step else 1) for axis in range(3))
+    return _shrink((size[0], size[1], size[2]), steps, most, "whole volumes", row=row)
 
 
-def most_voxels(machine: Machine) -> int:
+def most_voxels(limits: Limits, machine: Machine) -> int:
     """Voxels that a patch may have."""
-    return VOXELS_GPU if machine.has_gpu else VOXELS_CPU
+    return limits.voxels_gpu if machine.has_gpu else limits.voxels_cpu
 
 
-def _shrink(size: Triple, steps: Steps, machine: Machine, whole: str, *, row: int | None) -> tuple[Triple, str]:
-    budget = most_voxels(machine)
+def _shrink(size: Triple, steps: Steps, budget: int, whole: str, *, row: int | None) -> tuple[Triple, str]:
     if math.prod(size) <= budget:
         return size, f"{whole} fit ({math.prod(size) / 1e3:.0f} thousand voxels)"
     now = shrunk(size, steps, budget, row=row)
@@ -103,15 +102,15 @@ def shrunk(size: Triple, steps: Steps, most: float, *, row: int | None = None) -
     return now[0], now[1], now[2]
 
 
-def window(patch: Triple, extent: Sequence[float], divisor: Triple) -> tuple[Triple, str]:
-    """The patch, or a quarter more where patches hold whole scans, so that the largest scan is still seen at once.
+def window(patch: Triple, extent: Sequence[float], divisor: Triple, room: float) -> tuple[Triple, str]:
+    """The patch, or `room` times that where patches hold whole scans, so that the largest scan is still seen at once.
 
     Smaller scans cost nothing extra: a window is never larger than its scan.
     """
     if any(p < n for p, n in zip(patch, extent, strict=True)):
         return patch, "as in training"
-    z, y, x = (n if n == 1 else up(1.25 * n, d) for n, d in zip(patch, divisor, strict=True))
-    return (z, y, x), "training sees whole scans; a quarter more room takes the largest scan in one piece"
+    z, y, x = (n if n == 1 else up(room * n, d) for n, d in zip(patch, divisor, strict=True))
+    return (z, y, x), f"training sees whole scans; {room:g} times that takes the largest scan in one piece"
 
 
 def up(value: float, step: int) -> int:
@@ -119,9 +118,8 @@ def up(value: float, step: int) -> int:
     return max(step, math.ceil(value / step) * step)
 
 
-def widths(base: int, count: int, machine: Machine) -> tuple[int, ...]:
+def _widths(base: int, count: int, cap: int) -> tuple[int, ...]:
     """Doubling from `base`, capped."""
-    cap = 320 if machine.has_gpu else 128
     return tuple(min(base * 2**level, max(cap, base)) for level in range(count))
 
 
@@ -136,27 +134,26 @@ def norm(recipe: Recipe, batch: int, slab: int, machine: Machine) -> tuple[Liter
     return "group", "a batch of one patch has no statistics of its own for batch norm"
 
 
-def spec(
-    recipe: Recipe, shape: tuple[tuple[Triple, ...], tuple[Triple, ...]], *, base: int, slab: int, machine: Machine
-) -> NetSpec:
+def spec(recipe: Recipe, shape: Shape, *, base: int, slab: int, machine: Machine) -> NetSpec:
     """A network of that shape; channels are filled in by the planner."""
     strides, kernels = shape
     count = len(strides)
     name = recipe.net.name if recipe.net else "unet"
     residual = name == "resenc"
+    limits = limits_of(recipe)
     return NetSpec(
         name=name,
         in_channels=1,
         out_channels=1,
         slab=slab,
-        widths=widths(base, count, machine),
+        widths=_widths(base, count, limits.width_most_gpu if machine.has_gpu else limits.width_most_cpu),
         strides=strides,
         kernels=kernels,
         encoder_blocks=tuple([1, 3, 4, 6, 6, 6, 6, 6][level] for level in range(count)) if residual else (2,) * count,
         decoder_blocks=(1,) * (count - 1),
         deep_supervision=bool(recipe.deep_supervision)
         if recipe.deep_supervision is not None
-        else machine.has_gpu and count > 4,
+        else machine.has_gpu and count > limits.supervised_levels,
         checkpointing=recipe.checkpointing,
         params=recipe.net.params if recipe.net else {},
     )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint
-from segwright.planning.rules.training import SHORT_RUN
-
-#: Voxels this much longer across sections than along them come from sections that were cut and taken one by one.
-CUT = 3.0
+from segwright.planning.limits import limits_of
 
 
 def faults(recipe: Recipe, facts: Fingerprint, level: str, samples: float) -> tuple[bool, str]:
@@ -22,9 +19,9 @@ def faults(recipe: Recipe, facts: Fingerprint, level: str, samples: float) -> tu
     if recipe.section_faults is not None:
         told = "spoiled sections are imitated, as asked for in the recipe"
         return recipe.section_faults, told if recipe.section_faults else ""
-    if facts.modality != "em" or facts.dims != 3 or facts.anisotropy <= CUT:
+    if facts.modality != "em" or facts.dims != 3 or facts.anisotropy <= limits_of(recipe).thick_slices:
         return False, ""
-    if samples < SHORT_RUN:
+    if samples < limits_of(recipe).short_run:
         return False, "spoiled sections are not imitated: a short run learns the usual ones first"
     return True, (
         f"spoiled sections are imitated: voxels {facts.anisotropy:.1f} times longer across come from sections that "

@@ -9,6 +9,7 @@ from segwright.core.errors import PlanError
 from segwright.core.plan import Edges, Normalisation, Triple
 from segwright.core.recipe import Recipe
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.limits import Limits, limits_of
 from segwright.planning.machine import Machine
 from segwright.planning.rules import network, order
 
@@ -21,21 +22,6 @@ class Scale(NamedTuple):
 
     spacing: Spacing | None = None
     kept: Kept | None = None
-
-
-#: Pixels of a whole image that a step can afford (RECIPES: 256-384 px on a CPU, 1024 px on a GPU).
-PIXELS_CPU, PIXELS_GPU = 320 * 320, 1024 * 1024
-#: Pixels that the smallest of a row of look-alikes needs on a CPU, where steps count for more than detail.
-#: Vertebrae of 60 spine films, after 400 steps of each of three networks: Dice 0.606 and 78 % named rightly at 256
-#: x 96 pixels, 0.545 and 74 % at 384 x 144; even in films that were named rightly outlines were better (0.80 and
-#: 0.78).
-ROW_PIXELS = 250
-#: Slices this much thicker than the in-plane spacing are taken as separate images with neighbours.
-THICK = 6.0
-#: Patches less deep than this share of their width are turned in plane only: tilts by 30 degrees move rims as far.
-THIN = 0.25
-#: Scans whose voxel edges differ by less than this share agree: they keep their voxels.
-AGREE = 0.05
 
 
 def slab(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[int, str]:
@@ -56,11 +42,16 @@ def slab(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[int, str
         return recipe.slab, "asked for in the recipe"
     if facts.dims == 2:
         return 1, "every case is a single plane"
-    if facts.anisotropy > THICK:
-        return 5, f"slices are {facts.anisotropy:.1f} times thicker than pixels: five slices in, the centre one out"
+    limits = limits_of(recipe)
+    deep = limits.slab_slices
+    if facts.anisotropy > limits.very_thick_slices:
+        return (
+            deep,
+            f"slices are {facts.anisotropy:.1f} times thicker than pixels: {deep} slices in, the centre one out",
+        )
     row = order.axis(recipe, facts)
-    if row in {1, 2} and math.prod(facts.shape_large) > network.most_voxels(machine):
-        return 5, "whole planes hold the whole row, whose order names the structures; patches in depth would not"
+    if row in {1, 2} and math.prod(facts.shape_large) > network.most_voxels(limits, machine):
+        return deep, "whole planes hold the whole row, whose order names the structures; patches in depth would not"
     return 0, f"volumes with a spacing ratio of {facts.anisotropy:.1f}"
 
 
@@ -73,7 +64,7 @@ def scale(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[Scale, 
     if all(step is None for step in facts.spacing):
         instead = ", and the working size stands in for a physical scale" if facts.dims == 2 else ""
         return Scale(), f"spacing is unknown, so pixels are kept{instead}"
-    found, why = _of_planes(recipe, facts, machine) if facts.dims == 2 else _of_volumes(facts)
+    found, why = _of_planes(recipe, facts, machine) if facts.dims == 2 else _of_volumes(facts, limits_of(recipe))
     if facts.unspaced:
         why += f"; {facts.unspaced} of {facts.cases} scans state no spacing and are taken as they lie"
     return found, why
@@ -85,8 +76,9 @@ def _of_planes(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[Sc
     if y is None or x is None:
         return Scale(), "spacing is known along one axis only, so pixels are kept"
     shrink, why = _shrinkage(recipe, facts, machine)
-    if shrink == 1 and facts.spacing_spread < AGREE:
-        return Scale(facts.spacing, _near(facts.spacing)), _agreed(facts)
+    agree = limits_of(recipe).scans_agree
+    if shrink == 1 and facts.spacing_spread < agree:
+        return Scale(facts.spacing, _near(facts.spacing, agree)), _agreed(facts)
     if shrink == 1:
         return Scale(facts.spacing), "median of the films; others are brought to it"
     return Scale(
@@ -105,16 +97,16 @@ def _shrinkage(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[fl
     return max(1.0, math.sqrt(height * width / budget)), why
 
 
-def _of_volumes(facts: Fingerprint) -> tuple[Scale, str]:
+def _of_volumes(facts: Fingerprint, limits: Limits) -> tuple[Scale, str]:
     z, y, x = facts.spacing
-    if facts.spacing_spread < AGREE:
-        return Scale(facts.spacing, _near(facts.spacing)), _agreed(facts)
-    if facts.anisotropy > THICK:
+    if facts.spacing_spread < limits.scans_agree:
+        return Scale(facts.spacing, _near(facts.spacing, limits.scans_agree)), _agreed(facts)
+    if facts.anisotropy > limits.very_thick_slices:
         seen = facts.spacing_range[0] or (z and (z, z))
-        kept = _around(seen) if seen else None
+        kept = _around(seen, limits.scans_agree) if seen else None
         why = "median in plane; thick slices are kept as they were acquired"
         return Scale((None, y, x), (kept, None, None)), f"{why}, {kept[0]:.3g} to {kept[1]:.3g} mm" if kept else why
-    if facts.anisotropy > 3:
+    if facts.anisotropy > limits.thick_slices:
         return Scale((facts.fine_spacing[0], y, x)), "median in plane, 10th percentile across the thick slices"
     return Scale(facts.spacing), "median of the scans"
 
@@ -126,14 +118,14 @@ def _agreed(facts: Fingerprint) -> str:
     )
 
 
-def _near(spacing: Spacing) -> Kept:
+def _near(spacing: Spacing, agree: float) -> Kept:
     """Voxel edges that count as agreeing with a spacing."""
-    z, y, x = (None if step is None else _around((step, step)) for step in spacing)
+    z, y, x = (None if step is None else _around((step, step), agree) for step in spacing)
     return z, y, x
 
 
-def _around(seen: Edges) -> Edges:
-    return float(f"{seen[0] * (1 - AGREE):.7g}"), float(f"{seen[1] * (1 + AGREE):.7g}")
+def _around(seen: Edges, agree: float) -> Edges:
+    return float(f"{seen[0] * (1 - agree):.7g}"), float(f"{seen[1] * (1 + agree):.7g}")
 
 
 def fit(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[tuple[int, int] | None, str]:
@@ -153,15 +145,16 @@ def fit(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[tuple[int
 
 def _pixels(recipe: Recipe, facts: Fingerprint, machine: Machine) -> tuple[float, str]:
     """Pixels of a whole image, and why they are fewer than usual."""
-    most = PIXELS_GPU if machine.has_gpu else PIXELS_CPU
+    limits = limits_of(recipe)
+    most = limits.pixels_gpu if machine.has_gpu else limits.pixels_cpu
     if machine.has_gpu or order.axis(recipe, facts) is None or not facts.share:
         return most, ""
-    wanted = ROW_PIXELS / max(min(facts.share.values()), 1e-6)
+    wanted = limits.row_pixels / max(min(facts.share.values()), 1e-6)
     if wanted >= most:
         return most, ""
     return (
         wanted,
-        f", which leave about {ROW_PIXELS} to the smallest of a row: names are learnt by steps, not by detail",
+        f", which leave about {limits.row_pixels} to the smallest of a row: names are learnt by steps, not by detail",
     )
 
 
@@ -169,9 +162,9 @@ def _round(value: float, step: int) -> int:
     return max(step, round(value / step) * step)
 
 
-def crop(facts: Fingerprint) -> tuple[bool, str]:
+def crop(facts: Fingerprint, limits: Limits) -> tuple[bool, str]:
     """Whether to cut the empty border away first."""
-    if facts.content_share < 0.75:
+    if facts.content_share < limits.crop_below:
         return True, f"only {facts.content_share * 100:.0f} % of the grid lies inside the non-zero box"
     return False, "scans fill their grid"
 
@@ -193,7 +186,7 @@ def normalise(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[Normalisation, 
             for mean, std, low, high in facts.foreground
         )
         return rows, "CT: clip to the 0.5-99.5 percentile of labelled voxels, standardise with their mean and std"
-    nonzero = facts.zero_share > 0.3 and facts.dims == 3
+    nonzero = facts.zero_share > limits_of(recipe).zero_background and facts.dims == 3
     row = Normalisation(scheme="case", nonzero=nonzero)
     reason = "intensities have no common scale: each case is clipped and standardised on its own"
     if nonzero:
@@ -201,7 +194,7 @@ def normalise(recipe: Recipe, facts: Fingerprint) -> tuple[tuple[Normalisation, 
     return (row,) * len(facts.channels), reason
 
 
-def in_plane(facts: Fingerprint, patch: Triple) -> bool:
+def in_plane(facts: Fingerprint, patch: Triple, limits: Limits) -> bool:
     """Whether patches are turned in plane only: between thick slices, and where a tilt would move them out of sight."""
     z, y, x = (n * (step or 1.0) for n, step in zip(patch, facts.spacing, strict=True))
-    return facts.anisotropy > 3 or z < THIN * max(y, x)
+    return facts.anisotropy > limits.thick_slices or z < limits.thin_patch * max(y, x)

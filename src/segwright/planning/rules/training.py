@@ -11,29 +11,13 @@ from segwright.core.recipe import PartChoice, Recipe
 from segwright.core.registry import Activation
 from segwright.losses import loss_info
 from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.limits import Limits, limits_of
 from segwright.planning.machine import Machine
 from segwright.planning.rules import order, sides
 from segwright.targets import target_info
 
-#: Patches seen below which a run counts as short: it has no time to learn mirrored anatomy.
-SHORT_RUN = 12_000
-#: Times each voxel is seen from which light augmentation is learnt by heart, and the patches that this takes at least.
-#: On 160 MRI seen 54 times, medium with mirroring was no better than light without: 0.0035 of Dice below.
-MANY_PASSES, MANY_PATCHES = 60, 2_000
-#: The same for radiographs, which are few, whole and differ more in pose and exposure. On 40 spine films seen 50 times,
-#: medium with mirroring gave Dice 0.736 where light without gave 0.721.
-MANY_PASSES_XRAY, MANY_PATCHES_XRAY = 20, 500
-#: Times each voxel is seen, and steps, that a network gets at least before a fold's time goes to several; and how many
-#: at most. On 160 MRI seen 40 times by each of two networks, their mean was 0.0012 of Dice (0.0004 to 0.0021) above
-#: that of each; more passes of one network had gained nothing.
-MEMBER_PASSES, MEMBER_STEPS, MEMBERS_MOST = 30, 2_500, 4
-#: The same for look-alikes in a row, whose names are soon known by heart and then guessed ever more surely. On 60 spine
-#: films the mean of five networks of 400 steps named 79 % of the vertebrae rightly, each alone 70 to 77 %.
-ROW_MEMBER_STEPS, ROW_MEMBERS_MOST = 400, 5
 #: Stands for steps that a recipe lists itself, where a level has a name.
 LISTED = "listed"
-#: The least score to start with, as patches show rare structures more often than scans do.
-RAREST_START = 1e-3
 
 
 def members(recipe: Recipe, steps: float, samples: float, patches: float, *, target: str) -> tuple[int, str]:
@@ -44,8 +28,10 @@ def members(recipe: Recipe, steps: float, samples: float, patches: float, *, tar
         return 1, "a run of counted steps trains one network a fold"
     passes = samples / max(patches, 1.0)
     row = target_info(target).ordered
-    most, enough = (ROW_MEMBERS_MOST, ROW_MEMBER_STEPS) if row else (MEMBERS_MOST, MEMBER_STEPS)
-    count = int(max(1, min(most, passes // MEMBER_PASSES, steps // enough)))
+    limits = limits_of(recipe)
+    most = limits.row_members_most if row else limits.members_most
+    enough = limits.row_member_steps if row else limits.member_steps
+    count = int(max(1, min(most, passes // limits.member_passes, steps // enough)))
     seen = f"about {steps:.0f} steps would show each voxel {passes:.0f} times to one network"
     several = "several agree on names that one would learn by heart" if row else "the mean of several gains more"
     return count, f"{seen}; " + (several if count > 1 else "one uses the time best")
@@ -55,18 +41,21 @@ def batch(recipe: Recipe, machine: Machine, patch_voxels: int) -> tuple[int, str
     """Patches a step: 2 large or 4 small ones on a CPU, more on a GPU while patches are small."""
     if recipe.batch is not None:
         return recipe.batch, "asked for in the recipe"
+    limits = limits_of(recipe)
     if machine.has_gpu:
-        count = max(2, min(16, 2_000_000 // max(patch_voxels, 1)))
+        count = max(2, min(limits.batch_most, limits.gpu_step_voxels // max(patch_voxels, 1)))
         return count, "as many patches as keep a GPU busy"
-    count = 2 if patch_voxels > 50_000 else 4
+    count = 2 if patch_voxels > limits.small_patch else 4
     return count, f"more steps beat larger batches when time is short; {count} patches still feed batch norm"
 
 
 def optimiser(recipe: Recipe) -> tuple[tuple[PartChoice, float, float], str]:
     """Optimiser, peak rate and weight decay."""
     choice = recipe.optimiser or PartChoice(name="adamw")
-    lr = recipe.lr or (2e-3 if choice.name == "adamw" else 1e-2)
-    decay = recipe.weight_decay if recipe.weight_decay is not None else (1e-2 if choice.name == "adamw" else 3e-5)
+    limits, adamw = limits_of(recipe), choice.name == "adamw"
+    lr = recipe.lr or (limits.lr_adamw if adamw else limits.lr_other)
+    usual = limits.decay_adamw if adamw else limits.decay_other
+    decay = recipe.weight_decay if recipe.weight_decay is not None else usual
     return (
         choice,
         lr,
@@ -90,12 +79,12 @@ def start(recipe: Recipe, target: str, facts: Fingerprint) -> tuple[tuple[float,
         return (), "shares of structures are not known"
     shares = [facts.share[name] * facts.presence[name] / facts.cases for name in facts.labels.names]
     told = "each structure's share of a scan, so that the first steps need not teach how rare it is"
-    return share_logits(target, shares), f"{told}; in each fold the share in its training cases"
+    return share_logits(target, shares, limits_of(recipe)), f"{told}; in each fold the share in its training cases"
 
 
-def share_logits(target: str, shares: Sequence[float]) -> tuple[float, ...]:
+def share_logits(target: str, shares: Sequence[float], limits: Limits) -> tuple[float, ...]:
     """Logits of a target's channels whose scores are the structures' mean shares of a scan."""
-    scores = [min(max(share, RAREST_START), 0.5) for share in shares]
+    scores = [min(max(share, limits.rarest_start), 0.5) for share in shares]
     if not target_info(target).background:
         return tuple(round(log(score / (1 - score)), 3) for score in scores)
     return tuple(round(log(score), 3) for score in (max(1 - sum(scores), 0.1), *scores))
@@ -105,7 +94,7 @@ def warmup(recipe: Recipe) -> tuple[float, str]:
     """Share of the budget with a rising rate."""
     if recipe.warmup is not None:
         return recipe.warmup, "asked for in the recipe"
-    return 0.08, "a short rise keeps the first steps of AdamW from throwing the start away"
+    return limits_of(recipe).warmup, "a short rise keeps the first steps of AdamW from throwing the start away"
 
 
 def loss(recipe: Recipe, facts: Fingerprint, target: str, slab: int) -> tuple[PartChoice, str]:
@@ -120,7 +109,9 @@ def loss(recipe: Recipe, facts: Fingerprint, target: str, slab: int) -> tuple[Pa
     if facts.labels.instances:
         params = {"activation": _activation(target)} if loss_info(usual).activation == "any" else {}
         return PartChoice(name=usual, params=params), "the usual loss of the target"
-    rare = facts.rarest_share < 0.01 or any(n < 0.8 * facts.cases for n in facts.presence.values())
+    limits = limits_of(recipe)
+    missing = any(n < limits.rare_cases * facts.cases for n in facts.presence.values())
+    rare = facts.rarest_share < limits.rare_share or missing
     pooled = bool(slab) or rare
     reason = "Dice with cross-entropy is the most robust compound"
     if loss_info(usual).ordered:
@@ -191,11 +182,12 @@ def foreground(recipe: Recipe, facts: Fingerprint) -> tuple[float, str]:
     """Share of patches forced onto a structure."""
     if recipe.foreground is not None:
         return recipe.foreground, "asked for in the recipe"
+    limits = limits_of(recipe)
     if recipe.policy == "equal":
         return 0.5, "as many patches with a structure as without"
-    if facts.rarest_share < 0.01:
-        return 0.5, f"the rarest structure fills {facts.rarest_share * 100:.2f} % of a case"
-    return 0.33, "a third of the patches is forced onto a structure, the rest keeps background honest"
+    if facts.rarest_share < limits.rare_share:
+        return limits.foreground_rare, f"the rarest structure fills {facts.rarest_share * 100:.2f} % of a case"
+    return limits.foreground, "a third of the patches is forced onto a structure, the rest keeps background honest"
 
 
 def mirror(
@@ -219,7 +211,8 @@ def _mirror(recipe: Recipe, facts: Fingerprint, sideways: int, samples: float) -
     if facts.modality == "em":
         return (0, 1, 2) if facts.dims == 3 else (1, 2), "sections have no preferred direction"
     asked = recipe.augment in ("off", "light")
-    enough = MANY_PATCHES_XRAY if facts.modality == "xray" else SHORT_RUN
+    limits = limits_of(recipe)
+    enough = limits.film_patches if facts.modality == "xray" else limits.short_run
     if asked or (recipe.augment is None and samples < enough):
         return (), "a short run has no time to learn anatomy both ways round"
     return (sideways,), "left and right look alike; other directions carry identity (head to foot, front to back)"
@@ -234,7 +227,9 @@ def augmentation(recipe: Recipe, facts: Fingerprint, samples: float, patches: fl
     passes = samples / max(patches, 1.0)
     seen = f"about {samples:.0f} patches are seen, each voxel {passes:.0f} times"
     film = facts.modality == "xray"
-    many, often = (MANY_PATCHES_XRAY, MANY_PASSES_XRAY) if film else (MANY_PATCHES, MANY_PASSES)
-    if samples >= SHORT_RUN or (samples >= many and passes >= often):
+    limits = limits_of(recipe)
+    many = limits.film_patches if film else limits.many_patches
+    often = limits.film_passes if film else limits.many_passes
+    if samples >= limits.short_run or (samples >= many and passes >= often):
         return "medium", f"{seen}: with light changes only they would be learnt by heart"
     return "light", f"{seen}: a short run gains from geometry and contrast only"
