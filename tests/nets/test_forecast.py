@@ -11,8 +11,7 @@ from segwright.core.plan import NetSpec
 from segwright.nets import NETS, build
 from segwright.nets.catalogue import CATALOGUE, count_parameters
 from segwright.nets.forecast import trace
-from segwright.planning.cost import forward_flops
-from segwright.planning.memory import activation_bytes, parameter_count, prediction_bytes
+from segwright.planning.memory import activation_bytes, forward_flops, parameter_count, prediction_bytes
 
 PATCH = {2: (1, 64, 64), 3: (16, 32, 32)}
 #: What makes rows small whose widths alone do not.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from segwright.core.plan import NetSpec
-from segwright.planning.cost import step_flops
+from segwright.planning.memory import step_flops
 from segwright.planning.pace import Pace
 
 

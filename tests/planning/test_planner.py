@@ -12,7 +12,7 @@ from segwright.core.errors import PlanError
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
-from segwright.planning import cost, memory
+from segwright.planning import memory
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
 
@@ -178,8 +178,8 @@ def test_operations_by_formula_match_a_count_by_hand() -> None:
     spec = make(recipe={"levels": 1, "width": 4}).net
     voxels = 8**3
     by_hand = 2 * voxels * 27 * (1 * 4 + 4 * 4)
-    assert cost.forward_flops(spec, (8, 8, 8)) == by_hand
-    assert cost.step_flops(spec, (8, 8, 8), 2) == 6 * by_hand
+    assert memory.forward_flops(spec, (8, 8, 8)) == by_hand
+    assert memory.step_flops(spec, (8, 8, 8), 2) == 6 * by_hand
     assert memory.parameter_count(spec) == 27 * (1 * 4 + 4 * 4) + 2 * 2 * 4 + 4 * 3 + 3
 
 

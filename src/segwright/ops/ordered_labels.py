@@ -14,7 +14,7 @@ from segwright.ops.instances import flood
 from segwright.ops.row_instances import PIECES, along, part_bodies
 
 #: Nats for each label by which a step differs from what the distance between two things suggests, above half a label;
-#: with things one gap apart, leaving a label out costs 4 (values of RECIPES for spines; evidence outweighs them).
+#: with things one gap apart, leaving a label out costs 4 (a convention for spines; evidence outweighs them).
 STEP_COST = 8.0
 #: Nats for giving two neighbours the same label, on top of what their distance costs.
 REPEAT_COST = 1.0

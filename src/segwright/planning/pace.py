@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from segwright.core.plan import NetSpec, Triple
 from segwright.core.recipe import Recipe
-from segwright.planning import cost
+from segwright.planning import memory
 from segwright.planning.limits import limits_of
 
 StepTimer = Callable[[NetSpec, Triple, int], float]
@@ -49,7 +49,7 @@ class Pace:
         key = (spec.model_dump_json(), patch, batch)
         if key in self._known:
             return self._known[key][1]
-        work = max(cost.step_flops(spec, patch, batch), 1.0)
+        work = max(memory.step_flops(spec, patch, batch), 1.0)
         if self._known:
             near, seconds, took = min(self._known.values(), key=lambda known: abs(math.log(known[0] / work)))
             if self.spent + took * work / near > self.seconds:  # on a busy machine a timing takes longer than its steps

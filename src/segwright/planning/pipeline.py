@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from segwright.core.plan import InitPlan, NetSpec, Plan, PreparePlan, Triple
 from segwright.core.recipe import PartChoice, Recipe
-from segwright.planning import cost, forecast, traced
+from segwright.planning import forecast, memory, traced
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.limits import Limits, limits_of
 from segwright.planning.machine import Machine
@@ -149,7 +149,7 @@ class Context:
         useful = 1e9 * gflops(self.machine, self.limits)
         if self.trace is not None:
             return 3 * self.trace(spec, patch, batch).flops / useful
-        return cost.step_flops(spec, patch, batch) / useful
+        return memory.step_flops(spec, patch, batch) / useful
 
 
 def gflops(machine: Machine, limits: Limits) -> float:

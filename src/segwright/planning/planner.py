@@ -11,9 +11,7 @@ from segwright.planning import memory, sizing
 from segwright.planning.extent import prepared_shape
 from segwright.planning.pipeline import Context, Decision, Decisions, Rule
 from segwright.planning.rules import growth, large, network, order, sides, space, training
-from segwright.planning.rules.crops import crops
-from segwright.planning.rules.sections import faults
-from segwright.planning.rules.seek import sought
+from segwright.planning.rules.sampling import crops, faults, sought
 from segwright.targets import target_info
 
 
