@@ -22,8 +22,7 @@ from typing import Any
 import torch
 
 from segwright.api.receipt import describe_machine
-from segwright.nets import NETS, build
-from segwright.nets.catalogue import CATALOGUE
+from segwright.nets import NETS, build, net_info
 from segwright.nets.forecast import trace
 
 RESULT = Path(__file__).parent / "results" / "inference.json"
@@ -31,7 +30,7 @@ RESULT = Path(__file__).parent / "results" / "inference.json"
 
 def counted(name: str) -> dict[str, Any]:
     """What is known of a network without running it."""
-    row = CATALOGUE.load(name)
+    row = net_info(name)
     found = trace(row.spec, row.size, 1)
     return {
         "net": name,
@@ -45,7 +44,7 @@ def counted(name: str) -> dict[str, Any]:
 
 def timed(name: str, runs: int) -> float:
     """Processor milliseconds of one forward pass, the fastest of some."""
-    row = CATALOGUE.load(name)
+    row = net_info(name)
     torch.manual_seed(0)
     net = build(row.spec).eval()
     size = [length + 2 * side for length, side in zip(row.size, row.spec.context, strict=True)]

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from segwright.core.errors import GeometryError, PlanError, RecipeError, UnknownNameError
 from segwright.core.plan import NetSpec
-from segwright.nets import NETS, build
-from segwright.nets.catalogue import CATALOGUE, count_parameters
+from segwright.nets import NETS, build, net_info
+from segwright.nets.describe import count_parameters
 from segwright.nets.execution import fused
 from segwright.nets.transfer import start_logits, tensors_along
 
@@ -35,7 +35,7 @@ ROUGH: dict[str, float] = {"smp": 0.1, "swinunetr": 0.1, "dynunet": 0.1, "monai-
 
 
 def dims_of(name: str) -> tuple[int, ...]:
-    return tuple(CATALOGUE.load(name).dims) if name in CATALOGUE else (2, 3)
+    return net_info(name).dims
 
 
 def slabs_of(name: str) -> tuple[int, ...]:
@@ -47,7 +47,7 @@ def wanted(name: str, slab: int, norm: str) -> bool:
     if name in ("unet", "resenc"):
         return True
     slabs = slabs_of(name)
-    return slab != 3 and (slab == (1 if 1 in slabs else 0) or norm == CATALOGUE.load(name).spec.norm)
+    return slab != 3 and (slab == (1 if 1 in slabs else 0) or norm == net_info(name).spec.norm)
 
 
 SLABBED = [(name, slab) for name in NETS for slab in slabs_of(name)]
@@ -72,7 +72,7 @@ def explained(error: PlanError) -> str:
 @cache
 def small(name: str, slab: int) -> NetSpec:
     """A small setting that the row accepts: the suite's three levels, else its own with thin or full widths."""
-    own = CATALOGUE.load(name).spec
+    own = net_info(name).spec
     thin = tuple(max(6, 6 * width // own.widths[0] // 2 * 2) for width in own.widths)
     shared = {"in_channels": 2, "out_channels": 3, "slab": slab}
     given = SMALL.get(name)
@@ -129,18 +129,17 @@ def made(spec: NetSpec) -> torch.nn.Module:
     return net
 
 
-@pytest.mark.parametrize("name", sorted({*NETS, *CATALOGUE}))
-def test_every_network_is_in_the_catalogue(name):
-    assert name in NETS and name in CATALOGUE
-    row = CATALOGUE.load(name)
+@pytest.mark.parametrize("name", NETS)
+def test_every_network_says_what_it_is(name):
+    row = net_info(name)
     assert row.spec.name == name and row.spec.spatial_dims in row.dims and set(row.dims) <= {2, 3}
     assert row.about.endswith(".") and row.source
     assert row.size[0] == 1 or row.spec.slab != 1
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", NETS)
 def test_parameters_at_the_setting_of_the_source(name):
-    row = CATALOGUE.load(name)
+    row = net_info(name)
     with torch.device("meta"):
         count = count_parameters(build(row.spec))
     assert count == (row.parameters or count) and count > 0
@@ -153,7 +152,7 @@ def test_other_dimensions_are_refused(name, slab):
         small(name, slab)
         return
     with pytest.raises(PlanError) as refused, torch.device("meta"):
-        build(CATALOGUE.load(name).spec.model_copy(update={"slab": slab}))
+        build(net_info(name).spec.model_copy(update={"slab": slab}))
     explained(refused.value)
 
 

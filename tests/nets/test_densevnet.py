@@ -10,10 +10,14 @@ from torch.nn import functional as F
 
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec
-from segwright.nets import build
+from segwright.nets import build, net_info
 from segwright.nets.blocks import Style
-from segwright.nets.catalogue import count_parameters, pyramid
-from segwright.nets.densevnet import DENSE, PDV, DenseStack, Flavour, Pool, dense_vnet, pdv_net
+from segwright.nets.catalogue import pyramid
+from segwright.nets.densevnet import DenseStack, Flavour, Pool, dense_vnet, pdv_net
+from segwright.nets.describe import count_parameters
+
+DENSE = net_info("dense-vnet")
+PDV = net_info("pdv-net")
 
 TINY = {"growth": (2, 3, 4), "layers": (2, 3, 3), "skips": (3, 4, 5)}
 

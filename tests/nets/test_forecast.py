@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from segwright.core.plan import NetSpec
-from segwright.nets import NETS, build
-from segwright.nets.catalogue import CATALOGUE, count_parameters
+from segwright.nets import NETS, build, net_info
+from segwright.nets.describe import count_parameters
 from segwright.nets.forecast import trace
 from segwright.planning.memory import activation_bytes, forward_flops, parameter_count, prediction_bytes
 
@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def small(name: str) -> NetSpec:
-    spec = CATALOGUE.load(name).spec
+    spec = net_info(name).spec
     thin = tuple(max(4, width // 4) if spec.widths[0] > 1 else width for width in spec.widths)
     return spec.model_copy(update={"widths": thin, **SMALL.get(name, {})})
 

@@ -11,20 +11,17 @@ from torch.nn import functional as F
 
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec, WindowPlan
-from segwright.nets import build
-from segwright.nets.catalogue import NetRow, count_parameters
-from segwright.nets.hybridunet import (
-    SEGMRI_HYBRID,
-    SEGMRI_SIMPLE,
-    SEGMRI_UNET,
-    SEGMRI_UNET_2D,
-    Layers,
-    PreActivated,
-    segmri_simple,
-    segmri_unet,
-)
+from segwright.core.registry import NetInfo
+from segwright.nets import build, net_info
+from segwright.nets.describe import count_parameters
+from segwright.nets.hybridunet import Layers, PreActivated, segmri_simple, segmri_unet
 from segwright.ops.windows import importance_profile
 from segwright.prediction.window import predict_slabs
+
+SEGMRI_HYBRID = net_info("segmri-hybrid")
+SEGMRI_SIMPLE = net_info("segmri-simple")
+SEGMRI_UNET = net_info("segmri-unet")
+SEGMRI_UNET_2D = net_info("segmri-unet-2d")
 
 ROWS = (SEGMRI_UNET, SEGMRI_SIMPLE, SEGMRI_UNET_2D, SEGMRI_HYBRID)
 each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.spec.name)
@@ -34,7 +31,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def thin(row: NetRow, **rest: object) -> NetSpec:
+def thin(row: NetInfo, **rest: object) -> NetSpec:
     """The source's setting with an eighth of its channels."""
     widths = tuple(width // 8 for width in row.spec.widths)
     return row.spec.model_copy(update={"widths": widths, **rest})

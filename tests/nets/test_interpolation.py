@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load, save
 
 from segwright.core.errors import GeometryError, PlanError
-from segwright.nets.catalogue import count_parameters
+from segwright.nets.describe import count_parameters
 from segwright.nets.interpolation import filtered, interpolation_network
 
 

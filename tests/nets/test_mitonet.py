@@ -9,9 +9,12 @@ from torch.nn import functional as F
 
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec
-from segwright.nets import build
-from segwright.nets.catalogue import count_parameters
-from segwright.nets.mitonet import RES_UNET_H, RES_UNET_R, AnisotropicBlock, Layers, PartialConv, res_unet_h, res_unet_r
+from segwright.nets import build, net_info
+from segwright.nets.describe import count_parameters
+from segwright.nets.mitonet import AnisotropicBlock, Layers, PartialConv, res_unet_h, res_unet_r
+
+RES_UNET_H = net_info("res-unet-h")
+RES_UNET_R = net_info("res-unet-r")
 
 WIDTHS = (4, 5, 6, 7, 8)
 

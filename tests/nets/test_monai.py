@@ -13,8 +13,8 @@ from safetensors.torch import load, save
 
 from segwright.core.errors import PlanError, UsageError
 from segwright.core.plan import NetSpec
-from segwright.nets import build
-from segwright.nets.catalogue import CATALOGUE, count_parameters
+from segwright.nets import build, net_info
+from segwright.nets.describe import count_parameters
 from segwright.nets.execution import Conv3d
 
 ROWS = ("segresnet", "swinunetr", "mednext", "dynunet", "monai-attention-unet")
@@ -32,7 +32,7 @@ COUNTS = {
 
 
 def spec_of(name: str, slab: int = 0, **rest: Any) -> NetSpec:
-    own = CATALOGUE.load(name).spec
+    own = net_info(name).spec
     fields = {
         "name": name, "in_channels": 2, "out_channels": 3, "widths": (6, 8, 12), "norm": own.norm, "slab": slab,
         "strides": ((1, 1, 1), (1, 2, 2), (2, 2, 2)), "kernels": ((1, 3, 3), (3, 3, 3), (3, 3, 3)),
@@ -52,7 +52,7 @@ def made(spec: NetSpec) -> torch.nn.Module:
 @pytest.mark.parametrize("slab", [0, 1])
 @pytest.mark.parametrize("name", ROWS)
 def test_counts_at_the_setting_of_the_source(name, slab):
-    spec = CATALOGUE.load(name).spec.model_copy(update={"slab": slab})
+    spec = net_info(name).spec.model_copy(update={"slab": slab})
     with torch.device("meta"):
         net = build(spec)
         result = net.eval()(torch.zeros(1, spec.in_channels, 3, 70, 50))
@@ -67,7 +67,7 @@ def test_mednext_sizes_of_the_paper():
     ratios = ((2,) * 5, (2, 3, 4, 4, 4), (2, 3, 4, 4, 4), (3, 4, 8, 8, 8))
     blocks = ((2,) * 5, (2,) * 5, (3, 4, 4, 4, 4), (3, 4, 8, 8, 8))
     published = (5.6, 10.5, 17.6, 61.8)
-    own = CATALOGUE.load("mednext").spec
+    own = net_info("mednext").spec
     for ratio, block, millions in zip(ratios, blocks, published, strict=True):
         fields = {"encoder_blocks": block, "decoder_blocks": block[:-1], "params": {"expansion": ratio}}
         with torch.device("meta"):

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec
-from segwright.nets import build, resunet
+from segwright.nets import build, net_info, resunet
 from segwright.nets.blocks import ConvBlock, ResidualBlock, Style, Up
-from segwright.nets.catalogue import CATALOGUE, count_parameters, pyramid
+from segwright.nets.catalogue import pyramid
+from segwright.nets.describe import count_parameters
 from segwright.nets.resunet import Bottleneck, Gate, GatedUp, Squeeze, SqueezedBlock
 
 NAMES = ("unet-classic", "res-unet", "res-unet-bottleneck", "se-res-unet", "attention-se-res-unet")
@@ -80,7 +81,7 @@ def test_counts_as_specified(name, large, middle):
 
 
 def test_counts_of_the_spine_x_ray_project():
-    assert counted("unet-classic", LARGE, 7) == 31_036_871 == CATALOGUE.load("unet-classic").parameters
+    assert counted("unet-classic", LARGE, 7) == 31_036_871 == net_info("unet-classic").parameters
     assert counted("unet-classic", LARGE, 6) == 31_036_806
     assert round(counted("res-unet", SMALL) / 1e6, 2) == 4.28
 

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 from segwright.core.errors import ModelError, PlanError, RecipeError, UnknownNameError, UsageError
 from segwright.core.plan import NetSpec
 from segwright.nets import build, smp
-from segwright.nets.catalogue import count_parameters, pyramid
+from segwright.nets.catalogue import net_info, pyramid
+from segwright.nets.describe import count_parameters
 from segwright.nets.execution import fused
 from segwright.nets.pretrained import untrained
 
@@ -46,7 +47,7 @@ def test_networks_of_the_hand_bones(architecture, encoder, parameters):
 
 
 def test_the_golden_counts_are_in_the_table():
-    assert smp.HAND_BONES["unet-resnet50"][2] == smp.SMP.parameters == 32_525_165
+    assert smp.HAND_BONES["unet-resnet50"][2] == net_info("smp").parameters == 32_525_165
     assert smp.HAND_BONES["unetplusplus-resnet50"][2] == 48_989_805
 
 

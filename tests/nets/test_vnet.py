@@ -11,9 +11,12 @@ from torch.nn import functional as F
 
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec
-from segwright.nets import build
-from segwright.nets.catalogue import count_parameters, pyramid
-from segwright.nets.vnet import ROW, STAGES, Entry, Parts, Stage, vnet
+from segwright.nets import build, net_info
+from segwright.nets.catalogue import pyramid
+from segwright.nets.describe import count_parameters
+from segwright.nets.vnet import STAGES, Entry, Parts, Stage, vnet
+
+ROW = net_info("vnet")
 
 
 def small(dims: int = 3, **rest: object) -> NetSpec:

@@ -22,8 +22,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.losses import LOSSES, bind_loss, loss_info
-from segwright.nets import build
-from segwright.nets.catalogue import CATALOGUE
+from segwright.nets import build, net_info
 from segwright.phantoms import PHANTOMS
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.machine import Machine
@@ -97,7 +96,7 @@ def test_recipes_of_systems_plan_on_a_gpu_and_for_overlapping_structures(name: s
 def test_recipes_of_systems_keep_the_levels_of_their_source(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.net is not None
-    source = CATALOGUE.load(recipe.net.name).spec
+    source = net_info(recipe.net.name).spec
     kind = "xray" if recipe.slab != 0 else "ct"
     net = make_plan(recipe, facts(kind), machine=GPU).net
     assert (net.strides, net.kernels) == (source.strides, source.kernels)

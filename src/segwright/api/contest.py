@@ -15,6 +15,7 @@ from segwright.core.case import Dataset
 from segwright.core.errors import UsageError
 from segwright.core.events import End, Listen, Stage, silent
 from segwright.evaluation.compare import compare
+from segwright.nets import net_info
 from segwright.planning.memory import parameter_count
 from segwright.report.comparison import (
     Contest,
@@ -122,12 +123,12 @@ def _contestant(name: str, run: Run) -> Contestant:
 
 def _parameters(run: Run) -> int:
     """Numbers in the weights file that are learnt; by formula for the networks that have one."""
-    if run.plan.net.name in {"unet", "resenc"}:
+    if net_info(run.plan.net.name).made_to_measure:
         return parameter_count(run.plan.net)
     import torch
 
     from segwright.nets import build
-    from segwright.nets.catalogue import count_parameters
+    from segwright.nets.describe import count_parameters
 
     with torch.device("meta"):
         return count_parameters(build(run.plan.net))

@@ -9,12 +9,14 @@ from segwright.api import transfer
 from segwright.api.objects import arranged
 from segwright.api.parts import refuse_unknown_parts
 from segwright.core.case import Dataset
-from segwright.core.errors import IntegrityError, UnknownNameError, UsageError
+from segwright.core.errors import IntegrityError, UsageError
 from segwright.core.events import Listen, Stage, counted, silent
 from segwright.core.inspection import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
 from segwright.core.recipe import Recipe
+from segwright.core.registry import NetInfo
 from segwright.core.words import amount
+from segwright.nets import net_info
 from segwright.planning.check import inspect as inspect_dataset
 from segwright.planning.edited import recipe_of
 from segwright.planning.fingerprint import Fingerprint, fingerprint
@@ -27,8 +29,6 @@ from segwright.planning.traced import Trace
 
 if TYPE_CHECKING:
     import torch
-
-    from segwright.nets.catalogue import NetRow
 
 
 def inspect(dataset: Dataset, *, listen: Listen = silent) -> Inspection:
@@ -191,28 +191,14 @@ def tracer(recipe: Recipe) -> Trace | None:
     return trace
 
 
-#: Networks whose levels the planner makes to measure; all others are built as their sources describe them.
-MADE_TO_MEASURE = ("unet", "resenc")
-
-
-def published_net(recipe: Recipe) -> NetRow | None:
+def published_net(recipe: Recipe) -> NetInfo | None:
     """What is known of the recipe's network, if its levels follow from its source and not from the data.
 
     Raises:
         UnknownNameError: There is no such network.
     """
-    from segwright.nets import NETS
-    from segwright.nets.catalogue import CATALOGUE
-
-    name = recipe.net.name if recipe.net else MADE_TO_MEASURE[0]
-    if name in MADE_TO_MEASURE:
-        return None
-    if name not in CATALOGUE:
-        if name not in NETS:
-            raise UnknownNameError.among("nets", name, NETS)
-        return None  # a plug-in's network, planned like a U-Net
-    row: NetRow = CATALOGUE.load(name)
-    return row
+    found = net_info(recipe.net.name if recipe.net else "unet")
+    return None if found.made_to_measure or found.spec is None else found  # a plug-in's may say nothing of itself
 
 
 def machine_with_gpu(device: str = "auto") -> Machine:

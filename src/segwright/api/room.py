@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from segwright.api.planning import MADE_TO_MEASURE
 from segwright.core.case import Split
 from segwright.core.geometry import Geometry
 from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
+from segwright.nets import net_info
 from segwright.planning.forecast import SLOTS
 from segwright.planning.memory import parameter_count
 from segwright.prepare.pipeline import target_shape
@@ -43,7 +43,7 @@ def fit_bytes(plan: Plan, inspection: Inspection, split: Split) -> float:
 
 def _parameters(plan: Plan) -> int:
     """Numbers in a network's weights: by formula, or counted on its own graph."""
-    if plan.net.name in MADE_TO_MEASURE:
+    if net_info(plan.net.name).made_to_measure:
         return parameter_count(plan.net)
     from segwright.nets.forecast import trace
 

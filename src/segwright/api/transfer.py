@@ -20,11 +20,11 @@ from segwright.core.inspection import Inspection
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import InitPlan, Plan
 from segwright.core.recipe import PartChoice, Recipe
+from segwright.nets import net_info
 
 #: Folder of a run that holds what it started from.
 FOLDER = "init"
 #: Networks whose levels follow from the recipe's width and levels.
-MADE_TO_MEASURE = ("unet", "resenc")
 
 
 class Transfer(Document):
@@ -122,7 +122,7 @@ class Source:
             return recipe, {}
         params = {key: value for key, value in net.params.items() if key != "weights"}
         found: dict[str, Any] = {"net": PartChoice(name=net.name, params=params), "slab": net.slab}
-        if net.name in MADE_TO_MEASURE:
+        if net_info(net.name).made_to_measure:
             found |= {"width": net.widths[0], "levels": len(net.widths), "norm": net.norm}
             found["deep_supervision"] = net.deep_supervision
         taken = {name: value for name, value in found.items() if getattr(recipe, name) is None}

@@ -18,7 +18,7 @@ def nets(
     """List networks with source, dimensions and trainable parameters, or show one in full."""
     from segwright.cli.output import emit
     from segwright.nets import NETS
-    from segwright.nets.catalogue import details, summary
+    from segwright.nets.describe import details, summary
 
     if name is not None:
         facts = details(name)

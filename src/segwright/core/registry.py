@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import Any, Literal, TypeVar
 
 from segwright.core.errors import UnknownNameError, UsageError
+from segwright.core.plan import NetSpec, Triple
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,37 @@ class TargetInfo(Part):
     ordered: bool = False
     probable: bool = True
     decoders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NetInfo(Part):
+    """A network as its source describes it; a plug-in that says nothing is planned like a U-Net.
+
+    Attributes:
+        about: One sentence.
+        source: Paper, repository or seed, with what was unstated there and chosen here.
+        dims: Spatial dimensions it is built for: 2, 3 or both.
+        spec: The setting of its source; `None` where none is known.
+        size: Input `(z, y, x)` there.
+        parameters: Trainable parameters at that setting, where the source or arithmetic gives them exactly.
+        made_to_measure: Its levels follow from the data; those of others are built as their sources describe them.
+        recomputes: It can compute activations anew in the backward pass, to save memory.
+    """
+
+    about: str = ""
+    source: str = ""
+    dims: tuple[int, ...] = ()
+    spec: NetSpec | None = None
+    size: Triple | None = None
+    parameters: int | None = None
+    made_to_measure: bool = False
+    recomputes: bool = False
+
+    @property
+    def setting(self) -> NetSpec:
+        """`spec` of a network that is built as its source describes it."""
+        assert self.spec is not None
+        return self.spec
 
 
 @dataclass(frozen=True)

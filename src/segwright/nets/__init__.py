@@ -8,40 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from segwright.core.errors import RecipeError, UnknownNameError
 from segwright.core.plan import NetSpec
-from segwright.core.registry import Registry
+from segwright.nets.catalogue import NETS, net_info
 
 if TYPE_CHECKING:
     from segwright.nets.framing import SlabNet, SurroundNet
 
-__all__ = ["NETS", "build"]
-
-NETS = Registry(
-    "segwright.nets",
-    {
-        "unet": "segwright.nets.unet:unet",
-        "resenc": "segwright.nets.unet:resenc",
-        "unet-classic": "segwright.nets.resunet:unet_classic",
-        "res-unet": "segwright.nets.resunet:res_unet",
-        "res-unet-bottleneck": "segwright.nets.resunet:res_unet_bottleneck",
-        "se-res-unet": "segwright.nets.resunet:se_res_unet",
-        "attention-se-res-unet": "segwright.nets.resunet:attention_se_res_unet",
-        "res-unet-r": "segwright.nets.mitonet:res_unet_r",
-        "res-unet-h": "segwright.nets.mitonet:res_unet_h",
-        "segmri-unet": "segwright.nets.hybridunet:segmri_unet",
-        "segmri-simple": "segwright.nets.hybridunet:segmri_simple",
-        "segmri-unet-2d": "segwright.nets.hybridunet:segmri_unet_2d",
-        "segmri-hybrid": "segwright.nets.hybridunet:segmri_hybrid",
-        "vnet": "segwright.nets.vnet:vnet",
-        "dense-vnet": "segwright.nets.densevnet:dense_vnet",
-        "pdv-net": "segwright.nets.densevnet:pdv_net",
-        "smp": "segwright.nets.smp:smp",
-        "segresnet": "segwright.nets.monai:segresnet",
-        "swinunetr": "segwright.nets.monai:swinunetr",
-        "mednext": "segwright.nets.monai:mednext",
-        "dynunet": "segwright.nets.monai:dynunet",
-        "monai-attention-unet": "segwright.nets.monai:attention_unet",
-    },
-)
+__all__ = ["NETS", "build", "net_info"]
 
 
 def build(spec: NetSpec) -> SlabNet | SurroundNet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from torch.nn import functional as F
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets.blocks import Style, choose, fit, initialise, linear_mode, operator
-from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.execution import recomputed
 from segwright.nets.unet import check_levels
 
@@ -313,39 +311,3 @@ def _check_stacks(spec: NetSpec) -> None:
             got=len(spec.widths),
             hint="Use a larger patch or set levels to 4.",
         )
-
-
-def _setting(name: str, **rest: Any) -> NetSpec:
-    """Widths are what the stacks put out; full resolution holds the image alone."""
-    blocks = {"encoder_blocks": (1, *LAYERS), "decoder_blocks": (1, 1, 1)}
-    return pyramid((1, 45, 104, 184), dims=3, inputs=1, outputs=6, name=name, **blocks, **rest)
-
-
-DENSE = NetRow(
-    about="Dense V-Net: three dense stacks at a half, a quarter and an eighth of the resolution; few parameters.",
-    source=(
-        "Gibson et al. 2018 (doi 10.1109/TMI.2018.2806309) and its released NiftyNet code, whose dilation is 1 "
-        "everywhere; the baseline of the PDV-Net paper that seed 1 reads. Left out: the learned spatial prior, "
-        "batch-wise channel dropout and the affine augmentation inside the network, all optional there. Chosen here: "
-        "pooling and strided convolutions are centred on every second voxel; auxiliary heads if deep supervision is "
-        "asked for."
-    ),
-    dims=(2, 3),
-    spec=_setting("dense-vnet", params={"dropout": 0.5}),
-    size=(144, 144, 144),
-    parameters=873_570,
-)
-PDV = NetRow(
-    about="PDV-Net: dense stacks whose results improve one another; made for lung lobes.",
-    source=(
-        "Imran et al. 2019 (arXiv 1902.06362) as seed 1 describes it. The seed has growth 4/6/8, Dense V-Net's code "
-        "and a third-party PDV-Net 4/8/16, which is the default. Unstated there and chosen here: skip features "
-        "12/24/24 as in Dense V-Net, PReLU after the first convolution, a slope a channel, dropout of 0.2 in the "
-        "stacks as in the third-party code, one 3 x 3 x 3 head a result with a bias, supervision of all three "
-        "results, joining by concatenation (progress=add sums them instead)."
-    ),
-    dims=(2, 3),
-    spec=_setting("pdv-net", params={"dropout": 0.2}, deep_supervision=True),
-    size=(64, 512, 512),
-    parameters=881_588,
-)

@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from segwright.core.errors import RecipeError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets.blocks import Decoder, Ladder, Style, choose, fit, initialise, linear_mode, operator
-from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.unet import check_levels, heads
 
 LEAK = 0.1
@@ -246,80 +245,3 @@ def _stepping(spec: NetSpec, level: int) -> Triple:
     pairs = zip(spec.kernels[level], spec.strides[level], strict=True)
     z, y, x = (max(3, edge) if step > 1 else edge for edge, step in pairs)
     return (z, y, x)
-
-
-_SOURCE = "Xia and Jing, MR Image Segmentation (course report, Tsinghua University), and its code (SegMRI). "
-
-SEGMRI_UNET = NetRow(
-    about="Dense 3-D U-Net of five resolutions for blocks of liver MRI.",
-    source=_SOURCE
-    + (
-        "The report speaks of four stages and 29 M parameters; the code has five resolutions and 25.9 M, which is"
-        " built here; plan report has 28.5 M. Dropout is not stated: 0."
-    ),
-    dims=(2, 3),
-    spec=pyramid((32, 64, 128, 256, 512), dims=3, inputs=1, outputs=2, name="segmri-unet"),
-    size=(64, 64, 64),
-    parameters=25_889_730,
-)
-SEGMRI_SIMPLE = NetRow(
-    about="Light 3-D U-Net with one convolution a level and nearest-neighbour steps up.",
-    source=_SOURCE
-    + (
-        "The report draws a fusing convolution after each join and names 2 M parameters (plan report: 1.8 M);"
-        " the code has neither."
-    ),
-    dims=(2, 3),
-    spec=pyramid(
-        (32, 64, 128, 256),
-        dims=3,
-        inputs=1,
-        outputs=2,
-        name="segmri-simple",
-        encoder_blocks=(1,) * 4,
-        decoder_blocks=(1,) * 3,
-    ),
-    size=(64, 64, 64),
-    parameters=2_936_898,
-)
-SEGMRI_UNET_2D = NetRow(
-    about="Light 2-D U-Net with one convolution a level for axial slices.",
-    source=_SOURCE
-    + (
-        "The report has an input convolution, bilinear steps up and 1 M parameters (plan report: 0.98 M);"
-        " the code has transposed convolutions and no input convolution."
-    ),
-    dims=(2, 3),
-    spec=pyramid(
-        (32, 64, 128, 256),
-        dims=2,
-        inputs=1,
-        outputs=2,
-        name="segmri-unet-2d",
-        encoder_blocks=(1,) * 4,
-        decoder_blocks=(1,) * 3,
-    ),
-    size=(1, 320, 256),
-    parameters=1_164_354,
-)
-SEGMRI_HYBRID = NetRow(
-    about="Residual U-Net for slabs of three slices, which labels all three; overlapping slabs are averaged.",
-    source=_SOURCE
-    + (
-        "The report speaks of pooling, the code has strided convolutions. Overlap in depth and weights of the average"
-        " are those of the window plan, where the source has steps of one slice and equal weights."
-    ),
-    dims=(2, 3),
-    spec=pyramid(
-        (16, 32, 64, 64),
-        dims=3,
-        inputs=1,
-        outputs=2,
-        name="segmri-hybrid",
-        strides=(POINT, (1, 2, 2), (1, 2, 2), (1, 2, 2)),
-        encoder_blocks=(1, 1, 1, 3),
-        decoder_blocks=(1,) * 3,
-    ),
-    size=(3, 320, 256),
-    parameters=1_464_050,
-)

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets.blocks import Decoder, Ladder, Style, choose, fit, initialise, linear_mode, operator
-from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.unet import check_levels, heads
 
 #: Kernel of the embedding and of the finest head of R.
@@ -265,45 +264,3 @@ def _decoder(layers: Layers, spec: NetSpec, outputs: int, *, late: bool, head: T
         for width, kernel in zip(spec.widths, kernels, strict=False)
     ]
     return Decoder(joins, stages, last, spec=spec)
-
-
-def _anisotropic(name: str, widths: tuple[int, ...], **params: object) -> NetSpec:
-    levels = len(widths)
-    return pyramid(
-        widths,
-        dims=3,
-        inputs=1,
-        outputs=2,
-        name=name,
-        strides=((1, 1, 1), *((1, 2, 2),) * (levels - 1)),
-        encoder_blocks=(1,) * levels,
-        decoder_blocks=(1,) * (levels - 1),
-        params=params,
-    )
-
-
-RES_UNET_R = NetRow(
-    about="Residual U-Net for anisotropic stacks: mask and boundary from one decoder; 1,547,758 weights take part.",
-    source=(
-        "Li et al. 2021 (arXiv 2104.07961) and its code (MitoEM2021-Challenge, unet_residual_3d), which has five levels"
-        " where the paper's figure draws four. Interpolation replicates borders, where the code lets them fade; biases"
-        " start at 0. The code's 86,724 idle weights are kept only on request (unused)."
-    ),
-    dims=(2, 3),
-    spec=_anisotropic("res-unet-r", (28, 36, 48, 64, 80), unused=True),
-    size=(32, 256, 256),
-    parameters=1_634_482,
-)
-RES_UNET_H = NetRow(
-    about="Residual U-Net for anisotropic stacks with a decoder for objects and one for boundaries.",
-    source=(
-        "Li et al. 2021 (arXiv 2104.07961) and its code (MitoEM2021-Challenge, RSUNet); descriptions of the paper give"
-        " Res-UNet-R with a second decoder instead (reading blog, widths 28 to 80: 2,093,630 parameters)."
-        " Interpolation replicates borders, where the code lets them fade; the last convolution of each block starts at"
-        " zero, without which logits begin near 100 (choice made here)."
-    ),
-    dims=(2, 3),
-    spec=_anisotropic("res-unet-h", (16, 32, 48, 64, 80)),
-    size=(32, 256, 256),
-    parameters=1_852_610,
-)

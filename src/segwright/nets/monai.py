@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from segwright.core.errors import UsageError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets.blocks import fit
-from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.execution import Conv3d
 from segwright.nets.foreign import Padded, demand, least_levels
 from segwright.nets.unet import check_levels
@@ -213,37 +212,3 @@ def _padded(net: nn.Module, spec: NetSpec, divisor: int, *, least: Sequence[int]
         if type(module) is nn.Conv3d:
             module.__class__ = Conv3d
     return Padded(net, [max(divisor, own) for own in fit(spec.divisor, spec.spatial_dims)], least)
-
-
-def _row(about: str, source: str, **fields: Any) -> NetRow:
-    widths, inputs, outputs = fields.pop("widths"), fields.pop("inputs"), fields.pop("outputs")
-    size, dims = fields.pop("size"), (2, 3)
-    return NetRow(about, source, dims, pyramid(widths, dims=3, inputs=inputs, outputs=outputs, **fields), size)
-
-
-SEGRESNET = _row(
-    "Residual encoder with a light decoder; winner of BraTS 2018.",
-    "Myronenko 2018 (arXiv 1810.11654) as in MONAI, without the autoencoder branch",
-    name="segresnet", widths=(32, 64, 128, 256), inputs=4, outputs=3, norm="group",
-    encoder_blocks=(1, 2, 2, 4), decoder_blocks=(1, 1, 1), size=(128, 192, 160),
-)  # fmt: skip
-SWINUNETR = _row(
-    "Shifted-window transformer encoder with a convolutional decoder.",
-    "Hatamizadeh et al. 2022 (arXiv 2201.01266) as in MONAI",
-    name="swinunetr", widths=(48, 48, 96, 192, 384, 768), inputs=4, outputs=3, norm="instance", size=(128, 128, 128),
-)  # fmt: skip
-MEDNEXT = _row(
-    "U-Net of inverted bottlenecks with depthwise convolutions; size S, kernel 3.",
-    "Roy et al. 2023 (arXiv 2303.09975) as in MONAI",
-    name="mednext", widths=(32, 64, 128, 256, 512), inputs=1, outputs=2, norm="instance", size=(128, 128, 128),
-)  # fmt: skip
-DYNUNET = _row(
-    "nnU-Net's network as MONAI builds it.",
-    "Isensee et al. 2021 (arXiv 1809.10486) as in MONAI",
-    name="dynunet", widths=(32, 64, 128, 256, 320, 320), inputs=1, outputs=2, norm="instance", size=(128, 128, 128),
-)  # fmt: skip
-ATTENTION_UNET = _row(
-    "U-Net with additive attention gates as MONAI builds it.",
-    "Oktay et al. 2018 (arXiv 1804.03999) as in MONAI",
-    name="monai-attention-unet", widths=(16, 32, 64, 128, 256), inputs=1, outputs=2, size=(96, 160, 160),
-)  # fmt: skip

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 from segwright.core.errors import RecipeError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets.blocks import ConvBlock, Residual, ResidualBlock, Style, Up, choose, fit, linear_mode, operator
-from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.unet import Choices, Parts, UNet, check_levels, unet, ups
 
 #: Hidden units that squeezing keeps at least: what the authors' ratio of 16 leaves of 64 channels.
@@ -236,53 +235,3 @@ def _gated(style: Style, spec: NetSpec, *, up: str, gates: str, inner: str, sign
         gate = Gate(style, skip, coarse, inner=between, stride=spec.strides[level + 1])
         steered = level == deepest and signal == "conv"
         yield GatedUp(step, gate, ConvBlock(style, coarse, coarse, kernel=(1, 1, 1)) if steered else nn.Sequential())
-
-
-def _row(name: str, about: str, source: str, parameters: int, outputs: int = 1) -> NetRow:
-    spec = pyramid((64, 128, 256, 512, 1024), dims=2, inputs=1, outputs=outputs, name=name)
-    size = (1, 512, 512) if outputs == 1 else (1, 1024, 1024)
-    return NetRow(about, source, (2, 3), spec, size, parameters)
-
-
-_UNSTATED = (
-    "Unstated there and chosen here: widths 64 to 1024, batch norm, input 512 x 512, transposed convolutions up, and "
-    "that the coarsest level is built like the others."
-)
-UNET_CLASSIC = _row(
-    "unet-classic",
-    "U-Net as first published, with norms: two convolutions a level, max-pooling, transposed convolutions.",
-    "Ronneberger et al. 2015 (arXiv 1505.04597); seed 2, vertebrae in spine X-rays (widths, 7 outputs and 1024 x 1024 "
-    "stated); seed 0, bones in scanography, experiment 1 (two convolutions a level stated). Unstated there and chosen "
-    "here: padded, bias-free convolutions with batch norm and ReLU, as in a sibling of seed 2's project.",
-    31_036_871,
-    outputs=7,
-)
-RES_UNET = _row(
-    "res-unet",
-    "U-Net with one convolution and two residual blocks a level on the way down.",
-    f"Seed 0, bones in scanography, experiment 2, with blocks after He et al. 2016 (arXiv 1512.03385). {_UNSTATED}",
-    68_760_257,
-)
-RES_UNET_BOTTLENECK = _row(
-    "res-unet-bottleneck",
-    "U-Net with one convolution and two bottleneck residual blocks a level on the way down.",
-    "Seed 0, bones in scanography, section 3, named without a result; He et al. 2016 (arXiv 1512.03385), width over "
-    f"4. {_UNSTATED}",
-    21_441_857,
-)
-SE_RES_UNET = _row(
-    "se-res-unet",
-    "U-Net with one convolution and two squeeze-and-excitation residual blocks a level on the way down.",
-    "Seed 0, bones in scanography, experiment 3, with blocks after Hu et al. 2018 (arXiv 1709.01507) and its code: "
-    f"reduction 16, scaled before the sum. {_UNSTATED} Squeezing keeps at least {LEAST} hidden units.",
-    69_113_657,
-)
-ATTENTION_SE_RES_UNET = _row(
-    "attention-se-res-unet",
-    "U-Net with squeeze-and-excitation residual blocks and an additive attention gate on each skip connection.",
-    "Seed 0, bones in scanography, experiment 4, with gates after Oktay et al. 2018 (arXiv 1804.03999) and its code. "
-    f"{_UNSTATED} The seed leaves out the strided convolution that brings both inputs to one size, and the projection "
-    "behind the gate: both as in the code. It resizes attention tri-linearly, which in 2-D is bi-linear. All four skip "
-    "connections are gated and a gate is half as wide as its skip connection; the code gates all but the finest.",
-    70_509_181,
-)

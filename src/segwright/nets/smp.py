@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from segwright.core.errors import ModelError, PlanError, RecipeError, UnknownNameError, UsageError
 from segwright.core.plan import NetSpec
 from segwright.nets import pretrained
-from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.foreign import Padded, demand
 
 #: Networks that hand segmentation was compared on: name -> (architecture, encoder, parameters with 29 outputs).
@@ -38,21 +37,6 @@ HAND_BONES: dict[str, tuple[str, str, int]] = {
     "upernet-swin": ("UPerNet", "tu-swin_tiny_patch4_window7_224", 36_750_295),
     "segformer-mit-b0": ("Segformer", "mit_b0", 3_721_597),
 }
-SMP = NetRow(
-    about="Any architecture of segmentation-models-pytorch over any of its encoders or of timm's, by name.",
-    source="segmentation-models-pytorch (MIT), timm (Apache-2.0); pretrained weights carry licences of their own",
-    dims=(2,),
-    spec=pyramid(
-        (64, 64, 256, 512, 1024, 2048),
-        dims=2,
-        inputs=3,
-        outputs=29,
-        name="smp",
-        params={"architecture": "Unet", "encoder": "resnet50"},
-    ),
-    size=(1, 512, 512),
-    parameters=32_525_165,
-)
 #: Options that let timm's encoders of one image size take any.
 _ANY_SIZE = {"swin": {"strict_img_size": False}, "vit": {"dynamic_img_size": True}}
 #: Lengths that pooling pyramids need at least.

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from segwright.core.errors import PlanError, RecipeError
 from segwright.core.plan import NetSpec, Triple
 from segwright.nets.blocks import Decoder, Ladder, Style, choose, fit, initialise, operator
-from segwright.nets.catalogue import NetRow, pyramid
 from segwright.nets.unet import check_levels, heads
 
 
@@ -201,30 +200,3 @@ def _head(parts: Parts, spec: NetSpec, inputs: int, narrow: bool) -> nn.Module:
     convolution = parts.convolve(inputs, outputs, spec.kernels[0])
     layers = parts.normalised(convolution, outputs) if parts.norm == "batch" else [convolution]
     return nn.Sequential(*layers, parts.activate(outputs), mix)
-
-
-ROW = NetRow(
-    about="V-Net: residual stages of 5 x 5 x 5 convolutions without norms; the released plan of stages.",
-    source=(
-        "Milletari et al. 2016 (arXiv 1606.04797), stages as in the released Caffe network; seed 1 says only "
-        '"2 to 3 convolutions a stage". stages=deep is the plan of the paper\'s figure (65.17 million parameters), '
-        "stages=mattmacy with norm=plan the PyTorch port (45,603,934), which drops channels at random while training "
-        "and repeats the image along the batch; neither is done here. Chosen here: the specification's norm unless "
-        "norm=none, no norm over single images in the head, image channels repeated in turn where there are several, "
-        "1 x 1 x 1 heads for deep supervision."
-    ),
-    dims=(2, 3),
-    spec=pyramid(
-        (16, 32, 64, 128, 256),
-        dims=3,
-        inputs=1,
-        outputs=2,
-        name="vnet",
-        kernels=((5, 5, 5),) * 5,
-        encoder_blocks=STAGES["official"].down,
-        decoder_blocks=STAGES["official"].up,
-        params={"norm": "none"},
-    ),
-    size=(64, 128, 128),
-    parameters=61_982_682,
-)

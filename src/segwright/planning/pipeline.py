@@ -15,12 +15,12 @@ from typing import Any, Literal
 
 from segwright.core.plan import InitPlan, NetSpec, Plan, PreparePlan, Triple
 from segwright.core.recipe import PartChoice, Recipe
+from segwright.core.registry import NetInfo
 from segwright.planning import forecast, memory, traced
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.limits import Limits, limits_of
 from segwright.planning.machine import Machine
 from segwright.planning.pace import StepTimer
-from segwright.planning.rules import network
 
 Phase = Literal["before measuring", "measured", "budget"]
 Augmentations = Callable[..., tuple[PartChoice, ...]]
@@ -101,7 +101,7 @@ class Context:
     folds_trained: int
     augmentations: Augmentations
     timer: StepTimer | None = None
-    known: network.Published | None = None
+    known: NetInfo | None = None
     trace: traced.Trace | None = None
     measured: Measured | None = None
     allotted: Allotted = Allotted()

@@ -94,7 +94,7 @@ def _sized(ctx: Context, members: int) -> _Sized:
     batch, why["train.batch"] = training.batch(recipe, machine, math.prod(size))
     norm, why["net.norm"] = network.norm(recipe, batch, flat, machine)
     if ctx.known is not None and recipe.norm is None:
-        norm, why["net.norm"] = ctx.known.spec.norm, "as in the network's source"
+        norm, why["net.norm"] = ctx.known.setting.norm, "as in the network's source"
     extent = prepared_shape(ctx.facts, ctx.prepare)
     (around, factor), why["net.surround"] = large.surround(recipe, size, extent, flat)
     net, why["net.widths"] = _widest(ctx, {"surround": around, "reduction": factor}, batch, members)

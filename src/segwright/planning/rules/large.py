@@ -9,10 +9,8 @@ from itertools import pairwise
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Triple
 from segwright.core.recipe import Recipe
+from segwright.nets.catalogue import net_info
 from segwright.planning.limits import limits_of
-
-#: Networks that can recompute their activations.
-RECOMPUTING = frozenset({"unet", "resenc"})
 
 Bytes = Callable[[NetSpec, Triple, int], int]
 
@@ -81,7 +79,7 @@ def thrift(net: NetSpec, patch: Triple, batch: int, *, budget: float, needs: Byt
     while needs(net, patch, batch) > budget:
         if batch > 2:
             batch, accumulate = -(-batch // 2), accumulate * 2
-        elif not net.checkpointing and net.name in RECOMPUTING:
+        elif not net.checkpointing and net_info(net.name).recomputes:
             net = net.model_copy(update={"checkpointing": True})
             given.append("activations are recomputed")
         elif batch > 1:

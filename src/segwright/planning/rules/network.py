@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 from segwright.core.errors import PlanError
 from segwright.core.plan import NetSpec, Triple
 from segwright.core.recipe import Recipe
+from segwright.core.registry import NetInfo
 from segwright.planning.limits import Limits, limits_of
 from segwright.planning.machine import Machine
 
 Steps = tuple[float, float, float]
 Shape = tuple[tuple[Triple, ...], tuple[Triple, ...]]
-
-
-class Published(Protocol):
-    """A network as its source describes it: the dimensions it is built for, and its setting there."""
-
-    @property
-    def dims(self) -> tuple[int, ...]: ...
-
-    @property
-    def spec(self) -> NetSpec: ...
 
 
 def levels(extent: Sequence[int], steps: Steps, slab: int, most: int, limits: Limits) -> Shape:
@@ -159,7 +150,7 @@ def spec(recipe: Recipe, shape: Shape, *, base: int, slab: int, machine: Machine
     )
 
 
-def published(recipe: Recipe, known: Published, slab: int) -> tuple[NetSpec, str]:
+def published(recipe: Recipe, known: NetInfo, slab: int) -> tuple[NetSpec, str]:
     """The levels, kernels and blocks of a network's source, for data of either dimension.
 
     `width` scales all widths, `levels` leaves the coarsest out. Widths that begin with one channel are those of dense
@@ -168,7 +159,7 @@ def published(recipe: Recipe, known: Published, slab: int) -> tuple[NetSpec, str
     Raises:
         PlanError: The network is not built for this dimension, or has fewer levels than asked for.
     """
-    source = known.spec
+    source = known.setting
     count, most = recipe.levels or len(source.widths), len(source.widths)
     if count > most:
         hint = f"Ask for levels={most} or fewer, or for another net."
@@ -193,12 +184,12 @@ def published(recipe: Recipe, known: Published, slab: int) -> tuple[NetSpec, str
     return spec, "asked for in the recipe" if scale != 1 else "as in the network's source; width= scales them"
 
 
-def _check_dimension(known: Published, slab: int) -> None:
+def _check_dimension(known: NetInfo, slab: int) -> None:
     wanted = 2 if slab else 3
     if wanted not in known.dims:
         hint = "Set slab=1 to predict slice by slice, or choose another net." if wanted == 3 else "Choose another net."
         raise PlanError(
-            f"Network {known.spec.name!r} is not built for {wanted} dimensions.",
+            f"Network {known.setting.name!r} is not built for {wanted} dimensions.",
             expected=" or ".join(f"{dims}-D" for dims in known.dims),
             got=f"slab={slab}",
             where="net",

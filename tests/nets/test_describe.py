@@ -6,8 +6,8 @@ import pytest
 
 from segwright.core.errors import PlanError, UnknownNameError
 from segwright.core.plan import NetSpec
-from segwright.nets import NETS, catalogue
-from segwright.nets.catalogue import details, summary
+from segwright.nets import NETS, describe
+from segwright.nets.describe import details, summary
 
 
 def test_a_summary_counts_what_the_catalogue_states():
@@ -42,6 +42,6 @@ def test_a_network_that_cannot_be_built_says_why(monkeypatch):
     def fail(spec: NetSpec) -> None:
         raise PlanError("The library is not there.", hint="pip install library")
 
-    monkeypatch.setattr(catalogue, "build", fail)
+    monkeypatch.setattr(describe, "build", fail)
     facts = summary("unet-classic")
     assert "pip install library" in facts["note"] and facts["parameters"] == 31_036_871
