@@ -40,10 +40,8 @@ def _classic(name: str, code: str, about: str, source: str, parameters: int, out
 
 
 def _monai(code: str, about: str, source: str, **fields: Any) -> NetInfo:
-    widths, inputs, outputs = fields.pop("widths"), fields.pop("inputs"), fields.pop("outputs")
-    size, dims = fields.pop("size"), (2, 3)
-    spec = pyramid(widths, dims=3, inputs=inputs, outputs=outputs, **fields)
-    return NetInfo(f"segwright.nets.monai:{code}", about, source, dims, spec, size)
+    size = fields.pop("size")
+    return NetInfo(f"segwright.nets.monai:{code}", about, source, (2, 3), pyramid(dims=3, **fields), size)
 
 
 def _anisotropic(name: str, widths: tuple[int, ...], **params: object) -> NetSpec:
