@@ -66,7 +66,9 @@ def mask(shape: tuple[int, ...] = SHAPE) -> Array:
 def picture(colours: int = 3) -> Array:
     rng = np.random.default_rng(1)
     y, x = np.indices((40, 48))
-    base = (60 + 3 * x[..., None] + y[..., None] * np.arange(1, colours + 1) + rng.integers(0, 5, (40, 48, colours))) % 256
+    base = (
+        60 + 3 * x[..., None] + y[..., None] * np.arange(1, colours + 1) + rng.integers(0, 5, (40, 48, colours))
+    ) % 256
     return base.astype(np.uint8) if colours > 1 else base[..., 0].astype(np.uint8)
 
 
@@ -384,7 +386,8 @@ def _pairs(path: Path) -> None:
 
 def _described(path: Path) -> None:
     _pairs(path)
-    open_dataset(path).save(path / "dataset.yaml")
+    dataset = open_dataset(path).model_copy(update={"root": "."})  # cut short, no other folder of this machine
+    dataset.save(path / "dataset.yaml")
 
 
 def _short(path: Path) -> None:
@@ -575,5 +578,3 @@ def make(name: str, place: Path) -> Path:
         warnings.simplefilter("ignore")
         sample.write(path)
     return path
-
-

@@ -13,6 +13,7 @@ import pytest
 import segwright
 from segwright import io
 from segwright.api.ensemble import ensemble as combine_runs
+from segwright.api.inputs import Inputs
 from segwright.api.run import Run
 from segwright.core.errors import DataError, ModelError, UsageError
 from segwright.core.model import Combination
@@ -127,6 +128,14 @@ def test_runs_that_do_not_fit_are_refused(desk: Path, tmp_path: Path) -> None:
         path.write_text(path.read_text().replace('"second"', '"third"'))
     with pytest.raises(DataError, match="differ in structures"):
         combine_runs([desk / "wide", tmp_path / "renamed"], tmp_path / "e")
+    shutil.copytree(desk / "small", tmp_path / "others")
+    known = Inputs.load(tmp_path / "others" / Inputs.filename)
+    name = Run.open(desk / "small").split.folds[0].validation[0]
+    changed = known.cases[name].labels.model_copy(update={"content": "other", "sample": "other"})
+    cases = known.cases | {name: known.cases[name].model_copy(update={"labels": changed})}
+    known.model_copy(update={"cases": cases}).save(tmp_path / "others" / Inputs.filename)
+    with pytest.raises(DataError, match=f"other images or labels of {name}"):
+        combine_runs([desk / "wide", tmp_path / "others"], tmp_path / "e", device="cpu")
     combine_runs([desk / "wide", desk / "small"], tmp_path / "e", device="cpu")
     with pytest.raises(UsageError, match="ensemble already"):
         combine_runs([tmp_path / "e", desk / "other"], tmp_path / "f")

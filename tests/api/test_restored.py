@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,10 @@ def test_changed_files_are_looked_at_anew(tmp_path: Path) -> None:
     for folder in [path for path in place.iterdir() if path.is_dir()]:
         (folder / "restoration.json").write_text("{}")  # what is known is not read from there, nor made again
     assert mended() == set(BAD)
+    for file in [path for path in (tmp_path / "em").rglob("*") if path.is_file()]:
+        os.utime(file, (1, 1))  # only its times are others
+    before = {path.name for path in place.iterdir()}
+    assert mended() == set(BAD) and {path.name for path in place.iterdir()} == before
     shutil.rmtree(tmp_path / "em")
     write_stack(tmp_path / "em", spoiled=False)
     assert mended() == set()

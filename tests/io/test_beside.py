@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from segwright import io
 from segwright.core.geometry import Geometry
@@ -66,3 +67,24 @@ def test_what_is_no_header_is_one_file(tmp_path: Path) -> None:
     for name in ("a.nii.gz", "a.raw", "a.json"):
         (tmp_path / name).write_bytes(b"1")
     assert files_of(tmp_path / "a.nii.gz") == (tmp_path / "a.nii.gz",)
+
+
+def test_planes_in_other_files_of_a_set_are_part_of_it(tmp_path: Path) -> None:
+    from segwright.core.identity import identify, still
+
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0"><UUID FileName="{name}">urn:uuid:{z}</UUID></TiffData>'
+        for z, name in enumerate(("a.ome.tif", "b.ome.tif"))
+    )
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+        'DimensionOrder="XYZCT" Type="uint8" SizeX="8" SizeY="8" SizeZ="2" SizeC="1" SizeT="1">'
+        f"{planes}</Pixels></Image></OME>"
+    )
+    for name in ("a.ome.tif", "b.ome.tif"):
+        tifffile.imwrite(tmp_path / name, np.zeros((8, 8), np.uint8), description=xml, metadata=None)
+    files = files_of(tmp_path / "a.ome.tif")
+    assert files == (tmp_path / "a.ome.tif", tmp_path / "b.ome.tif")
+    known = identify(files)
+    tifffile.imwrite(tmp_path / "b.ome.tif", np.ones((8, 8), np.uint8), description=xml, metadata=None)
+    assert still(known, files_of(tmp_path / "a.ome.tif")) is None

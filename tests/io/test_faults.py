@@ -222,6 +222,14 @@ def test_an_empty_label_is_right_where_its_scan_is_as_large_and_wrong_elsewhere(
             claims.admit(path, cost, voxels=voxels + 1, stored=lambda: cost // 1000)
 
 
+def test_a_label_that_is_nearly_empty_is_no_bomb_whatever_its_type(tmp_path):
+    voxels, path = 512 * 512 * 600, tmp_path / "a.nii.gz"
+    for item in (1, 2, 4, 8):
+        claims.admit(path, item * voxels, voxels=voxels, stored=lambda item=item: item * voxels // 230)
+    with pytest.raises(ReadError, match="claims far more"):  # more than any packing reaches
+        claims.admit(path, 8 * voxels, voxels=voxels, stored=lambda: voxels // 1000)
+
+
 def test_a_label_is_held_against_its_scan_before_it_is_decoded(tmp_path):
     for kind in ("images", "labels"):
         (tmp_path / kind).mkdir()

@@ -70,3 +70,23 @@ def test_damage(tmp_path, content):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ReadError, match=name):
             io.read(tmp_path / name).array()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ElementSpacing = 1 1 2.5", "ElementSpacing = 1 1 2.A5"),
+        ("ElementSpacing", "\x01\x02ElementSpacing"),
+        ("RAI\nElementSpacing", "RAIElementSpacing"),
+        ("ElementSpacing = 1 1 2.5", "a line without a value"),
+    ],
+)
+def test_lines_that_itk_would_pass_over_are_refused(tmp_path, old, new):
+    text = "NDims = 3\nAnatomicalOrientation = RAI\nElementSpacing = 1 1 2.5\nDimSize = 2 2 2\n"
+    text += "ElementType = MET_UCHAR\nElementDataFile = a.raw\n"
+    (tmp_path / "a.raw").write_bytes(bytes(8))
+    (tmp_path / "a.mhd").write_text(text)
+    assert io.read(tmp_path / "a.mhd").geometry.spacing == (2.5, 1, 1)
+    (tmp_path / "a.mhd").write_text(text.replace(old, new))
+    with pytest.raises(ReadError, match="cannot be understood"):
+        io.read(tmp_path / "a.mhd")

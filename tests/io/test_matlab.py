@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import h5py
 import numpy as np
 import pytest
@@ -58,3 +60,20 @@ def test_overlapping_labels_go_last(tmp_path):
     masks[1, 2, 3, 4] = 1
     out = scipy.io.loadmat(io.write(Volume.of(masks, source.geometry), tmp_path / "b.mat", like=source))["I"]
     assert out.shape == (4, 5, 7, 3) and out[3, 4, 2, 1] == 1 and out.sum() == 1
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [0, 14, 77])
+def test_numbers_of_no_type_of_number_are_refused(tmp_path, packed, kind):
+    """SciPy's reader ends the process there, so it is never asked."""
+    scipy.io.savemat(tmp_path / "a.mat", {"image": RAW})
+    data = bytearray((tmp_path / "a.mat").read_bytes())
+    at = data.index(b"image") + 8  # the name fills a tag of eight bytes
+    assert int.from_bytes(data[at : at + 4], "little") == 3  # int16
+    data[at : at + 4] = kind.to_bytes(4, "little")
+    if packed:
+        inner = zlib.compress(bytes(data[128:]))
+        data[128:] = (15).to_bytes(4, "little") + len(inner).to_bytes(4, "little") + inner
+    (tmp_path / "a.mat").write_bytes(data)
+    with pytest.raises(ReadError, match="no type of number"):
+        io.read(tmp_path / "a.mat")

@@ -26,6 +26,16 @@ class CaseContent(Part):
     images: Identity
     labels: Identity
 
+    def same(self, other: CaseContent) -> bool:
+        """Whether both hold the same, whenever and wherever they were written."""
+        return all(
+            (a.sample, a.content) == (b.sample, b.content) for a, b in zip(self._parts, other._parts, strict=True)
+        )
+
+    @property
+    def _parts(self) -> tuple[Identity, Identity]:
+        return self.images, self.labels
+
 
 class Inputs(Document):
     """What a run was begun with; written beside its plan.

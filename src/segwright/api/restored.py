@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import SegwrightError, UsageError
 from segwright.core.events import Listen, Note
+from segwright.core.identity import identify
 from segwright.core.recipe import Recipe
 from segwright.core.seed import derive_seed
 from segwright.core.words import byte_size
+from segwright.io.beside import files_of_case
 from segwright.io.blocks import whole
 from segwright.io.load import load_image
 from segwright.planning.machine import this_machine
@@ -181,12 +183,11 @@ def _instead(case: Case, mended: Mapping[Sources, Sources]) -> Case:
 
 
 def _mark(dataset: Dataset, case: Case) -> str:
-    """A name for the files of a case that changes with their path, size and time."""
+    """A name for the scan of a case that changes with what its files hold, and with nothing else."""
     told = [source.model_dump_json() for source in case.images]
-    for source in case.images:
-        path = dataset.path(source)
-        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        for file in files if path.exists() else ():
-            facts = file.stat()
-            told.append(f"{file.name} {facts.st_size} {facts.st_mtime_ns}")
+    try:
+        files = identify(files_of_case(dataset, case))
+        told.append(files.content or files.stamp)
+    except OSError:
+        told.append("unreadable")  # whoever reads it next says so
     return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from segwright.api.inputs import Inputs
 from segwright.api.judged import JudgedCase
 from segwright.api.outoffold import predict_out_of_fold
 from segwright.api.run import Run
@@ -21,6 +22,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
+from segwright.core.words import listed
 from segwright.postprocess.ensemble import Scores, votes_of
 from segwright.targets import TARGETS, target_info
 
@@ -126,6 +128,8 @@ class Team:
                 _refuse_difference(
                     "data", self.runs[0], run, lambda r, case=case: r.dataset.case(case).model_dump(exclude={"group"})
                 )
+        for run in self.runs[1:]:
+            _refuse_other_content(self.runs[0], run, shared)
         seats = [(run, place, Shelf(run.folder)) for run, place in zip(self.runs, places, strict=True)]
         return [
             JointCase(tuple(JudgedCase(run, case, place[case], shelf) for run, place, shelf in seats), vote)
@@ -181,6 +185,29 @@ def _opened(runs: Sequence[str | Path]) -> list[Run]:
     if twice:
         raise UsageError("A run is named twice.", got=twice, hint="Name each run once; weights are chosen for you.")
     return found
+
+
+def _refuse_other_content(first: Run, other: Run, shared: Sequence[str]) -> None:
+    """Runs are mixed by what each says of a case, so it has to be the same case to its last byte.
+
+    Runs of earlier versions kept no content; nothing is compared with them.
+
+    Raises:
+        DataError: Names the cases.
+    """
+    files = [run.folder / Inputs.filename for run in (first, other)]
+    if not all(file.exists() for file in files):
+        return
+    one, two = (Inputs.load(file).cases for file in files)
+    unlike = [case for case in shared if case in one and case in two and not one[case].same(two[case])]
+    if unlike:
+        raise DataError(
+            "The runs learnt from different data: files of one name hold something else.",
+            expected=f"the content that {first.folder} was begun with",
+            got=f"other images or labels of {listed(unlike)}",
+            where=other.folder,
+            hint="Make an ensemble of runs on the same data.",
+        )
 
 
 def _refuse_difference(what: str, first: Run, other: Run, of: Any) -> None:

@@ -40,6 +40,11 @@ def files_of(path: Path) -> tuple[Path, ...]:
     elif suffix in _NAMING and path.is_file():
         with suppress(ReadError):  # which reading it says in full
             others = voxel_files(path)
+    elif suffix.endswith((".tif", ".tiff")) and path.is_file():
+        from segwright.io.tiff import parts_of  # loads its library only where there is such a file
+
+        with suppress(ReadError):
+            others = parts_of(path)
     return (path, *sorted({other for other in others if other != path and other.is_file()}))
 
 

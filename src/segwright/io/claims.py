@@ -23,8 +23,9 @@ from segwright.core.words import byte_size
 VARIABLE = "SEGWRIGHT_READ_MEMORY"
 #: Share of the memory that is free, where nothing is set.
 _SHARE = 0.5
-#: Bytes that any file may unpack to: a CT of 512 x 512 x 1000 voxels of 16 bits.
-_PLAUSIBLE = 512 << 20
+#: Bytes that any file may unpack to, a CT of 512 x 512 x 1000 voxels of 16 bits; and voxels of whatever type: a nearly
+#: empty label of 512 x 512 x 600 is packed to a two-hundredth.
+_PLAUSIBLE, _VOXELS = 512 << 20, 160 << 20
 #: No scan of more than that is packed to a smaller share: real ones to a third, and nearly empty ones to a hundredth.
 _PACKED = 150
 #: The same for more than a picture or two: what even codes for empty pictures (LZW, JPEG) do not reach.
@@ -107,7 +108,8 @@ def admit(path: Path, cost: int, *, voxels: int = 0, stored: Callable[[], int] |
     if stored is None or cost <= _SMALL or 0 < voxels <= _expected.get():
         return
     held = max(stored(), 1)
-    if cost > _LIMIT * held or (cost > _PLAUSIBLE and cost > _PACKED * held):
+    large = cost > _PLAUSIBLE and not 0 < voxels <= _VOXELS
+    if cost > _LIMIT * held or (large and cost > _PACKED * held):
         raise ReadError(
             "The file claims far more voxels than its bytes can hold.",
             expected=f"at most {byte_size(max(_SMALL, min(_LIMIT * held, max(_PLAUSIBLE, _PACKED * held))))}",

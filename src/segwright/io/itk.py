@@ -28,18 +28,24 @@ _MARK: Final = "segwright_spacing"
 _GIPL_HEAD: Final = 256
 _LPS: Final = np.diag([-1.0, -1.0, 1.0])
 _GRID = ("space", "space dimension", "space directions", "space origin", "space units", "spacings", "thicknesses")
+#: Lines of a MetaImage header that are numbers.
+_GRID_LINES = ("Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orientation", "CenterOfRotation")
+_NUMBERS = {"NDims", "DimSize", "ElementSpacing", "ElementSize", "ElementNumberOfChannels", "HeaderSize", *_GRID_LINES}
+_ORIENTATION = r"[RLAPISrlapis?]{1,4}"
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?([nN]a[nN]|[iI]nf)"
 _UNITS = {"mm": 1.0, "um": 1e-3, "µm": 1e-3, "microns": 1e-3, "micron": 1e-3, "nm": 1e-6, "cm": 10.0, "m": 1000.0}
 
 
 def read(path: Path, key: str | None = None) -> Volume:
     """Open a file ITK knows; vector pixels and a fourth axis become channels."""
     with decoding(path, "an ITK image"):
+        text = _text_header(path)
+        _refuse_words(path, text)
         reader = _reader(path)
         size = reader.GetSize()
         if len(size) not in (2, 3, 4):
             raise ReadError("The image has no usable shape.", expected="2 to 4 axes", got=size, where=path)
         shape = (size[2] if len(size) > 2 else 1, size[1], size[0])
-        text = _text_header(path)
         geometry, warnings = _geometry(reader, shape, text)
         data, longer = _lazy(reader, path, shape)
         header = make_header(
@@ -144,6 +150,22 @@ def _text_header(path: Path) -> str:
     if end not in head and not head.startswith((b"NRRD", b"ObjectType", b"NDims")):
         return ""
     return head.split(end)[0].decode("utf-8", errors="replace")
+
+
+def _refuse_words(path: Path, text: str) -> None:
+    """ITK takes the digits in front of anything else for the number, and leaves out lines that it does not know.
+
+    Raises:
+        ReadError: A line of a MetaImage header has no name and value, or holds text where a number belongs.
+    """
+    for line in text.split("\n") if text and not text.startswith("NRRD") else ():
+        name, parted, value = (part.strip() for part in re.split("([=:]|$)", line, maxsplit=1))
+        words = _NUMBER if name in _NUMBERS else _ORIENTATION if name == "AnatomicalOrientation" else ".*"
+        if line.strip() and not (
+            parted and re.fullmatch(r"[\w ./-]+", name) and all(re.fullmatch(words, w) for w in value.split())
+        ):
+            hint = "Correct the header, or copy the file again."
+            raise ReadError("A line of the header cannot be understood.", got=line[:200], where=path, hint=hint)
 
 
 def _grid_text(text: str) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +37,7 @@ def keys(path: Path) -> tuple[ArrayInfo, ...]:
     if _is_hdf5(path):
         return tuple(ArrayInfo(i.name, i.shape[::-1], i.dtype) for i in hdf5.keys(path) if "#refs#" not in i.name)
     with decoding(path, "MATLAB"):
+        _refuse_odd_tags(path)
         listed = scipy.io.whosmat(str(path))
     found = []
     for name, shape, label in listed:
@@ -42,6 +45,54 @@ def keys(path: Path) -> tuple[ArrayInfo, ...]:
         if kind in np.sctypeDict and is_scan(shape, np.dtype(kind)):
             found.append(ArrayInfo(name, tuple(int(n) for n in shape), kind))
     return tuple(found)
+
+
+#: Sizes of a version 5 file: its head, a tag, and how much of a packed array is unpacked to see the tags in front.
+_HEAD, _TAG, _FRONT = 128, 8, 1 << 16
+_MATRIX, _PACKED = 14, 15
+#: Types of the numbers of an array, as MATLAB stores them.
+_NUMBERS = frozenset({1, 2, 3, 4, 5, 6, 7, 9, 12, 13})
+#: Classes of arrays of numbers.
+_NUMERIC = range(6, 16)
+
+
+def _refuse_odd_tags(path: Path) -> None:
+    """SciPy trusts the type that stands before the numbers of an array, and a wrong one ends the process.
+
+    Raises:
+        ReadError: An array of numbers is stored as no type of number.
+    """
+    with path.open("rb") as stream:
+        order = {b"IM": "<", b"MI": ">"}.get(stream.read(_HEAD)[-2:])
+        while order and len(tag := stream.read(_TAG)) == _TAG:
+            kind, size = struct.unpack(order + "II", tag)
+            begin = stream.tell()
+            front = stream.read(min(size, _FRONT))
+            if kind == _PACKED:
+                front = zlib.decompressobj().decompress(front, _FRONT)
+                front = front[_TAG:] if front[:4] == struct.pack(order + "I", _MATRIX) else b""
+            if kind in {_MATRIX, _PACKED} and _odd(front, order):
+                raise ReadError("An array is stored as no type of number.", where=path, hint="Copy the file again.")
+            stream.seek(begin + size)
+
+
+def _odd(front: bytes, order: str) -> bool:
+    """Whether the front of an array of numbers (flags, shape, name, then the numbers) has a type it cannot have."""
+    if len(front) < 2 * _TAG or front[_TAG if order == "<" else _TAG + 3] not in _NUMERIC:
+        return False
+    at = 0
+    for _ in range(3):
+        at += _length(front, at, order)
+    kind = struct.unpack_from(order + "I", front, at)[0] if at + _TAG <= len(front) else 1
+    return (kind & 0xFFFF) not in _NUMBERS
+
+
+def _length(front: bytes, at: int, order: str) -> int:
+    """Bytes of the element at a place, its tag and padding included; small ones lie inside their tag."""
+    if at + _TAG > len(front):
+        return 0
+    kind, size = struct.unpack_from(order + "II", front, at)
+    return _TAG if kind >> 16 else _TAG + -(-size // _TAG) * _TAG
 
 
 def _is_hdf5(path: Path) -> bool:

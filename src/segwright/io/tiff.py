@@ -52,7 +52,7 @@ def arranged(path: Path, key: str | None, letters: str) -> Volume:
 def _open(path: Path, *, shown: bool, letters: str = "") -> Volume:
     with decoding(path, "TIFF"):
         with _complaints() as heard, tifffile.TiffFile(path) as tif:
-            _demand_beside(tif, path)
+            _parts_beside(tif, path)
             series = _first_series(tif, path)
             _demand_whole(series, heard, path)
             stored = tuple(int(n) for n in series.shape)
@@ -101,22 +101,31 @@ def _complaints() -> Iterator[list[str]]:
         _LOG.removeHandler(handler)
 
 
-def _demand_beside(tif: tifffile.TiffFile, path: Path) -> None:
-    """Refuse a file of a set whose other files lie elsewhere or are missing; tifffile would read zeros for these.
+def parts_of(path: Path) -> list[Path]:
+    """The files beside an OME-TIFF that hold planes of it; none where all lie in the file itself.
+
+    Raises:
+        ReadError: One of them lies elsewhere or is missing, or the file cannot be read.
+    """
+    with decoding(path, "TIFF"), _complaints(), tifffile.TiffFile(path) as tif:
+        return _parts_beside(tif, path)
+
+
+def _parts_beside(tif: tifffile.TiffFile, path: Path) -> list[Path]:
+    """The files of a set, none of which lies elsewhere or is missing: tifffile would read zeros for these.
 
     Raises:
         ReadError: Names the file.
     """
     if not tif.is_ome or not tif.ome_metadata:
-        return
+        return []
     nodes = list(parse_xml(tif.ome_metadata, path).iter())
     pixels = next((node for node in nodes if node.tag.endswith("}Pixels")), None)
     planes = math.prod(int(pixels.get(f"Size{axis}", 1)) for axis in "ZCT") if pixels is not None else 0
     if len(tif.pages) >= planes:
-        return  # all planes are here, whatever the file was called when it was written
+        return []  # all planes are here, whatever the file was called when it was written
     names = {node.get("FileName", "") for node in nodes if node.tag.endswith("UUID")}
-    for name in names - {"", path.name}:
-        companion(path, name)
+    return [companion(path, name) for name in sorted(names - {"", path.name})]
 
 
 def _demand_whole(series: Any, heard: list[str], path: Path) -> None:

@@ -19,7 +19,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Predictions
 from segwright.core.report import Report
 from segwright.core.words import amount, listed
-from segwright.evaluation.pairing import Parts, find_labels, read_labels
+from segwright.evaluation.pairing import CaseFinder, Parts, find_labels, read_labels
 from segwright.evaluation.sides import as_written
 from segwright.io.layouts.scan import stem_of
 from segwright.view.subject import is_run
@@ -139,10 +139,9 @@ def open_result(path: str | Path, dataset: Dataset, *, name: str = "", folder_on
         from segwright.view.tables import open_table
 
         return open_table(place, dataset, name=name)
-    ids = [case.id for case in dataset.cases]
     if place.is_file() or _one_scan(place):
         return _single(place, dataset, name)
-    found = find_labels(place, ids)
+    found = find_labels(place, [case.id for case in dataset.cases])
     return _files(found, dataset, name, place)
 
 
@@ -153,7 +152,7 @@ def _one_scan(place: Path) -> bool:
 def _single(place: Path, dataset: Dataset, name: str) -> Result:
     """A label file belongs to the case of its name, or to the only case there is."""
     ids = [case.id for case in dataset.cases]
-    case = matching(stem_of(place), ids) or (ids[0] if len(ids) == 1 else None)
+    case = CaseFinder(dataset.cases).find(stem_of(place)) or (ids[0] if len(ids) == 1 else None)
     if case is None:
         raise LayoutError(
             "The label file has the name of no case.",
@@ -165,22 +164,22 @@ def _single(place: Path, dataset: Dataset, name: str) -> Result:
 
 
 def _files(found: dict[str, Parts], dataset: Dataset, name: str, place: Path) -> Result:
-    ids = [case.id for case in dataset.cases]
-    parts = {case: files for stem, files in found.items() if (case := matching(stem, ids))}
+    finder = CaseFinder(dataset.cases)
+    parts = {case: files for stem, files in found.items() if (case := finder.find(stem))}
     if not parts:
         raise LayoutError(
             "No file of the result has the name of a case.",
-            expected=", ".join(ids[:3]),
+            expected=", ".join(case.id for case in dataset.cases[:3]),
             got=", ".join(list(found)[:3]),
             where=place,
             hint="Name results as their scans; the suffix may differ.",
         )
-    strangers = sorted(stem for stem in found if not matching(stem, ids))
+    strangers = sorted(stem for stem in found if not finder.find(stem))
     notes = [f"{amount(len(strangers), 'file')} of no case left out: {listed(strangers, 5)}."] if strangers else []
-    return Files(name, "folder", parts, dataset.labels, notes, _unlike(place, ids))
+    return Files(name, "folder", parts, dataset.labels, notes, _unlike(place, finder))
 
 
-def _unlike(place: Path, ids: Sequence[str]) -> list[Finding]:
+def _unlike(place: Path, finder: CaseFinder) -> list[Finding]:
     """What `predict` said of scans that are unlike those of training, where the folder holds its list."""
     file = place / Predictions.filename
     if not file.exists():
@@ -189,26 +188,13 @@ def _unlike(place: Path, ids: Sequence[str]) -> list[Finding]:
     return [
         Finding(level="warning", code="unlike-training", what=_sentence(text), where=case, hint=hint)
         for row in Predictions.load(file).cases
-        if (case := matching(row.case, ids))
+        if (case := finder.find(row.case))
         for text in row.outside
     ]
 
 
 def _sentence(text: str) -> str:
     return f"Unlike the scans that the model learnt from: {text}."
-
-
-def matching(stem: str, ids: Sequence[str]) -> str | None:
-    """The case a file name means: the same, or the only one that differs by a folder in front.
-
-    Example:
-        >>> matching("a", ["x_a", "b"]), matching("b", ["x_b", "b"]), matching("c", ["b"])
-        ('x_a', 'b', None)
-    """
-    if stem in ids:
-        return stem
-    near = [case for case in ids if case.endswith(("_" + stem, "/" + stem, "-" + stem))]
-    return near[0] if len(near) == 1 else None
 
 
 def refuse_empty_space(space: LabelSpace) -> None:

@@ -21,9 +21,10 @@ from segwright.core.report import Report
 from segwright.core.runs import Runs
 from segwright.core.words import amount
 from segwright.core.words import listed as _listed
+from segwright.evaluation.pairing import CaseFinder
 from segwright.io.layouts.scan import stem_of
 from segwright.io.rle import open_rle
-from segwright.view.results import matching, refuse_empty_space
+from segwright.view.results import refuse_empty_space
 
 
 @dataclass
@@ -77,14 +78,14 @@ def open_table(path: Path, dataset: Dataset, *, name: str) -> Table:
     image, kind = _columns(table.keys)
     repaired: list[str] = []
     known = {n.lower(): i for i, n in enumerate(dataset.labels.names)}
-    ids = [case.id for case in dataset.cases]
+    finder = CaseFinder(dataset.cases)
     case_of: dict[str, str | None] = {}
     found: dict[str, dict[int, Runs]] = {}
     strange: Counter[str] = Counter()
     alien: dict[str, int] = {}
     for key, runs in table.runs(repaired=repaired):
         stem = stem_of(Path(key[image].replace("\\", "/")))
-        case = case_of.setdefault(stem, matching(stem, ids))
+        case = case_of.setdefault(stem, finder.find(stem))
         word = key[kind] if kind is not None else dataset.labels.names[0]
         index = known.get(word.lower())
         if index is None:
