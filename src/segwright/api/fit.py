@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from segwright.api import planning, transfer
 from segwright.api.budget import Budget, Work
@@ -31,7 +31,7 @@ from segwright.core.errors import UsageError
 from segwright.core.events import Listen, Note, Stage, silent
 from segwright.core.inspection import Inspection
 from segwright.core.plan import Plan
-from segwright.core.recipe import Recipe
+from segwright.core.recipe import Recipe, RecipeFields
 from segwright.core.words import amount, byte_size
 from segwright.planning.edited import taken
 from segwright.planning.exploration import Exploration
@@ -72,7 +72,7 @@ def fit(  # noqa: PLR0913  # the flags of a command
     devices: int = 1,
     began: float | None = None,
     plan: str | Path | Plan | None = None,
-    **overrides: Any,
+    **overrides: Unpack[RecipeFields],
 ) -> Run:
     """Train, validate and bundle a segmenter.
 

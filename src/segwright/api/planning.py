@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from segwright.api import transfer
 from segwright.api.objects import arranged
@@ -13,7 +14,7 @@ from segwright.core.errors import IntegrityError, UsageError
 from segwright.core.events import Listen, Stage, counted, silent
 from segwright.core.inspection import Inspection
 from segwright.core.plan import NetSpec, Plan, Triple
-from segwright.core.recipe import Recipe
+from segwright.core.recipe import Recipe, RecipeFields
 from segwright.core.registry import NetInfo
 from segwright.core.words import amount
 from segwright.nets import net_info
@@ -81,7 +82,7 @@ def plan(
     *,
     inspection: Inspection | None = None,
     listen: Listen = silent,
-    **overrides: Any,
+    **overrides: Unpack[RecipeFields],
 ) -> Plan:
     """What would be done with a dataset, by formula and without training anything.
 
@@ -104,7 +105,7 @@ def plan(
     return make_plan(chosen, facts, machine=machine_with_gpu())
 
 
-def resolve_recipe(recipe: str | Path | Recipe, overrides: dict[str, Any]) -> Recipe:
+def resolve_recipe(recipe: str | Path | Recipe, overrides: Mapping[str, Any]) -> Recipe:
     """A recipe object from a name, file or object, with overrides."""
     if isinstance(recipe, Recipe):
         chosen = validated({**recipe.model_dump(), **overrides}, where="recipe")
@@ -115,7 +116,7 @@ def resolve_recipe(recipe: str | Path | Recipe, overrides: dict[str, Any]) -> Re
 
 
 def resolve_plan(
-    plan: str | Path | Plan | None, recipe: str | Path | Recipe, overrides: dict[str, Any]
+    plan: str | Path | Plan | None, recipe: str | Path | Recipe, overrides: Mapping[str, Any]
 ) -> tuple[Recipe, Plan | None]:
     """What is asked for, and the plan of a person that says so, if there is one.
 

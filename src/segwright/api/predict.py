@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from segwright.api.large import by_blocks, informed, segment_large, split_wish
 from segwright.api.lock import locked
@@ -17,7 +17,7 @@ from segwright.core.case import Case, Dataset
 from segwright.core.disk import is_full, told_when_full
 from segwright.core.errors import DataError, ModelError, SegwrightError, UsageError
 from segwright.core.events import Listen, Note, Stage, silent, tracked
-from segwright.core.plan import Plan
+from segwright.core.plan import Plan, Triple
 from segwright.core.prediction import Predicted, Prediction, Predictions
 from segwright.core.words import amount
 from segwright.io.scans import open_images
@@ -27,6 +27,34 @@ from segwright.io.writers.fit import names_of
 if TYPE_CHECKING:
     from segwright.prediction.large.plan import Wish
     from segwright.prediction.model import Model
+
+
+class PredictOptions(TypedDict, total=False):
+    """Options of `predict` as keywords.
+
+    Attributes:
+        tta: Mirror each scan as training did, and average; as planned by default.
+        combine: How members are put together: a row of the table of combinations.
+        strict: Refuse scans that are unlike those the model learnt from.
+        workers: Processes on this machine that share a large scan.
+        scheduler: Address of a running dask scheduler whose workers share it.
+        memory: Bytes for all workers together; a share of what is free, if not given.
+        scores: Keep scores of large scans as well, in this type.
+        instances: Number the connected components of the labels of large scans.
+        block: Voxels `(z, y, x)` a block, instead of what memory allows.
+        hands: Blocks that workers do at once, found by asking the scheduler.
+    """
+
+    tta: bool | None
+    combine: str
+    strict: bool
+    workers: int
+    scheduler: str | None
+    memory: float | None
+    scores: Literal["", "uint8", "float32"]
+    instances: bool
+    block: Triple | None
+    hands: int
 
 
 def predict(  # noqa: PLR0913  # the flags of a command
@@ -39,7 +67,7 @@ def predict(  # noqa: PLR0913  # the flags of a command
     folds: Sequence[int] | None = None,
     resume: bool = False,
     listen: Listen = silent,
-    **options: Any,
+    **options: Unpack[PredictOptions],
 ) -> Predictions:
     """Segment every scan of a folder (or one file).
 
@@ -58,8 +86,8 @@ def predict(  # noqa: PLR0913  # the flags of a command
             options; it is told which are made again, and why.
         listen: Progress events.
         options: `tta`, `combine`; `strict` refuses scans that are unlike those of training; for volumes larger than
-            memory, or to share one among workers: `workers`, `scheduler`, `memory` (bytes), `scores`, `instances` (see
-            `segwright.api.large.Wish`).
+            memory, or to share one among workers: `workers`, `scheduler`, `memory` (bytes), `scores`, `instances`; all
+            are explained with `PredictOptions`.
 
     Raises:
         UsageError: Results would lie among the scans, or no label can be stored as `suffix`.
@@ -69,9 +97,9 @@ def predict(  # noqa: PLR0913  # the flags of a command
     from segwright.prediction.model import Model
 
     suffix = known_form(suffix)
-    wish, options = split_wish(options)
+    wish, others = split_wish(dict(options))
     if not isinstance(model, Model):
-        model = Model.load(model, device=device, folds=folds, **options)
+        model = Model.load(model, device=device, folds=folds, **others)
     dataset = open_images(images, model.plan.channels, flat=model.plan.flat, upright=model.plan.upright)
     folder = Path(out)
     _refuse_overwriting(dataset, folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -80,7 +80,7 @@ def fold_numbers(texts: list[str] | None) -> list[int] | None:
         raise UsageError(f"Cannot read the folds {texts}.", expected="numbers as in -f 0 or -f 0,1") from error
 
 
-def recipe_fields(words: list[str], budget: str | None, folds: int | None, seed: int | None) -> dict[str, object]:
+def recipe_fields(words: list[str], budget: str | None, folds: int | None, seed: int | None) -> dict[str, Any]:
     """Overrides from `key=value` words and from flags."""
     from segwright.planning.recipe_book import parse_overrides
 

@@ -80,7 +80,7 @@ def predict(
             workers=workers,
             scheduler=scheduler,
             memory=number_of_bytes(memory),
-            scores=scores,
+            scores=scores,  # type: ignore[arg-type]  # what is no type of scores is refused there
             instances=instances,
         )
     emit(done, _closing(done, out), as_json=as_json)

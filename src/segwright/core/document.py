@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from segwright.core.disk import atomic_path
 from segwright.core.errors import DataError, UnknownNameError
 from segwright.core.parse import LARGEST_YAML, parse_json, parse_yaml, text_of
+
+#: Characters of what is shown of a document.
+_WIDTH = 120
 
 
 class Part(BaseModel):
@@ -34,6 +38,12 @@ class Document(Part):
     filename: ClassVar[str]
     current_schema: ClassVar[int] = 1
     schema_number: int = 1
+
+    def __repr__(self) -> str:
+        """What tells it from others of its kind, in one short line; `to_json` shows all."""
+        words = [f"{name}={_brief(value)}" for name, value in self if name != "schema_number" and value]
+        text = f"{type(self).__name__}({', '.join(words)})"
+        return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 5]} ...)"
 
     def to_json(self) -> str:
         """The document as indented JSON text."""
@@ -127,3 +137,15 @@ def _explain(cls: type[Document], error: ValidationError, where: str | Path | No
 
 def _text(where: str | Path | None) -> str | None:
     return None if where is None else str(where)
+
+
+def _brief(value: Any) -> str:
+    """A value in a few characters: text and numbers as they are, of anything that holds others how many it holds.
+
+    Example:
+        >>> _brief("ct"), _brief((1, 2)), _brief({"a": 1}), _brief(0.5)
+        ("'ct'", '[2]', '[1]', '0.5')
+    """
+    if isinstance(value, Sized) and not isinstance(value, str):
+        return f"[{len(value)}]"
+    return type(value).__name__ if isinstance(value, BaseModel) else repr(value)

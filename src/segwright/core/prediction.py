@@ -15,7 +15,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """Labels (and scores, where kept) of a case.
 
@@ -34,6 +34,10 @@ class Prediction:
     source: Volume
     scores: NDArray[Any] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.labels.shape[1:]))
+        return f"{type(self).__name__}({self.case!r}, {len(self.space.names)} structures on {shape} voxels)"
 
     @property
     def geometry(self) -> Geometry:

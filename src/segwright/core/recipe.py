@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
 from pydantic import Field, field_validator
 
@@ -166,3 +167,66 @@ class Recipe(Document):
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         return PartChoice.parse(value)
+
+
+class RecipeFields(TypedDict, total=False):
+    """The same as keywords of a function; parts of tables may be written short, e.g. `net="unet"`.
+
+    Each field is explained with `Recipe`.
+    """
+
+    name: str
+    about: str
+    net: PartChoice | Mapping[str, Any] | str | None
+    loss: PartChoice | Mapping[str, Any] | str | None
+    folds: int
+    minutes: float | None
+    steps: int | None
+    members: int | None
+    modality: Literal["ct", "mr", "xray", "em", "other"] | None
+    voxel: tuple[float | None, float | None, float | None] | None
+    spacing: tuple[float | None, float | None, float | None] | Literal["native"] | None
+    normalise: Literal["case", "local"] | None
+    size: tuple[int, int] | None
+    slab: int | None
+    patch: tuple[int, int, int] | None
+    stages: tuple[tuple[float, tuple[int, int, int]], ...]
+    surround: Literal[1, 2, 4] | None
+    zooms: tuple[tuple[float, int], ...]
+    memory: float | None
+    growth: tuple[tuple[float, tuple[int, int, int]], ...]
+    batch: int | None
+    accumulate: int
+    width: int | None
+    levels: int | None
+    norm: Literal["instance", "batch", "group"] | None
+    deep_supervision: bool | None
+    optimiser: PartChoice | Mapping[str, Any] | str | None
+    schedule: PartChoice | Mapping[str, Any] | str | None
+    warmup: float | None
+    lr: float | None
+    weight_decay: float | None
+    ema: bool
+    keep: Literal["last", "best"]
+    instances: bool | str | None
+    target: str | None
+    ordered: bool | None
+    policy: str | None
+    foreground: float | None
+    seek: Sequence[str]
+    crops: CropChoice | Mapping[str, Any] | None
+    augment: Literal["off", "light", "medium", "strong"] | Sequence[PartChoice | Mapping[str, Any] | str] | None
+    section_faults: bool | None
+    mirror: Sequence[Literal["z", "y", "x"]] | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    compile: bool
+    checkpointing: bool
+    overlap: float | None
+    blend: Literal["gaussian", "slices"] | None
+    init_from: str | None
+    freeze: float
+    restore_sections: bool
+    tta: bool | None
+    postprocess: bool
+    tolerance: float
+    seed: int

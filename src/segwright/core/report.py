@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from importlib import import_module
+from typing import Any, ClassVar
 
 from segwright.core.document import Document, Part
+from segwright.core.errors import UsageError
 from segwright.core.inspection import Finding
 
 
@@ -71,6 +73,18 @@ class Report(Document):
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     floor: Floor | None = None
+
+    def to_frame(self) -> Any:
+        """The scores as a table of pandas, one row a score: case, group, structure, metric, value, note, fold.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise UsageError("A table needs pandas.", got=str(error), hint="Type 'pip install pandas'.") from error
+        return pandas.DataFrame([row.model_dump() for row in self.scores], columns=list(Score.model_fields))
 
     def aggregate(self, structure: str, metric: str) -> Aggregate | None:
         """The aggregate of that structure and metric, if any."""

@@ -18,10 +18,9 @@ from segwright.core.case import Case, Dataset
 from segwright.core.errors import ModelError
 from segwright.core.model import Combination, EnsemblePart, Manifest
 from segwright.core.plan import Plan
-from segwright.core.prediction import Prediction
 from segwright.postprocess.chain import Chain, apply_to_scores
 from segwright.postprocess.ensemble import blend, votes_of
-from segwright.prediction.model import Model
+from segwright.prediction.model import Model, Prediction
 
 
 @dataclass

@@ -21,12 +21,13 @@ from segwright.core.geometry import Geometry
 from segwright.core.identity import digest_of
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
-from segwright.core.prediction import Prediction
+from segwright.core.prediction import Prediction as Labelled
 from segwright.core.trail import Resampled, Trail
 from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import agree, listed
 from segwright.io.load import load_image
 from segwright.io.scans import open_images
+from segwright.io.writers import known_form, open_writer
 from segwright.nets.execution import fused, keep_float32, resolve_device, supports_bfloat16
 from segwright.nets.weights import load_weights
 from segwright.ops.appearance import appearance
@@ -42,6 +43,35 @@ from segwright.targets import build_target, target_info
 
 if TYPE_CHECKING:
     from segwright.targets.protocol import Settling
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Prediction(Labelled):
+    """What a model found in a scan, on the scan's own grid.
+
+    Attributes:
+        case: Case id.
+        labels: Canonical label array `(P, z, y, x)`.
+        space: Meaning of the labels.
+        source: The first image of the case, whose grid and header the result takes.
+        scores: Structure scores `(K, z, y, x)`, uint8 where 255 is 1; `None` unless asked for.
+        provenance: Model hash, members, flips, version.
+    """
+
+    def save(self, folder: str | Path, suffix: str | None = None) -> tuple[Path, ...]:
+        """Write it as `predict` does; returns the files.
+
+        Args:
+            folder: Where to; made where it is missing.
+            suffix: Format such as `.nii.gz`, or a form of labels such as `png`; the scan's own format by default.
+
+        Raises:
+            UsageError: There is no such form.
+            WriteError: The form cannot hold these labels; says which can.
+        """
+        writer = open_writer(known_form(suffix), folder, self.space)
+        written = [Path(folder, source.path) for source in writer.add(self)]
+        return tuple(dict.fromkeys([*written, *writer.close()]))
 
 
 @dataclass
