@@ -230,3 +230,4 @@ class RecipeFields(TypedDict, total=False):
     postprocess: bool
     tolerance: float
     seed: int
+    limits: dict[str, float]
