@@ -31,7 +31,7 @@ from safetensors.torch import save_file
 
 import segwright
 from segwright import io
-from segwright.api.prepared import prepare_cases
+from segwright.api.fold import prepare_cases
 from segwright.core.errors import SegwrightError
 from segwright.core.events import silent
 from segwright.core.geometry import Geometry

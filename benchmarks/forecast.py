@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=list(PLANS))
     asked = parser.parse_args()
     import segwright.train.fold  # noqa: F401  loaded once; every plan gets a fork of this process
-    from segwright.api.receipt import describe_machine
+    from segwright.api.provenance import describe_machine
 
     kept = {row["plan"]: row for row in json.loads(RESULT.read_text())["rows"]} if RESULT.exists() else {}
     for name in asked.only or PLANS:

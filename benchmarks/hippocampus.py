@@ -16,7 +16,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from segwright.api.receipt import describe_machine
+from segwright.api.provenance import describe_machine
 from segwright.api.run import Run
 from segwright.planning.machine import usable_cores
 

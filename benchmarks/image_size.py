@@ -18,7 +18,7 @@ from typing import Any
 
 from systems import interval, keep, parsed, parser, row
 
-from segwright.api.contest import compare_runs
+from segwright.api.compare_recipes import compare_runs
 from segwright.api.run import Run
 from segwright.core.events import End
 from segwright.evaluation.compare import compare

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from segwright.api.receipt import describe_machine
+from segwright.api.provenance import describe_machine
 from segwright.nets import NETS, build, net_info
 from segwright.nets.forecast import trace
 

@@ -19,7 +19,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from segwright.api.receipt import describe_machine
+from segwright.api.provenance import describe_machine
 
 DATA = Path(os.environ.get("SEGWRIGHT_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 WAYS = {"tiles": [], "whole images": ["patch=[1,2048,2048]"]}

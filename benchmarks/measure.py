@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import approximate_polygon, find_contours, label, regionprops
 
-from segwright.api.measured import source_of
-from segwright.api.receipt import describe_machine
+from segwright.api.measure import source_of
+from segwright.api.provenance import describe_machine
 from segwright.measures import MEASURES
 from segwright.measures.measure import Subject, Taken
 

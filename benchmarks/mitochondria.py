@@ -18,7 +18,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from segwright.api.receipt import describe_machine
+from segwright.api.provenance import describe_machine
 from segwright.api.run import Run
 
 SHOWN = ("iou", "dice", "accuracy_75", "ap_75", "f1_50", "pq")

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import segwright
-from segwright.api.judged import JudgedCase
-from segwright.api.receipt import describe_machine
+from segwright.api.out_of_fold import JudgedCase
+from segwright.api.provenance import describe_machine
 from segwright.api.run import Run
-from segwright.api.verdict import final_chain
+from segwright.api.finalize import final_chain
 from segwright.core.seed import derive
 from segwright.ops.components import component_sizes, label_components
 from segwright.planning.recipe_book import parse_overrides

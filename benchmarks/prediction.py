@@ -19,7 +19,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from segwright.api.receipt import describe_machine
+from segwright.api.provenance import describe_machine
 
 REFERENCE_SECONDS = 100.0
 

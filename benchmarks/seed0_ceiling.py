@@ -18,9 +18,9 @@ from scipy import ndimage
 from skimage.transform import resize
 from systems import keep
 
-from segwright.api.judged import JudgedCase
+from segwright.api.out_of_fold import JudgedCase
 from segwright.api.run import Run
-from segwright.api.verdict import dice, final_chain
+from segwright.api.finalize import dice, final_chain
 
 ROWS = 384
 #: Pixels by which both sides move out, or in.

@@ -16,9 +16,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from segwright.api.contest import compare_runs
+from segwright.api.compare_recipes import compare_runs
 from segwright.api.fit import fit
-from segwright.api.receipt import describe_machine
+from segwright.api.provenance import describe_machine
 from segwright.api.run import Run
 from segwright.core.case import Dataset
 from segwright.core.report import Report

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from segwright.api.receipt import describe_machine
+from segwright.api.provenance import describe_machine
 from segwright.augment.compose import Augmenter
 from segwright.augment.levels import steps_for
 from segwright.core.labels import LabelSpace
@@ -35,7 +35,7 @@ from segwright.train.fabric import make_fabric
 from segwright.train.fold import train_step
 from segwright.train.optim import adamw
 from segwright.train.parts import Parts
-from segwright.train.schedule import constant
+from segwright.train.optim import constant
 from segwright.train.state import TrainState
 
 PATCH, BATCH = (40, 56, 40), 7

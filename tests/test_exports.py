@@ -16,7 +16,7 @@ from typing import Literal, get_type_hints
 import pytest
 
 import segwright
-from segwright.api.doctor import tables
+from segwright.api.provenance import tables
 
 VERBS = [name for name in segwright.__all__ if inspect.isfunction(getattr(segwright, name))]
 

@@ -17,7 +17,7 @@ import segwright
 from segwright.api import budget as budget_module
 from segwright.api import fit as fit_module
 from segwright.api.budget import FEW_STEPS, LEAST_STEPS, SLACK, Budget, Work, asked, network_seconds
-from segwright.api.objects import arranged
+from segwright.api.instances import arranged
 from segwright.api.rehearsal import Rehearsal, rehearse
 from segwright.cli.app import app
 from segwright.core.errors import BudgetError

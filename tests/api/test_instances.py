@@ -9,7 +9,7 @@ import pytest
 
 import segwright
 from segwright import io
-from segwright.api.objects import arranged
+from segwright.api.instances import arranged
 from segwright.core.errors import LabelError, PlanError
 from segwright.core.geometry import Geometry
 from segwright.core.recipe import Recipe

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from segwright import io
-from segwright.api.objects import arranged
+from segwright.api.instances import arranged
 from segwright.core.case import Dataset
 from segwright.core.errors import LayoutError, UnknownNameError, UsageError
 from segwright.core.geometry import Geometry

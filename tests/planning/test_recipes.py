@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from segwright.api.parts import refuse_unknown_parts
-from segwright.api.planning import make_plan, published_net
+from segwright.api.planning import make_plan, published_net, refuse_unknown_parts
 from segwright.augment.compose import Augmenter
 from segwright.augment.spatial import Spatial
 from segwright.core.errors import PlanError, RecipeError, UnknownNameError

@@ -12,8 +12,7 @@ from segwright.augment.spatial import Mirror
 from segwright.core.errors import ModelError
 from segwright.core.labels import LabelSpace
 from segwright.prediction import COMBINE
-from segwright.prediction.ensemble import mean, member, vote
-from segwright.prediction.tta import channel_order, mirrored
+from segwright.prediction.ensemble import channel_order, mean, member, mirrored, vote
 from segwright.targets.chain import ChainTarget
 from segwright.targets.classes import ClassesTarget, RegionsTarget, SharesTarget
 

@@ -12,7 +12,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, Plan, PreparePlan
 from segwright.core.volume import Volume
-from segwright.prediction.stream import Streamed, segment_prepared
+from segwright.prediction.window import Streamed, segment_prepared
 from segwright.prepare.pipeline import prepare_image
 
 KINDS = ("exclusive", "overlapping")

@@ -19,8 +19,7 @@ from segwright.train.ahead import Ahead
 from segwright.train.average import WeightAverage
 from segwright.train.clock import Clock
 from segwright.train.log import EventLog, read_events
-from segwright.train.optim import parameter_groups
-from segwright.train.schedule import with_warmup
+from segwright.train.optim import parameter_groups, with_warmup
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import torch
 
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
-from segwright.train.pseudo_objects import PseudoObjects
+from segwright.train.pseudo import PseudoObjects
 
 SHAPE = (8, 16, 32)
 

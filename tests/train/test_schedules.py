@@ -18,8 +18,8 @@ from segwright.train import SCHEDULES
 from segwright.train import fold as fold_module
 from segwright.train.fold import FoldRun
 from segwright.train.log import read_events
+from segwright.train.optim import with_warmup
 from segwright.train.parts import FoldData
-from segwright.train.schedule import with_warmup
 
 
 def rates(name: str, total: int, warmup: float = 0.0, **params: object) -> list[float]:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.api.ensemble_runs import JointCase, Team
+from segwright.api.finalize import dice
 from segwright.api.lock import locked_beside
-from segwright.api.team import JointCase, Team
-from segwright.api.verdict import dice
 from segwright.core.disk import told_when_full
 from segwright.core.document import Document, Part
 from segwright.core.errors import UsageError

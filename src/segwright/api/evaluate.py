@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,18 +10,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import segwright
-from segwright.api.volumes import are_volumes, fit_in_memory, score_volumes
+from segwright import io
 from segwright.core.case import Dataset
 from segwright.core.errors import LabelError, LayoutError, UsageError
-from segwright.core.events import Listen, Stage, counted, silent, tracked
+from segwright.core.events import Listen, Progress, Stage, counted, silent, tracked
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
 from segwright.core.report import Report, Score
-from segwright.evaluation.aggregate import MEAN
+from segwright.evaluation.aggregate import MEAN, to_csv
 from segwright.evaluation.folders import NOT_PREDICTED, Job, Matched, match_folders, score_jobs
 from segwright.evaluation.score import ERROR, Judge, LabelPair
+from segwright.evaluation.volumes import evaluate_volumes
+from segwright.io import form_of
 from segwright.io.instances import as_instances
-from segwright.io.layouts.scan import files
+from segwright.io.layouts.scan import files, is_single
 from segwright.io.load import load_image
 from segwright.planning.machine import usable_cores
 from segwright.report.content import WorstCase
@@ -98,7 +101,7 @@ def _save(report: Report, task: Matched, path: Path, listen: Listen) -> None:
 
         to_csv(report, path)
     else:
-        from segwright.api.page import typed_command
+        from segwright.api.report_context import typed_command
         from segwright.report.evaluation import write_evaluation
 
         listen(Stage("report"))
@@ -194,3 +197,44 @@ def _load(source: Report | str | Path) -> Report:
     if (path / Plan.filename).exists():
         path = path / "report" / Report.filename
     return Report.load(path)
+
+
+#: Voxels of a label that is held whole.
+HELD = 1 << 28
+
+
+def are_volumes(reference: object, prediction: str | Path) -> bool:
+    """Whether both are single label volumes rather than folders of cases."""
+    if not isinstance(reference, str | Path):
+        return False
+    paths = [Path(reference), Path(prediction)]
+    return all(path.exists() and is_single(path) and not _of_cases(path) for path in paths)
+
+
+def _of_cases(path: Path) -> bool:
+    """Whether a file speaks of cases: a table, a dataset, or labels that name their structures."""
+    return path.suffix.lower() in {".csv", ".tsv", ".yaml", ".yml"} or form_of(path) is not None
+
+
+def fit_in_memory(reference: Path) -> bool:
+    """Whether a label file is small enough to be held whole, with the pieces of its mask."""
+    return reference.is_file() and math.prod(io.read(reference).geometry.shape) <= HELD
+
+
+def score_volumes(reference: Path, prediction: Path, *, out: str | Path | None, listen: Listen) -> Report:
+    """Object scores of two volumes; written as `.json` or `.csv` where asked.
+
+    Raises:
+        UsageError: A page was asked for.
+    """
+    if out is not None and Path(out).suffix not in {".json", ".csv"}:
+        raise UsageError("Scores of objects are written as numbers.", expected=".json or .csv", got=Path(out).suffix)
+    listen(Stage("Counting overlaps"))
+
+    def told(done: int, total: int) -> None:
+        listen(Progress("overlaps", done, total))
+
+    report = evaluate_volumes(reference, prediction, told=told)
+    if out is not None:
+        report.save(out) if Path(out).suffix == ".json" else to_csv(report, Path(out))
+    return report

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from segwright.api import planning
-from segwright.api.fold import FoldTask
+from segwright.api.disk_space import needed_by
+from segwright.api.fold import FoldTask, prepare_cases
 from segwright.api.follow import Follower
-from segwright.api.prepared import prepare_cases
-from segwright.api.room import needed_by
 from segwright.api.run import Run
 from segwright.core.disk import told_when_full
 from segwright.core.errors import SegwrightError, TrainingError, UsageError

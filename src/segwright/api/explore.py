@@ -50,7 +50,7 @@ def explore(dataset: Dataset, *, listen: Listen = silent, thumbs: bool = False) 
 
 def write_page(explored: Explored, dataset: Dataset, path: str | Path, *, listen: Listen = silent) -> Path:
     """Write tables, plots and pictures as one HTML file that needs no network."""
-    from segwright.api.page import typed_command
+    from segwright.api.report_context import typed_command
     from segwright.report.content import ExplorationContent
     from segwright.report.exploration import write_exploration
 

@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from segwright.api import planning, transfer
 from segwright.api.budget import Budget, Work
+from segwright.api.disk_space import fit_bytes, needed_by
 from segwright.api.executors import Executor, Serial, executor, refuse_failed
 from segwright.api.explore import Explored, explore
-from segwright.api.fold import FoldTask, check_devices, drop_damaged, train_on_devices
+from segwright.api.finalize import conclude
+from segwright.api.fold import FoldTask, check_devices, drop_damaged, prepare_cases, train_on_devices
 from segwright.api.follow import FoldProgress
 from segwright.api.inputs import Inputs, refuse_other_data
+from segwright.api.instances import arranged
 from segwright.api.lock import locked
-from segwright.api.objects import arranged
-from segwright.api.outoffold import predict_out_of_fold
-from segwright.api.prepared import prepare_cases
+from segwright.api.out_of_fold import predict_out_of_fold
 from segwright.api.rehearsal import rehearse
 from segwright.api.restored import IN_RUN, for_run, reason, redirected
-from segwright.api.room import fit_bytes, needed_by
 from segwright.api.run import Run
-from segwright.api.verdict import conclude
 from segwright.core.case import Dataset, Split
 from segwright.core.disk import free_bytes, told_when_full
 from segwright.core.errors import UsageError

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from segwright.api import transfer
 from segwright.api.follow import followed
-from segwright.api.prepared import prepare_cases
 from segwright.api.run import Run
+from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError, TrainingError, UsageError
-from segwright.core.events import Listen, ListenTraining, Note, Stage, silent
+from segwright.core.events import Listen, ListenTraining, Note, Stage, silent, tracked
+from segwright.core.plan import Plan
+from segwright.core.words import amount
+from segwright.io.load import load_image, load_label
 from segwright.planning.views import member_plan
+from segwright.prepare.cache import Cache, PreparedCase
+from segwright.prepare.pipeline import prepare_image, prepare_label
 
 if TYPE_CHECKING:
     import torch
@@ -166,3 +171,32 @@ def _train_share(group: Group, share: _Share) -> None:
         share.errors.close()
         share.errors.join_thread()  # it has to be out before this process is gone
         raise
+
+
+def prepare_cases(dataset: Dataset, plan: Plan, folder: Path, *, listen: Listen) -> dict[str, SampleCase]:
+    """Every labelled case, ready to sample from, by id; prepared arrays stay on disk and are mapped.
+
+    Voxels that were not finite are repaired; how many is reported as a `note` event.
+    """
+    from segwright.sample.case import SampleCase
+
+    listen(Stage("prepare", cases=len(dataset.labelled)))
+    cache = Cache(folder, space=dataset.labels)
+    cases = {}
+    for case in tracked(dataset.labelled, listen, "prepare"):
+        found = _prepared(cache, dataset, case, plan)
+        if found.repaired:
+            listen(Note(f"{case.id}: {amount(found.repaired, 'voxel')} without a finite value repaired."))
+        spots = dict(enumerate(found.foreground))
+        cases[case.id] = SampleCase(found.image, found.label, spots, case.id, found.spacing)
+    return cases
+
+
+def _prepared(cache: Cache, dataset: Dataset, case: Case, plan: Plan) -> PreparedCase:
+    def make():  # type: ignore[no-untyped-def]
+        volume = load_image(dataset, case)
+        prepared = prepare_image(volume, plan.prepare)
+        label = load_label(dataset, case, volume.geometry)
+        return prepared, prepare_label(label, prepared.trail, dataset.labels)
+
+    return cache.get(cache.key(dataset, case, plan.prepare), make)

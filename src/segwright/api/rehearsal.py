@@ -112,7 +112,7 @@ def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
 
 def _predicted(dataset: Dataset, plan: Plan, name: str) -> Volume:
     """The whole way of a scan, with even scores in place of a network's."""
-    from segwright.prediction.stream import segment_prepared
+    from segwright.prediction.window import segment_prepared
     from segwright.prepare.pipeline import prepare_image
     from segwright.targets import build_target
 
@@ -151,8 +151,8 @@ def _channels(plan: Plan, labels: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _searched(stand: StandIn, plan: Plan) -> None:
-    from segwright.api.objects import choose_decoder
-    from segwright.api.verdict import dice
+    from segwright.api.finalize import dice
+    from segwright.api.instances import choose_decoder
     from segwright.postprocess.search import search
 
     if plan.labels.instances:
@@ -163,7 +163,7 @@ def _searched(stand: StandIn, plan: Plan) -> None:
 
 def _judged(stand: StandIn, plan: Plan) -> NDArray[Any]:
     """Everything that a report says of a case; returns its labels after post-processing."""
-    from segwright.api.objects import usual_chain
+    from segwright.api.instances import usual_chain
 
     space = plan.labels
     chain = usual_chain(plan) if space.instances else Chain()

@@ -55,7 +55,7 @@ def compare(
         from segwright.cli.screen import Screen
 
         with Screen("Opening the data", quiet=quiet) as screen:
-            from segwright.api.contest import contest
+            from segwright.api.compare_recipes import contest
 
             fields = recipe_fields(words[1:], budget, folds, seed)
             found = contest(
@@ -73,7 +73,7 @@ def compare(
 
         emit(found, f"{contest_table(found)}\n\nPage     {out / 'contest.html'}", as_json=as_json)
     elif all((Path(word) / "plan.json").exists() for word in words) and len(words) > 1:
-        from segwright.api.contest import compare_runs
+        from segwright.api.compare_recipes import compare_runs
         from segwright.api.run import Run
 
         names = [Path(word).name for word in words]

@@ -7,7 +7,7 @@ from segwright.cli.options import Json, Quiet
 
 def doctor(as_json: Json = False, quiet: Quiet = False) -> None:
     """Print machine, versions, and every table of parts with the origin of each row."""
-    from segwright.api.doctor import examine
+    from segwright.api.provenance import examine
     from segwright.cli.output import emit
 
     found = examine()

@@ -21,9 +21,9 @@ def report(
     from segwright.cli.screen import Screen
 
     with Screen("Opening the run", quiet=quiet) as screen:
+        from segwright.api.finalize import conclude
         from segwright.api.lock import locked
         from segwright.api.run import Run
-        from segwright.api.verdict import conclude
 
         with locked(Run.open(run).folder):
             done = conclude(Run.open(run), listen=screen.listen, device=device)

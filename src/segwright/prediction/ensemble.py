@@ -1,14 +1,14 @@
-"""One forward out of several members: the mean of their scores, or their majority vote."""
+"""One forward out of several: members of an ensemble, by mean or vote, and mirrored copies of each window."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from segwright.core.errors import ModelError
-from segwright.prediction.tta import Forward, mirrored
 
 #: Value of a vote of all members.
 FULL_VOTE = 1 - 1e-6
@@ -69,3 +69,50 @@ def _average(members: Sequence[Forward], opinion: Callable[[Tensor], Tensor]) ->
         return total / len(members)
 
     return averaged
+
+
+Forward = Callable[[Tensor], Tensor]
+
+
+def mirrored(forward: Forward, axes: Sequence[int], orders: Mapping[int, Sequence[int]] | None = None) -> Forward:
+    """`forward` averaged over every combination of flips along `axes` (0 z, 1 y, 2 x); without axes, `forward` itself.
+
+    Args:
+        forward: `(B, C, z, y, x)` to scores `(B, K, z', y, x)`.
+        axes: Axes that may be mirrored without changing what a structure is called, but for
+        orders: Axes along which structures change places: for each channel, the one that it becomes if flipped.
+
+    Example:
+        >>> import torch
+        >>> ramp = mirrored(lambda x: x * torch.arange(2.0), (2,))
+        >>> ramp(torch.ones(1, 1, 1, 1, 2)).ravel().tolist()
+        [0.5, 0.5]
+    """
+    if not axes:
+        return forward
+    flips = [c for count in range(len(set(axes)) + 1) for c in itertools.combinations(sorted(set(axes)), count)]
+
+    def averaged(batch: Tensor) -> Tensor:
+        total = forward(batch).float()
+        for flip in flips[1:]:
+            dims = [axis + 2 for axis in flip]
+            scores = forward(batch.flip(dims)).float().flip(dims)
+            for axis in reversed(flip):  # training renames along the first axis first, so that is undone last
+                scores = scores[:, list(orders[axis])] if orders and axis in orders else scores
+            total = total + scores
+        return total / len(flips)
+
+    return averaged
+
+
+def channel_order(pairs: Sequence[tuple[int, int]], channels: int, structures: int) -> list[int]:
+    """Channels in the order after paired structures changed places; structures are the last channels of a target.
+
+    Example:
+        >>> channel_order([(0, 1)], channels=4, structures=3)
+        [0, 2, 1, 3]
+    """
+    order, first = list(range(channels)), channels - structures
+    for a, b in pairs:
+        order[first + a], order[first + b] = first + b, first + a
+    return order

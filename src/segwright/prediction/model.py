@@ -34,9 +34,8 @@ from segwright.ops.appearance import appearance
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
 from segwright.prediction import COMBINE
 from segwright.prediction.admit import admit, refuse_coarse, refuse_plane
-from segwright.prediction.ensemble import member
-from segwright.prediction.stream import Streamed, segment_prepared
-from segwright.prediction.tta import channel_order
+from segwright.prediction.ensemble import channel_order, member
+from segwright.prediction.window import Streamed, segment_prepared
 from segwright.prepare.pipeline import Prepared, prepare_image
 from segwright.prepare.restore import restore_labels
 from segwright.targets import build_target, target_info

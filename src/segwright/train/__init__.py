@@ -12,10 +12,10 @@ OPTIMISERS = Registry(
 SCHEDULES = Registry(
     "segwright.schedules",
     {
-        "cosine": "segwright.train.schedule:cosine",
-        "poly": "segwright.train.schedule:poly",
-        "step": "segwright.train.schedule:step",
-        "halve": "segwright.train.schedule:halve",
-        "constant": "segwright.train.schedule:constant",
+        "cosine": "segwright.train.optim:cosine",
+        "poly": "segwright.train.optim:poly",
+        "step": "segwright.train.optim:step",
+        "halve": "segwright.train.optim:halve",
+        "constant": "segwright.train.optim:constant",
     },
 )

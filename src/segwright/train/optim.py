@@ -1,11 +1,15 @@
-"""Optimisers by name; weight decay never touches biases and normalisation weights."""
+"""Optimisers by name, and learning rates as functions of progress, which end when the budget does."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+
+from segwright.core.errors import RecipeError
 
 
 def parameter_groups(net: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -27,3 +31,68 @@ def sgd(
 ) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum, the choice for very long runs."""
     return torch.optim.SGD(parameter_groups(net, weight_decay), lr=lr, momentum=momentum, nesterov=nesterov)
+
+
+Schedule = Callable[[float, int], float]
+
+
+def cosine(*, floor: float = 0.0) -> Schedule:
+    """Half a cosine from 1 to `floor` (Loshchilov & Hutter 2017, without restarts)."""
+    return lambda progress, step: floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def poly(*, power: float = 0.9) -> Schedule:
+    """`(1 - progress) ** power`, the usual choice of long segmentation runs."""
+    return lambda progress, step: max(0.0, 1 - progress) ** power
+
+
+def step(*, at: Sequence[float] = (0.6, 0.85), factor: float = 0.1) -> Schedule:
+    """Multiply by `factor` at each share of the budget in `at`."""
+    return lambda progress, step: factor ** sum(progress >= share for share in at)
+
+
+def halve(*, every: int | None = None, share: float | None = None) -> Schedule:
+    """Halve again and again, all at once each time: every `every` optimiser steps, or every `share` of the budget.
+
+    Raises:
+        RecipeError: Both are given, or one is not above 0. With neither it is every 1000 steps.
+
+    Example:
+        >>> [halve(share=0.25)(progress, 0) for progress in (0.2, 0.25, 0.6, 1.0)]
+        [1.0, 0.5, 0.25, 0.0625]
+    """
+    if (
+        (every is not None and share is not None)
+        or (every is not None and every < 1)
+        or (share is not None and share <= 0)
+    ):
+        got = f"every={every}, share={share}"
+        raise RecipeError("The rate halves every so many steps or every share of the budget.", got=got)
+    if share is not None:
+        return lambda progress, step: 0.5 ** int(progress / share + 1e-9)
+    steps = every or 1000
+    return lambda progress, step: 0.5 ** (step // steps)
+
+
+def constant() -> Schedule:
+    """No decay: what remains is the rise of the first steps."""
+    return lambda progress, step: 1.0
+
+
+def with_warmup(schedule: Schedule, share: float) -> Schedule:
+    """Rise linearly over the first `share` of the budget, then follow `schedule` over the rest.
+
+    Example:
+        >>> rate = with_warmup(cosine(), 0.1)
+        >>> rate(0.05, 0), rate(0.1, 0), round(rate(1.0, 0), 6)
+        (0.5, 1.0, 0.0)
+    """
+    if share <= 0:
+        return schedule
+
+    def rate(progress: float, step: int) -> float:
+        if progress < share:
+            return max(progress / share, 1e-3)
+        return schedule((progress - share) / (1 - share), step)
+
+    return rate

@@ -17,8 +17,7 @@ from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.targets import build_target
 from segwright.train import SCHEDULES
-from segwright.train.inner import inner
-from segwright.train.schedule import Schedule, with_warmup
+from segwright.train.optim import Schedule, with_warmup
 
 
 @dataclass(frozen=True)
@@ -138,3 +137,10 @@ def timeline(sample: SamplePlan) -> tuple[Stretch, ...]:
         )
         for end in ends
     )
+
+
+def inner(label: Tensor, context: Triple) -> Tensor:
+    """`(B, P, z, y, x)` without `context` voxels at either end of each axis."""
+    for axis, side in enumerate(context, start=2):
+        label = label.narrow(axis, side, label.shape[axis] - 2 * side)
+    return label

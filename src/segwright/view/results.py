@@ -103,8 +103,8 @@ class OutOfFold:
 
     def labels(self, case: str, like: Geometry) -> NDArray[Any]:
         """Canonical labels of a case."""
-        from segwright.api.judged import JudgedCase
-        from segwright.api.verdict import final_chain  # draws on most of the package, so only for a run
+        from segwright.api.finalize import final_chain  # draws on most of the package, so only for a run
+        from segwright.api.out_of_fold import JudgedCase
 
         return JudgedCase(self.run, case, self._folds[case]).predicted(final_chain(self.run))
 

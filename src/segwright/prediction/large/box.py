@@ -15,7 +15,7 @@ from segwright.core.box import Box
 from segwright.core.geometry import Triple
 from segwright.core.plan import WindowPlan
 from segwright.ops.crop import read_box
-from segwright.prediction.tta import Forward
+from segwright.prediction.ensemble import Forward
 from segwright.prediction.window import AxisCover, axis_covers
 
 Read = Callable[[Box], NDArray[np.float32]]

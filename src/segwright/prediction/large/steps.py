@@ -16,10 +16,10 @@ from segwright.core.geometry import Triple
 from segwright.io.omezarr import read_level, write_box
 from segwright.io.protocol import reason
 from segwright.ops.resample import shrink_labels, shrink_scores
+from segwright.prediction.ensemble import Forward
 from segwright.prediction.large.bench import Bench, opened
 from segwright.prediction.large.box import count_windows, predict_boxes
 from segwright.prediction.large.objects import find_objects, number_objects
-from segwright.prediction.tta import Forward
 
 #: Seconds between two notes of how far a block is.
 TELL = 2.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import segwright
-from segwright.api.contest import compare_runs, contest
+from segwright.api.compare_recipes import compare_runs, contest
 from segwright.api.run import Run
 from segwright.core.errors import UsageError
 from segwright.report.comparison import Contest, contest_table

@@ -1,14 +1,17 @@
-"""The receipt of a run: versions, hardware and hashes that say how a number came about."""
+"""How a number came about, and what is installed: machine, versions, hashes, tables of parts."""
 
 from __future__ import annotations
 
 import platform
+from importlib import import_module
 from importlib.metadata import version
+from pkgutil import walk_packages
 from typing import Any
 
 import psutil
 
 import segwright
+from segwright.core.registry import Registry
 from segwright.planning.machine import usable_cores
 
 
@@ -38,3 +41,22 @@ def _processor() -> str:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def tables() -> dict[str, Registry]:
+    """Every table of parts, by its entry-point group; tables stand in the `__init__` of packages."""
+    packages = [one.name for one in walk_packages(segwright.__path__, "segwright.") if one.ispkg]
+    found = [value for name in packages for value in vars(import_module(name)).values() if isinstance(value, Registry)]
+    return {table.group: table for table in sorted(found, key=lambda table: table.group)}
+
+
+def examine() -> dict[str, Any]:
+    """Machine facts, and for every table its rows, with the package that added those which are not built in."""
+    told = {
+        group.removeprefix("segwright."): [
+            row if row in table.builtin else f"{row} (from {table[row].partition('.')[0].partition(':')[0]})"
+            for row in table
+        ]
+        for group, table in tables().items()
+    }
+    return {"machine": describe_machine(), "tables": told}

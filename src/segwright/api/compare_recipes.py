@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segwright.api.finalize import drawn_case, final_chain
 from segwright.api.fit import fit
-from segwright.api.judged import JudgedCase
-from segwright.api.receipt import describe_machine
+from segwright.api.out_of_fold import JudgedCase
+from segwright.api.provenance import describe_machine
 from segwright.api.run import Run
-from segwright.api.verdict import drawn_case, final_chain
 from segwright.core.case import Dataset
 from segwright.core.errors import UsageError
 from segwright.core.events import End, Listen, Stage, silent

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.judged import JudgedCase
-from segwright.api.objects import choose_decoder, usual_chain
-from segwright.api.outoffold import predict_out_of_fold
-from segwright.api.page import calibrate, content, title_of
+from segwright.api.instances import choose_decoder, usual_chain
+from segwright.api.out_of_fold import JudgedCase, Shelf, predict_out_of_fold
+from segwright.api.report_context import calibrate, content, title_of
 from segwright.api.run import Run
-from segwright.api.shelf import Shelf
 from segwright.core.deadline import Deadline
 from segwright.core.document import Document
 from segwright.core.errors import UsageError

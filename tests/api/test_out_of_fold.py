@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import segwright
-from segwright.api import judged
-from segwright.api.shelf import Shelf
-from segwright.api.verdict import conclude
+from segwright.api import out_of_fold
+from segwright.api.finalize import conclude
+from segwright.api.out_of_fold import Shelf
 from segwright.postprocess.chain import Chain
 
 
@@ -52,7 +52,7 @@ def test_concluding_reads_each_reference_and_post_processes_each_case_once(
     run = segwright.fit(folder, out=tmp_path / "run", **options)
     before = run.report
     read, processed = Counter[str](), Counter[str]()
-    load_label, apply_to_scores = judged.load_label, judged.apply_to_scores
+    load_label, apply_to_scores = out_of_fold.load_label, out_of_fold.apply_to_scores
 
     def counted_load(dataset, case, geometry):  # type: ignore[no-untyped-def]
         read[case.id] += 1
@@ -62,8 +62,8 @@ def test_concluding_reads_each_reference_and_post_processes_each_case_once(
         processed[f"{scores.filename} {chain.to_json()}"] += 1
         return apply_to_scores(chain, scores, space, geometry=geometry)
 
-    monkeypatch.setattr(judged, "load_label", counted_load)
-    monkeypatch.setattr(judged, "apply_to_scores", counted_apply)
+    monkeypatch.setattr(out_of_fold, "load_label", counted_load)
+    monkeypatch.setattr(out_of_fold, "apply_to_scores", counted_apply)
     again = conclude(segwright.Run(run.folder), listen=lambda event: None, device="cpu")
     assert len(read) == len(processed) == 6
     assert set(read.values()) == set(processed.values()) == {1}

@@ -10,12 +10,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from segwright.api.finalize import final_chain
 from segwright.api.inputs import Inputs
-from segwright.api.judged import JudgedCase
-from segwright.api.outoffold import predict_out_of_fold
+from segwright.api.out_of_fold import JudgedCase, Shelf, predict_out_of_fold
 from segwright.api.run import Run
-from segwright.api.shelf import Shelf
-from segwright.api.verdict import final_chain
 from segwright.core.errors import DataError, UsageError
 from segwright.core.events import Listen
 from segwright.core.geometry import Geometry

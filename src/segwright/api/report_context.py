@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.judged import JudgedCase
-from segwright.api.receipt import describe_machine
+from segwright.api.out_of_fold import JudgedCase
+from segwright.api.provenance import describe_machine
 from segwright.api.run import Run
 from segwright.api.transfer import transfer_receipt
 from segwright.core.report import Report
