@@ -32,14 +32,14 @@ from PIL import Image
 from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading_forms import FORMS, ONE, Written, Writer, save  # noqa: E402
-from reading_truths import COLOURS, Subject, Truth, draw  # noqa: E402
+from reading_forms import FORMS, ONE, Writer, Written, save
+from reading_truths import COLOURS, Subject, Truth, draw
 
-from segwright.core.case import Case, Dataset  # noqa: E402
-from segwright.core.errors import SegwrightError  # noqa: E402
-from segwright.io.dataset import open_dataset  # noqa: E402
-from segwright.io.load import load_image, load_label  # noqa: E402
-from segwright.planning.check import inspect  # noqa: E402
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import SegwrightError
+from segwright.io.dataset import open_dataset
+from segwright.io.load import load_image, load_label
+from segwright.planning.check import inspect
 
 RESULTS = Path(__file__).parent / "results" / "readings.json"
 OUTCOMES = ("equal", "told", "refused", "different")

@@ -16,7 +16,7 @@ from PIL import Image
 import segwright
 from segwright.losses import LOSSES, bind_loss
 from segwright.prediction.model import Model
-from segwright.view.subject import open_subject
+from segwright.view.source import open_source
 
 FOLDER = Path(__file__).with_name("earlier_model")
 #: What that version itself made of the film below.
@@ -47,7 +47,7 @@ def test_it_predicts_what_it_predicted_there(film: Path) -> None:
 def test_a_folder_is_predicted_and_shown(film: Path, tmp_path: Path) -> None:
     done = segwright.predict(FOLDER, film.parent, tmp_path / "out")
     assert [case.error for case in done.cases] == [""] and (tmp_path / "out" / "a.png").exists()
-    assert open_subject(film, [tmp_path / "out" / "a.png"]).dataset.labels
+    assert open_source(film, [tmp_path / "out" / "a.png"]).dataset.labels
 
 
 def test_the_ends_of_its_loss_are_those_it_was_trained_with() -> None:

@@ -162,14 +162,14 @@ def test_scans_that_go_by_blocks_are_held_against_training_too(volumes, tmp_path
 
 
 def test_the_viewer_lists_flagged_results(volumes, tmp_path: Path) -> None:
-    from segwright.view.describe import findings_of
-    from segwright.view.desk import Desk
-    from segwright.view.subject import open_subject
+    from segwright.view.serializers import findings_of
+    from segwright.view.session import Session
+    from segwright.view.source import open_source
 
     images, model = volumes
     new = changed(images, tmp_path / "new", "case00", coarse)
     segwright.predict(model, new, tmp_path / "out", device="cpu")
-    told = findings_of(Desk(open_subject(images.parent), [tmp_path / "out"]))
+    told = findings_of(Session(open_source(images.parent), [tmp_path / "out"]))
     assert {finding.level for finding in told["case00"]} == {"warning"}
     assert "Unlike the scans that the model learnt from: its voxels are" in told["case00"][0].what
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())["cases"][0]["outside"]

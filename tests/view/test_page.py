@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from segwright.core.report import Report, Score
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
 from segwright.report.evaluation import write_evaluation
-from segwright.view.launch import Viewer, make_viewer
+from segwright.view.launch import make_viewer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -45,17 +44,6 @@ def browser() -> Iterator[Any]:
         chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium
         chromium.close()
-
-
-@contextmanager
-def serving(viewer: Viewer) -> Iterator[str]:
-    thread = threading.Thread(target=viewer.server.run, kwargs={"sockets": viewer.sockets}, daemon=True)
-    thread.start()
-    try:
-        yield viewer.url
-    finally:
-        viewer.server.should_exit = True
-        thread.join(timeout=10)
 
 
 @contextmanager
@@ -118,13 +106,13 @@ def canvas_at(page: Any, n: int = 0) -> int:
 
 @pytest.fixture(scope="module")
 def volume_site(volumes, shifted) -> Iterator[str]:
-    with serving(make_viewer(volumes, results=[shifted])) as url:
+    with make_viewer(volumes, results=[shifted]).in_background() as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def xray_site(xrays) -> Iterator[str]:
-    with serving(make_viewer(xrays)) as url:
+    with make_viewer(xrays).in_background() as url:
         yield url
 
 
@@ -255,7 +243,7 @@ def cells_site(tmp_path_factory) -> Iterator[str]:
     space = LabelSpace(structures=[{"name": "cell"}], kind="instances")
     dataset = Dataset(root=str(folder), layout="t", channels=("grey",), labels=space, cases=(case,))
     dataset.save(folder / "dataset.yaml")
-    with serving(make_viewer(folder / "dataset.yaml", results=[folder / "result"])) as url:
+    with make_viewer(folder / "dataset.yaml", results=[folder / "result"]).in_background() as url:
         yield url
 
 
@@ -311,7 +299,7 @@ def test_a_table_dropped_on_the_page_is_scored(browser, xray_site, table):
 
 
 def test_a_folder_is_packed_and_scored_and_what_is_too_large_is_not_sent(browser, volumes, shifted):
-    with serving(make_viewer(volumes)) as url, window(browser, f"{url}#page=runs", quiet=False) as page:
+    with make_viewer(volumes).in_background() as url, window(browser, f"{url}#page=runs", quiet=False) as page:
         page.locator("input[webkitdirectory]").set_input_files(shifted)
         page.locator(".result[data-result=shifted][data-done=true]").wait_for()
         assert "3 cases" in page.locator(".result").inner_text()
@@ -338,7 +326,7 @@ def wide_site(tmp_path_factory) -> Iterator[str]:
     mask[:, :, 1000:1400:2] = 255
     for name, array in (("images/a.png", np.full(shape, 90, np.uint8)), ("masks/comb/a.png", mask)):
         io.write(Volume.of(array, Geometry.from_spacing(shape)), folder / name)
-    with serving(make_viewer(folder)) as url:
+    with make_viewer(folder).in_background() as url:
         yield url
 
 
@@ -363,7 +351,7 @@ def test_a_slice_comes_as_the_screen_shows_it_and_then_in_full(browser, tmp_path
         io.write(Volume.of(picture, Geometry.from_spacing(picture.shape)), tmp_path / "images" / f"{name}.png")
         mask = np.where(picture > 250, 255, 0).astype(np.uint8)
         io.write(Volume.of(mask, Geometry.from_spacing(picture.shape)), tmp_path / "masks" / "dots" / f"{name}.png")
-    with serving(make_viewer(tmp_path)) as url, window(browser, url) as page:
+    with make_viewer(tmp_path).in_background() as url, window(browser, url) as page:
 
         def asked() -> list[str]:
             return page.evaluate(
@@ -431,7 +419,7 @@ def running_fit(folder: Path, data: Path) -> Callable[[int], None]:
 def test_a_running_fit_is_followed(browser, xrays, tmp_path):
     step = running_fit(tmp_path / "run", xrays)
     step(20)
-    with serving(make_viewer(tmp_path / "run")) as url, window(browser, f"{url}#page=runs") as page:
+    with make_viewer(tmp_path / "run").in_background() as url, window(browser, f"{url}#page=runs") as page:
         page.locator("[data-run=run][data-steps='20']").wait_for()
         assert page.locator(".live").is_visible() and page.locator(".chart path.line").count() >= 2
         first = page.locator(".chart path.line").first.get_attribute("d")
@@ -444,7 +432,7 @@ def test_a_running_fit_is_followed(browser, xrays, tmp_path):
 def test_a_missing_scan_is_told_and_the_others_still_open(browser, copied):
     viewer = make_viewer(copied)
     (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
-    with serving(viewer) as url, window(browser, url, quiet=False) as page:
+    with viewer.in_background() as url, window(browser, url, quiet=False) as page:
         page.locator(".veil .problem").wait_for()
         assert "no such file" in page.locator(".veil").inner_text()
         page.keyboard.press("ArrowDown")
@@ -538,7 +526,7 @@ def test_window_zoom_and_slice_stay_when_the_next_case_is_of_the_same_kind(brows
 
 
 def test_a_dropped_result_shows_on_the_open_case_at_once(browser, volumes, shifted):
-    with serving(make_viewer(volumes)) as url, window(browser, f"{url}#case=m002&mode=side") as page:
+    with make_viewer(volumes).in_background() as url, window(browser, f"{url}#case=m002&mode=side") as page:
         opened(page)
         assert page.locator(".pane").count() == 2
         page.get_by_role("link", name="Results").click()
@@ -561,7 +549,7 @@ def test_worst_cases_first_opens_the_worst(browser, volume_site):
 
 
 def test_labels_mended_on_disk_appear_after_reload_and_are_scored_anew(browser, copied, shifted):
-    with serving(make_viewer(copied, results=[shifted])) as url, window(browser, f"{url}#case=m000&z=2") as page:
+    with make_viewer(copied, results=[shifted]).in_background() as url, window(browser, f"{url}#case=m000&z=2") as page:
         opened(page)
         before = steady(lambda: pixels(page)[0])
         until(lambda: told_by(url, "results/1/scores")["done"], "scored")
@@ -579,7 +567,10 @@ def test_labels_mended_on_disk_appear_after_reload_and_are_scored_anew(browser, 
 def test_a_bad_result_is_asked_for_once_and_the_banner_names_file_and_cure(browser, volumes, shifted, tmp_path):
     bad = Path(shutil.copytree(shifted, tmp_path / "bad"))
     (bad / "m000.nii.gz").write_bytes(b"no volume")
-    with serving(make_viewer(volumes, results=[bad])) as url, window(browser, f"{url}#case=m000", quiet=False) as page:
+    with (
+        make_viewer(volumes, results=[bad]).in_background() as url,
+        window(browser, f"{url}#case=m000", quiet=False) as page,
+    ):
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if "/labels/1/" in request.url else None)
         opened(page)
@@ -605,7 +596,7 @@ def test_what_is_unknown_is_not_in_millimetres_and_volumes_not_in_pixels(browser
         np.save(tmp_path / "masks" / f"{name}.npy", mask)
         (tmp_path / "out").mkdir(exist_ok=True)
         np.save(tmp_path / "out" / f"{name}.npy", np.roll(mask, 3, axis=2))
-    with serving(make_viewer(tmp_path, results=[tmp_path / "out"])) as url, window(browser, url) as page:
+    with make_viewer(tmp_path, results=[tmp_path / "out"]).in_background() as url, window(browser, url) as page:
         opened(page)
         assert "voxels" in said_in(page, "Structures") and "px" not in said_in(page, "Structures")
         page.locator(".pane canvas").first.hover(position={"x": 200, "y": 200})
@@ -632,8 +623,8 @@ def test_letters_and_sizes_come_in_one_order_and_slices_count_from_one(browser, 
 @pytest.mark.parametrize(("modality", "word"), [("em", "Specimen"), ("mr", "Patient"), ("other", "Group")])
 def test_patients_are_in_patient_data_alone(browser, volumes, modality, word):
     viewer = make_viewer(volumes)
-    viewer.desk.dataset = viewer.desk.dataset.model_copy(update={"modality": modality})
-    with serving(viewer) as url, window(browser, url) as page:
+    viewer.session.dataset = viewer.session.dataset.model_copy(update={"modality": modality})
+    with viewer.in_background() as url, window(browser, url) as page:
         opened(page)
         assert word in said_in(page, "This case") and ("Patient" in said_in(page, "This case")) == (word == "Patient")
 
@@ -740,7 +731,7 @@ def test_many_structures_are_searched_told_apart_and_listed_by_slice(browser, tm
     )
     dataset = Dataset(root=str(tmp_path), layout="list", channels=("image",), labels=space, cases=(case,))
     dataset.save(tmp_path / "dataset.yaml")
-    with serving(make_viewer(tmp_path / "dataset.yaml")) as url, window(browser, f"{url}#plane=0&z=8") as page:
+    with make_viewer(tmp_path / "dataset.yaml").in_background() as url, window(browser, f"{url}#plane=0&z=8") as page:
         opened(page)
         colours = [row["colour"] for row in told_by(url, "state")["structures"]]
         places = oklab(np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in colours], np.uint8))
@@ -768,7 +759,7 @@ def test_a_fit_that_predicts_is_running_and_one_without_a_plan_is_no_empty_folde
     step(20)
     (tmp_path / "run" / "report").mkdir(exist_ok=True)
     os.utime(next((tmp_path / "run").rglob("*.jsonl")), (1, 1))  # no event for a long time
-    with serving(make_viewer(tmp_path / "run")) as url, window(browser, f"{url}#page=runs") as page:
+    with make_viewer(tmp_path / "run").in_background() as url, window(browser, f"{url}#page=runs") as page:
         page.locator("[data-run=run]").wait_for()
         assert "not running" in page.locator("[data-run=run]").inner_text()
         with locked(tmp_path / "run"):
@@ -789,7 +780,7 @@ def test_a_case_of_a_report_leads_into_the_viewer(browser, xrays, tmp_path):
     )
     report = Report(scores=scores, aggregates=())
     write_evaluation(report, run.page, labels=run.dataset.labels)
-    with serving(make_viewer(tmp_path / "run")) as url, window(browser, url, quiet=False) as page:
+    with make_viewer(tmp_path / "run").in_background() as url, window(browser, url, quiet=False) as page:
         opened(page)
         page.goto(url.split("?")[0] + "report/0")
         page.get_by_role("link", name=f"view {case.id}").first.click()

@@ -23,18 +23,14 @@ from segwright.core.volume import LazyArray, Volume
 from segwright.io.load import load_label
 from segwright.io.omezarr import Pyramid, create, write_box
 from segwright.ops.resample import shrink_scores
-from segwright.view.bricks import Bricks
-from segwright.view.coded import code_labels, overlaps, pack_runs, places
-from segwright.view.describe import colours
-from segwright.view.directions import views
+from segwright.view.chunk_cache import ArrayCache, ChunkedArray
+from segwright.view.label_codes import code_labels, in_turn, overlaps, pack_runs, places, read_codes
 from segwright.view.launch import make_viewer
 from segwright.view.objects import find_objects, numbered_objects
-from segwright.view.picture import png
-from segwright.view.planes import as_levels, percentiles, reduced
-from segwright.view.pool import Pool
-from segwright.view.reading import in_turn, read_codes
 from segwright.view.scan import Scan
-from segwright.view.subject import open_subject
+from segwright.view.serializers import colours
+from segwright.view.slices import as_levels, percentiles, reduced, views
+from segwright.view.source import open_source
 from segwright.view.uploads import BusyError, Inbox, Limits, TooLargeError, TooSlowError, safe_name
 
 
@@ -96,7 +92,7 @@ def test_places_are_those_of_the_masks(seed, count, shape, kind, slab):
         labels = rng.integers(-1, 2, (count, *shape)).astype(np.int8)
     coded = code_labels(labels, space)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("segwright.view.coded.SLAB_VOXELS", slab)
+        patched.setattr("segwright.view.label_codes.SLAB_VOXELS", slab)
         found = places(coded, count)
     for index, place in enumerate(found):
         mask = space.mask(labels, index)
@@ -194,7 +190,7 @@ def test_reducing_rounds_whole_numbers_to_the_nearest(down, across, kind, seed):
 
 def scan_of(array, tmp_path) -> Scan:
     dataset = Dataset(root=str(tmp_path), layout="t", channels=("a",), cases=())
-    scan = Scan(dataset, Case(id="c", images=(Source(path="c"),), group="c"), Pool(10_000_000))
+    scan = Scan(dataset, Case(id="c", images=(Source(path="c"),), group="c"), ArrayCache(10_000_000))
     scan.__dict__["volume"] = (
         array if isinstance(array, Volume) else Volume.of(array, Geometry.from_spacing(array.shape[1:]))
     )
@@ -219,7 +215,7 @@ def test_a_large_volume_is_read_slice_by_slice(tmp_path, monkeypatch):
     monkeypatch.setattr("segwright.view.scan.WHOLE_BYTES", 100)
     monkeypatch.setattr("segwright.view.scan.AT_ONCE_BYTES", 100)
     monkeypatch.setattr("segwright.view.scan.BAND_BYTES", 2000)
-    monkeypatch.setattr("segwright.view.bricks.MOST_BYTES", 100)
+    monkeypatch.setattr("segwright.view.chunk_cache.MOST_BYTES", 100)
     volume = Volume(LazyArray(array.shape, array.dtype, read), Geometry.from_spacing(array.shape[1:]))
     scan = scan_of(volume, tmp_path)
     np.testing.assert_array_equal(scan.plane(0, 1, channel=0, step=1, region=(10, 30, 5, 25)), array[0, 1, 10:30, 5:25])
@@ -246,29 +242,29 @@ def test_bricks_give_the_array_and_decode_each_chunk_once(data):
     chunk = data.draw(st.tuples(*[st.integers(1, 5)] * 3))
     array = np.random.default_rng(0).integers(0, 99, (2, *shape)).astype(np.uint8)
     asked: list = []
-    bricks = Bricks("a", chunked(array, chunk, asked), Pool(100_000))
+    chunks = ChunkedArray("a", chunked(array, chunk, asked), ArrayCache(100_000))
     for _ in range(4):
         ends = [sorted(data.draw(st.tuples(st.integers(0, n), st.integers(0, n)))) for n in shape]
         part = tuple(slice(min(a, n - 1), max(b, min(a, n - 1) + 1)) for (a, b), n in zip(ends, shape, strict=True))
         channel = data.draw(st.integers(0, 1))
-        np.testing.assert_array_equal(bricks.read(channel, part), array[channel][part])
+        np.testing.assert_array_equal(chunks.read(channel, part), array[channel][part])
     assert len(set(asked)) == len(asked)
 
 
 def test_parts_are_whole_chunks_and_what_follows_is_read_ahead(monkeypatch):
-    monkeypatch.setattr("segwright.view.bricks.BRICK_BYTES", 400)
+    monkeypatch.setattr("segwright.view.chunk_cache.CHUNK_BYTES", 400)
     array, asked = np.arange(12 * 20 * 30, dtype=np.uint16).reshape(1, 12, 20, 30), []
-    bricks = Bricks("a", chunked(array, (4, 5, 6), asked), Pool(100_000))
-    assert bricks.lengths == (4, 5, 6)  # two of them would be 480 bytes
-    bricks.read(0, (slice(5, 6), slice(0, 10), slice(0, 30)))
+    chunks = ChunkedArray("a", chunked(array, (4, 5, 6), asked), ArrayCache(100_000))
+    assert chunks.lengths == (4, 5, 6)  # two of them would be 480 bytes
+    chunks.read(0, (slice(5, 6), slice(0, 10), slice(0, 30)))
     assert len(asked) == 10 and {part[1] for part in asked} == {(4, 8)}
-    for part in bricks.ahead((slice(5, 6), slice(0, 10), slice(0, 30)), 1):
-        bricks.read(0, part)
+    for part in chunks.ahead((slice(5, 6), slice(0, 10), slice(0, 30)), 1):
+        chunks.read(0, part)
     assert len(asked) == 20 and {part[1] for part in asked[10:]} == {(8, 12)}
-    bricks.read(0, (slice(9, 10), slice(0, 10), slice(0, 30)))
+    chunks.read(0, (slice(9, 10), slice(0, 10), slice(0, 30)))
     assert len(asked) == 20
-    assert not list(bricks.ahead((slice(9, 10), slice(0, 10), slice(0, 30)), 1))
-    small = Bricks("a", bricks.volume, Pool(1000))
+    assert not list(chunks.ahead((slice(9, 10), slice(0, 10), slice(0, 30)), 1))
+    small = ChunkedArray("a", chunks.volume, ArrayCache(1000))
     assert not list(small.ahead((slice(5, 6), slice(0, 10), slice(0, 30)), -1))  # no room to keep it
 
 
@@ -287,7 +283,7 @@ def test_a_pyramid_serves_slices_seen_from_afar(tmp_path, monkeypatch, axis, chu
     write_box(path, shrink_scores(array[None], (1, 2, 2)), Box((0, 0, 0), (10, 20, 25)), level=1)
     write_box(path, shrink_scores(array[None], (2, 4, 4)), Box((0, 0, 0), (5, 10, 13)), level=2)
     case = Case(id="c", images=(Source(path="em.zarr"),), group="c")
-    scan = Scan(Dataset(root=str(tmp_path), layout="t", channels=("a",), cases=(case,)), case, Pool(10_000_000))
+    scan = Scan(Dataset(root=str(tmp_path), layout="t", channels=("a",), cases=(case,)), case, ArrayCache(10_000_000))
     assert [level.factors for level in scan.levels] == [(1, 1, 1), (1, 2, 2), (2, 4, 4)]
     middle = array.shape[axis] // 2
     full = np.take(array, middle, axis=axis)
@@ -342,7 +338,7 @@ def test_colours_of_many_structures_differ():
 
 
 def test_the_pool_keeps_its_ceiling_and_makes_each_value_once():
-    pool, made, start = Pool(1000), [], threading.Barrier(4)
+    pool, made, start = ArrayCache(1000), [], threading.Barrier(4)
 
     def make():
         made.append(1)
@@ -382,14 +378,6 @@ def test_objects_are_numbered_measured_and_found():
         (70_000, 2),
         (4, 1),
     ]
-
-
-def test_png_is_read_by_others(tmp_path):
-    from segwright import io
-
-    pixels = np.random.default_rng(0).integers(0, 255, (5, 7, 3)).astype(np.uint8)
-    (tmp_path / "a.png").write_bytes(png(pixels))
-    np.testing.assert_array_equal(io.read(tmp_path / "a.png").array()[:, 0].transpose(1, 2, 0), pixels)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a.exe", "", "..", "notes.txt", "/"])
@@ -513,5 +501,5 @@ def test_numbered_objects_open_as_objects(tmp_path):
             Volume.of(rng.integers(0, 255, label.shape).astype(np.uint8), grid), tmp_path / "images" / f"{name}.tif"
         )
         io.write(Volume.of(label, grid), tmp_path / "labels" / f"{name}.tif")
-    subject = open_subject(tmp_path)
-    assert subject.dataset.labels.instances and any("is an object of" in note for note in subject.notes)
+    opened = open_source(tmp_path)
+    assert opened.dataset.labels.instances and any("is an object of" in note for note in opened.notes)

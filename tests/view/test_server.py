@@ -7,11 +7,8 @@ import random
 import shutil
 import socket
 import subprocess
-import threading
 import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,18 +26,18 @@ from segwright.core.report import Report
 from segwright.core.volume import Volume
 from segwright.evaluation.pairing import read_labels
 from segwright.io.dataset import open_dataset
-from segwright.view.desk import Desk
-from segwright.view.launch import Address, Viewer, make_viewer
+from segwright.view.launch import Address, make_viewer
 from segwright.view.listen import Watched, reached_as
 from segwright.view.server import build_app
-from segwright.view.subject import open_subject
+from segwright.view.session import Session
+from segwright.view.source import open_source
 from segwright.view.uploads import Limits
 
 OWN = {"x-segwright": "1"}
 
 
-def ask(desk: Desk, **wishes) -> TestClient:
-    return TestClient(build_app(desk, **wishes), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+def ask(session: Session, **wishes) -> TestClient:
+    return TestClient(build_app(session, **wishes), base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
 
 
 def unpack(answer) -> tuple[dict, bytes]:
@@ -66,13 +63,13 @@ def scored(page: TestClient, number: int) -> dict:
 
 
 @pytest.fixture(scope="module")
-def desk(volumes, shifted) -> Desk:
-    return Desk(open_subject(volumes), [shifted])
+def session(volumes, shifted) -> Session:
+    return Session(open_source(volumes), [shifted])
 
 
 @pytest.fixture(scope="module")
-def page(desk) -> TestClient:
-    return ask(desk)
+def page(session) -> TestClient:
+    return ask(session)
 
 
 def test_state_lists_cases_structures_and_results(page, volumes):
@@ -143,9 +140,9 @@ def test_thumbnails_and_the_page_itself(page):
 
 
 def test_the_page_comes_with_what_it_would_ask_for_first(xrays, copied):
-    desk = Desk(open_subject(xrays))
-    desk.subject.title = "</script><b>"
-    page = ask(desk)
+    session = Session(open_source(xrays))
+    session.opened.title = "</script><b>"
+    page = ask(session)
 
     def told() -> dict:
         text = page.get("/").text
@@ -153,10 +150,10 @@ def test_the_page_comes_with_what_it_would_ask_for_first(xrays, copied):
         return json.loads(text.split('id="told">')[1].split("</script>")[0])
 
     assert told() == {"state": page.get("/api/state").json(), "first": None}
-    desk.warm()
+    session.warm()
     assert told()["first"] == page.get("/api/cases/0").json()
-    assert desk.pool.has(desk._key("codes", 1, 0))  # and the case that the next key press leads to
-    damaged = Desk(open_subject(copied))
+    assert session.store.pool.has(session.store._key("codes", 1, 0))  # and the case that the next key press leads to
+    damaged = Session(open_source(copied))
     (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
     damaged.warm()
     assert '"first":null' in ask(damaged).get("/").text  # the page asks, and is told what is wrong
@@ -173,17 +170,18 @@ def test_the_data_are_measured_in_the_background(page):
 
 def test_the_first_case_is_read_before_the_page_asks(volumes, xrays, copied):
     for source in (volumes, xrays):
-        desk = Desk(open_subject(source))
-        desk.warm()
-        assert desk.pool.has(desk._key("codes", 0, 0)) and "percentiles" in vars(desk.scan(0))
-    desk = Desk(open_subject(copied))
+        session = Session(open_source(source))
+        session.warm()
+        known = session.store.pool.has(session.store._key("codes", 0, 0))
+        assert known and "percentiles" in vars(session.store.scan(0))
+    session = Session(open_source(copied))
     (copied / "imagesTr" / "m000_0000.nii.gz").unlink()
-    desk.warm()  # says nothing
-    assert "no such file" in ask(desk).get("/api/cases/0").json()["error"]["what"]
+    session.warm()  # says nothing
+    assert "no such file" in ask(session).get("/api/cases/0").json()["error"]["what"]
 
 
-def test_two_windows_see_the_same(page, desk):
-    other = ask(desk)
+def test_two_windows_see_the_same(page, session):
+    other = ask(session)
     assert other.get("/api/cases/1").json() == page.get("/api/cases/1").json()
 
 
@@ -218,7 +216,7 @@ def test_other_names_of_this_machine_and_other_pages_are_refused(page):
 
 
 def test_a_missing_file_is_told_and_the_server_lives_on(copied):
-    page = ask(Desk(open_subject(copied)))
+    page = ask(Session(open_source(copied)))
     (copied / "imagesTr" / "m001_0000.nii.gz").unlink()
     (copied / "labelsTr" / "m002.nii.gz").unlink()
     assert "no such file" in page.get("/api/cases/1").json()["error"]["what"]
@@ -231,10 +229,10 @@ def test_a_missing_file_is_told_and_the_server_lives_on(copied):
 
 def test_a_file_that_goes_while_it_is_looked_at_is_told(xrays, tmp_path):
     folder = Path(shutil.copytree(xrays, tmp_path / "scans"))
-    desk = Desk(open_subject(folder), pool_bytes=1)  # nothing is kept: each slice is read again
-    page = ask(desk)
+    session = Session(open_source(folder), pool_bytes=1)  # nothing is kept: each slice is read again
+    page = ask(session)
     assert page.get("/api/cases/0").status_code == page.get("/api/cases/0/image/0/0").status_code == 200
-    for path in (desk.dataset.path(desk.cases[0].images[0]), desk.dataset.path(desk.cases[0].label[0])):
+    for path in (session.dataset.path(session.cases[0].images[0]), session.dataset.path(session.cases[0].label[0])):
         path.unlink()
     for what in ("image", "labels/0"):
         answer = page.get(f"/api/cases/0/{what}/0/0")
@@ -243,7 +241,7 @@ def test_a_file_that_goes_while_it_is_looked_at_is_told(xrays, tmp_path):
 
 
 def test_a_table_of_unknown_classes_or_of_another_size_is_told(xrays):
-    page = ask(Desk(open_subject(xrays)))
+    page = ask(Session(open_source(xrays)))
     told = page.get("/api/state").json()
     name, structure = told["cases"][0]["id"], told["structures"][0]["name"]
     strange = drop(page, "a.csv", f"image_name,class,rle\n{name}.png,tail,1 5\n".encode())
@@ -256,7 +254,7 @@ def test_a_table_of_unknown_classes_or_of_another_size_is_told(xrays):
 def test_a_truncated_volume_is_told(copied):
     path = copied / "imagesTr" / "m000_0000.nii.gz"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    page = ask(Desk(open_subject(copied)))
+    page = ask(Session(open_source(copied)))
     answer = page.get("/api/cases/0/image/0/0")
     assert answer.status_code == 422 and str(path.name) in json.dumps(answer.json())
     assert page.get("/api/cases/1/image/0/0").status_code == 200
@@ -267,7 +265,7 @@ def test_a_label_of_another_size_is_told_beside_the_scan(volumes, tmp_path):
     label = io.read(volumes / "labelsTr" / "m000.nii.gz")
     small = Volume.of(label.array()[:, :, :-3], label.geometry.crop(_box(label.array()[:, :, :-3].shape)))
     io.write(small, tmp_path / "small.nii.gz")
-    page = ask(Desk(open_subject(scan, [tmp_path / "small.nii.gz"])))
+    page = ask(Session(open_source(scan, [tmp_path / "small.nii.gz"])))
     assert page.get("/api/cases/0/image/0/0").status_code == 200
     answer = page.get("/api/cases/0/labels/0/0/0")
     assert answer.status_code == 422 and "do not fit" in answer.json()["error"]["what"]
@@ -287,7 +285,7 @@ def drop(page: TestClient, name: str, content: bytes):
 
 
 def test_a_table_dropped_is_scored(xrays, table):
-    page = ask(Desk(open_subject(xrays)))
+    page = ask(Session(open_source(xrays)))
     answer = drop(page, "half.csv", table.read_bytes())
     assert answer.status_code == 200, answer.text
     number, notes = answer.json()["number"], " ".join(answer.json()["notes"])
@@ -303,7 +301,7 @@ def test_a_zip_dropped_is_scored(volumes, shifted, tmp_path):
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as file:
         for path in shifted.iterdir():
             file.write(path, f"submission/{path.name}")
-    page = ask(Desk(open_subject(volumes)))
+    page = ask(Session(open_source(volumes)))
     answer = drop(page, "mine.zip", (tmp_path / "mine.zip").read_bytes())
     assert scored(page, answer.json()["number"])["rows"]["m000"]["mean"]["dice"] == 1
 
@@ -323,7 +321,7 @@ def test_a_zip_dropped_is_scored(volumes, shifted, tmp_path):
     ],
 )
 def test_uploads_that_are_no_results_are_refused_in_words(xrays, name, content, says):
-    page = ask(Desk(open_subject(xrays)))
+    page = ask(Session(open_source(xrays)))
     structure = page.get("/api/state").json()["structures"][0]["name"]
     answer = drop(page, name, content.replace(b"foreground", structure.encode()))
     if answer.status_code == 200:  # a label that is damaged is taken in, and told when it is scored
@@ -335,7 +333,7 @@ def test_uploads_that_are_no_results_are_refused_in_words(xrays, name, content, 
 
 
 def test_an_upload_beyond_the_limit_is_refused_before_and_while_it_comes(xrays):
-    page = ask(Desk(open_subject(xrays)), limits=Limits(each=1000))
+    page = ask(Session(open_source(xrays)), limits=Limits(each=1000))
     declared = page.post("/api/results?name=a.csv", headers={**OWN, "content-length": "5000000000"}, content=b"")
     assert declared.status_code == 413 and "too large" in declared.json()["error"]["what"]
 
@@ -355,23 +353,23 @@ def test_one_scan_with_masks_of_single_structures(volumes, tmp_path):
     label = io.read(volumes / "labelsTr" / "m000.nii.gz")
     for value in (1, 2):
         io.write(Volume.of((label.array() == value).astype(np.uint8), label.geometry), tmp_path / f"part{value}.nii.gz")
-    subject = open_subject(
+    opened = open_source(
         volumes / "imagesTr" / "m000_0000.nii.gz", [tmp_path / "part1.nii.gz", tmp_path / "part2.nii.gz"]
     )
-    assert subject.dataset.labels.names == ("part1", "part2") and not subject.dataset.labels.exclusive
-    page = ask(Desk(subject))
+    assert opened.dataset.labels.names == ("part1", "part2") and not opened.dataset.labels.exclusive
+    page = ask(Session(opened))
     assert page.get("/api/cases/0/labels/0/0/5").status_code == 200
 
 
 def test_one_scan_with_two_maps_compares_them(volumes, shifted):
     labels = [volumes / "labelsTr" / "m001.nii.gz", shifted / "m001.nii.gz"]
-    page = ask(Desk(open_subject(volumes / "imagesTr" / "m001_0000.nii.gz", labels)))
+    page = ask(Session(open_source(volumes / "imagesTr" / "m001_0000.nii.gz", labels)))
     assert page.get("/api/cases/0").json()["sources"] == [0, 1]
     assert scored(page, 1)["rows"]
 
 
 def test_unlabelled_scans_can_be_looked_at(xrays):
-    page = ask(Desk(open_subject(xrays / "images")))
+    page = ask(Session(open_source(xrays / "images")))
     told = page.get("/api/state").json()
     assert len(told["cases"]) == 4 and not any(row["labelled"] for row in told["cases"])
     assert page.get("/api/cases/0/image/0/0").status_code == 200
@@ -382,7 +380,7 @@ def test_a_token_is_asked_for_on_this_machine_too(xrays):
     viewer.sockets[0].close()
     token = viewer.url.partition("?token=")[2]
     assert len(token) >= 20 and viewer.url.startswith("http://127.0.0.1:")
-    page = ask(viewer.desk, token=token)
+    page = ask(viewer.session, token=token)
     assert page.get("/api/state").status_code == page.get("/").status_code == 401
     assert page.get("/api/state?token=wrong").status_code == page.get("/api/state?token=%ff").status_code == 401
     first = page.get(f"/?token={token}")
@@ -393,8 +391,8 @@ def test_a_token_is_asked_for_on_this_machine_too(xrays):
     assert page.get("/api/state", headers={"authorization": "Bearer no"}).status_code == 401
 
 
-def test_two_viewers_on_one_host_do_not_log_each_other_out(desk):
-    apps = [ask(desk, token="a" * 24), ask(desk, token="b" * 24)]
+def test_two_viewers_on_one_host_do_not_log_each_other_out(session):
+    apps = [ask(session, token="a" * 24), ask(session, token="b" * 24)]
     apps[1].base_url = "http://127.0.0.1:8001"
     apps[0].get(f"/?token={'a' * 24}")
     apps[1].cookies.update(apps[0].cookies)  # browsers give cookies of a host to all of its ports
@@ -429,7 +427,7 @@ def test_tls_takes_a_certificate_and_tells_what_is_wrong_with_one(xrays, tmp_pat
         pytest.skip("no openssl")
     made = "openssl req -x509 -newkey rsa:2048 -nodes -keyout k.pem -out c.pem -days 2 -subj /CN=localhost"
     subprocess.run(made.split(), cwd=tmp_path, check=True, capture_output=True)
-    with running(make_viewer(xrays, address=Address(tls=(tmp_path / "c.pem", tmp_path / "k.pem")))) as url:
+    with make_viewer(xrays, address=Address(tls=(tmp_path / "c.pem", tmp_path / "k.pem"))).in_background() as url:
         assert url.startswith("https://")
         answer = httpx.get(url, verify=False)
         assert answer.status_code == 200 and "secure" in answer.headers["set-cookie"].lower()
@@ -441,17 +439,6 @@ def test_a_port_that_is_taken_is_told(xrays):
     with pytest.raises(UsageError, match="cannot listen"):
         make_viewer(xrays, address=Address(port=first.sockets[0].getsockname()[1]))
     first.sockets[0].close()
-
-
-@contextmanager
-def running(viewer: Viewer) -> Iterator[str]:
-    thread = threading.Thread(target=viewer.server.run, kwargs={"sockets": viewer.sockets}, daemon=True)
-    thread.start()
-    try:
-        yield viewer.url
-    finally:
-        viewer.server.should_exit = True
-        thread.join(timeout=10)
 
 
 # Clients that hold on
@@ -472,7 +459,7 @@ def closed(client: socket.socket) -> bytes:
 @pytest.mark.parametrize("kind", ["nothing", "half a head", "half a body", "a refused body", "a reply nobody reads"])
 def test_a_client_that_goes_silent_is_dropped(volumes, monkeypatch, kind):
     monkeypatch.setattr(Watched, "silent_seconds", 0.3)
-    with running(make_viewer(volumes)) as url:
+    with make_viewer(volumes).in_background() as url:
         where = urlsplit(url)
         with socket.create_connection((where.hostname, where.port)) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -496,7 +483,7 @@ def test_a_client_that_never_stops_sending_is_cut_off_and_leaves_no_file(xrays, 
     monkeypatch.setattr(Watched, "silent_seconds", 0.3)
     monkeypatch.setattr("segwright.view.server.Limits", lambda: Limits(each=100_000))
     viewer = make_viewer(xrays, address=Address(token=False))
-    with running(viewer) as url:
+    with viewer.in_background() as url:
         where = urlsplit(url)
         with socket.create_connection((where.hostname, where.port)) as client:
             head = "POST /api/results?name=a.csv HTTP/1.1\r\nHost: 127.0.0.1\r\nx-segwright: 1\r\n"
@@ -545,7 +532,7 @@ def test_two_thousand_random_questions_are_answered_in_words(page):
 def test_no_answer_tells_where_on_this_machine_files_lie(copied):
     (copied / "imagesTr" / "m001_0000.nii.gz").write_bytes(b"no scan")
     (copied / "labelsTr" / "m002.nii.gz").unlink()
-    page = ask(Desk(open_subject(copied)))
+    page = ask(Session(open_source(copied)))
     for path in ("cases/1", "cases/1/image/0/0", "cases/2/labels/0/0/0", "cases/2/extents/0", "state", "data"):
         told = page.get(f"/api/{path}").text
         assert str(copied.parent) not in told and "/tmp/" not in told, told
@@ -560,7 +547,7 @@ def test_other_sites_may_not_take_answers_in(page):
 
 
 def test_uploads_are_removed_with_the_result_and_after_refusal(xrays, table):
-    app = build_app(Desk(open_subject(xrays)))
+    app = build_app(Session(open_source(xrays)))
     page = TestClient(app, base_url="http://127.0.0.1:8000")
     inbox = app.state.inbox
     assert drop(page, "a.csv", b"nothing,of,use\n").status_code == 422
@@ -583,10 +570,10 @@ def test_a_label_of_another_shape_is_refused_before_it_is_decoded(volumes, tmp_p
 
 
 def test_labels_that_a_report_doubts_are_marked_at_their_case(volumes, shifted):
-    desk = Desk(open_subject(volumes), [shifted])
-    (number,) = desk.results
-    case = desk.cases[0].id
+    session = Session(open_source(volumes), [shifted])
+    (number,) = session.results
+    case = session.cases[0].id
     doubt = Finding(level="warning", code="unlabelled", what="Plain to see and not labelled.", where=case)
-    desk.scores[number].report = Report(scores=(), aggregates=(), findings=(doubt,))
-    told = {row["id"]: row["findings"] for row in ask(desk).get("/api/state").json()["cases"]}
+    session.scores[number].report = Report(scores=(), aggregates=(), findings=(doubt,))
+    told = {row["id"]: row["findings"] for row in ask(session).get("/api/state").json()["cases"]}
     assert told[case] == [{"level": "warning", "what": "Plain to see and not labelled."}]

@@ -41,8 +41,8 @@ def view(
 
         address = Address(host, port, token, tls)
         viewer = make_viewer(source, labels=label or (), results=result or (), address=address, case=case)
-    subject = viewer.desk.subject
-    count = len(viewer.desk.cases)
+    subject = viewer.session.opened
+    count = len(viewer.session.cases)
     told = {
         "url": viewer.url, "urls": list(viewer.urls), "title": subject.title, "kind": subject.kind, "cases": count,
     }  # fmt: skip

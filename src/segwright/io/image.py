@@ -89,6 +89,26 @@ def decoded(data: bytes) -> NDArray[Any]:
         return np.asarray(picture if picture.mode in _DTYPES else picture.convert("L"))
 
 
+def encoded(pixels: NDArray[np.uint8], *, size: tuple[int, int] | None = None, quality: int | None = None) -> bytes:
+    """A picture for a page: PNG, or JPEG of a quality up to 95.
+
+    Args:
+        pixels: `(rows, columns)` grey, or `(rows, columns, 3)` colours.
+        size: Rows and columns it is averaged to; as it is by default.
+        quality: Of JPEG; without, PNG loses nothing.
+
+    Example:
+        >>> encoded(np.zeros((2, 3), np.uint8))[:4], encoded(np.zeros((8, 8), np.uint8), quality=80)[:2]
+        (b'\\x89PNG', b'\\xff\\xd8')
+    """
+    picture, buffer = Image.fromarray(pixels), BytesIO()
+    if size is not None:
+        picture = picture.resize(size[::-1], Image.Resampling.BOX)
+    kind: dict[str, Any] = {"format": "png"} if quality is None else {"format": "jpeg", "quality": quality}
+    picture.save(buffer, optimize=True, **kind)
+    return buffer.getvalue()
+
+
 def _open(path: Path) -> Image.Image:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:

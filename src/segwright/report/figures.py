@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.image
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from segwright.io.image import encoded
 
 #: Longest side of an embedded image in pixels.
 _MOST_PIXELS = 640
@@ -124,13 +124,8 @@ def _embedded(image: NDArray[np.float32], window: tuple[float, float]) -> str:
     grey = np.nan_to_num((image - low) / (high - low), nan=0.0, posinf=1.0, neginf=0.0)
     pixels = (np.clip(shrunk(grey, stride), 0, 1) * 255).round().astype(np.uint8)
     small = pixels.size <= _SMALL**2
-    buffer = io.BytesIO()
-    options: dict[str, Any] = {"optimize": True} if small else {"quality": 84, "optimize": True}
-    matplotlib.image.imsave(
-        buffer, np.repeat(pixels[..., None], 3, axis=2), format="png" if small else "jpeg", pil_kwargs=options
-    )
-    kind = "png" if small else "jpeg"
-    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    data = encoded(pixels) if small else encoded(pixels, quality=84)
+    return f"data:image/{'png' if small else 'jpeg'};base64," + base64.b64encode(data).decode("ascii")
 
 
 def shrunk(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ import signal
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -14,11 +15,11 @@ from urllib.parse import urlencode
 import uvicorn
 
 from segwright.core.errors import UnknownNameError, UsageError
-from segwright.view.desk import Desk
-from segwright.view.guard import new_token
+from segwright.view.auth import new_token
 from segwright.view.listen import LOOPBACK, Watched, bound, reached_as, secured
 from segwright.view.server import build_app
-from segwright.view.subject import open_subject
+from segwright.view.session import Session
+from segwright.view.source import open_source
 
 
 @dataclass(frozen=True)
@@ -54,29 +55,40 @@ class Viewer:
         url: Address to open on this machine; holds the token if one is asked for.
         server: The server; `run()` blocks until it is stopped.
         sockets: What it listens on.
-        desk: What is open.
+        session: What is open.
         urls: Addresses that others can open, then that of this machine.
     """
 
     url: str
     server: uvicorn.Server
     sockets: list[socket.socket]
-    desk: Desk
+    session: Session
     urls: tuple[str, ...] = field(default=())
 
     def run(self, *, browser: bool = False) -> None:
         """Serve until interrupted."""
         if browser:
             threading.Timer(0.3, partial_open(self.url)).start()
-        threading.Thread(target=self.desk.warm, daemon=True).start()
+        threading.Thread(target=self.session.warm, daemon=True).start()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, _leave)
         self.server.run(sockets=self.sockets)
 
+    @contextmanager
+    def in_background(self) -> Iterator[str]:
+        """Serve in a thread, for notebooks and tests; gives the address, and stops the server at the end."""
+        thread = threading.Thread(target=self.run, daemon=True)
+        thread.start()
+        try:
+            yield self.url
+        finally:
+            self.server.should_exit = True
+            thread.join(timeout=10)
 
-def _place(desk: Desk, case: str) -> str:
+
+def _place(session: Session, case: str) -> str:
     """The part of the address that opens a case."""
-    ids = [known.id for known in desk.cases]
+    ids = [known.id for known in session.cases]
     if case and case not in ids:
         raise UnknownNameError.among("case", case, ids)
     return f"#{urlencode({'case': case})}" if case else ""
@@ -121,15 +133,15 @@ def make_viewer(
     """
     address = address or Address()
     tls = secured(address.tls) if address.tls else {}
-    desk = Desk(open_subject(source, labels), results)
-    place = _place(desk, case)
+    session = Session(open_source(source, labels), results)
+    place = _place(session, case)
     socket_ = bound(address.host, address.port)
     token = new_token() if address.token else ""
     scheme, port = "https" if tls else "http", socket_.getsockname()[1]
     tail = f":{port}/" + (f"?token={token}" if token else "") + place
     urls = tuple(f"{scheme}://{name}{tail}" for name in reached_as(address.host))
     config = uvicorn.Config(
-        build_app(desk, token=token, link=urls[0].partition("#")[0]),
+        build_app(session, token=token, link=urls[0].partition("#")[0]),
         http=Watched,
         log_level="warning",
         lifespan="off",
@@ -138,4 +150,4 @@ def make_viewer(
         ssl_certfile=tls.get("ssl_certfile"),
         ssl_keyfile=tls.get("ssl_keyfile"),
     )
-    return Viewer(urls[-1], uvicorn.Server(config), [socket_], desk, urls)
+    return Viewer(urls[-1], uvicorn.Server(config), [socket_], session, urls)

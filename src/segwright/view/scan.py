@@ -1,4 +1,4 @@
-"""One case's image, a slice at a time: whole in memory where that is cheap, straight from the file where it is not."""
+"""One case's image, a slice at a time: whole in memory where that is cheap, straight from the file where not."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright import io
 from segwright.core.case import Case, Dataset
-from segwright.core.errors import UsageError
+from segwright.core.errors import SegwrightError, UsageError
+from segwright.core.geometry import Triple
 from segwright.core.volume import Volume
 from segwright.io.load import load_image
-from segwright.view.bricks import Bricks, Part
-from segwright.view.planes import fitted, percentiles, reduced
-from segwright.view.pool import Pool
-from segwright.view.pyramid import Level, levels_of
-from segwright.view.stamp import Stamp
+from segwright.view.chunk_cache import ArrayCache, ChunkedArray, Part, Stamp
+from segwright.view.slices import fitted, percentiles, reduced
 
 #: Volumes up to this many bytes are decoded once and kept; of larger ones only the slices asked for are read.
 WHOLE_BYTES = 400_000_000
@@ -45,7 +44,7 @@ class Scan:
 
     dataset: Dataset
     case: Case
-    pool: Pool
+    pool: ArrayCache
     stamp: Stamp = ()
 
     def __post_init__(self) -> None:
@@ -136,7 +135,7 @@ class Scan:
         for start in range(top // down, -(-bottom // down), band):
             lines = start, min(start + band, -(-bottom // down))
             part = level.part(axis, index, lines, (left // across, -(-right // across)))
-            parts.append(reduced(np.take(level.bricks.read(channel, part), 0, axis=axis), size))
+            parts.append(reduced(np.take(level.chunks.read(channel, part), 0, axis=axis), size))
         return fitted(parts[0] if len(parts) == 1 else np.concatenate(parts), high, wide)
 
     def _follow(self, level: Level, index: int, channel: int, region: Region) -> None:
@@ -148,12 +147,12 @@ class Scan:
         (down, across), (top, bottom, left, right) = level.factors[1:], region
         part = level.part(0, index, (top // down, -(-bottom // down)), (left // across, -(-right // across)))
         if self._following.acquire(blocking=False):
-            threading.Thread(target=self._fetch, args=(level.bricks, channel, part, way), daemon=True).start()
+            threading.Thread(target=self._fetch, args=(level.chunks, channel, part, way), daemon=True).start()
 
-    def _fetch(self, bricks: Bricks, channel: int, part: Part, way: int) -> None:
+    def _fetch(self, chunks: ChunkedArray, channel: int, part: Part, way: int) -> None:
         try:
-            for following in bricks.ahead(part, way):
-                bricks.read(channel, following)
+            for following in chunks.ahead(part, way):
+                chunks.read(channel, following)
         except Exception:  # told when that slice is asked for
             return
         finally:
@@ -187,3 +186,56 @@ def clipped(region: Region, rows: int, columns: int) -> Region:
     top, bottom, left, right = region
     top, left = min(max(top, 0), rows - 1), min(max(left, 0), columns - 1)
     return top, min(max(bottom, top + 1), rows), left, min(max(right, left + 1), columns)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One resolution.
+
+    Attributes:
+        chunks: Its voxels.
+        factors: Full voxels `(z, y, x)` that one of its voxels stands for.
+    """
+
+    chunks: ChunkedArray
+    factors: Triple = (1, 1, 1)
+
+    @property
+    def shape(self) -> Triple:
+        """Voxels `(z, y, x)`."""
+        return self.chunks.volume.geometry.shape
+
+    def serves(self, axis: int, step: int) -> bool:
+        """Whether slices across an axis can be averaged from it to squares of `step` full pixels."""
+        flat = [f for a, f in enumerate(self.factors) if a != axis]
+        return self.factors[axis] <= step and all(step % f == 0 for f in flat)
+
+    def part(self, axis: int, index: int, rows: tuple[int, int], columns: tuple[int, int]) -> Part:
+        """Where a full slice's index and a range of this level's own rows and columns lie, inside the array."""
+        at = min(index // self.factors[axis], self.shape[axis] - 1)
+        lines = [slice(*rows), slice(*columns)]
+        lines.insert(axis, slice(at, at + 1))
+        z, y, x = (slice(min(s.start, n - 1), min(s.stop, n)) for s, n in zip(lines, self.shape, strict=True))
+        return z, y, x
+
+
+def levels_of(dataset: Dataset, case: Case, volume: Volume, pool: ArrayCache, stamp: Stamp = ()) -> tuple[Level, ...]:
+    """The scan as it is, and smaller copies out of its file, where they hold the same channels; finest first."""
+    full = Level(ChunkedArray(("image", case.id, 0, stamp), volume, pool))
+    if len(case.images) != 1 or case.sections is not None or case.images[0].plane is not None:
+        return (full,)
+    try:
+        copies = io.read_coarser(dataset.path(case.images[0]), case.images[0].key)
+    except SegwrightError:
+        return (full,)
+    found = [full]
+    for number, copy in enumerate(copies, start=1):
+        if copy.data.shape[0] == volume.data.shape[0] and copy.dtype == volume.dtype:
+            found.append(Level(ChunkedArray(("image", case.id, number, stamp), copy, pool), _factors(volume, copy)))
+    return tuple(found)
+
+
+def _factors(volume: Volume, copy: Volume) -> Triple:
+    """Full voxels a voxel of a copy; levels round their lengths up or down, so the nearest whole number."""
+    z, y, x = (max(1, round(n / m)) for n, m in zip(volume.geometry.shape, copy.geometry.shape, strict=True))
+    return z, y, x

@@ -18,16 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from segwright.core.errors import SegwrightError, UsageError
-from segwright.view import describe
-from segwright.view.coded import Coded, pack_runs
-from segwright.view.desk import Desk
-from segwright.view.directions import views
-from segwright.view.guard import Guard
-from segwright.view.page import filled, page_files
-from segwright.view.picture import thumbnail
-from segwright.view.planes import as_levels
+from segwright.view import serializers
+from segwright.view.auth import Auth
+from segwright.view.label_codes import LabelCodes, pack_runs
+from segwright.view.protocol import PlainJSON, error_response, filled, page_files, refusal, slice_response, tagged
 from segwright.view.results import open_result, why
 from segwright.view.scan import AT_ONCE_BYTES, Region, clipped
+from segwright.view.session import Session
+from segwright.view.slices import as_levels, views
+from segwright.view.thumbnail import thumbnail
 from segwright.view.uploads import (
     BusyError,
     Inbox,
@@ -38,7 +37,6 @@ from segwright.view.uploads import (
     safe_name,
     too_large,
 )
-from segwright.view.wire import Told, refusal, said, slice_response, tagged
 
 #: A case of more bytes gets no thumbnail: reading it would take the disk from the slice being looked at.
 THUMB_BYTES = 1_500_000_000
@@ -60,18 +58,18 @@ class _Count(IntegerConvertor):
     regex = "[0-9]{1,9}"
 
 
-def build_app(desk: Desk, *, token: str = "", link: str = "/", limits: Limits | None = None) -> Starlette:
-    """The application for what is on the desk.
+def build_app(session: Session, *, token: str = "", link: str = "/", limits: Limits | None = None) -> Starlette:
+    """The application for what is on the session.
 
     Args:
-        desk: What is open.
+        session: What is open.
         token: Asked of every visitor if not empty.
         link: Address under which others reach the page.
         limits: What uploads may take.
     """
     register_url_convertor("count", _Count())
     objects = "/api/cases/{case:count}/objects/{source:count}/{structure:count}"
-    routes = Routes(desk, link, Inbox(limits or Limits()))
+    routes = Routes(session, link, Inbox(limits or Limits()))
     app = Starlette(
         routes=[
             Route("/", routes.page),
@@ -92,7 +90,7 @@ def build_app(desk: Desk, *, token: str = "", link: str = "/", limits: Limits | 
             Route("/api/results/{number:count}/scores", routes.scores),
             Route("/api/compare/{first:count}/{second:count}", routes.compare),
         ],
-        middleware=[Middleware(Guard, token=token)],
+        middleware=[Middleware(Auth, token=token)],
         exception_handlers={
             SegwrightError: _told,
             HTTPException: _absent,
@@ -111,20 +109,22 @@ async def _told(request: Request, error: Exception) -> Response:
 
 async def _left(request: Request, error: Exception) -> Response:
     """Nobody reads this: the visitor went away in the middle of sending."""
-    return said(400, "The upload was broken off.", "Send it again.")
+    return error_response(400, "The upload was broken off.", "Send it again.")
 
 
 async def _absent(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     if status == 405:
-        return said(405, f"{request.method} does nothing at this address.", "Start from the first page, '/'.")
-    return said(status, "There is nothing at this address.", "Start from the first page, '/'.")
+        return error_response(405, f"{request.method} does nothing at this address.", "Start from the first page, '/'.")
+    return error_response(status, "There is nothing at this address.", "Start from the first page, '/'.")
 
 
 async def _fault(request: Request, error: Exception) -> Response:
     if isinstance(error, OSError):
-        return said(422, f"A file cannot be read: {error.strerror or error}.", "Check that it is still there.")
-    return said(
+        return error_response(
+            422, f"A file cannot be read: {error.strerror or error}.", "Check that it is still there."
+        )
+    return error_response(
         500, f"This is a fault of segwright: {type(error).__name__}: {error}.", "The viewer goes on; report it."
     )
 
@@ -132,8 +132,8 @@ async def _fault(request: Request, error: Exception) -> Response:
 class Routes:
     """One method a route; plain ones run in a thread each, so that reading never blocks the others."""
 
-    def __init__(self, desk: Desk, link: str, inbox: Inbox) -> None:
-        self.desk = desk
+    def __init__(self, session: Session, link: str, inbox: Inbox) -> None:
+        self.session = session
         self.link = link
         self.inbox = inbox
         self.files = page_files()
@@ -147,7 +147,7 @@ class Routes:
     def _first(self) -> dict[str, Any] | None:
         """The first case, if it is read already; whatever is wrong with it is told when the page asks."""
         try:
-            return describe.case(self.desk, 0) if self.desk.warmed else None
+            return serializers.case(self.session, 0) if self.session.warmed else None
         except (SegwrightError, OSError):
             return None
 
@@ -161,55 +161,55 @@ class Routes:
 
     def state(self, request: Request) -> Response:
         """Everything open."""
-        return Told(self._state())
+        return PlainJSON(self._state())
 
     def _state(self) -> dict[str, Any]:
-        told = {**describe.state(self.desk), "upload_limit": self.inbox.limits.each, "link": self.link}
+        told = {**serializers.state(self.session), "upload_limit": self.inbox.limits.each, "link": self.link}
         for row in told["results"]:
             row["dropped"] = self.inbox.has(row["number"])
         return told
 
     def data(self, request: Request) -> Response:
         """The dataset in numbers."""
-        return Told(describe.data(self.desk))
+        return PlainJSON(serializers.data(self.session))
 
     def runs(self, request: Request) -> Response:
         """Curves of all runs."""
-        return Told(describe.runs(self.desk))
+        return PlainJSON(serializers.runs(self.session))
 
     def report(self, request: Request) -> Response:
         """The page of a run, walled off from this one; its links lead to cases."""
         number = request.path_params["run"]
-        if number >= len(self.desk.runs) or not self.desk.runs[number].page.exists():
+        if number >= len(self.session.runs) or not self.session.runs[number].page.exists():
             raise HTTPException(404)
-        answer = tagged(request, self.desk.runs[number].page.read_bytes(), "text/html")
+        answer = tagged(request, self.session.runs[number].page.read_bytes(), "text/html")
         answer.headers["content-security-policy"] = _WALLED
         return answer
 
     def case(self, request: Request) -> Response:
         """One case."""
         index = self._case(request)
-        self.desk.refresh(index)
-        return Told(describe.case(self.desk, index))
+        self.session.refresh(index)
+        return PlainJSON(serializers.case(self.session, index))
 
     def thumb(self, request: Request) -> Response:
         """A small picture of a case."""
         index = self._case(request)
-        scan = self.desk.scan(index)
+        scan = self.session.store.scan(index)
         if scan.nbytes > THUMB_BYTES:
             raise HTTPException(404)
-        coded: Coded | None = None
-        if self.desk.cases[index].label and scan.nbytes <= AT_ONCE_BYTES:
+        coded: LabelCodes | None = None
+        if self.session.cases[index].label and scan.nbytes <= AT_ONCE_BYTES:
             try:
-                coded = self.desk.codes(index, 0)
+                coded = self.session.store.codes(index, 0)
             except SegwrightError:
                 coded = None  # the scan alone is still worth showing; opening the case tells what is wrong
-        picture = thumbnail(scan, coded, describe.colours(self.desk.space), views(scan.volume)[0])
+        picture = thumbnail(scan, coded, serializers.colours(self.session.space), views(scan.volume)[0])
         return tagged(request, picture, "image/png")
 
     def image(self, request: Request) -> Response:
         """A slice of a scan; `c` channel, `step` pixels averaged, `box` a part of it."""
-        scan = self.desk.scan(self._case(request))
+        scan = self.session.store.scan(self._case(request))
         axis, at = request.path_params["axis"], request.path_params["at"]
         step, region = _step(request), _region(request)
         channels = [_number(request, "c", 0)] if request.query_params.get("c") != "all" else [0, 1, 2]
@@ -222,24 +222,24 @@ class Routes:
         """A slice of labels as runs of codes, with the structures of each code."""
         index, axis, at = self._place(request)
         source, step, region = request.path_params["source"], _step(request), _region(request)
-        coded = self.desk.code_plane(index, source, axis, at)
+        coded = self.session.store.code_plane(index, source, axis, at)
         plane = _thinned(coded.codes[0], step, region)
         header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": step, "members": coded.members}
         return slice_response(request, header, pack_runs(plane))
 
     def extents(self, request: Request) -> Response:
         """Where structures lie."""
-        return Told(describe.extents(self.desk, self._case(request), request.path_params["source"]))
+        return PlainJSON(serializers.extents(self.session, self._case(request), request.path_params["source"]))
 
     def objects(self, request: Request) -> Response:
         """The table of single objects of a structure."""
-        found = self.desk.objects(self._case(request), *self._structure(request))
-        return Told({"total": found.total, "rows": found.rows})
+        found = self.session.store.objects(self._case(request), *self._structure(request))
+        return PlainJSON({"total": found.total, "rows": found.rows})
 
     def ids(self, request: Request) -> Response:
         """A slice of object numbers as runs."""
         index, axis, at = self._place(request)
-        found = self.desk.objects(index, *self._structure(request))
+        found = self.session.store.objects(index, *self._structure(request))
         step = _step(request)
         plane = _thinned(np.take(found.ids, at, axis=axis), step, _region(request))
         header = {"rows": plane.shape[0], "columns": plane.shape[1], "step": step}
@@ -247,12 +247,12 @@ class Routes:
 
     def scores(self, request: Request) -> Response:
         """Scores of a result."""
-        return Told(describe.scores(self.desk, self._result(request)))
+        return PlainJSON(serializers.scores(self.session, self._result(request)))
 
     def compare(self, request: Request) -> Response:
         """Paired differences of two results."""
         first, second = (self._result(request, name) for name in ("first", "second"))
-        return Told(describe.comparison(self.desk, first, second))
+        return PlainJSON(serializers.comparison(self.session, first, second))
 
     async def upload(self, request: Request) -> Response:
         """Take a result in: the body is the file, `name` its name."""
@@ -264,13 +264,13 @@ class Routes:
             await self.inbox.receive(request.stream(), folder / name)
             number = await run_in_threadpool(self._take, folder / name)
             self.inbox.keep(folder, number)
-        return Told(describe.result(self.desk, number))
+        return PlainJSON(serializers.result(self.session, number))
 
     def _take(self, path: Path) -> int:
         try:
             place = self.inbox.unpack(path) if path.suffix.lower() == ".zip" else path
             refuse_detached(place)
-            return self.desk.add(open_result(place, self.desk.dataset, name=path.stem, folder_only=True))
+            return self.session.add(open_result(place, self.session.dataset, name=path.stem, folder_only=True))
         except SegwrightError:
             raise
         except Exception as error:
@@ -281,31 +281,31 @@ class Routes:
         number = self._result(request)
         if not self.inbox.has(number):
             raise UsageError("Only results that were dropped onto the page can be removed.")
-        self.desk.remove(number)
+        self.session.remove(number)
         self.inbox.remove(number)
-        return Told({"removed": number})
+        return PlainJSON({"removed": number})
 
     def _case(self, request: Request) -> int:
         index: int = request.path_params["case"]
-        if index >= len(self.desk.cases):
+        if index >= len(self.session.cases):
             raise HTTPException(404)
         return index
 
     def _place(self, request: Request) -> tuple[int, int, int]:
         index, axis, at = self._case(request), request.path_params["axis"], request.path_params["at"]
-        if axis > 2 or at >= self.desk.scan(index).volume.geometry.shape[axis]:
+        if axis > 2 or at >= self.session.store.scan(index).volume.geometry.shape[axis]:
             raise HTTPException(404)
         return index, axis, at
 
     def _structure(self, request: Request) -> tuple[int, int]:
         source, structure = request.path_params["source"], request.path_params["structure"]
-        if structure >= len(self.desk.space.structures):
+        if structure >= len(self.session.space.structures):
             raise HTTPException(404)
         return source, structure
 
     def _result(self, request: Request, name: str = "number") -> int:
         number: int = request.path_params[name]
-        if number not in self.desk.results:
+        if number not in self.session.results:
             raise HTTPException(404)
         return number
 

@@ -33,7 +33,7 @@ _BEFORE_PLAN = (Split.filename, Inspection.filename)
 
 
 @dataclass
-class Subject:
+class Opened:
     """What is open.
 
     Attributes:
@@ -70,7 +70,7 @@ def is_run(path: Path) -> bool:
     return kept and ((path / Plan.filename).exists() or all((path / name).exists() for name in _BEFORE_PLAN))
 
 
-def open_subject(source: str | Path, labels: Sequence[str | Path] = ()) -> Subject:
+def open_source(source: str | Path, labels: Sequence[str | Path] = ()) -> Opened:
     """Open whatever a person points at.
 
     Args:
@@ -100,11 +100,11 @@ def _refuse_labels(labels: Sequence[str | Path], what: str) -> None:
         )
 
 
-def _of_run(path: Path) -> Subject:
+def _of_run(path: Path) -> Opened:
     run = Run(path)
     inspection = run.inspection if (path / Inspection.filename).exists() else None
     notes = [] if (path / Plan.filename).exists() else ["This run has no plan yet; its curves follow once it has."]
-    return Subject(path.resolve().name, "run", run.dataset, inspection, [run], notes=notes)
+    return Opened(path.resolve().name, "run", run.dataset, inspection, [run], notes=notes)
 
 
 def _unplanned(path: Path) -> LayoutError:
@@ -122,14 +122,14 @@ def _unplanned(path: Path) -> LayoutError:
     )
 
 
-def _of_dataset(path: Path) -> Subject:
+def _of_dataset(path: Path) -> Opened:
     """A folder of scans; one that is itself a scan (a series, a store, a stack) is opened as such."""
     title = path.resolve().name
     try:
         dataset = open_dataset(path)
         if dataset.cases:
             dataset, notes = _apart(dataset)
-            return Subject(title, "dataset", dataset, notes=notes)
+            return Opened(title, "dataset", dataset, notes=notes)
     except LayoutError as error:
         unknown = error
     else:
@@ -138,7 +138,7 @@ def _of_dataset(path: Path) -> Subject:
         return _of_image(path, [])
     try:
         channels = ("image",)
-        return Subject(title, "dataset", open_images(path, channels), notes=["No labels were found: scans only."])
+        return Opened(title, "dataset", open_images(path, channels), notes=["No labels were found: scans only."])
     except LayoutError:
         raise unknown from None
 
@@ -155,7 +155,7 @@ def _apart(dataset: Dataset) -> tuple[Dataset, list[str]]:
     return found.model_copy(update={"notes": notes}), list(notes)
 
 
-def _of_image(path: Path, labels: list[Path]) -> Subject:
+def _of_image(path: Path, labels: list[Path]) -> Opened:
     """One scan, and its labels: files of one value each are structures, a map of values is the reference."""
     volume = io.read(path)
     channels = volume.data.shape[0]
@@ -174,7 +174,7 @@ def _of_image(path: Path, labels: list[Path]) -> Subject:
     dataset = Dataset(
         root=str(root), layout="one scan", channels=names, labels=space, cases=(case,), notes=tuple(notes)
     )
-    return Subject(stem_of(path), "image", dataset, extra=extra, notes=notes)
+    return Opened(stem_of(path), "image", dataset, extra=extra, notes=notes)
 
 
 def _values(label: Path) -> list[int]:

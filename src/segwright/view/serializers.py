@@ -15,12 +15,12 @@ from segwright.core.report import Report, Score
 from segwright.evaluation.aggregate import MEAN
 from segwright.evaluation.compare import compare
 from segwright.report.wording import columns_of
-from segwright.view.coded import places
-from segwright.view.desk import REFERENCE, Desk
-from segwright.view.directions import views
+from segwright.view.label_codes import places
 from segwright.view.progress import curves
 from segwright.view.results import why
 from segwright.view.scan import AT_ONCE_BYTES
+from segwright.view.session import Session
+from segwright.view.slices import views
 
 #: Windows of CT in Hounsfield units, by what they show: low and high.
 CT_WINDOWS = (
@@ -33,27 +33,29 @@ CT_WINDOWS = (
 GROUP_WORDS = {"em": "specimen", "other": "group"}
 
 
-def state(desk: Desk) -> dict[str, Any]:
+def state(session: Session) -> dict[str, Any]:
     """Everything the case list needs; scores as far as they are known."""
-    subject, folds = desk.subject, desk.subject.folds()
-    findings = findings_of(desk)
+    opened, folds = session.opened, session.opened.folds()
+    findings = findings_of(session)
     return {
         "version": segwright.__version__,
-        "title": subject.title,
-        "kind": subject.kind,
-        "group_word": GROUP_WORDS.get(desk.dataset.modality, "patient"),
-        "notes": list(dict.fromkeys([*subject.notes, *desk.dataset.notes])),
-        "channels": list(desk.dataset.channels),
-        "modality": desk.dataset.modality,
-        "exclusive": desk.space.exclusive,
-        "instances": desk.space.instances,
-        "structures": [{"name": s.name, "colour": colours(desk.space)[i]} for i, s in enumerate(desk.space.structures)],
-        "regions": list(desk.space.regions),
-        "cases": [_row(desk, i, case, folds, findings) for i, case in enumerate(desk.cases)],
-        "results": [result(desk, number) for number in list(desk.results)],
+        "title": opened.title,
+        "kind": opened.kind,
+        "group_word": GROUP_WORDS.get(session.dataset.modality, "patient"),
+        "notes": list(dict.fromkeys([*opened.notes, *session.dataset.notes])),
+        "channels": list(session.dataset.channels),
+        "modality": session.dataset.modality,
+        "exclusive": session.space.exclusive,
+        "instances": session.space.instances,
+        "structures": [
+            {"name": s.name, "colour": colours(session.space)[i]} for i, s in enumerate(session.space.structures)
+        ],
+        "regions": list(session.space.regions),
+        "cases": [_row(session, i, case, folds, findings) for i, case in enumerate(session.cases)],
+        "results": [result(session, number) for number in list(session.results)],
         "runs": [
             {"run": i, "name": run.folder.resolve().name, "report": run.page.exists()}
-            for i, run in enumerate(desk.runs)
+            for i, run in enumerate(session.runs)
         ],
     }
 
@@ -64,7 +66,7 @@ def colours(space: LabelSpace) -> list[str]:
 
 
 def _row(
-    desk: Desk, index: int, case: Case, folds: dict[str, int], findings: dict[str, list[Finding]]
+    session: Session, index: int, case: Case, folds: dict[str, int], findings: dict[str, list[Finding]]
 ) -> dict[str, Any]:
     found = findings.get(case.id, [])
     return {
@@ -77,21 +79,21 @@ def _row(
     }
 
 
-def findings_of(desk: Desk) -> dict[str, list[Finding]]:
+def findings_of(session: Session) -> dict[str, list[Finding]]:
     """Warnings and errors by case: of inspection, of labels in reports of runs, of scans unlike those of training."""
-    inspection = desk.explored.inspection if desk.explored else desk.subject.inspection
-    reports = [scored.report for scored in desk.scores.values() if scored.report is not None]
+    inspection = session.explored.inspection if session.explored else session.opened.inspection
+    reports = [scored.report for scored in session.scores.values() if scored.report is not None]
     found: dict[str, list[Finding]] = {}
     told = [inspection.findings if inspection else (), *(report.findings for report in reports)]
-    for finding in chain(*told, *(item.findings for item in list(desk.results.values()))):
+    for finding in chain(*told, *(item.findings for item in list(session.results.values()))):
         if finding.level != "note":
             found.setdefault(finding.where, []).append(finding)
     return found
 
 
-def result(desk: Desk, number: int) -> dict[str, Any]:
+def result(session: Session, number: int) -> dict[str, Any]:
     """A result and how far its scoring is."""
-    item, scored = desk.results[number], desk.scores[number]
+    item, scored = session.results[number], session.scores[number]
     return {
         "number": number,
         "name": item.name,
@@ -105,13 +107,13 @@ def result(desk: Desk, number: int) -> dict[str, Any]:
     }
 
 
-def scores(desk: Desk, number: int) -> dict[str, Any]:
+def scores(session: Session, number: int) -> dict[str, Any]:
     """Scores of a result as `{case: {structure: {metric: value}}}`, and its aggregates once all are there."""
-    scored = desk.scores[number]
+    scored = session.scores[number]
     listed = list(scored.rows.items())
     known = Report(scores=tuple(chain.from_iterable(rows for _, rows in listed)), aggregates=())
     return {
-        **result(desk, number),
+        **result(session, number),
         "metrics": [asdict(column) for column in columns_of(known)],
         "mean": MEAN,
         "rows": {case: _nested(rows) for case, rows in listed},
@@ -129,15 +131,15 @@ def _nested(rows: tuple[Score, ...]) -> dict[str, dict[str, float | None]]:
     return found
 
 
-def case(desk: Desk, index: int) -> dict[str, Any]:
+def case(session: Session, index: int) -> dict[str, Any]:
     """One case: its grid, how its slices hang, what windows suit it, and which labels it has."""
-    scan = desk.scan(index)
+    scan = session.store.scan(index)
     volume = scan.volume
     geometry = volume.geometry
     told = [str(text) for key in ("warnings", "adapted") for text in volume.header.get(key, ())]
     return {
         "index": index,
-        "id": desk.cases[index].id,
+        "id": session.cases[index].id,
         "shape": list(geometry.shape),
         "spacing": list(geometry.spacing),
         "orientation": geometry.orientation[::-1] if views(volume)[0]["letters"] else "",
@@ -148,29 +150,29 @@ def case(desk: Desk, index: int) -> dict[str, Any]:
         "channels": list(volume.channels) or [f"channel {i + 1}" for i in range(volume.data.shape[0])],
         "views": views(volume),
         "ranges": scan.percentiles,
-        "windows": _windows(desk, scan.percentiles[0]),
+        "windows": _windows(session, scan.percentiles[0]),
         "warnings": told,
-        "sources": desk.sources(index),
-        "large": desk.large(index),
+        "sources": session.store.sources(index),
+        "large": session.store.large(index),
         "instant": scan.nbytes <= AT_ONCE_BYTES,
     }
 
 
-def _windows(desk: Desk, levels: list[float]) -> list[dict[str, Any]]:
+def _windows(session: Session, levels: list[float]) -> list[dict[str, Any]]:
     """Presets by name; those of CT where values can be Hounsfield units."""
-    hounsfield = desk.dataset.modality == "ct" or (levels[0] <= -900 and levels[-1] > 200 and levels[-1] < 35_000)
+    hounsfield = session.dataset.modality == "ct" or (levels[0] <= -900 and levels[-1] > 200 and levels[-1] < 35_000)
     return [{"name": name, "low": low, "high": high} for name, low, high in CT_WINDOWS] if hounsfield else []
 
 
-def extents(desk: Desk, index: int, source: int) -> dict[str, Any]:
+def extents(session: Session, index: int, source: int) -> dict[str, Any]:
     """Where each structure of a case lies."""
-    coded = desk.codes(index, source)
-    return {"structures": places(coded, len(desk.space.structures))}
+    coded = session.store.codes(index, source)
+    return {"structures": places(coded, len(session.space.structures))}
 
 
-def runs(desk: Desk) -> list[dict[str, Any]]:
+def runs(session: Session) -> list[dict[str, Any]]:
     """Every run with its curves."""
-    return [{"run": i, "name": run.folder.resolve().name, **_curves(run)} for i, run in enumerate(desk.runs)]
+    return [{"run": i, "name": run.folder.resolve().name, **_curves(run)} for i, run in enumerate(session.runs)]
 
 
 def _curves(run: Any) -> dict[str, Any]:
@@ -181,11 +183,11 @@ def _curves(run: Any) -> dict[str, Any]:
         return {"folds": [], **nothing, "error": why(error)}
 
 
-def comparison(desk: Desk, first: int, second: int) -> dict[str, Any]:
+def comparison(session: Session, first: int, second: int) -> dict[str, Any]:
     """Paired differences of two results that are scored."""
     reports: list[Report] = []
     for number in (first, second):
-        report = desk.scores[number].report
+        report = session.scores[number].report
         if report is None:
             return {"rows": [], "notes": ["Scores are still being computed."]}
         reports.append(report)
@@ -193,23 +195,18 @@ def comparison(desk: Desk, first: int, second: int) -> dict[str, Any]:
     return {"rows": [row.model_dump() for row in found.rows], "notes": list(found.notes)}
 
 
-def data(desk: Desk) -> dict[str, Any]:
+def data(session: Session) -> dict[str, Any]:
     """The dataset in numbers, or how far measuring it is."""
-    if desk.explored is None:
-        desk.explore()
-        return {"ready": False, **desk.exploring}
-    found = desk.explored
+    if session.explored is None:
+        session.explore()
+        return {"ready": False, **session.exploring}
+    found = session.explored
     return {
         "ready": True,
         "exploration": found.exploration.model_dump(mode="json"),
         "findings": [finding.model_dump() for finding in found.inspection.findings],
-        "groups": {case.id: case.group for case in desk.cases},
-        "folds": desk.subject.folds(),
-        "group_rule": desk.dataset.group_rule,
-        "notes": list(dict.fromkeys([*desk.subject.notes, *desk.dataset.notes])),
+        "groups": {case.id: case.group for case in session.cases},
+        "folds": session.opened.folds(),
+        "group_rule": session.dataset.group_rule,
+        "notes": list(dict.fromkeys([*session.opened.notes, *session.dataset.notes])),
     }
-
-
-def named_source(desk: Desk, source: int) -> str:
-    """The labels, or the name of a result."""
-    return "labels" if source == REFERENCE else desk.results[source].name

@@ -1,4 +1,4 @@
-"""What travels between server and page: slices as a small header and raw bytes, errors in the usual words."""
+"""What travels between server and page: the page itself, slices with a small header, JSON, and errors in words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def tagged(request: Request, content: bytes, media_type: str) -> Response:
     return Response(content, media_type=media_type, headers=headers)
 
 
-class Told(JSONResponse):
+class PlainJSON(JSONResponse):
     """JSON in which no sentence tells where on this machine something lies."""
 
     def render(self, content: Any) -> bytes:
@@ -63,7 +64,7 @@ def as_json(content: Any) -> str:
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:
         return as_json(_finite(content))
-    return nameless(text)
+    return strip_paths(text)
 
 
 def _finite(value: Any) -> Any:
@@ -74,35 +75,65 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def nameless(text: str) -> str:
+def strip_paths(text: str) -> str:
     """A sentence, or JSON, with the last parts of absolute paths alone.
 
     Example:
-        >>> nameless("Where: /home/ann/scans/a.nii.gz. See http://127.0.0.1/x and/or images/b.png.")
+        >>> strip_paths("Where: /home/ann/scans/a.nii.gz. See http://127.0.0.1/x and/or images/b.png.")
         'Where: a.nii.gz. See http://127.0.0.1/x and/or images/b.png.'
     """
     return _PLACE.sub("", text)
 
 
-def plainly(error: SegwrightError) -> SegwrightError:
+def without_paths(error: SegwrightError) -> SegwrightError:
     """The same error without the server's folders.
 
     Example:
-        >>> str(plainly(SegwrightError("It is missing.", where="/home/ann smith/a.nii")))
+        >>> str(without_paths(SegwrightError("It is missing.", where="/home/ann smith/a.nii")))
         'It is missing. Where: a.nii.'
     """
-    told = {key: nameless(text) for key, text in error.details().items()}
+    told = {key: strip_paths(text) for key, text in error.details().items()}
     if "where" in told:
         told["where"] = Path(str(error.where)).name if str(error.where).startswith("/") else told["where"]
-    return SegwrightError(nameless(error.what), **told)
+    return SegwrightError(strip_paths(error.what), **told)
 
 
-def refusal(error: SegwrightError, status: int = 422) -> Told:
+def refusal(error: SegwrightError, status: int = 422) -> PlainJSON:
     """An error in words: what, expected, came, where, hint."""
-    plain = plainly(error)
-    return Told({"error": {"what": plain.what, **plain.details()}}, status_code=status)
+    plain = without_paths(error)
+    return PlainJSON({"error": {"what": plain.what, **plain.details()}}, status_code=status)
 
 
-def said(status: int, what: str, hint: str) -> Told:
+def error_response(status: int, what: str, hint: str) -> PlainJSON:
     """A refusal in words."""
-    return Told({"error": {"what": what, "hint": hint}}, status_code=status)
+    return PlainJSON({"error": {"what": what, "hint": hint}}, status_code=status)
+
+
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+#: Where the page's head takes in what is told.
+_MARK = b"<!-- told -->"
+
+
+def page_files() -> dict[str, tuple[bytes, str]]:
+    """The page's files by name, read once; nothing else can be asked for."""
+    folder = files("segwright.view").joinpath("static")
+    found = [entry for entry in folder.iterdir() if Path(entry.name).suffix in _TYPES]
+    return {entry.name: (entry.read_bytes(), _TYPES[Path(entry.name).suffix]) for entry in found}
+
+
+def filled(html: bytes, scripts: list[str], told: dict[str, Any]) -> bytes:
+    r"""The page with all scripts named in its head, so that they are fetched side by side, and data it starts from.
+
+    Args:
+        html: The page as it lies in the package.
+        scripts: Names of its modules.
+        told: Answers that the page would ask for next; text of a visitor's files cannot end the element it stands in.
+
+    Example:
+        >>> filled(b"<!-- told -->", ["a.js"], {"title": "</script>"}).decode().splitlines()[1]
+        '<script type="application/json" id="told">{"title":"\\u003c/script>"}</script>'
+    """
+    links = [f'<link rel="modulepreload" href="/static/{name}">' for name in scripts]
+    text = as_json(told).replace("<", "\\u003c")
+    lines = [*links, f'<script type="application/json" id="told">{text}</script>']
+    return html.replace(_MARK, "\n".join(lines).encode(errors="replace"), 1)

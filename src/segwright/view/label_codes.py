@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.bincount import tally
+from segwright.core.case import Case, Dataset
+from segwright.core.geometry import Geometry
 from segwright.core.labels import IGNORE, LabelSpace
+from segwright.core.bincount import tally
+from segwright.io.drawing import is_drawn
+from segwright.io.load import load_label, load_masks
 
 #: Voxels whose runs are looked at together.
 SLAB_VOXELS = 1 << 22
@@ -25,7 +32,7 @@ Members = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Coded:
+class LabelCodes:
     """Codes `(z, y, x)` and the set of structures of each; code 0 is background.
 
     Example:
@@ -58,29 +65,29 @@ class Coded:
         return inside
 
 
-def code_labels(labels: NDArray[Any], space: LabelSpace) -> Coded:
+def code_labels(labels: NDArray[Any], space: LabelSpace) -> LabelCodes:
     """Codes of a canonical label array `(P, z, y, x)`; of numbered objects, where any of them is."""
     if space.instances:
         labels = np.minimum(labels, 1)
     return _of_values(labels[0]) if space.exclusive else _of_planes(labels)
 
 
-def _of_values(values: NDArray[Any]) -> Coded:
+def _of_values(values: NDArray[Any]) -> LabelCodes:
     low, top = int(values.min(initial=0)), int(values.max(initial=0))
     members: list[Members] = [(), *((i,) for i in range(top))]
     if low == IGNORE:
         members.append((IGNORE,))
         values = np.where(values == IGNORE, top + 1, values)
-    return Coded(values.astype(_kind(len(members))), tuple(members))
+    return LabelCodes(values.astype(_kind(len(members))), tuple(members))
 
 
-def _of_planes(planes: NDArray[Any]) -> Coded:
+def _of_planes(planes: NDArray[Any]) -> LabelCodes:
     marked = ((index, plane == 1) for index, plane in enumerate(planes))
     ignored = ((IGNORE, plane == IGNORE) for plane in planes)
     return code_masks(itertools.chain(marked, ignored), planes.shape[1:])
 
 
-def code_masks(masks: Iterable[tuple[int, NDArray[np.bool_]]], shape: tuple[int, ...]) -> Coded:
+def code_masks(masks: Iterable[tuple[int, NDArray[np.bool_]]], shape: tuple[int, ...]) -> LabelCodes:
     """Codes from one mask after the other, each behind the index of its structure; none is kept.
 
     Only voxels inside a mask are touched, so that cost follows the masks' area.
@@ -102,7 +109,7 @@ def code_masks(masks: Iterable[tuple[int, NDArray[np.bool_]]], shape: tuple[int,
             joined = _joined(codes[where], mark, table, members)
             codes = codes.astype(_kind(len(members)), copy=False)
             codes[where] = joined
-    return Coded(codes.reshape(shape), tuple(members))
+    return LabelCodes(codes.reshape(shape), tuple(members))
 
 
 def _joined(before: NDArray[Any], mark: int, table: dict[Members, int], members: list[Members]) -> NDArray[Any]:
@@ -136,7 +143,7 @@ def pack_runs(plane: NDArray[Any]) -> bytes:
     return np.stack([flat[starts].astype("<u4"), lengths.astype("<u4")], axis=1).tobytes()
 
 
-def places(coded: Coded, structures: int) -> list[dict[str, Any] | None]:
+def places(coded: LabelCodes, structures: int) -> list[dict[str, Any] | None]:
     """For each structure its voxels, its box, and in each axis the index of its largest section; `None` if absent."""
     shape = coded.codes.shape
     sums = [[np.zeros(n, np.int64) for n in shape] for _ in range(structures)]
@@ -180,7 +187,7 @@ def _place(sums: list[NDArray[np.int64]]) -> dict[str, Any]:
     return {"voxels": int(sums[0].sum()), "box": box, "at": [int(line.argmax()) for line in sums]}
 
 
-def overlaps(coded: Coded) -> Iterator[tuple[int, int, int]]:
+def overlaps(coded: LabelCodes) -> Iterator[tuple[int, int, int]]:
     """`(structure, structure, voxels)` of each pair that shares voxels."""
     for members, count in zip(coded.members, coded.counts(), strict=True):
         real = sorted(m for m in members if m != IGNORE)
@@ -188,3 +195,50 @@ def overlaps(coded: Coded) -> Iterator[tuple[int, int, int]]:
             for second in real[i + 1 :]:
                 if count:
                     yield first, second, int(count)
+
+
+T = TypeVar("T")
+#: Files decoded at the same time, at most.
+WORKERS = min(4, os.cpu_count() or 1)
+
+
+def read_codes(dataset: Dataset, case: Case, like: Geometry) -> LabelCodes:
+    """Labels of a case on the grid `like`.
+
+    Overlapping structures in files of their own never stand side by side as planes: dozens of masks of a radiograph
+    would be hundreds of megabytes, most of them zero.
+
+    Raises:
+        SegwrightError: They are missing, damaged, or do not fit the scan.
+    """
+    if not _single_masks(dataset, case):
+        return code_labels(load_label(dataset, case, like), dataset.labels)
+    parts = [case.model_copy(update={"label": (source,)}) for source in case.label]
+    if len({source.path for source in case.label}) < len(parts):
+        return code_masks(load_masks(dataset, case, like), like.shape)  # one file holds several: it is read once
+    calls = ((lambda part=part: next(load_masks(dataset, part, like))) for part in parts)
+    return code_masks(in_turn(calls, WORKERS), like.shape)
+
+
+def _single_masks(dataset: Dataset, case: Case) -> bool:
+    """Whether each source is the mask of one of several structures that may overlap."""
+    space = dataset.labels
+    named = bool(case.label) and all(s.structure is not None and s.reader is None for s in case.label)
+    return named and not space.exclusive and not space.instances and not is_drawn(dataset, case)
+
+
+def in_turn(calls: Iterable[Callable[[], T]], workers: int) -> Iterator[T]:
+    """What calls return, in their order; a few run at the same time, and no more results wait than that.
+
+    Example:
+        >>> list(in_turn([lambda: 1, lambda: 2, lambda: 3], 2))
+        [1, 2, 3]
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[T]] = deque()
+        for call in calls:
+            waiting.append(pool.submit(call))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

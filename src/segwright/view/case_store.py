@@ -1,86 +1,57 @@
-"""All that a viewer has at hand: the subject, its scans and labels as codes, results and their scores."""
+"""Scans and labels of the open cases, as their files are now: read when asked for, kept in one cache."""
 
 from __future__ import annotations
 
-import math
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LabelError, SegwrightError, UsageError
-from segwright.core.events import Event, Progress
 from segwright.core.geometry import Geometry
-from segwright.core.labels import LabelSpace
 from segwright.core.words import size
-from segwright.evaluation.score import Judge, LabelPair
 from segwright.io.blocks import planes_of
 from segwright.io.load import load_label, mapped, open_label
 from segwright.io.masks import are_colours, binary, one_plane, settle, value_counts
-from segwright.view.bricks import Bricks
-from segwright.view.coded import Coded, code_labels
+from segwright.view.chunk_cache import ArrayCache, ChunkedArray, Stamp, stamp_of
+from segwright.view.label_codes import LabelCodes, code_labels, read_codes
 from segwright.view.objects import Objects, find_objects, numbered_objects
-from segwright.view.pool import Pool
-from segwright.view.reading import read_codes
-from segwright.view.results import Result, open_result, why
+from segwright.view.results import Result
 from segwright.view.scan import AT_ONCE_BYTES, WHOLE_BYTES, Scan
-from segwright.view.scoring import Scored, Scorer
-from segwright.view.stamp import Stamp, stamp_of
-from segwright.view.subject import Subject
 
-if TYPE_CHECKING:
-    from segwright.api.explore import Explored
-
-#: Bytes of decoded voxels that are kept; what the server holds besides is a few hundred megabytes at most.
-POOL_BYTES = 520_000_000
 #: Neighbouring slices of labels decoded together.
 SLAB_BYTES = 1 << 24
 #: Scans of more voxels than this have their labels read slice by slice.
 WHOLE_LABEL_VOXELS = WHOLE_BYTES // 2
-#: Most pixels an edge that the page asks for at once; beyond, they come averaged.
-PAGE_PIXELS = 2048
 #: Seconds for which files are taken as unchanged once they were looked at: a slice asks several times.
 STAMP_SECONDS = 0.3
 #: Source number of the labels; results follow from 1.
 REFERENCE = 0
 
 
-class Desk:
-    """What routes ask; safe for several threads.
+class CaseStore:
+    """Scans, label codes and objects of cases; safe for several threads.
 
     Args:
-        subject: What was opened.
-        results: Paths given with `--result`.
-        pool_bytes: Ceiling for decoded voxels.
+        dataset: Whose cases they are.
+        results: What is compared with the labels, by number; whoever adds results does so there.
+        pool: Where decoded arrays are kept.
     """
 
-    def __init__(self, subject: Subject, results: Sequence[str | Path] = (), *, pool_bytes: int = POOL_BYTES) -> None:
-        self.subject = subject
-        self.dataset = subject.dataset
-        self.space: LabelSpace = subject.dataset.labels
-        self.pool = Pool(pool_bytes)
-        self.scorer = Scorer(Judge(self.space), self.pair)
-        self.results: dict[int, Result] = {}
-        self.scores: dict[int, Scored] = {}
-        self.explored: Explored | None = None
-        self.exploring: dict[str, Any] = {}
-        self.warmed = False
+    def __init__(self, dataset: Dataset, results: Mapping[int, Result], pool: ArrayCache) -> None:
+        self.dataset = dataset
+        self.space = dataset.labels
+        self.results = results
+        self.pool = pool
         self._lock = threading.Lock()
-        self._next = 1
         self._preparing: set[int] = set()
         self._scans: dict[int, Scan] = {}
         self._stamps: dict[tuple[int, int | None], tuple[float, Stamp]] = {}
-        self._judged: dict[tuple[int, str], Stamp] = {}
-        self.runs = list(subject.runs)
-        for path in [*results, *subject.extra]:
-            self.add(open_result(path, self.dataset))
-        for run in subject.runs:
-            self.add(open_result(run.folder, self.dataset, name="prediction"))
 
     @property
     def cases(self) -> tuple[Case, ...]:
@@ -108,72 +79,9 @@ class Desk:
             return result.files(case.id) if result is not None and case.id in result.cases() else ()
         return [self.dataset.path(part) for part in (case.images if source is None else case.label)]
 
-    def refresh(self, index: int) -> None:
-        """Score a case anew in each result where files have changed since; it is being looked at, so it goes first."""
-        case = self.cases[index].id
-        for number, result in list(self.results.items()):
-            judged, scored = self._judged.get((number, case)), self.scores.get(number)
-            if scored is not None and judged is not None and judged != self._pair_stamp(index, number):
-                del self._judged[number, case]
-                self.scorer.again(number, result, scored, case)
-            self.scorer.hurry(number, case)
-
-    def _pair_stamp(self, index: int, number: int) -> Stamp:
+    def pair_stamp(self, index: int, number: int) -> Stamp:
+        """When anything was changed that the score of a result's case depends on."""
         return (*self.stamp(index, None), *self.stamp(index, REFERENCE), *self.stamp(index, number))
-
-    def warm(self) -> None:
-        """Read what the page will show first, while the browser is still opening: the first case, then the next."""
-        for index in range(min(len(self.cases), 2)):
-            try:
-                self._read(index)
-            except Exception:  # the page tells what is wrong when it asks
-                return
-
-    def _read(self, index: int) -> None:
-        """The middle of a case; of one that is read at once, its labels as well."""
-        scan = self.scan(index)
-        if index and scan.nbytes > AT_ONCE_BYTES:
-            return
-        shape = scan.volume.geometry.shape
-        step = 1 << max(0, math.ceil(math.log2(max(shape[1:]) / PAGE_PIXELS)))
-        if scan.percentiles:
-            scan.plane(0, shape[0] // 2, channel=0, step=step)
-        self.warmed = True
-        if self.cases[index].label and scan.nbytes <= AT_ONCE_BYTES:
-            self.codes(index, REFERENCE)
-
-    def add(self, result: Result) -> int:
-        """Take a result in and start scoring it; returns its number."""
-        labelled = {case.id for case in self.dataset.labelled}
-        with self._lock:
-            number, self._next = self._next, self._next + 1
-            self.results[number] = result
-        self.scores[number] = self.scorer.add(number, result, [c for c in result.cases() if c in labelled])
-        run = getattr(result, "run", None)
-        if run is not None and all(run.folder != known.folder for known in self.runs):
-            self.runs.append(run)
-        return number
-
-    def remove(self, number: int) -> None:
-        """Forget a result that was uploaded."""
-        self.results.pop(number, None)
-        self.scores.pop(number, None)
-        self.scorer.forget(number)
-        self.pool.drop(lambda key: isinstance(key, tuple) and key[0] in {"codes", "objects"} and key[2] == number)
-
-    def pair(self, result: Result, case_id: str) -> LabelPair:
-        """Both labels of a case, to be scored."""
-        index = next(i for i, case in enumerate(self.cases) if case.id == case_id)
-        for number in [number for number, known in list(self.results.items()) if known is result]:
-            self._judged[number, case_id] = self._pair_stamp(index, number)
-        case, fold = self.cases[index], self.subject.folds().get(case_id)
-        try:
-            geometry = self.scan(index).volume.geometry
-            reference = load_label(self.dataset, case, geometry)
-            labels = result.labels(case_id, geometry)
-        except SegwrightError as error:
-            return LabelPair(case_id, case.group, fold=fold, error=why(error))
-        return LabelPair(case_id, case.group, geometry.spacing, reference, labels, fold)
 
     def sources(self, index: int) -> list[int]:
         """Labels and results a case has."""
@@ -185,7 +93,7 @@ class Desk:
         """Whether a case's labels are too large to be decoded as a whole."""
         return int(np.prod(self.scan(index).volume.geometry.shape, dtype=np.int64)) > WHOLE_LABEL_VOXELS
 
-    def codes(self, index: int, source: int) -> Coded:
+    def codes(self, index: int, source: int) -> LabelCodes:
         """All labels of a case as codes, decoded once.
 
         Raises:
@@ -197,7 +105,7 @@ class Desk:
         """Name in the pool of what is made of labels; no other than that of the files as they are now."""
         return kind, self.cases[index].id, source, self.stamp(index, source), self.stamp(index, None), *rest
 
-    def _codes(self, index: int, source: int) -> Coded:
+    def _codes(self, index: int, source: int) -> LabelCodes:
         geometry = self.scan(index).volume.geometry
         if source == REFERENCE:
             return read_codes(self.dataset, self.cases[index], geometry)
@@ -222,12 +130,14 @@ class Desk:
             raise UsageError("There is no such result any more.", got=number, hint="Choose another one.")
         return result
 
-    def code_plane(self, index: int, source: int, axis: int, at: int) -> Coded:
+    def code_plane(self, index: int, source: int, axis: int, at: int) -> LabelCodes:
         """One slice of codes `(1, rows, columns)`, or as part of all of them."""
         if source == REFERENCE and self._by_slab(index, axis):
             return self._from_slab(index, axis, at)
         whole = self.codes(index, source)
-        return Coded(np.take(whole.codes, [at], axis=axis).reshape(1, *_rest(whole.codes.shape, axis)), whole.members)
+        return LabelCodes(
+            np.take(whole.codes, [at], axis=axis).reshape(1, *_rest(whole.codes.shape, axis)), whole.members
+        )
 
     def _by_slab(self, index: int, axis: int) -> bool:
         """Whether labels are read for the slice alone: where they are too large, or not all there yet."""
@@ -239,7 +149,7 @@ class Desk:
         plain = (s.reader is None and plain_label(self.dataset, s, scan.volume.geometry) for s in case.label)
         return not self.space.instances and all(plain)
 
-    def _from_slab(self, index: int, axis: int, at: int) -> Coded:
+    def _from_slab(self, index: int, axis: int, at: int) -> LabelCodes:
         """Codes of a slice out of those of its neighbourhood; the rest follows in the background."""
         shape = self.scan(index).volume.geometry.shape
         count = slab_slices(2 * int(np.prod(_rest(shape, axis)))) if axis == 0 else 1
@@ -249,7 +159,7 @@ class Desk:
         slab = self.pool.get(key, lambda: code_labels(self._lazy(index, axis, part), self.space))
         if not self.large(index):
             self._prepare(index)
-        return Coded(np.take(slab.codes, [at - start], axis=axis).reshape(1, *_rest(shape, axis)), slab.members)
+        return LabelCodes(np.take(slab.codes, [at - start], axis=axis).reshape(1, *_rest(shape, axis)), slab.members)
 
     def _prepare(self, index: int) -> None:
         """Decode all labels of a case in the background, once its scan is there."""
@@ -298,8 +208,8 @@ class Desk:
         z, y, x = (part if a == axis else slice(0, n) for a, n in enumerate(geometry.shape))
         if volume.data.shape[0] == 1:
             name = ("label", case.id, source.path, source.key, self.stamp(index, REFERENCE))
-            bricks = Bricks(name, volume, self.pool)
-            return one_plane(bricks.read(0, (z, y, x))[None], where=source.path)
+            chunks = ChunkedArray(name, volume, self.pool)
+            return one_plane(chunks.read(0, (z, y, x))[None], where=source.path)
         voxels = volume.data[(slice(0, volume.data.shape[0]), z, y, x)]
         return one_plane(voxels, where=source.path, colours=are_colours(volume))
 
@@ -321,25 +231,9 @@ class Desk:
             return numbered_objects(self.labels(index, source, geometry)[0], geometry, other)
         return find_objects(self.codes(index, source).mask(structure), geometry, other)
 
-    def explore(self) -> None:
-        """Measure the dataset in the background, once."""
-        with self._lock:
-            if self.exploring:
-                return
-            self.exploring = {"done": 0, "total": len(self.cases)}
-        threading.Thread(target=self._explore, daemon=True).start()
-
-    def _explore(self) -> None:
-        from segwright.api.explore import explore
-
-        def listen(event: Event) -> None:
-            if isinstance(event, Progress):
-                self.exploring = {"done": event.done, "total": event.total}
-
-        try:
-            self.explored = explore(self.dataset, listen=listen)
-        except Exception as error:  # shown on the page
-            self.exploring = {"error": why(error)}
+    def forget(self, number: int) -> None:
+        """Let go what was made of a result."""
+        self.pool.drop(lambda key: isinstance(key, tuple) and key[0] in {"codes", "objects"} and key[2] == number)
 
 
 def plain_label(dataset: Dataset, source: LabelSource, geometry: Geometry) -> bool:
@@ -352,7 +246,7 @@ def plain_label(dataset: Dataset, source: LabelSource, geometry: Geometry) -> bo
 
 
 def slab_slices(slice_bytes: int) -> int:
-    """How many slices of labels are decoded together: 1 to 32, a power of two as bricks have, so that one brick serves.
+    """How many slices of labels are decoded together: 1 to 32, a power of two as chunks have, so that one chunk serves.
 
     Example:
         >>> slab_slices(512 * 512 * 2), slab_slices(1 << 30)

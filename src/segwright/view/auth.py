@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segwright.view.listen import LOOPBACK
-from segwright.view.wire import said
+from segwright.view.protocol import error_response
 
 #: A page of ours sends this header; other pages in the same browser cannot without being asked first.
 OWN_HEADER = "x-segwright"
@@ -49,7 +49,7 @@ def _asked(request: Request) -> tuple[str, int | None]:
 
 
 @dataclass
-class Guard:
+class Auth:
     """ASGI middleware: refuses visitors without the token, foreign names of this machine, and foreign pages.
 
     Attributes:
@@ -91,11 +91,15 @@ class Guard:
     def _refuse(self, request: Request) -> Response | None:
         if self.token:
             if not self._known(request):
-                return said(401, "This viewer asks for a token.", "Open the address it printed, token included.")
+                return error_response(
+                    401, "This viewer asks for a token.", "Open the address it printed, token included."
+                )
         elif _asked(request)[0] not in LOOPBACK:
-            return said(403, "This viewer answers this machine only.", "Open it as http://127.0.0.1.")
+            return error_response(403, "This viewer answers this machine only.", "Open it as http://127.0.0.1.")
         if request.method not in {"GET", "HEAD"} and OWN_HEADER not in request.headers:
-            return said(403, "Only the viewer's own page may change anything.", f"Send the header {OWN_HEADER}.")
+            return error_response(
+                403, "Only the viewer's own page may change anything.", f"Send the header {OWN_HEADER}."
+            )
         return None
 
     def _known(self, request: Request) -> bool:
