@@ -1,10 +1,12 @@
 # The commands of this project; each works in a fresh clone. Python 3.11 or newer is taken from PYTHON.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tools for the page come along where there is an npm.
+PAGE := $(if $(shell command -v npm),node_modules/.installed)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check install docs clean
+.PHONY: help demo test check install page docs clean
 
 help:            ## List the targets.
 	@grep -E '^[a-z%-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,11 +16,14 @@ demo: .venv/.installed      ## Install, then run the main job on scans the softw
 
 install: .venv/.installed   ## Install into .venv.
 
-test: .venv/.installed-dev  ## Check style and types, then run all tests.
+test: .venv/.installed-dev $(PAGE)  ## Check style and types, then run all tests.
 	scripts/test
 
-check: .venv/.installed-dev ## Style, formatting and types only.
+check: .venv/.installed-dev $(PAGE) ## Style, formatting and types only.
 	scripts/check
+
+page: node_modules/.installed ## Check types and formatting of the viewer's page; needs npm.
+	npm run --silent check
 
 docs: .venv/.installed-docs ## Build the documentation into site/; a warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
@@ -27,12 +32,16 @@ bench-%: .venv/.installed-dev ## Run benchmarks/<name>.py.
 	$(BIN)/python benchmarks/$*.py
 
 clean:           ## Remove the environment and caches.
-	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo 'Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
+
+node_modules/.installed: package.json
+	@npm install --no-package-lock --no-audit --no-fund --silent && touch $@ || \
+	  echo "The tools of the page could not be installed, so it is not checked." >&2
 
 # Stamps: the environment is installed again only when a file that defines it changes.
 .venv/.installed: pyproject.toml constraints.txt | .venv/bin/python

@@ -298,7 +298,7 @@ def test_a_table_dropped_on_the_page_is_scored(browser, xray_site, table):
         until(lambda: pixels(page)[0] > 100, "the worst case with its difference")
 
 
-def test_a_folder_is_packed_and_scored_and_what_is_too_large_is_not_sent(browser, volumes, shifted):
+def test_a_folder_is_sent_whole_and_scored_and_what_is_too_large_is_not_sent(browser, volumes, shifted):
     with make_viewer(volumes).in_background() as url, window(browser, f"{url}#page=runs", quiet=False) as page:
         page.locator("input[webkitdirectory]").set_input_files(shifted)
         page.locator(".result[data-result=shifted][data-done=true]").wait_for()

@@ -306,6 +306,38 @@ def test_a_zip_dropped_is_scored(volumes, shifted, tmp_path):
     assert scored(page, answer.json()["number"])["rows"]["m000"]["mean"]["dice"] == 1
 
 
+def test_a_folder_dropped_is_scored(volumes, shifted):
+    page = ask(Session(open_source(volumes)))
+    files = [(f"mine/labels/{path.name}", (path.name, path.read_bytes())) for path in shifted.iterdir()]
+    answer = page.post("/api/results", params={"name": "mine"}, files=files, headers=OWN)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["name"] == "mine"
+    assert scored(page, answer.json()["number"])["rows"]["m000"]["mean"]["dice"] == 1
+
+
+@pytest.mark.parametrize("path", ["../m000.nii.gz", "/etc/m000.nii.gz", "a/../../m000.nii.gz", "..\\m000.nii.gz"])
+def test_paths_of_a_dropped_folder_stay_inside(volumes, path):
+    page = ask(Session(open_source(volumes)))
+    answer = page.post("/api/results", params={"name": "mine"}, files=[(path, ("x", b"1"))], headers=OWN)
+    assert answer.status_code == 422 and "outside" in answer.json()["error"]["what"]
+
+
+def test_a_broken_or_large_folder_is_refused(volumes):
+    page = ask(Session(open_source(volumes)), limits=Limits(each=1000))
+    form = {**OWN, "content-type": "multipart/form-data; boundary=x"}
+    for body in (b"", b"no form", b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nhalf'):
+        answer = page.post("/api/results?name=mine", content=body, headers=form)
+        assert answer.status_code == 422, answer.text
+
+    def endless():
+        yield b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n'
+        for _ in range(50):
+            yield b"y" * 100
+
+    assert page.post("/api/results?name=mine", content=endless(), headers=form).status_code == 413
+    assert not any(page.app.state.inbox.place.iterdir()) and page.get("/api/state").json()["results"] == []
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [

@@ -33,6 +33,7 @@ from segwright.view.uploads import (
     Limits,
     TooLargeError,
     TooSlowError,
+    clean_name,
     refuse_detached,
     safe_name,
     too_large,
@@ -147,7 +148,10 @@ class Routes:
     def _first(self) -> dict[str, Any] | None:
         """The first case, if it is read already; whatever is wrong with it is told when the page asks."""
         try:
-            return serializers.case(self.session, 0) if self.session.warmed else None
+            if not self.session.warmed:
+                return None
+            self.session.refresh(0)
+            return serializers.case(self.session, 0)
         except (SegwrightError, OSError):
             return None
 
@@ -255,22 +259,29 @@ class Routes:
         return PlainJSON(serializers.comparison(self.session, first, second))
 
     async def upload(self, request: Request) -> Response:
-        """Take a result in: the body is the file, `name` its name."""
-        name = safe_name(request.query_params.get("name", ""))
+        """Take a result in: the body is a file called `name`, or a form with the files of a folder of that name."""
+        kind = request.headers.get("content-type", "")
+        whole = kind.startswith("multipart/form-data")
+        name = request.query_params.get("name", "")
+        name = clean_name(name) if whole else safe_name(name)
         declared = request.headers.get("content-length", "")
         with self.inbox.folder() as folder:
             if declared.isdecimal() and int(declared[:18]) > self.inbox.left(folder):
                 raise too_large(self.inbox.limits)
-            await self.inbox.receive(request.stream(), folder / name)
-            number = await run_in_threadpool(self._take, folder / name)
+            if whole:
+                place = await self.inbox.receive_folder(kind, request.stream(), folder)
+            else:
+                place = folder / name
+                await self.inbox.receive(request.stream(), place)
+            number = await run_in_threadpool(self._take, place, name if whole else Path(name).stem)
             self.inbox.keep(folder, number)
         return PlainJSON(serializers.result(self.session, number))
 
-    def _take(self, path: Path) -> int:
+    def _take(self, path: Path, name: str) -> int:
         try:
-            place = self.inbox.unpack(path) if path.suffix.lower() == ".zip" else path
+            place = self.inbox.unpack(path) if path.suffix.lower() == ".zip" and path.is_file() else path
             refuse_detached(place)
-            return self.session.add(open_result(place, self.session.dataset, name=path.stem, folder_only=True))
+            return self.session.add(open_result(place, self.session.dataset, name=name, folder_only=True))
         except SegwrightError:
             raise
         except Exception as error:

@@ -9,17 +9,22 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import anyio
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
 
 from segwright import io
 from segwright.core.errors import ReadError, UsageError
 
-#: Most files in a zip.
+#: Most files in a zip or a folder.
 MOST_FILES = 20_000
 
 
@@ -62,17 +67,27 @@ def safe_name(name: str) -> str:
         >>> safe_name("../../etc/my result.csv")
         'my result.csv'
     """
-    last = re.split(r"[\\/]", name)[-1]
-    clean = re.sub(r"[^\w .()+-]", "_", last).encode()[-200:].decode(errors="ignore").lstrip(".")
+    clean = clean_name(name)
     suffix = Path(clean).suffix.lower()
     if suffix not in {".csv", ".tsv", ".zip"} and io.suffix_of(clean) not in io.label_suffixes():
         raise UsageError(
             "Results of this kind are not taken.",
             expected="a run-length CSV, a zip of label files, or a label file (" + ", ".join(io.label_suffixes()) + ")",
-            got=last or "a file without a name",
+            got=clean or "a file without a name",
             hint="Drop one of these.",
         )
     return clean
+
+
+def clean_name(name: str) -> str:
+    """The last part of a name, without anything a path could be made of.
+
+    Example:
+        >>> clean_name("/home/ann/my:result/")
+        'my_result'
+    """
+    last = re.split(r"[\\/]", name.rstrip("/\\"))[-1]
+    return re.sub(r"[^\w .()+-]", "_", last).encode()[-200:].decode(errors="ignore").lstrip(".")
 
 
 def refuse_detached(place: Path) -> None:
@@ -171,28 +186,51 @@ class Inbox:
             TooSlowError: It does not come, or too slowly.
             UsageError: It is empty, or the disk is full.
         """
-        started, size = anyio.current_time(), 0
         try:
             async with await anyio.open_file(target, "wb") as file:
-                while True:
-                    with anyio.fail_after(started + self.limits.allowed(size) - anyio.current_time()):
-                        part = await anext(stream, None)
-                    if part is None:
-                        break
-                    size += len(part)
-                    self.count(target.parent, len(part))
+                async for part in self._limited(stream, target.parent):
                     await file.write(part)
-        except TimeoutError as error:
-            raise TooSlowError(
-                "The upload came too slowly.",
-                expected=f"{self.limits.rate / 1e3:g} kB a second, all of it in {self.limits.seconds / 60:g} minutes",
-                got=f"{size:,} bytes in {anyio.current_time() - started:.0f} s",
-                hint="Copy the result to this machine and start the viewer with --result.",
-            ) from error
         except OSError as error:
             raise unkept(error) from error
-        if not size:
+        if not target.stat().st_size:
             raise UsageError("The file is empty (0 bytes).", got=target.name, hint="Drop the whole file.")
+
+    async def receive_folder(self, content_type: str, stream: AsyncIterator[bytes], target: Path) -> Path:
+        """Write the files of a form, each in a field that is named by its path; returns the folder they share.
+
+        Raises:
+            UsageError: As `receive`, and where the form is broken, holds too much, or a path leads outside.
+        """
+        try:
+            with closing(_Form(content_type, target)) as form:
+                async for part in self._limited(stream, target):
+                    await run_in_threadpool(form.write, part)
+                form.finish()
+        except FormParserError as error:
+            raise ReadError("The files did not arrive whole.", got=str(error), hint="Send them again.") from error
+        except OSError as error:
+            raise unkept(error) from error
+        return _below(target)
+
+    async def _limited(self, stream: AsyncIterator[bytes], folder: Path) -> AsyncGenerator[bytes, None]:
+        """What arrives for a folder, as long as it is neither too much nor too slow."""
+        started, size = anyio.current_time(), 0
+        while True:
+            try:
+                with anyio.fail_after(started + self.limits.allowed(size) - anyio.current_time()):
+                    part = await anext(stream, None)
+            except TimeoutError as error:
+                raise TooSlowError(
+                    "The upload came too slowly.",
+                    expected=f"{self.limits.rate / 1e3:g} kB a second, all in {self.limits.seconds / 60:g} minutes",
+                    got=f"{size:,} bytes in {anyio.current_time() - started:.0f} s",
+                    hint="Copy the result to this machine and start the viewer with --result.",
+                ) from error
+            if part is None:
+                return
+            size += len(part)
+            self.count(folder, len(part))
+            yield part
 
     def unpack(self, archive: Path) -> Path:
         """Unpack a zip and remove it; returns the folder of its files, below folders that hold but one folder.
@@ -205,7 +243,7 @@ class Inbox:
         try:
             with zipfile.ZipFile(archive) as opened:
                 parts = [part for part in opened.infolist() if not part.is_dir() and "__MACOSX" not in part.filename]
-                _refuse(parts, archive, self.limits)
+                _refuse([part.filename for part in parts], archive.name)
                 self.count(archive.parent, sum(part.file_size for part in parts))
                 for part in parts:
                     _extract(opened, part, target)
@@ -217,9 +255,7 @@ class Inbox:
             ) from error
         archive.unlink()
         self.count(archive.parent, -size)
-        while len(listed := list(target.iterdir())) == 1 and listed[0].is_dir():
-            target = listed[0]
-        return target
+        return _below(target)
 
 
 def _extract(opened: zipfile.ZipFile, part: zipfile.ZipInfo, target: Path) -> None:
@@ -247,12 +283,77 @@ def too_large(limits: Limits, got: int | None = None) -> TooLargeError:
     )
 
 
-def _refuse(parts: list[zipfile.ZipInfo], archive: Path, limits: Limits) -> None:
-    for part in parts:
-        steps = Path(part.filename.replace("\\", "/"))
-        if steps.is_absolute() or ".." in steps.parts:
-            raise ReadError("A name in the zip leads outside of it.", got=part.filename, where=archive.name)
-    if len(parts) > MOST_FILES:
-        raise TooLargeError("The zip holds too many files.", expected=f"at most {MOST_FILES:,}", got=len(parts))
-    if not parts:
-        raise ReadError("The zip holds no files.", where=archive.name, hint="Pack the label files.")
+def _refuse(names: list[str], where: str) -> None:
+    """Refuse names of files that lead outside, too many, or none."""
+    for name in names:
+        steps = Path(name.replace("\\", "/"))
+        if steps.is_absolute() or ".." in steps.parts or not steps.name:
+            raise ReadError("A name in the upload leads outside of it.", got=name[:200], where=where)
+    if len(names) > MOST_FILES:
+        raise TooLargeError("The upload holds too many files.", expected=f"at most {MOST_FILES:,}", got=len(names))
+    if not names:
+        raise ReadError("The upload holds no files.", where=where, hint="Send the label files.")
+
+
+class _Form:
+    """Writes the files of a form below a folder as they arrive; a field's name is the path of its file."""
+
+    def __init__(self, content_type: str, folder: Path) -> None:
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        self.folder, self.names, self.whole = folder, list[str](), False
+        self._file: BinaryIO | None = None
+        self._header, self._value = b"", b""
+        callbacks: Any = {
+            "on_header_field": self._on_field,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header,
+            "on_part_data": self._on_data,
+            "on_part_end": self.close,
+            "on_end": self._on_end,
+        }
+        self.write = MultipartParser(boundary, callbacks).write
+
+    def finish(self) -> None:
+        """Raises where the form has no end, or no files."""
+        if not self.whole:
+            raise FormParserError("the form has no end")
+        _refuse(self.names, "the form")
+
+    def close(self) -> None:
+        """Close the file that is being written."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _on_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._open(parse_options_header(self._value)[1].get(b"name", b"").decode(errors="replace"))
+        self._header, self._value = b"", b""
+
+    def _open(self, name: str) -> None:
+        self.names.append(name)
+        _refuse(self.names if len(self.names) > MOST_FILES else [name], "the form")
+        place = self.folder / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        self.close()
+        self._file = place.open("wb")
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        if self._file is not None:
+            self._file.write(data[start:end])
+
+    def _on_end(self) -> None:
+        self.whole = True
+
+
+def _below(folder: Path) -> Path:
+    """The folder of files below folders that hold but one folder."""
+    while len(listed := list(folder.iterdir())) == 1 and listed[0].is_dir():
+        folder = listed[0]
+    return folder

@@ -90,7 +90,9 @@
     tip.style.left = `${Math.max(left, 8)}px`;
     tip.style.top = `${y + 16 + tip.offsetHeight > innerHeight ? y - tip.offsetHeight - 10 : y + 16}px`;
   };
-  const hush = () => { tip.hidden = true; };
+  const hush = () => {
+    tip.hidden = true;
+  };
 
   // Dots carry their words as a <title>, which a browser shows late and never on touch.
   for (const mark of document.querySelectorAll("circle.dot, rect.mass")) {
@@ -98,13 +100,19 @@
     mark.addEventListener("pointerleave", hush);
   }
 
-  const short = (number) => (Math.abs(number) >= 1e4 || (number && Math.abs(number) < 1e-3)
-    ? number.toExponential(2) : String(Number(number.toPrecision(4))));
+  const short = (number) =>
+    Math.abs(number) >= 1e4 || (number && Math.abs(number) < 1e-3)
+      ? number.toExponential(2)
+      : String(Number(number.toPrecision(4)));
   for (const field of document.querySelectorAll(".field[data-frame]")) {
     const [left, right, low, high] = field.dataset.frame.split(" ").map(Number);
     const lines = Array.from(field.querySelectorAll("path.line"), (path) => ({
       name: path.textContent,
-      points: path.getAttribute("d").slice(1).split("L").map((pair) => pair.split(" ").map(Number)),
+      points: path
+        .getAttribute("d")
+        .slice(1)
+        .split("L")
+        .map((pair) => pair.split(" ").map(Number)),
     }));
     const rule = document.createElement("i");
     rule.className = "rule";
@@ -124,7 +132,10 @@
     };
     field.addEventListener("pointermove", show);
     field.addEventListener("pointerdown", show);
-    field.addEventListener("pointerleave", () => { rule.hidden = true; hush(); });
+    field.addEventListener("pointerleave", () => {
+      rule.hidden = true;
+      hush();
+    });
   }
 
   document.addEventListener("keydown", (event) => {

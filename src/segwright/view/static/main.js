@@ -10,95 +10,36 @@ import { Stage } from "./stage.js";
 import { copy, shared } from "./share.js";
 import { joined, listen, numbers, read, set, state } from "./state.js";
 import { dropping } from "./upload.js";
+import { World } from "./world.js";
 
 const KEYS = [
-  ["↑ ↓", "previous, next case"], ["← →", "previous, next slice"], ["Page ↑ ↓", "ten slices"], ["Home End", "first, last slice"],
-  ["wheel", "slices of a volume, zoom of a picture"], ["Ctrl + wheel, + −", "zoom"], ["0, double click", "fit"],
-  ["right drag", "window and level"], ["Shift + drag", "move"], ["M W R", "tool: move, window, ruler"],
-  ["1 … 9", "structure on or off"], ["A, N", "all structures, none"], ["Space", "labels and results on or off"],
-  ["O S P B D", "overlay, side by side, swipe (panes), blink, difference"], ["F", "fill, outline, both"], ["I", "invert"], ["X", "pixels as stored, or smooth"], ["?", "this list"],
+  ["↑ ↓", "previous, next case"],
+  ["← →", "previous, next slice"],
+  ["Page ↑ ↓", "ten slices"],
+  ["Home End", "first, last slice"],
+  ["wheel", "slices of a volume, zoom of a picture"],
+  ["Ctrl + wheel, + −", "zoom"],
+  ["0, double click", "fit"],
+  ["right drag", "window and level"],
+  ["Shift + drag", "move"],
+  ["M W R", "tool: move, window, ruler"],
+  ["1 … 9", "structure on or off"],
+  ["A, N", "all structures, none"],
+  ["Space", "labels and results on or off"],
+  ["O S P B D", "overlay, side by side, swipe (panes), blink, difference"],
+  ["F", "fill, outline, both"],
+  ["I", "invert"],
+  ["X", "pixels as stored, or smooth"],
+  ["?", "this list"],
 ];
 const TOUCH = [
-  ["drag", "move, window or measure: as the tool at the top says"], ["two fingers", "zoom"], ["slider at the right", "slices"],
-  ["double tap", "fit"], ["tap", "go there, in three planes"], ["buttons below", "cases, structures, display"],
+  ["drag", "move, window or measure: as the tool at the top says"],
+  ["two fingers", "zoom"],
+  ["slider at the right", "slices"],
+  ["double tap", "fit"],
+  ["tap", "go there, in three planes"],
+  ["buttons below", "cases, structures, display"],
 ];
-
-// What every part of the page knows: structures, cases, results and their scores.
-class World {
-  constructor(told) {
-    this.take(told);
-    this.scores = new Map();
-    this.listeners = [];
-  }
-
-  take(told) {
-    Object.assign(this, told);
-    this.byId = new Map(told.cases.map((row) => [row.id, row]));
-  }
-
-  caseOf(id) { return this.byId.get(id); }
-  result(number) { return this.results.find((r) => r.number === number); }
-  nameOf(source) { return source === 0 ? "Labels" : this.result(source)?.name || "Result"; }
-  // Who stays in one fold: the patient, the specimen, or whatever it is.
-  groupName(count = 1) {
-    const word = this.group_word + (count === 1 ? "" : "s");
-    return word[0].toUpperCase() + word.slice(1);
-  }
-
-  // Open a case; what else changes with it is one step.
-  look(id, patch = {}) {
-    if (!this.caseOf(id)) return;
-    if (id !== state.case) this.leaving();
-    set({ object: 0, ...patch, case: id });
-  }
-
-  // The worst case of a result, among those that have one.
-  worst(number) {
-    set({ result: number, sort: "worst", only: "result" });
-    this.look(this.firstListed(), { page: "cases", mode: "difference" });
-  }
-
-  onChange(call) { this.listeners.push(call); }
-  changed(what) { this.listeners.forEach((call) => call(what)); }
-
-  // The result whose scores the lists show.
-  get chosen() { return this.result(state.result) || this.results[0] || null; }
-
-  value(number, id, structure, metric) {
-    const scores = this.scores.get(number);
-    const name = structure || scores?.mean;
-    return scores?.rows[id]?.[name]?.[metric] ?? null;
-  }
-
-  column(metric) {
-    for (const scores of this.scores.values()) {
-      const found = scores.metrics.find((m) => m.name === metric);
-      if (found) return found;
-    }
-    return { name: metric, label: metric, better: "higher", digits: 3, unit: "" };
-  }
-
-  async refreshScores() {
-    if (!this.results.length && !this.scores.size) return;
-    await Promise.all(this.results.map(async (result) => {
-      const known = this.scores.get(result.number);
-      if (known && known.done && known.scored === known.total) return;
-      try { this.scores.set(result.number, await api.json(`/api/results/${result.number}/scores`)); } catch { /* removed meanwhile */ }
-    }));
-    this.changed("scores");
-    if ([...this.scores.values()].some((scores) => !scores.done)) {
-      clearTimeout(this.again);
-      this.again = setTimeout(() => this.refreshScores(), 1000);
-    }
-  }
-
-  async refresh() {
-    this.take(await api.json("/api/state"));
-    for (const number of [...this.scores.keys()]) if (!this.result(number)) this.scores.delete(number);
-    this.changed("state");
-    await this.refreshScores();
-  }
-}
 
 const main = document.getElementById("main");
 const status = document.getElementById("status");
@@ -108,21 +49,24 @@ async function start() {
   document.getElementById("theme").append(icon("theme"));
   document.getElementById("link").append(icon("link"));
   let told;
-  try { told = api.told("state") || await api.json("/api/state"); } catch (error) { put(main, problem(error)); return; }
+  try {
+    told = api.told("state") || (await api.json("/api/state"));
+  } catch (error) {
+    put(main, problem(error));
+    return;
+  }
   const token = new URL(told.link, location.origin).search;
-  if (token && !location.search) history.replaceState(null, "", token + location.hash);  // came by the cookie: a link all the same
-  const world = new World(told);
+  if (token && !location.search) history.replaceState(null, "", token + location.hash); // came by the cookie
+  const world = new World(told, status);
   document.getElementById("title").textContent = told.title;
   document.title = `${told.title} – segwright`;
-  world.say = (text) => { status.textContent = text; };
-  const stage = new Stage(world), list = new CaseList(world), panel = new Panel(world, stage);
-  world.opened = (info) => { panel.open(info); list.mark(); };
-  world.located = (places) => panel.located(places);
-  world.leaving = () => stage.carry();
-  world.firstListed = () => list.firstId();
-  world.painted = () => { panel.scrolled(); if (!list.pictured) list.pictures(); document.body.dataset.painted = state.case; stage.ahead(list.next()); };
+  const stage = new Stage(world),
+    list = new CaseList(world),
+    panel = new Panel(world, stage);
+  world.connect({ list, panel, stage });
   const sheets = el("nav", { className: "sheets", "aria-label": "Panels" });
   const cases = el("div", { className: "page cases" }, list.node, stage.node, panel.node, sheets);
+  /** @type {Record<string, {node: HTMLElement, show?: () => void, hide?: () => void}>} */
   const pages = { cases: { node: cases }, data: new DataPage(world), runs: new RunsPage(world) };
   phoneSheets(sheets, cases);
 
@@ -131,12 +75,34 @@ async function start() {
     put(main, pages[name].node);
     pages[name].show?.();
     for (const [other, page] of Object.entries(pages)) if (other !== name) page.hide?.();
-    put(document.getElementById("tabs"), ...[["cases", "Cases"], ["data", "Data"], ["runs", world.runs.length ? "Runs" : "Results"]].map(([page, label]) =>
-      el("a", { href: `#page=${page}`, "aria-current": page === name ? "page" : null, onclick: (event) => { event.preventDefault(); set({ page }); } }, label)));
+    put(
+      document.getElementById("tabs"),
+      ...[
+        ["cases", "Cases"],
+        ["data", "Data"],
+        ["runs", world.runs.length ? "Runs" : "Results"],
+      ].map(([page, label]) =>
+        el(
+          "a",
+          {
+            href: `#page=${page}`,
+            "aria-current": page === name ? "page" : null,
+            onclick: (event) => {
+              event.preventDefault();
+              set({ page });
+            },
+          },
+          label,
+        ),
+      ),
+    );
     if (name === "cases") stage.redraw();
   };
   listen(["page"], show);
-  world.onChange(() => { if (state.page !== "cases") return; list.fill(); });
+  world.onChange(() => {
+    if (state.page !== "cases") return;
+    list.fill();
+  });
   const first = read();
   if (!world.caseOf(first.case)) first.case = "";
   set(first, { quiet: true });
@@ -146,50 +112,117 @@ async function start() {
   show();
   list.fill();
   stage.open();
-  addEventListener("hashchange", () => { const next = read(); if (!world.caseOf(next.case)) next.case = state.case; set(next, { back: false }); });
+  addEventListener("hashchange", () => {
+    const next = read();
+    if (!world.caseOf(next.case)) next.case = state.case;
+    set(next, { back: false });
+  });
   addEventListener("keydown", (event) => key(event, stage, list, world));
-  let touched = false;  // once somebody has begun to look, the case does not change under their hands
-  for (const kind of ["keydown", "pointerdown", "wheel"]) addEventListener(kind, () => { touched = true; }, { once: true, capture: true });
+  let touched = false; // once somebody has begun to look, the case does not change under their hands
+  for (const kind of ["keydown", "pointerdown", "wheel"])
+    addEventListener(
+      kind,
+      () => {
+        touched = true;
+      },
+      { once: true, capture: true },
+    );
   dropping(world);
   document.getElementById("help").onclick = () => shortcuts();
   document.getElementById("theme").onclick = () => theme(true);
-  document.getElementById("link").onclick = () => { copy(shared(told.link)); world.say("Link copied"); setTimeout(() => world.say(""), 2500); };
+  document.getElementById("link").onclick = () => {
+    copy(shared(told.link));
+    world.say("Link copied");
+    setTimeout(() => world.say(""), 2500);
+  };
   await world.refreshScores();
-  if (!asked && !touched && ["worst", "best"].includes(state.sort) && list.firstId() !== state.case) set({ case: list.firstId() || "" }, { back: false });
-  setInterval(() => world.runs.length && document.visibilityState === "visible" && state.page === "cases" && world.results.some((r) => r.kind === "run") && world.refreshScores(), 15000);
+  if (!asked && !touched && ["worst", "best"].includes(state.sort) && list.firstId() !== state.case)
+    set({ case: list.firstId() || "" }, { back: false });
+  setInterval(
+    () =>
+      world.runs.length &&
+      document.visibilityState === "visible" &&
+      state.page === "cases" &&
+      world.results.some((r) => r.kind === "run") &&
+      world.refreshScores(),
+    15000,
+  );
 }
 
 function phoneSheets(nav, cases) {
-  const names = [["list", "Cases"], ["layers", "Structures"], ["sliders", "Display"], ["none", "Scan"]];
+  const names = [
+    ["list", "Cases"],
+    ["layers", "Structures"],
+    ["sliders", "Display"],
+    ["none", "Scan"],
+  ];
   const choose = (name) => {
     cases.dataset.sheet = cases.dataset.sheet === name ? "none" : name;
-    nav.querySelectorAll("button").forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.name === cases.dataset.sheet)));
+    nav
+      .querySelectorAll("button")
+      .forEach((b) => b.setAttribute("aria-pressed", String(b.dataset.name === cases.dataset.sheet)));
   };
-  put(nav, ...names.slice(0, 3).map(([name, label]) =>
-    el("button", { type: "button", "data-name": name, "aria-pressed": "false", onclick: () => choose(name) }, icon(name), label)));
+  put(
+    nav,
+    ...names
+      .slice(0, 3)
+      .map(([name, label]) =>
+        el(
+          "button",
+          { type: "button", "data-name": name, "aria-pressed": "false", onclick: () => choose(name) },
+          icon(name),
+          label,
+        ),
+      ),
+  );
   cases.dataset.sheet = "none";
-  listen(["case"], () => { if (cases.dataset.sheet === "list") choose("list"); });
+  listen(["case"], () => {
+    if (cases.dataset.sheet === "list") choose("list");
+  });
 }
 
 function key(event, stage, list, world) {
   if (event.ctrlKey || event.metaKey || event.altKey || state.page !== "cases") return;
   const tag = event.target.tagName;
-  if (tag === "SELECT" || (tag === "INPUT" && event.target.type !== "checkbox" && event.target.type !== "range")) return;
+  if (tag === "SELECT" || (tag === "INPUT" && event.target.type !== "checkbox" && event.target.type !== "range"))
+    return;
   if (document.querySelector("dialog[open]")) return;
   const pane = stage.panes.find((p) => p.canvas === document.activeElement) || stage.panes[0];
   const scroll = (step) => pane && stage.goto(pane.axis, pane.at + step);
   const mode = (value) => () => set({ mode: value });
-  const hidden = numbers(state.hide), every = world.structures.map((_, i) => i);
+  const hidden = numbers(state.hide),
+    every = world.structures.map((_, i) => i);
   const actions = {
-    ArrowDown: () => list.step(1), ArrowUp: () => list.step(-1), ArrowRight: () => scroll(1), ArrowLeft: () => scroll(-1),
-    PageDown: () => scroll(10), PageUp: () => scroll(-10), Home: () => scroll(-1e6), End: () => scroll(1e6),
-    0: () => stage.fit(), "+": () => stage.zoom(1.25), "=": () => stage.zoom(1.25), "-": () => stage.zoom(0.8),
-    m: () => set({ tool: "move" }), w: () => set({ tool: "window" }), r: () => set({ tool: "ruler" }),
-    a: () => set({ hide: "" }), n: () => set({ hide: joined(every) }),
-    o: mode("overlay"), s: mode("side"), p: mode("swipe"), b: mode("blink"), d: mode("difference"),
-    i: () => set({ invert: !state.invert }), x: () => set({ pixels: !state.pixels }), "?": () => shortcuts(),
+    ArrowDown: () => list.step(1),
+    ArrowUp: () => list.step(-1),
+    ArrowRight: () => scroll(1),
+    ArrowLeft: () => scroll(-1),
+    PageDown: () => scroll(10),
+    PageUp: () => scroll(-10),
+    Home: () => scroll(-1e6),
+    End: () => scroll(1e6),
+    0: () => stage.fit(),
+    "+": () => stage.zoom(1.25),
+    "=": () => stage.zoom(1.25),
+    "-": () => stage.zoom(0.8),
+    m: () => set({ tool: "move" }),
+    w: () => set({ tool: "window" }),
+    r: () => set({ tool: "ruler" }),
+    a: () => set({ hide: "" }),
+    n: () => set({ hide: joined(every) }),
+    o: mode("overlay"),
+    s: mode("side"),
+    p: mode("swipe"),
+    b: mode("blink"),
+    d: mode("difference"),
+    i: () => set({ invert: !state.invert }),
+    x: () => set({ pixels: !state.pixels }),
+    "?": () => shortcuts(),
     f: () => set({ style: { both: "fill", fill: "outline", outline: "both" }[stage.styleOf(0)] }),
-    " ": () => { const all = stage.info?.sources || []; set({ off: state.off ? "" : joined(all) }); },
+    " ": () => {
+      const all = stage.info?.sources || [];
+      set({ off: state.off ? "" : joined(all) });
+    },
   };
   if (tag === "INPUT" && event.target.type === "range" && event.key.startsWith("Arrow")) return;
   if (tag === "BUTTON" && event.key === " ") return;
@@ -205,15 +238,24 @@ function key(event, stage, list, world) {
 }
 
 function shortcuts() {
-  const dialog = el("dialog", { className: "shortcuts", onclose: () => dialog.remove() },
+  const dialog = el(
+    "dialog",
+    { className: "shortcuts", onclose: () => dialog.remove() },
     el("h2", {}, "Keys, mouse and fingers"),
-    matchMedia("(pointer: coarse)").matches ? listed(TOUCH) : null, listed(KEYS),
-    el("form", { method: "dialog" }, el("button", { className: "primary", autofocus: true }, "Close")));
+    matchMedia("(pointer: coarse)").matches ? listed(TOUCH) : null,
+    listed(KEYS),
+    el("form", { method: "dialog" }, el("button", { className: "primary", autofocus: true }, "Close")),
+  );
   document.body.append(dialog);
   dialog.showModal();
 }
 
-const listed = (rows) => el("dl", {}, rows.map(([keys, what]) => [el("dt", {}, keys), el("dd", {}, what)]));
+const listed = (rows) =>
+  el(
+    "dl",
+    {},
+    rows.map(([keys, what]) => [el("dt", {}, keys), el("dd", {}, what)]),
+  );
 
 function theme(next) {
   const modes = ["", "light", "dark"];

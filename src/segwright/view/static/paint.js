@@ -19,7 +19,8 @@ export function paintImage(out, slice, low, high, invert) {
   const { pixels } = slice;
   const count = slice.rows * slice.columns;
   if (slice.channels === 3) {
-    for (let i = 0; i < count; i++) out[i] = word(grey[pixels[i]], grey[pixels[i + count]], grey[pixels[i + 2 * count]], 255);
+    for (let i = 0; i < count; i++)
+      out[i] = word(grey[pixels[i]], grey[pixels[i + count]], grey[pixels[i + 2 * count]], 255);
     return;
   }
   const table = new Uint32Array(levels);
@@ -44,8 +45,12 @@ export function fillTable(members, colours, visible, alpha) {
 
 // Whole, or hatched with stripes `hatch` pixels wide.
 export function paintFill(out, { codes, columns }, table, hatch = 0) {
-  if (!hatch) { for (let i = 0; i < codes.length; i++) out[i] = table[codes[i]]; return; }
-  for (let i = 0; i < codes.length; i++) out[i] = gap(Math.floor(i / columns) + (i % columns), hatch) ? 0 : table[codes[i]];
+  if (!hatch) {
+    for (let i = 0; i < codes.length; i++) out[i] = table[codes[i]];
+    return;
+  }
+  for (let i = 0; i < codes.length; i++)
+    out[i] = gap(Math.floor(i / columns) + (i % columns), hatch) ? 0 : table[codes[i]];
 }
 
 // Whether a place along a line falls in a gap, where dashes are so many pixels long; without dashes never.
@@ -80,15 +85,22 @@ export function paintOutline(out, slice, { colours, visible }, width, dash = 0) 
       const code = codes[i];
       if (!code) continue;
       let colour = 0;
-      if (!gap(r, dash)) {  // borders at the left and right run down, those above and below run across
+      if (!gap(r, dash)) {
+        // borders at the left and right run down, those above and below run across
         let n = c >= reach ? codes[i - reach] : 0;
         if (n !== code) colour = border(code, n);
-        if (!colour) { n = c + reach < columns ? codes[i + reach] : 0; if (n !== code) colour = border(code, n); }
+        if (!colour) {
+          n = c + reach < columns ? codes[i + reach] : 0;
+          if (n !== code) colour = border(code, n);
+        }
       }
       if (!colour && !gap(c, dash)) {
         let n = r >= reach ? codes[i - down] : 0;
         if (n !== code) colour = border(code, n);
-        if (!colour) { n = r + reach < rows ? codes[i + down] : 0; if (n !== code) colour = border(code, n); }
+        if (!colour) {
+          n = r + reach < rows ? codes[i + down] : 0;
+          if (n !== code) colour = border(code, n);
+        }
       }
       if (colour) out[i] = colour;
     }
@@ -104,14 +116,21 @@ export function outlinePaths(slice, { colours, visible }, region, dash = 0) {
     if (!paths.has(colour)) paths.set(colour, new Path2D());
     return paths.get(colour);
   };
-  const top = Math.max(0, region.top), bottom = Math.min(rows, region.bottom);
-  const left = Math.max(0, region.left), right = Math.min(columns, region.right);
+  const top = Math.max(0, region.top),
+    bottom = Math.min(rows, region.bottom);
+  const left = Math.max(0, region.left),
+    right = Math.min(columns, region.right);
   const at = (r, c) => (r < 0 || c < 0 || r >= rows || c >= columns ? 0 : codes[r * columns + c]);
   for (let r = top; r < bottom; r++) {
     for (let c = left; c < right; c++) {
       const code = codes[r * columns + c];
       if (!code) continue;
-      for (const [dr, dc, x0, y0, x1, y1] of [[-1, 0, c, r, c + 1, r], [1, 0, c, r + 1, c + 1, r + 1], [0, -1, c, r, c, r + 1], [0, 1, c + 1, r, c + 1, r + 1]]) {
+      for (const [dr, dc, x0, y0, x1, y1] of [
+        [-1, 0, c, r, c + 1, r],
+        [1, 0, c, r + 1, c + 1, r + 1],
+        [0, -1, c, r, c, r + 1],
+        [0, 1, c + 1, r, c + 1, r + 1],
+      ]) {
         const other = at(r + dr, c + dc);
         if (other === code || gap(dr ? c : r, dash)) continue;
         const colour = border(code, other);
@@ -141,13 +160,18 @@ export function paintDifference(out, reference, result, visible, alpha) {
   const missed = word(...DIFFERENCE.missed, Math.round(Math.min(1, alpha * 1.6) * 255));
   const other = word(...DIFFERENCE.other, Math.round(Math.min(1, alpha * 1.6) * 255));
   const known = new Map();
-  const a = reference.codes, b = result.codes;
+  const a = reference.codes,
+    b = result.codes;
   for (let i = 0; i < a.length; i++) {
-    if (!a[i] && !b[i]) { out[i] = 0; continue; }
+    if (!a[i] && !b[i]) {
+      out[i] = 0;
+      continue;
+    }
     const key = a[i] * 65536 + b[i];
     let colour = known.get(key);
     if (colour === undefined) {
-      const x = inA[a[i]], y = inB[b[i]];
+      const x = inA[a[i]],
+        y = inB[b[i]];
       if (ignored[a[i]]) colour = 0;
       else if (x.length && y.length && !x.some((s) => y.includes(s))) colour = other;
       else if (x.some((s) => !y.includes(s))) colour = missed;
@@ -172,7 +196,7 @@ export function present(slice) {
 // A colour for each object number: neighbours in number lie far apart on the wheel.
 export function objectColour(id) {
   const hue = (id * 137.508) % 360;
-  const light = 0.52 + 0.14 * ((id * 7) % 3 - 1);
+  const light = 0.52 + 0.14 * (((id * 7) % 3) - 1);
   const a = 0.62 * Math.min(light, 1 - light);
   const part = (n) => {
     const k = (n + hue / 30) % 12;
@@ -185,10 +209,16 @@ export function paintObjects(out, codes, chosen, alpha) {
   const known = new Map();
   for (let i = 0; i < codes.length; i++) {
     const id = codes[i];
-    if (!id) { out[i] = 0; continue; }
+    if (!id) {
+      out[i] = 0;
+      continue;
+    }
     let colour = known.get(id);
     if (colour === undefined) {
-      colour = word(...objectColour(id), Math.round(255 * (id === chosen ? Math.min(1, alpha + 0.45) : chosen ? alpha * 0.6 : alpha)));
+      colour = word(
+        ...objectColour(id),
+        Math.round(255 * (id === chosen ? Math.min(1, alpha + 0.45) : chosen ? alpha * 0.6 : alpha)),
+      );
       known.set(id, colour);
     }
     out[i] = colour;

@@ -1,18 +1,27 @@
 // The stage: the case that is open, its panes, and what they share (place, window, what is visible, marks).
 
 import * as api from "./api.js";
-import { el, icon, number, problem, put } from "./dom.js";
-import { Hands } from "./hands.js";
-import { inWords, Pane, quickStep, sizeOf } from "./pane.js";
-import { largest, tracks } from "./layout.js";
+import { el, problem, put } from "./dom.js";
+import { Input } from "./input.js";
+import { layOut, quickStep } from "./layout.js";
 import { present, rgb } from "./paint.js";
-import { joined, listen, numbers, set, state } from "./state.js";
+import { Pane } from "./pane.js";
+import { listen, numbers, set, state } from "./state.js";
+import { fillToolbar } from "./toolbar.js";
+
+// What changes pixels alone: nothing has to be asked for.
+const REDRAWN = "zoom cz cy cx low high invert hide opacity style resultStyle swipe object tool pixels".split(" ");
+
+/** @typedef {{source: number, style: string}} Layer */
 
 export class Stage {
+  /** @param {import("./world.js").World} world */
   constructor(world) {
     this.world = world;
-    this.hands = new Hands(this);
+    this.input = new Input(this);
+    /** @type {Pane[]} */
     this.panes = [];
+    /** @type {import("./api.js").Info | null} */
     this.info = null;
     this.at = [0, 0, 0];
     this.rulers = [];
@@ -21,33 +30,40 @@ export class Stage {
     this.readout = el("p", { className: "readout" }, " ");
     this.veil = el("div", { className: "veil", hidden: true });
     this.toolbar = el("div", { className: "tools", role: "toolbar", "aria-label": "View" });
-    this.node = el("section", { className: "stage", id: "stage", "aria-label": "Scan" }, this.toolbar, el("div", { className: "view" }, this.grid, this.veil), this.readout);
+    this.node = el(
+      "section",
+      { className: "stage", id: "stage", "aria-label": "Scan" },
+      this.toolbar,
+      el("div", { className: "view" }, this.grid, this.veil),
+      this.readout,
+    );
     this.colours = world.structures.map((s) => rgb(s.colour));
     const first = api.told("first");
     this.known = new Map(first ? [[first.index, first]] : []);
-    new ResizeObserver(() => this.layOut()).observe(this.grid);
+    new ResizeObserver(() => layOut(this)).observe(this.grid);
     world.onChange((what) => what === "state" && this.renew());
     listen(["case"], () => this.open());
     listen(["z", "y", "x"], () => this.moved());
     listen(["plane", "mode"], () => this.arrange());
     listen(["channel", "objects"], () => this.reload());
     listen(["off", "result"], () => this.arrange());
-    listen(["zoom", "cz", "cy", "cx", "low", "high", "invert", "hide", "opacity", "style", "resultStyle", "swipe", "object", "tool", "pixels"], () => this.redraw());
-    listen(["mode", "plane", "tool", "case"], () => this.furnish());
+    listen(REDRAWN, () => this.redraw());
+    listen(["mode", "plane", "tool", "case"], () => fillToolbar(this));
   }
 
   // What was opened.
   async open() {
     const row = this.world.caseOf(state.case);
     if (!row) return;
-    const token = (this.token = (this.token || 0) + 1), from = this.carried;
+    const token = (this.token = (this.token || 0) + 1),
+      from = this.carried;
     this.rulers = [];
     this.carried = null;
     this.failed.clear();
     this.message(null);
     try {
-      const info = this.known.get(row.index) || await api.json(`/api/cases/${row.index}`);
-      this.known.delete(row.index);  // once only: what is asked for again may have changed
+      const info = this.known.get(row.index) || (await api.json(`/api/cases/${row.index}`));
+      this.known.delete(row.index); // once only: what is asked for again may have changed
       if (token !== this.token) return;
       this.info = info;
       this.extents = null;
@@ -68,12 +84,15 @@ export class Stage {
   }
 
   // The next case that is opened takes over window, zoom and slice, if it is of the same kind.
-  carry() { this.carried = this.info || this.carried; }
+  carry() {
+    this.carried = this.info || this.carried;
+  }
 
   // What is open may have got a result, or lost one.
   async renew() {
     this.known.clear();
-    const row = this.info && this.world.caseOf(this.info.id), token = this.token;
+    const row = this.info && this.world.caseOf(this.info.id),
+      token = this.token;
     if (!row) return;
     const info = await api.json(`/api/cases/${row.index}`).catch(() => null);
     if (!info || token !== this.token || String(info.sources) === String(this.info.sources)) return;
@@ -121,7 +140,9 @@ export class Stage {
         if (token !== this.token) return;
       }
       this.world.located(found.structures);
-    } catch { /* the slice itself tells what is wrong */ } finally {
+    } catch {
+      /* the slice itself tells what is wrong */
+    } finally {
       if (token === this.token) document.body.dataset.located = info.id;
     }
   }
@@ -137,7 +158,9 @@ export class Stage {
   }
 
   // Sources that are switched on, labels first.
-  shown() { return this.info ? this.wanted(this.info) : []; }
+  shown() {
+    return this.info ? this.wanted(this.info) : [];
+  }
 
   wanted(info) {
     const off = numbers(state.off);
@@ -147,7 +170,9 @@ export class Stage {
   // The result that is compared with the labels.
   compared() {
     const results = this.info.sources.filter((s) => s !== 0);
-    return results.includes(state.result) ? state.result : results.find((s) => this.shown().includes(s)) ?? results[0];
+    return results.includes(state.result)
+      ? state.result
+      : (results.find((s) => this.shown().includes(s)) ?? results[0]);
   }
 
   styleOf(source) {
@@ -183,69 +208,60 @@ export class Stage {
     clearInterval(this.blinking);
     let panes;
     if (state.mode === "side") {
-      const columns = [{ title: "Image", layers: () => [] },
-        ...this.shown().map((source) => ({ title: this.world.nameOf(source), layers: () => [{ source, style: this.styleOf(source) }] }))];
+      const columns = [
+        { title: "Image", layers: () => [] },
+        ...this.shown().map((source) => ({
+          title: this.world.nameOf(source),
+          layers: () => [{ source, style: this.styleOf(source) }],
+        })),
+      ];
       panes = axes.flatMap((axis) => columns.map((column) => new Pane(this, { axis, ...column })));
     } else {
-      const layers = {
-        overlay: () => this.layersOf(this.shown()),
-        difference: () => (two ? { difference: [0, compared] } : this.layersOf(this.shown())),
-        swipe: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: this.styleOf(source) })),
-        blink: () => [0, compared].filter((s) => this.info.sources.includes(s)).map((source) => ({ source, style: this.styleOf(source) })),
-      }[state.mode] || (() => this.layersOf(this.shown()));
+      const both = () => this.layersOf([0, compared].filter((s) => this.info.sources.includes(s)));
+      const layers =
+        {
+          overlay: () => this.layersOf(this.shown()),
+          difference: () => (two ? { difference: [0, compared] } : this.layersOf(this.shown())),
+          swipe: both,
+          blink: both,
+        }[state.mode] || (() => this.layersOf(this.shown()));
       panes = axes.map((axis) => new Pane(this, { axis, layers }));
     }
     this.panes = panes;
-    this.grid.dataset.count = panes.length;
+    this.grid.dataset.count = String(panes.length);
     this.grid.dataset.layout = axes.length > 1 ? "planes" : "even";
     put(this.grid, ...panes.map((pane) => pane.node));
-    this.layOut();
+    layOut(this);
     if (state.mode === "blink") this.blink();
     panes.forEach((pane) => pane.load());
-    this.furnish();
-  }
-
-  // Three planes share the stage so that they are as large as can be on one scale; side by side, a row each.
-  layOut() {
-    const { style } = this.grid, { panes } = this, planes = this.info && this.grid.dataset.layout === "planes";
-    style.gridTemplateColumns = style.gridTemplateRows = style.gridTemplateAreas = "";
-    panes.forEach((pane) => { pane.node.style.gridArea = ""; });
-    if (!planes) return;
-    const each = panes.length / 3, sizes = [0, 1, 2].map((i) => sizeOf(panes[i * each].view, panes[i * each].extent));
-    if (each > 1) {
-      style.gridTemplateColumns = `repeat(${each}, minmax(0, 1fr))`;
-      style.gridTemplateRows = tracks(sizes.map((size) => size.high));
-      return;
-    }
-    const way = largest(sizes, this.grid.clientWidth, this.grid.clientHeight);
-    style.gridTemplateColumns = tracks(way.columns);
-    style.gridTemplateRows = tracks(way.rows);
-    style.gridTemplateAreas = way.areas.map((row) => `"${row}"`).join(" ");
-    panes.forEach((pane, i) => { pane.node.style.gridArea = "abc"[i]; });
+    fillToolbar(this);
   }
 
   // One scale for all panes: that at which the largest slice still fits.
-  fitting() { return Math.min(...this.panes.map((pane) => pane.fit).filter((fit) => fit > 0), 1e6); }
+  fitting() {
+    return Math.min(...this.panes.map((pane) => pane.fit).filter((fit) => fit > 0), 1e6);
+  }
 
   // What lengths are counted in where their size is unknown.
-  unit() { return this.info.shape[0] > 1 ? "voxels" : "px"; }
+  unit() {
+    return this.info.shape[0] > 1 ? "voxels" : "px";
+  }
 
   blink() {
     this.phase = 0;
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    this.blinking = setInterval(() => { this.phase = 1 - this.phase; this.redraw(); }, 700);
+    this.blinking = setInterval(() => {
+      this.phase = 1 - this.phase;
+      this.redraw();
+    }, 700);
   }
 
-  // For each layer where it may be seen: undefined everywhere, null nowhere, or a box.
-  clips(pane, layers, place) {
-    if (state.mode === "blink" && layers.length > 1) return layers.map((_, i) => (i === this.phase ? undefined : null));
-    if (state.mode !== "swipe") return layers.map(() => undefined);
-    const x = state.swipe * place.width;
-    return layers.map((_, i) => (i === 0 ? [0, 0, x, place.height] : [x, 0, place.width - x, place.height]));
+  reload() {
+    this.panes.forEach((pane) => pane.load());
   }
-
-  reload() { this.panes.forEach((pane) => pane.load()); }
-  redraw() { this.panes.forEach((pane) => pane.request()); }
+  redraw() {
+    this.panes.forEach((pane) => pane.request());
+  }
 
   moved() {
     const next = [state.z, state.y, state.x];
@@ -271,11 +287,13 @@ export class Stage {
     return [state.cz ?? shape[0] / 2, state.cy ?? shape[1] / 2, state.cx ?? shape[2] / 2];
   }
 
-  fit() { set({ zoom: 1, cz: null, cy: null, cx: null }); }
+  fit() {
+    set({ zoom: 1, cz: null, cy: null, cx: null });
+  }
 
   zoom(factor) {
     const pane = this.panes[0];
-    if (pane) this.hands.zoomAt(pane, [pane.canvas.clientWidth / 2, pane.canvas.clientHeight / 2], factor);
+    if (pane) this.input.zoomAt(pane, [pane.canvas.clientWidth / 2, pane.canvas.clientHeight / 2], factor);
   }
 
   colour(info = this.info) {
@@ -288,13 +306,18 @@ export class Stage {
     if (!row || !pane || this.info?.shape[0] !== 1 || this.warmed === row.id) return;
     this.warmed = row.id;
     try {
-      const info = await api.json(`/api/cases/${row.index}`), [depth, rows, columns] = info.shape;
+      const info = await api.json(`/api/cases/${row.index}`),
+        [depth, rows, columns] = info.shape;
       const step = quickStep(info.views[0], { rows, columns }, pane.canvas, 1);
       this.known.set(row.index, info);
       if (depth > 1) return;
-      await Promise.all([api.image(row.index, 0, 0, { channel: this.colour(info) ? "all" : state.channel, step }),
-        ...this.wanted(info).map((source) => api.labels(row.index, source, 0, 0, { step }))]);
-    } catch { /* told when that case is opened */ }
+      await Promise.all([
+        api.image(row.index, 0, 0, { channel: this.colour(info) ? "all" : state.channel, step }),
+        ...this.wanted(info).map((source) => api.labels(row.index, source, 0, 0, { step })),
+      ]);
+    } catch {
+      /* told when that case is opened */
+    }
   }
 
   range() {
@@ -305,7 +328,8 @@ export class Stage {
 
   window() {
     const { auto } = this.range();
-    const low = state.low ?? auto[0], high = state.high ?? auto[1];
+    const low = state.low ?? auto[0],
+      high = state.high ?? auto[1];
     return high > low ? { low, high } : { low, high: low + 1 };
   }
 
@@ -315,32 +339,10 @@ export class Stage {
   }
 
   objects() {
-    if (!state.objects && this.world.instances && this.info && this.shown().length && !this.info.large) return { source: this.shown()[0], structure: 0 };
+    if (!state.objects && this.world.instances && this.info && this.shown().length && !this.info.large)
+      return { source: this.shown()[0], structure: 0 };
     const [source, structure] = state.objects.split(".").map(Number);
     return state.objects && this.info && this.info.sources.includes(source) ? { source, structure } : null;
-  }
-
-  // Cross-hair, rulers, swipe line.
-  marks(pane, context, place) {
-    const { info } = this;
-    if (this.grid.dataset.layout === "planes") {
-      const [x, y] = pane.toScreen([this.at[pane.rest[0]] + 0.5, this.at[pane.rest[1]] + 0.5], place);
-      context.strokeStyle = "rgb(127 183 230 / 65%)";
-      context.lineWidth = 1;
-      context.beginPath();
-      context.moveTo(x, 0); context.lineTo(x, y - 9); context.moveTo(x, y + 9); context.lineTo(x, place.height);
-      context.moveTo(0, y); context.lineTo(x - 9, y); context.moveTo(x + 9, y); context.lineTo(place.width, y);
-      context.stroke();
-    }
-    if (state.mode === "swipe") {
-      const x = state.swipe * place.width;
-      context.strokeStyle = "#fff";
-      context.lineWidth = 2;
-      context.beginPath(); context.moveTo(x, 0); context.lineTo(x, place.height); context.stroke();
-      context.fillStyle = "#fff";
-      context.beginPath(); context.arc(x, place.height / 2, 6, 0, 7); context.fill();
-    }
-    for (const ruler of this.rulers) this.drawRuler(ruler, pane, context, place);
   }
 
   measure(pane, from, to) {
@@ -350,56 +352,11 @@ export class Stage {
     this.redraw();
   }
 
-  drawRuler({ axis, at, a, b }, pane, context, place) {
-    if (axis !== pane.axis || at !== pane.at) return;
-    const p = pane.toScreen(a, place), q = pane.toScreen(b, place);
-    const { view } = pane;
-    const size = view.transposed ? [view.column_size, view.row_size] : [view.row_size, view.column_size];
-    const length = Math.hypot((a[0] - b[0]) * size[0], (a[1] - b[1]) * size[1]);
-    context.strokeStyle = "#ffd84d";
-    context.lineWidth = 2;
-    context.beginPath(); context.moveTo(...p); context.lineTo(...q); context.stroke();
-    for (const [x, y] of [p, q]) { context.beginPath(); context.arc(x, y, 3.5, 0, 7); context.fillStyle = "#ffd84d"; context.fill(); }
-    const text = view.in_mm ? (length < 0.5 ? inWords(length) : `${length.toFixed(length < 10 ? 2 : 1)} mm`) : `${length.toFixed(1)} ${this.unit()}`;
-    context.font = "600 13px system-ui, sans-serif";
-    const wide = context.measureText(text).width + 12, x = (p[0] + q[0]) / 2, y = (p[1] + q[1]) / 2 - 16;
-    context.fillStyle = "rgb(5 7 10 / 80%)";
-    context.fillRect(x - wide / 2, y - 10, wide, 20);
-    context.fillStyle = "#ffd84d";
-    context.textAlign = "center"; context.textBaseline = "middle";
-    context.fillText(text, x, y);
-  }
-
-  hover(pane, spot) {
-    const voxel = pane && this.info ? pane.toVoxel(...spot) : null;
-    if (!voxel) { this.readout.textContent = " "; return; }
-    const { shape, affine, orientation } = this.info;
-    const [r, c] = pane.rest.map((a) => voxel[a]);
-    const [z, y, x] = voxel.map((v) => v + 1);
-    const parts = [shape[0] > 1 ? `x ${x}  y ${y}  z ${z}` : `x ${x}  y ${y}`];
-    const { image, labels, ids } = pane.finest(pane.place());
-    if (image && pane.slices.at === pane.at) {
-      const i = api.cell(image, r, c), n = image.rows * image.columns;
-      const values = [...Array(image.channels).keys()].map((k) => number(image.low + image.scale * image.pixels[i + k * n]));
-      parts.push(`value ${values.join(", ")}${image.step > 1 ? ` (mean of ${image.step}×${image.step})` : ""}`);
-      for (const [source, slice] of labels) {
-        const code = slice.codes[api.cell(slice, r, c)];
-        const names = (slice.members[code] || []).map((s) => (s < 0 ? "ignored" : this.world.structures[s].name));
-        parts.push(`${this.world.nameOf(source)}: ${names.join(" + ") || "–"}`);
-      }
-      if (ids) { const id = ids.codes[api.cell(ids, r, c)]; if (id) parts.push(`object ${id}`); }
-    }
-    if (orientation) {
-      const world = [0, 1, 2].map((k) => affine[k][0] * voxel[0] + affine[k][1] * voxel[1] + affine[k][2] * voxel[2] + affine[k][3]);
-      parts.push(`R ${world[0].toFixed(1)}  A ${world[1].toFixed(1)}  S ${world[2].toFixed(1)} mm`);
-    }
-    this.readout.textContent = parts.join("   ·   ");
-  }
-
   click(pane, spot) {
     const voxel = pane.toVoxel(...spot);
     if (!voxel) return;
-    const { ids } = pane.finest(pane.place()), objects = ids && pane.objects();
+    const { ids } = pane.finest(pane.place()),
+      objects = ids && pane.objects();
     if (objects) {
       if (objects.source !== this.objects().source) set({ objects: `${objects.source}.${objects.structure}` });
       set({ object: ids.codes[api.cell(ids, ...pane.rest.map((a) => voxel[a]))] || 0 });
@@ -408,44 +365,33 @@ export class Stage {
   }
 
   // The scan itself is on the screen; labels may follow.
-  seen() { document.body.dataset.seen = `${this.info.id}:${this.at.join(",")}`; }
+  seen() {
+    document.body.dataset.seen = `${this.info.id}:${this.at.join(",")}`;
+  }
 
   loaded() {
     this.seen();
-    this.world.painted(this);
-  }
-
-  hide(structures) { set({ hide: joined(structures) }); }
-
-  furnish() {
-    if (!this.info) return;
-    const tools = [["move", "move", "Move (drag); wheel scrolls or zooms"], ["window", "contrast", "Window and level (drag, or right button)"], ["ruler", "ruler", "Ruler"]];
-    const modes = [["overlay", "Overlay"], ["side", "Side by side"], ["swipe", "Swipe"], ["blink", "Blink"], ["difference", "Difference"]];
-    const two = this.info.sources.filter((s) => s !== 0).length && this.info.sources.includes(0);
-    const plane = this.plane();
-    put(this.toolbar, 
-      el("div", { className: "segments", role: "group", "aria-label": "Tool" }, tools.map(([name, sign, title]) =>
-        el("button", { type: "button", title, "aria-label": title, "aria-pressed": String(state.tool === name), onclick: () => set({ tool: name }) }, icon(sign)))),
-      el("button", { type: "button", className: "icon", title: "Fit (0)", "aria-label": "Fit", onclick: () => this.fit() }, icon("fit")),
-      this.info.shape[0] > 1 && el("div", { className: "segments", role: "group", "aria-label": "Plane" },
-        [...this.info.views.map((view, a) => [String(a), view.name]), ["all", "all three"]].map(([value, name]) =>
-          el("button", { type: "button", "aria-pressed": String(plane === value), onclick: () => set({ plane: value }) }, name))),
-      this.info.sources.length > 0 && el("div", { className: "segments", role: "group", "aria-label": "Compare" },
-        modes.filter(([value]) => two || ["overlay", "side", "swipe"].includes(value)).map(([value, name]) =>
-          el("button", { type: "button", "aria-pressed": String(state.mode === value), onclick: () => set({ mode: value }) }, name))));
+    this.world.painted();
   }
 }
 
 // Cases of a kind are looked at in the same way: pictures or volumes, with the same channels, windows and planes.
-const kindOf = (info) => JSON.stringify([info.shape[0] > 1, info.channels, info.windows, info.views.map((view) => view.name)]);
+const kindOf = (info) =>
+  JSON.stringify([info.shape[0] > 1, info.channels, info.windows, info.views.map((view) => view.name)]);
 
 // Slice, zoom and window for the next case: as they are, at the same share of its length; anew for one of another kind.
 function carriedTo(from, info) {
-  if (kindOf(from) !== kindOf(info)) return { z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null, low: null, high: null, channel: 0 };
+  if (kindOf(from) !== kindOf(info))
+    return { z: null, y: null, x: null, zoom: 1, cz: null, cy: null, cx: null, low: null, high: null, channel: 0 };
   const share = (value, a, last) => (value === null ? null : ((value + last) * info.shape[a]) / from.shape[a] - last);
-  const slice = (value, a) => (value === null ? null : Math.min(info.shape[a] - 1, Math.floor(share(value, a, 0.5) + 0.5)));
+  const slice = (value, a) =>
+    value === null ? null : Math.min(info.shape[a] - 1, Math.floor(share(value, a, 0.5) + 0.5));
   return {
-    z: slice(state.z, 0), y: slice(state.y, 1), x: slice(state.x, 2),
-    cz: share(state.cz, 0, 0), cy: share(state.cy, 1, 0), cx: share(state.cx, 2, 0),
+    z: slice(state.z, 0),
+    y: slice(state.y, 1),
+    x: slice(state.x, 2),
+    cz: share(state.cz, 0, 0),
+    cy: share(state.cy, 1, 0),
+    cx: share(state.cx, 2, 0),
   };
 }
