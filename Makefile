@@ -1,8 +1,6 @@
 # The commands of this project; each works in a fresh clone. Python 3.11 or newer is taken from PYTHON.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tools for the page come along where there is an npm.
-PAGE := $(if $(shell command -v npm),node_modules/.installed)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -16,10 +14,10 @@ demo: .venv/.installed      ## Install, then run the main job on scans the softw
 
 install: .venv/.installed   ## Install into .venv.
 
-test: .venv/.installed-dev $(PAGE)  ## Check style and types, then run all tests.
+test: .venv/.installed-dev  ## Check style and types, then run all tests.
 	scripts/test
 
-check: .venv/.installed-dev $(PAGE) ## Style, formatting and types only.
+check: .venv/.installed-dev ## Style, formatting and types only.
 	scripts/check
 
 page: node_modules/.installed ## Check types and formatting of the viewer's page; needs npm.

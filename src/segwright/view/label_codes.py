@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.bincount import tally
 from segwright.core.case import Case, Dataset
 from segwright.core.geometry import Geometry
 from segwright.core.labels import IGNORE, LabelSpace
-from segwright.core.bincount import tally
 from segwright.io.drawing import is_drawn
 from segwright.io.load import load_label, load_masks
 
