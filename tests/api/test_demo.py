@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from segwright.api import demo as module
-from segwright.core.errors import UnknownNameError
+from segwright.core.errors import BudgetError, UnknownNameError
+from segwright.core.report import Floor
 from segwright.phantoms import PHANTOMS
 from segwright.planning.recipe_book import recipe_names
 
@@ -56,6 +58,32 @@ def test_a_show_ends_with_scores_of_scans_no_fold_has_seen(
     assert set(space.names) <= set(dice)
     assert not any(score.note.startswith("error") for score in dice.values())
     assert done.page.exists() and done.run.page.exists()
+
+
+@pytest.mark.parametrize("ends", ["useless", "too slow", "well"])
+def test_a_system_that_needs_days_has_the_plain_network_beside_it(
+    ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str, dict]] = []
+    notes: list[str] = []
+
+    def fitted(work: object, out: Path, recipe: str, wishes: dict) -> module.Demo:
+        asked.append((out.name, recipe, dict(wishes)))
+        if ends == "too slow" and recipe != "default":
+            raise BudgetError("The time budget is too short.")
+        floor = Floor(score=0.4, gain=0.0, low=-0.1, high=0.1, passed=ends == "well" or recipe == "default")
+        run = SimpleNamespace(report=SimpleNamespace(floor=floor))
+        return module.Demo("hand", run, SimpleNamespace(), out / "held-out.html")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module._Work, "done", fitted)
+    monkeypatch.setattr(module, "draw_data", lambda *args, **options: None)
+    done = module.demo("hand", tmp_path, listen=lambda event: notes.append(getattr(event, "text", "")))
+    own = (tmp_path.name, "hand-bones", {**module.SHOWS["hand"].wishes, "minutes": module.SHOWS["hand"].minutes})
+    plain = ("plain", "default", {"minutes": own[2]["minutes"], "folds": own[2]["folds"]})
+    assert asked == ([own] if ends == "well" else [own, plain])
+    assert any("days at its source" in note for note in notes) == (ends != "well")
+    shown = done.plain if ends == "useless" else done
+    assert shown is not None and shown.page.parent.name == (tmp_path.name if ends == "well" else "plain")
 
 
 def test_the_list_and_the_data_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

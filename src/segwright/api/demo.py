@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segwright.core.errors import UnknownNameError
-from segwright.core.events import Listen, Stage, silent
+from segwright.core.errors import BudgetError, UnknownNameError
+from segwright.core.events import Listen, Note, Stage, silent
 from segwright.phantoms import PHANTOMS
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MINUTES, CASES, HELD_OUT = 1.8, 30, 8
 #: What `segwright demo` shows when nothing is named.
 PLAIN = ("spine-xray", "tumour-mri")
+#: The recipe of the plain network.
+DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,14 @@ class Demo:
         run: The fit over its folds.
         held_out: Scores of predictions on phantoms that no fold has seen.
         page: Their page.
+        plain: The same with the default recipe, where the system's own learnt nothing in the time there was.
     """
 
     name: str
     run: Run
     held_out: Report
     page: Path
+    plain: Demo | None = None
 
 
 def show_of(name: str) -> Show:
@@ -162,18 +166,53 @@ def demo(
         listen: Progress events.
         overrides: Recipe fields in place of the demonstration's; `recipe` names another recipe.
     """
-    from segwright.api.evaluate import evaluate
-    from segwright.api.fit import fit
-    from segwright.api.predict import predict
-
     folder, show = Path(out), show_of(name)
     draw_data(name, folder, seed=seed, listen=listen)
     recipe = overrides.pop("recipe", None)
     wishes = {**(show.wishes if recipe is None else {"folds": 3}), **overrides}
-    if "steps" not in wishes:
+    counted = "steps" in wishes
+    if not counted:
         wishes["minutes"] = minutes or wishes.get("minutes") or show.minutes
-    run = fit(folder / "scans", recipe or show.recipe, out=folder / "run", device=device, listen=listen, **wishes)
-    predict(run.model, folder / "held-out" / "images", folder / "predictions", device=device, listen=listen)
-    page = folder / "held-out.html"
-    labels = folder / "held-out" / "labels"
-    return Demo(name, run, evaluate(labels, folder / "predictions", space=run.plan.labels, out=page), page)
+    system = recipe or show.recipe
+    work = _Work(name, folder, device, listen)
+    if counted or recipe is not None or system == DEFAULT:
+        return work.done(folder, system, wishes)
+    plain = {"minutes": wishes["minutes"], "folds": wishes["folds"]}
+    try:
+        done = work.done(folder, system, wishes)
+    except BudgetError as error:
+        listen(Note(f"{system} is trained for days at its source: {error} The plain network is trained in its place."))
+        return work.done(folder / "plain", DEFAULT, plain)
+    if done.run.report.floor is None or done.run.report.floor.passed:
+        return done
+    listen(
+        Note(
+            f"{system} is trained for days at its source, and in these minutes it learnt no more than one mask for "
+            "every scan. So the plain network is trained beside it, in the same time."
+        )
+    )
+    return replace(done, plain=work.done(folder / "plain", DEFAULT, plain))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Fits the scans of a demonstration, predicts the held-out ones and scores them."""
+
+    name: str
+    folder: Path
+    device: str
+    listen: Listen
+
+    def done(self, out: Path, recipe: str, wishes: Mapping[str, Any]) -> Demo:
+        """With one recipe; runs, predictions and pages go to `out`."""
+        from segwright.api.evaluate import evaluate
+        from segwright.api.fit import fit
+        from segwright.api.predict import predict
+
+        asked: dict[str, Any] = {"device": self.device, "listen": self.listen}
+        run = fit(self.folder / "scans", recipe, out=out / "run", **asked, **wishes)
+        held_out = self.folder / "held-out"
+        predict(run.model, held_out / "images", out / "predictions", **asked)
+        page = out / "held-out.html"
+        scores = evaluate(held_out / "labels", out / "predictions", space=run.plan.labels, out=page)
+        return Demo(self.name, run, scores, page)

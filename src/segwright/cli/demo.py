@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from segwright.cli.options import Device, Json, Quiet
+
+if TYPE_CHECKING:
+    from segwright.api.demo import Demo
 
 Names = Annotated[
     list[str] | None,
@@ -68,15 +71,24 @@ def _show(name: str, folder: Path, wishes: dict[str, Any], *, as_json: bool, qui
         from segwright.api.demo import demo as run_demo
 
         result = run_demo(name, folder, listen=screen.listen, **wishes)
+    plain = result.plain
+    shown = [(name, result)] + ([(f"{name}, plain network", plain)] if plain is not None else [])
+    if not as_json:
+        emit({}, "\n".join(_scores(title, one) for title, one in shown), as_json=False)
+    document = {"name": name, "run": str(result.run.folder), "held_out": result.held_out.model_dump(mode="json")}
+    if plain is not None:
+        document["plain"] = {"run": str(plain.run.folder), "held_out": plain.held_out.model_dump(mode="json")}
+    return document
+
+
+def _scores(title: str, done: Demo) -> str:
+    """Both tables of a fit, and where the rest lies."""
     from segwright.report.text import score_table
 
-    said, held_out = result.run.report.notes, result.held_out
+    said, held_out = done.run.report.notes, done.held_out
     unsaid = held_out.model_copy(update={"notes": tuple(note for note in held_out.notes if note not in said)})
-    text = f"\n{name}: out of fold\n{score_table(result.run.report)}\n\n{name}: held-out phantoms\n"
-    text += f"{score_table(unsaid)}\n\nReport   {result.run.page}\nModel    {result.run.model_folder}\n"
-    if not as_json:
-        emit({}, text, as_json=False)
-    return {"name": name, "run": str(result.run.folder), "held_out": result.held_out.model_dump(mode="json")}
+    text = f"\n{title}: out of fold\n{score_table(done.run.report)}\n\n{title}: held-out phantoms\n"
+    return text + f"{score_table(unsaid)}\n\nReport   {done.run.page}\nModel    {done.run.model_folder}\n"
 
 
 def _draw(names: list[str], out: Path, *, seed: int, as_json: bool, quiet: bool) -> None:
