@@ -29,7 +29,7 @@ def test_every_network_is_listed(listed):
 
 
 def test_the_list_is_readable(monkeypatch):
-    monkeypatch.setitem(NETS.__dict__, "rows", {name: NETS[name] for name in ("unet", "res-unet-bottleneck")})
+    monkeypatch.setitem(NETS.__dict__, "rows", {name: NETS.rows[name] for name in ("unet", "res-unet-bottleneck")})
     lines = said().splitlines()
     heads = [line.split() for line in lines if not line.startswith(" ")]
     assert heads == [["unet", "2-D,", "3-D", "28,947,586"], ["res-unet-bottleneck", "2-D,", "3-D", "21,441,857"]]
