@@ -49,7 +49,7 @@ _SAYS = re.compile(
     r"|taken as background|are united|field of view|lossy|no voxel is background|runs count"
     r"|without a file are taken as absent|interpolation", re.IGNORECASE
 )  # fmt: skip
-_NO_LABEL, _CALLED = re.compile("no label"), re.compile("one folder a structure")
+_NO_LABEL, _CALLED = re.compile("no label"), re.compile("files of each structure")
 
 
 @dataclass(frozen=True)

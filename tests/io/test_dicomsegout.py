@@ -219,3 +219,32 @@ def test_a_series_with_missing_slices_is_predicted_with_a_note(tmp_path: Path) -
     assert drawn.SegmentAlgorithmType == "MANUAL"
     places = {place for _, place in by_hand(tmp_path / "out" / done.cases[0].files[0])}
     assert places <= {tuple(position(z)) for z in (0, 1, 3, 4, 5)}
+
+
+@pytest.mark.parametrize("named", ["each frame", "all frames together", "one frame only"])
+def test_images_named_by_frames_alone_are_found_beside_another_series(tmp_path: Path, named: str) -> None:
+    """Without a list of the series; the other series of the study lies on the same grid."""
+    drawn = masks(SHAPE)
+    for patient in ("a", "b"):
+        for kind in ("adc", "t2"):
+            for path in classic(tmp_path / patient / kind).iterdir():
+                ds = pydicom.dcmread(path)
+                ds.PatientID = ds.FrameOfReferenceUID = ds.StudyInstanceUID = f"1.7.{ord(patient)}"
+                ds.SeriesInstanceUID = f"{ds.StudyInstanceUID}.{len(kind)}"
+                ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{ds.SeriesInstanceUID}.{path.stem[2:]}"
+                ds.save_as(path)
+        path = dicomsegout.write(tmp_path / patient / "seg" / "seg.dcm", drawn, io.read(tmp_path / patient / "t2"))
+        seg = pydicom.dcmread(path)
+        del seg.ReferencedSeriesSequence
+        frames = seg.PerFrameFunctionalGroupsSequence
+        if named == "all frames together":
+            seg.SharedFunctionalGroupsSequence[0].DerivationImageSequence = frames[0].DerivationImageSequence
+        for frame in frames[0 if named == "all frames together" else 1 :] if named != "each frame" else ():
+            del frame.DerivationImageSequence
+        seg.save_as(path)
+    dataset = open_dataset(tmp_path)
+    assert [c.images[0].path for c in dataset.labelled] == ["a/t2", "b/t2"] and len(dataset.cases) == 4
+    for case in dataset.labelled:
+        label = load_label(dataset, case, io.read(tmp_path / case.images[0].path).geometry)
+        found = {s.name: dataset.labels.mask(label, i) for i, s in enumerate(dataset.labels.structures)}
+        assert {name: int(mask.sum()) for name, mask in found.items()} == {n: int(m.sum()) for n, m in drawn.items()}

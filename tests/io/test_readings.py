@@ -214,6 +214,71 @@ class TestPlaces:
         assert [c.id for c in dataset.cases if len(c.label) == 2] == ["benign_benign (2)"]
         assert sorted(areas(dataset)) == [(240,)] * 5 + [(480,)]
 
+    @pytest.mark.parametrize("reference", ["ST", "GT beside ST"])
+    @pytest.mark.parametrize("above", ["", "Fluo/", "PhC {}/"])
+    def test_films_with_other_references_and_folders(self, tmp_path: Path, reference: str, above: str) -> None:
+        """Of two references that which people drew; frames that it leaves out are unlabelled."""
+        for film in ("01", "02", "03"):
+            place = tmp_path / above.format(film)
+            for t in range(4):
+                save(place / film / f"t{t:04d}.tif", picture(t))
+                save(place / f"{film}_ST/SEG/man_seg{t:04d}.tif", drawing(t + 9, 1, 1, 1).astype(np.uint16))
+                if reference != "ST" and t % 2:
+                    save(place / f"{film}_GT/SEG/man_seg{t:04d}.tif", drawing(t, 3, 9).astype(np.uint16))
+        dataset = open_dataset(tmp_path)
+        assert (dataset.labels.names, dataset.channels) == (("cell",), ("grey",))
+        assert (len(dataset.cases), len({case.group for case in dataset.cases})) == (12, 3)
+        assert areas(dataset) == ([(720,)] * 12 if reference == "ST" else [(480,)] * 6)
+
+    @pytest.mark.parametrize("second", ["a3_mask_1.png", "a3_mask_2.png"])
+    @pytest.mark.parametrize("folder", ["", "p1/"])
+    def test_a_second_mask_is_united(self, tmp_path: Path, folder: str, second: str) -> None:
+        for i in range(6):
+            save(tmp_path / folder / f"a{i}.png", picture(i, drawing(i, 1, i == 3)))
+            save(tmp_path / folder / f"a{i}_mask.png", drawing(i, 255))
+        save(tmp_path / folder / second, drawing(3, 0, 255))
+        assert sorted(areas(open_dataset(tmp_path))) == [(240,)] * 5 + [(480,)]
+
+
+class TestFoldersOfMasks:
+    """A folder of masks a case: what its files were taken for is told."""
+
+    @staticmethod
+    def folder(root: Path, image: str, masks: str, names: Callable[[int], list[str]]) -> Dataset:
+        for i in range(6):
+            rows = [name for name in names(i) if name]
+            save(root / image.format(i), picture(i, drawing(i, *[1] * len(rows))))
+            for k, name in enumerate(rows):
+                save(root / masks.format(i) / name.format(i), drawing(i, *[0] * k, 255))
+        return open_dataset(root)
+
+    @pytest.mark.parametrize(
+        ("image", "masks"),
+        [("c{0}/images/c{0}.png", "c{0}/masks"), ("c{0}/scan.png", "c{0}/masks"), ("images/c{0}.png", "masks/c{0}")],
+    )
+    @pytest.mark.parametrize("name", ["{0}f{1}e.png", "{1}.png", "mask_{1}.png", "{{0}}_{1}.png", "c{{0}}_{1}.png"])
+    def test_names_that_count_or_never_come_back_are_objects(
+        self, tmp_path: Path, image: str, masks: str, name: str
+    ) -> None:
+        dataset = self.folder(tmp_path, image, masks, lambda i: [name.format(i, k) for k in range(1 + i % 3)])
+        assert dataset.labels.names == ("foreground",)
+        assert areas(dataset) == [(240 * (1 + i % 3),) for i in range(6)]
+        assert any("each is one object" in note for note in dataset.notes)
+
+    @pytest.mark.parametrize(
+        ("image", "masks"),
+        [("c{0}/images/c{0}.png", "c{0}/masks"), ("c{0}/scan.png", "c{0}/masks"), ("images/c{0}.png", "masks/c{0}")],
+    )
+    @pytest.mark.parametrize("name", ["{1}.png", "c{{0}}_{1}.png", "c{{0}}-{1}.png"])
+    def test_names_that_come_back_are_structures(self, tmp_path: Path, image: str, masks: str, name: str) -> None:
+        kinds = ("heart", "lung", "liver")
+        dataset = self.folder(
+            tmp_path, image, masks, lambda i: [name.format(i, k) for k in kinds[: 2 if i == 4 else 3]]
+        )
+        assert dataset.labels.names == ("heart", "liver", "lung")
+        assert areas(dataset) == [(240, 240 * (i != 4), 240) for i in range(6)]
+        assert any("files of one name are one structure" in note for note in dataset.notes)
+
 
 class TestNothingIsLeftOut:
     def test_stray_files_are_listed_with_a_reason(self, tmp_path: Path) -> None:
@@ -313,12 +378,13 @@ class TestTables:
         assert dataset.group_rule == "column 'subject id' of clinical.csv"
 
 
-def test_same_name_with_another_suffix(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("image", "label"), [(".jpg", ".png"), (".tif", ".png"), (".jpeg", ".bmp"), (".png", ".tif")])
+def test_same_name_with_another_suffix(tmp_path: Path, image: str, label: str) -> None:
     for i in range(4):
-        save(tmp_path / f"{i}.jpg", picture(i, drawing(i, 1)))
-        save(tmp_path / f"{i}.png", drawing(i, 255))
+        save(tmp_path / f"{i}{image}", picture(i, drawing(i, 1)))
+        save(tmp_path / f"{i}{label}", drawing(i, 255))
     dataset = open_dataset(tmp_path)
-    assert {case.label[0].path for case in dataset.labelled} == {f"{i}.png" for i in range(4)}
+    assert {case.label[0].path for case in dataset.labelled} == {f"{i}{label}" for i in range(4)}
 
 
 @pytest.mark.parametrize("key", ["desc", "acq"])

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset, LabelSource
-from segwright.io.layouts.names import channel_sets, match, safe_id, structure_name
+from segwright.io.layouts.names import channel_sets, match, role, safe_id, structure_name
 from segwright.io.layouts.scan import Item, relative
+
+#: A mask name that comes back in fewer cases than this is an object, not a structure.
+_RECURRING = 0.2
 
 
 def label_source(item: Item, root: Path, structure: str | None = None) -> LabelSource:
@@ -96,6 +101,45 @@ def structure_names(raw: Iterable[str]) -> dict[str, str]:
     short = {name: structure_name(name) for name in raw}
     clash = len(set(short.values())) != len(short)
     return {name: name for name in raw} if clash else short
+
+
+def mask_names(cases: Mapping[str, Sequence[str]]) -> tuple[dict[tuple[str, str], str], str]:
+    """The structure of each mask file, by case and stem, where each case has a folder of them, and what told.
+
+    Masks of equal names are a structure, less the name of their case (`c1/c1_heart.png`). Each is an object of one
+    structure where names do not come back, or only count the masks of their case.
+    """
+    bare = {(case, stem): _less(case, stem) for case, stems in cases.items() for stem in stems}
+    if _are_objects([[bare[case, stem] for stem in stems] for case, stems in cases.items()]):
+        told = "Mask files differ in name or number from case to case, so each is one object; together they are "
+        return dict.fromkeys(bare, "foreground"), f"{told}'foreground'."
+    names = structure_names(sorted(set(bare.values())))
+    told = "Mask files of one name are one structure; a structure that has no file in a case is absent from that case."
+    return {key: names[name] for key, name in bare.items()}, told
+
+
+def _less(case: str, stem: str) -> str:
+    rest = stem.removeprefix(case)
+    return rest.strip("_-. ") or stem if rest[:1] in set("_-. ") else stem
+
+
+def _are_objects(cases: Sequence[Sequence[str]]) -> bool:
+    times = Counter(name for names in cases for name in names)
+    total, kinds = times.total(), len(times)
+    if len(cases) >= 5 and kinds > 20 and total / kinds < max(2.0, _RECURRING * len(cases)):
+        return True
+    if len(cases) >= 3 and total == kinds > len(cases):
+        return True
+    return len({len(names) for names in cases}) > 1 and all(map(_counted, cases))
+
+
+def _counted(names: Sequence[str]) -> bool:
+    """Whether names only count, from 0 or 1, behind no word but that of a mask."""
+    found = [one for name in names if (one := re.fullmatch(r"(\D*)(\d+)", name))]
+    if len(found) < len(names) or any(one[1] and role(one[1]) != "label" for one in found):
+        return False
+    values = sorted(int(one[2]) for one in found)
+    return values[:1] in ([0], [1]) and values == list(range(values[0], values[0] + len(values)))
 
 
 def draft(root: Path, layout: str, cases: Iterable[Case], *, notes: Iterable[str] = (), **known: object) -> Dataset:

@@ -10,7 +10,7 @@ from pathlib import Path
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels, sample
-from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names, unique_ids
+from segwright.io.layouts.listing import add_structures, draft, mask_names, pair_items, structure_names, unique_ids
 from segwright.io.layouts.names import CHANNEL_WORDS, match, role, safe_id, site_of, split_of, tokens
 from segwright.io.layouts.scan import Item, items, subfolders
 from segwright.io.layouts.suffix import label_sets
@@ -27,6 +27,7 @@ class Arrangement:
     label: Path | None = None
     structures: dict[str, list[Item]] = field(default_factory=dict)
     filled: dict[Path, list[Item]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def held(self, folder: Path) -> list[Item]:
         """What one of its folders holds."""
@@ -55,7 +56,7 @@ class Pairs:
             channels, found = _cases(arrangement, folder)
             several = len(parts) > 1
             cases += [c.model_copy(update={"id": safe_id(f"{name}_{c.id}")}) if several else c for c in found]
-            notes.append(_told(arrangement, folder, name))
+            notes += [_told(arrangement, folder, name), *arrangement.notes]
         if len(parts) > 1:
             notes.append(f"The parts {', '.join(parts)} were put together; folds are made anew from all of them.")
         return draft(folder, "pairs", unique_ids(cases), channels=channels, notes=notes)
@@ -84,7 +85,9 @@ def arranged(root: Path, images: Sequence[Path], labels: Mapping[str, Path]) -> 
     channels, cases = _cases(stated, root)
     places = "; ".join(f"{name}: {folder}" if name else str(folder) for name, folder in labels.items())
     note = f"Images from {', '.join(map(str, images))}; labels from {places}."
-    return draft(root, "pairs", unique_ids(cases), channels=channels if len(images) > 1 else (), notes=[note])
+    return draft(
+        root, "pairs", unique_ids(cases), channels=channels if len(images) > 1 else (), notes=[note, *stated.notes]
+    )
 
 
 def _parts(folder: Path) -> dict[str, Arrangement]:
@@ -190,7 +193,7 @@ def _fitted(images: list[Path], labels: list[Path], filled: dict[Path, list[Item
     others = (f for f in images if f != main and _same(filled[main], filled[f]))
     channels = [main, *(f for f in others if not _copied(filled[main], filled[f]))]
     result = Arrangement(images=sorted(channels) if len(channels) > 1 else [main], filled=filled)
-    sets = {label: _structure_sets(filled[main], label, filled[label]) for label in labels}
+    sets = {label: _structure_sets(filled[main], label, filled[label], result.notes) for label in labels}
     direct = [f for f in labels if not sets[f] and _fits(filled[main], filled[f])]
     if len(direct) == 1:
         result.label = direct[0]
@@ -204,9 +207,9 @@ def _fitted(images: list[Path], labels: list[Path], filled: dict[Path, list[Item
     return result if result.label or result.structures else None
 
 
-def _structure_sets(images: list[Item], folder: Path, found: list[Item]) -> dict[str, list[Item]]:
+def _structure_sets(images: list[Item], folder: Path, found: list[Item], notes: list[str]) -> dict[str, list[Item]]:
     """Several masks an image: a folder a structure (`masks/heart/a.png`) or a case (`masks/a/heart.png`), or by name
-    (`masks/a_heart.png`); empty if each image has one mask.
+    (`masks/a_heart.png`); empty if each image has one mask. What files of a case were taken for goes into `notes`.
     """
     if len(found) > 1.5 * len(images) and all(item.path.parent == folder for item in found):
         sets = label_sets(images, found)
@@ -216,19 +219,21 @@ def _structure_sets(images: list[Item], folder: Path, found: list[Item]) -> dict
         return {}
     children = {child.name: items(child) for child in subfolders(folder)}
     children = {name: inner for name, inner in children.items() if inner}
-    fitting = {name: inner for name, inner in children.items() if _fits(images, inner)}
+    stems = {item.stem for item in images}
+    fitting = {name: inner for name, inner in children.items() if name not in stems and _fits(images, inner)}
     if fitting and len(fitting) * 2 >= len(children):
         names = structure_names(fitting)
         return {names[name]: inner for name, inner in fitting.items()}
     by_case = match([item.stem for item in images], list(children))
     if len(by_case) * 2 < len(children):
         return {}
+    naming, told = mask_names({name: [item.stem for item in children[name]] for name in by_case.values()})
     table: dict[str, list[Item]] = {}
     for name in by_case.values():
         for item in children[name]:
-            table.setdefault(item.stem, []).append(Item(item.path, name, item.kind))
-    names = structure_names(table)
-    return {names[name]: inner for name, inner in table.items()}
+            table.setdefault(naming[name, item.stem], []).append(Item(item.path, name, item.kind))
+    notes.append(told)
+    return table
 
 
 def _names(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, str]:
@@ -279,5 +284,5 @@ def _told(arrangement: Arrangement, root: Path, part: str) -> str:
     elif arrangement.label:
         labels = arrangement.label.relative_to(root).as_posix()
     else:
-        labels = "one folder a structure: " + ", ".join(arrangement.structures)
+        labels = "files of each structure: " + ", ".join(arrangement.structures)
     return f"Images from {images}; labels from {labels}." + (f" Part: {part}." if part != "all" else "")

@@ -141,7 +141,8 @@ def _roles(leaves: Mapping[Path, Leaf]) -> tuple[list[str], list[str]]:
     judged = [n for n in unknown if mostly_labels([parts[n] for parts in leaves.values() if n in parts])]
     labels = sorted({*labels, *judged})
     images = [name for name in names if name not in labels]
-    if len(labels) > 1 and {strip_roles(name) for name in labels} <= {strip_roles(name) for name in images}:
+    drawn, shown = ({strip_roles(name) for name in group} for group in (labels, images))
+    if len(labels) > 1 and (drawn <= shown or (len(shown) > 1 and shown <= drawn)):
         return [], []  # each image has a label of its own: several cases a folder
     return (images, labels) if images else ([], [])
 

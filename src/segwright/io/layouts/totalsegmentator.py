@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.labels import LabelSpace, Structure
-from segwright.io.layouts.listing import draft, label_source, structure_names, unique_ids
+from segwright.io.layouts.listing import draft, label_source, mask_names, unique_ids
 from segwright.io.layouts.names import match, role, safe_id
 from segwright.io.layouts.scan import Item, items, numbered, subfolders
-
-#: A mask name that comes back in fewer cases than this is an object, not a structure.
-_RECURRING = 0.2
 
 
 class TotalSegmentator:
@@ -29,23 +27,18 @@ class TotalSegmentator:
     def open(self, folder: Path) -> Dataset:
         """One case a subfolder; a structure without a file in some case is absent there."""
         found = {child: parts for child in subfolders(folder) if (parts := _parts(child))}
-        stems = [item.stem for _, masks in found.values() for item in masks]
-        objects = _are_objects(stems, len(found))
-        names = structure_names(sorted(set(stems))) if not objects else dict.fromkeys(stems, "foreground")
+        names, told = mask_names({child.name: [item.stem for item in masks] for child, (_, masks) in found.items()})
         cases = unique_ids(_case(child, *parts, names, folder) for child, parts in found.items())
-        structures = tuple(Structure(name=name) for name in dict.fromkeys(names.values()))
-        notes = ["A structure that has no file in a case is absent from that case."]
-        if objects:
-            notes = ["Mask files differ from case to case, so each is one object; together they are 'foreground'."]
+        structures = tuple(Structure(name=name) for name in sorted(set(names.values())))
         channels = tuple(item.stem for item in next(iter(found.values()))[0])
-        space = LabelSpace(structures=structures, kind="exclusive" if objects else "overlapping")
+        space = LabelSpace(structures=structures, kind="overlapping" if len(structures) > 1 else "exclusive")
         return draft(
             folder,
             "totalsegmentator",
             cases,
             channels=channels if len(channels) > 1 else (),
             labels=space,
-            notes=notes,
+            notes=[told],
             group_rule="the folder of the case",
         )
 
@@ -70,14 +63,10 @@ def _parts(folder: Path) -> tuple[list[Item], list[Item]] | None:
     return None if planes else (images, masks)
 
 
-def _are_objects(stems: list[str], cases: int) -> bool:
-    """Whether mask names do not come back over cases, as with one file a cell."""
-    kinds = len(set(stems))
-    return cases >= 5 and len(stems) / max(1, kinds) < max(2.0, _RECURRING * cases) and kinds > 20
-
-
-def _case(folder: Path, images: list[Item], masks: list[Item], names: dict[str, str], root: Path) -> Case:
-    label: tuple[LabelSource, ...] = tuple(label_source(item, root, names[item.stem]) for item in masks)
+def _case(
+    folder: Path, images: list[Item], masks: list[Item], names: Mapping[tuple[str, str], str], root: Path
+) -> Case:
+    label: tuple[LabelSource, ...] = tuple(label_source(item, root, names[folder.name, item.stem]) for item in masks)
     return Case(
         id=safe_id(folder.name), images=tuple(i.source(root) for i in images), label=label, group=safe_id(folder.name)
     )
