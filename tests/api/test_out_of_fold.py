@@ -58,9 +58,9 @@ def test_concluding_reads_each_reference_and_post_processes_each_case_once(
         read[case.id] += 1
         return load_label(dataset, case, geometry)
 
-    def counted_apply(chain: Chain, scores, space, *, geometry):  # type: ignore[no-untyped-def]
+    def counted_apply(chain: Chain, scores, space, **where):  # type: ignore[no-untyped-def]
         processed[f"{scores.filename} {chain.to_json()}"] += 1
-        return apply_to_scores(chain, scores, space, geometry=geometry)
+        return apply_to_scores(chain, scores, space, **where)
 
     monkeypatch.setattr(out_of_fold, "load_label", counted_load)
     monkeypatch.setattr(out_of_fold, "apply_to_scores", counted_apply)

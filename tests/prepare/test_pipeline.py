@@ -11,9 +11,9 @@ from segwright.core.errors import GeometryError
 from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, PreparePlan
-from segwright.core.trail import Cropped, Resampled, Trail, Turned
+from segwright.core.trail import Cropped, Resampled, Trail, Turned, turn
 from segwright.core.volume import Volume
-from segwright.prepare.pipeline import Prepared, prepare_image, prepare_label, target_shape, turn
+from segwright.prepare.pipeline import Prepared, prepare_image, prepare_label, target_shape
 from segwright.prepare.restore import ScoreRestorer, restore_labels
 
 EXCLUSIVE = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])

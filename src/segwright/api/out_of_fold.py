@@ -52,6 +52,11 @@ class JudgedCase:
         """The scan's own grid."""
         return load_image(self.run.dataset, self.run.dataset.case(self.case)).geometry
 
+    @property
+    def orientation(self) -> str | None:
+        """Axis codes on which the network saw the scan."""
+        return self.run.plan.prepare.orientation
+
     def scores(self) -> NDArray[np.uint8]:
         """Structure scores `(K, z, y, x)`, 255 is 1; mapped from disk."""
         mapped: NDArray[np.uint8] = np.load(self.run.scores_file(self.case or ""), mmap_mode="r")
@@ -64,8 +69,12 @@ class JudgedCase:
 
     def predicted(self, chain: Chain) -> NDArray[Any]:
         """Canonical labels of the out-of-fold scores after post-processing."""
-        space, geometry = self.run.plan.labels, self.geometry
-        return self._kept(chain.to_json(), lambda: apply_to_scores(chain, self.scores(), space, geometry=geometry))
+        space, geometry, orientation = self.run.plan.labels, self.geometry, self.orientation
+
+        def make() -> NDArray[Any]:
+            return apply_to_scores(chain, self.scores(), space, geometry=geometry, orientation=orientation)
+
+        return self._kept(chain.to_json(), make)
 
     def _kept(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         return self.shelf.keep(f"{self.case} {name}", make) if self.shelf else make()

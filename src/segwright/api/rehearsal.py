@@ -69,6 +69,7 @@ class StandIn:
     geometry: Geometry
     kept: NDArray[np.uint8]
     labels: NDArray[Any]
+    orientation: str | None = None  # its scores are made where it lies
 
     def scores(self) -> NDArray[np.uint8]:
         """`(K, z, y, x)`, 255 is 1."""

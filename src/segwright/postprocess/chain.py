@@ -100,9 +100,19 @@ def apply(chain: Chain, labels: Labels, space: LabelSpace, *, geometry: Geometry
     return labels
 
 
-def apply_to_scores(chain: Chain, scores: NDArray[np.uint8], space: LabelSpace, *, geometry: Geometry) -> Labels:
-    """Decode scores `(K, z, y, x)` (uint8, 255 is 1) with the chain's decoder or thresholds, then run its steps."""
+def apply_to_scores(
+    chain: Chain, scores: NDArray[np.uint8], space: LabelSpace, *, geometry: Geometry, orientation: str | None = None
+) -> Labels:
+    """Decode scores `(K, z, y, x)` (uint8, 255 is 1) with the chain's decoder or thresholds, then run its steps.
+
+    Args:
+        chain: What to do.
+        scores: On the scan's own axes.
+        space: Meaning of the labels.
+        geometry: Grid of the scores.
+        orientation: Axis codes on which the network saw the scan, for objects; `None` where it was not turned.
+    """
     if space.instances:
-        return decode_objects(chain.decoder, scores, geometry)
+        return decode_objects(chain.decoder, scores, geometry, orientation)
     labels = decode(scores, space, thresholds=chain.thresholds, foreground=chain.foreground)
     return apply(chain, labels, space, geometry=geometry)

@@ -48,6 +48,10 @@ class OutOfFold(Protocol):
     def geometry(self) -> Geometry:
         """Grid of both arrays."""
 
+    @property
+    def orientation(self) -> str | None:
+        """Axis codes on which the network saw the scan; `None` where it was not turned."""
+
     def scores(self) -> NDArray[np.uint8]:
         """`(K, z, y, x)`, 255 is 1."""
 

@@ -261,8 +261,8 @@ class Model:
     def _finish(self, result: Streamed, geometry: Geometry) -> NDArray[Any]:
         """Labels after the chosen post-processing; objects are decoded by their target's usual decoder if none was."""
         if self.plan.labels.instances and result.scores is not None:
-            chain = self.chain or usual_chain(self.plan.target)
-            return apply_to_scores(chain, result.scores, self.plan.labels, geometry=geometry)
+            chain, orientation = self.chain or usual_chain(self.plan.target), self.plan.prepare.orientation
+            return apply_to_scores(chain, result.scores, self.plan.labels, geometry=geometry, orientation=orientation)
         if self.chain is None:
             return result.labels
         if self.chain.needs_scores and result.scores is not None:

@@ -13,7 +13,7 @@ from segwright.core.errors import GeometryError
 from segwright.core.geometry import Geometry, Triple
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
-from segwright.core.trail import Cropped, Resampled, SpatialStep, Trail, Turned
+from segwright.core.trail import Cropped, Resampled, SpatialStep, Trail, Turned, turn, turn_for
 from segwright.core.volume import Volume
 from segwright.core.words import size
 from segwright.ops.crop import content_box
@@ -85,14 +85,6 @@ def _known(geometry: Geometry, plan: PreparePlan) -> Geometry:
     return geometry.stated(plan.voxel) if plan.voxel else geometry
 
 
-def turn_for(geometry: Geometry, orientation: str | None) -> Turned | None:
-    """The turn that the plan's orientation asks for, if any."""
-    if orientation is None or geometry.ndim_effective == 2:
-        return None
-    order, flips = geometry.path_to(orientation)
-    return None if order == (0, 1, 2) and not flips else Turned(order, flips)
-
-
 def target_shape(geometry: Geometry, plan: PreparePlan) -> Triple:
     """Voxels `(z, y, x)` after resampling a `seen_grid` to the plan's physical scale; at least 1 an axis."""
     return plan.size(geometry.shape, geometry.spacing)
@@ -136,13 +128,6 @@ def unresampled(array: NDArray[Any], trail: Trail) -> NDArray[Any]:
         elif position != len(trail.steps) - 1:
             raise GeometryError("A trail may resample only as its last step.", got=[s for s, _ in trail.steps])
     return array
-
-
-def turn(array: NDArray[Any], step: Turned) -> NDArray[Any]:
-    """A view of `(C, z, y, x)` with axes permuted, then reversed."""
-    turned = array.transpose(0, *(axis + 1 for axis in step.order))
-    index = tuple(slice(None, None, -1) if axis in step.flips else slice(None) for axis in range(3))
-    return turned[(slice(None), *index)]
 
 
 def trail_to_data(trail: Trail) -> dict[str, Any]:

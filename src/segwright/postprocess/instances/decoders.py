@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import UsageError
 from segwright.core.geometry import Geometry, Spacing
+from segwright.core.trail import turn, turn_for, unturn
 from segwright.ops.components import bond_components
 from segwright.ops.instances import (
     adopt_orphans,
@@ -321,8 +322,10 @@ class Choice(Protocol):
     def params(self) -> dict[str, Any]: ...
 
 
-def decode_objects(choice: Choice | None, scores: NDArray[np.uint8], geometry: Geometry) -> NDArray[np.int32]:
-    """Canonical instance labels `(1, z, y, x)` from scores `(C, z, y, x)` (uint8, 255 is 1).
+def decode_objects(
+    choice: Choice | None, scores: NDArray[np.uint8], geometry: Geometry, orientation: str | None
+) -> NDArray[np.int32]:
+    """Canonical instance labels `(1, z, y, x)` from scores `(C, z, y, x)` (uint8, 255 is 1); see `decode_turned`.
 
     Raises:
         UsageError: No decoder was chosen.
@@ -335,7 +338,28 @@ def decode_objects(choice: Choice | None, scores: NDArray[np.uint8], geometry: G
         )
     decoder = build_decoder(choice.name, **choice.params)
     unit = scores.astype(np.float32) / np.float32(255)
-    return decoder.decode(unit, spacing=geometry.spacing)[None].astype(np.int32)
+    return decode_turned(decoder, unit, geometry, orientation).astype(np.int32)
+
+
+def decode_turned(
+    decoder: Decoder, scores: NDArray[np.float32], geometry: Geometry, orientation: str | None
+) -> NDArray[np.uint32]:
+    """Ids `(1, z, y, x)` from scores `(C, z, y, x)` on a scan's own axes, decoded on the axes that they speak of.
+
+    A bond to the voxel before, a slope, a section: all are along the axes on which the network saw the scan.
+
+    Args:
+        decoder: Makes objects of the scores.
+        scores: From 0 to 1.
+        geometry: Grid of the scan, or of a part of it.
+        orientation: Axis codes of the plan; `None` where the scan was not turned.
+    """
+    step = turn_for(geometry, orientation)
+    if step is None:
+        return decoder.decode(scores, spacing=geometry.spacing)[None]
+    z, y, x = (geometry.spacing[axis] for axis in step.order)
+    ids = decoder.decode(np.ascontiguousarray(turn(scores, step)), spacing=(z, y, x))
+    return np.ascontiguousarray(unturn(ids[None], step))
 
 
 #: Numbers tried for each decoder, beside its usual ones; sizes are tried afterwards on what these leave.

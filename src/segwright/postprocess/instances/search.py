@@ -129,7 +129,7 @@ def _values_of(case: OutOfFold, options: Sequence[Option], score: SizeScorer) ->
     rows = []
     for option in options:
         raw = ChainStep(name=option.decoder, params={**option.params, "smallest": 0})
-        rows.append(score(reference[0], decode_objects(raw, np.asarray(scores), geometry)[0], SIZES))
+        rows.append(score(reference[0], decode_objects(raw, np.asarray(scores), geometry, case.orientation)[0], SIZES))
     return np.stack(rows)
 
 

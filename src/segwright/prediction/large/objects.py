@@ -18,7 +18,7 @@ from segwright.io.omezarr import read_level, unit_of, write_box
 from segwright.ops.components import connected_ids
 from segwright.ops.windows import COLUMNS, Parts, final_numbers, measure_parts, meetings, no_parts, unite
 from segwright.postprocess.instances import DECODERS, build_decoder
-from segwright.postprocess.instances.decoders import Decoder
+from segwright.postprocess.instances.decoders import Decoder, decode_turned
 from segwright.prediction.large.bench import Bench
 
 #: Voxels of the smaller part in a face that two blocks must agree on before a decoder's objects are one.
@@ -86,7 +86,7 @@ def _decoded(bench: Bench, box: Box) -> tuple[Box, NDArray[Any], NDArray[np.int6
 def _decode(bench: Bench, near: Box, decoder: Decoder) -> NDArray[np.uint32]:
     scores = read_level(bench.store("scores"), near)
     values = scores.astype(np.float32) / np.float32(255 if scores.dtype == np.uint8 else 1)
-    return decoder.decode(values, spacing=bench.geometry.spacing)[None].astype(np.uint32)
+    return decode_turned(decoder, values, bench.geometry, bench.job.plan.prepare.orientation)
 
 
 def _cores(bench: Bench, near: Box, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -196,7 +196,9 @@ def _thickness(bench: Bench) -> Triple:
     """Voxels beyond a block's faces in which its objects are compared with its neighbours'."""
     if bench.has_labels:
         return 1, 1, 1
-    z, y, x = (max(1, h) for h in build_decoder(bench.job.decoder, **bench.job.decoder_params).halo)
+    halo = build_decoder(bench.job.decoder, **bench.job.decoder_params).halo
+    turned = bench.scan.turned
+    z, y, x = (max(1, halo[turned.order.index(axis) if turned else axis]) for axis in range(3))
     return z, y, x
 
 

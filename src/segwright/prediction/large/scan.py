@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from segwright.core.box import Box
 from segwright.core.geometry import Geometry, Triple
 from segwright.core.plan import PreparePlan
-from segwright.core.trail import Turned
+from segwright.core.trail import Turned, turn, turn_for, unturn
 from segwright.core.volume import Volume
 from segwright.ops.resample import Taps, axis_taps
 from segwright.prediction.large.survey import Survey
-from segwright.prepare.pipeline import interpolation_orders, seen_grid, target_shape, turn, turn_for
+from segwright.prepare.pipeline import interpolation_orders, seen_grid, target_shape
 
 
 @dataclass(frozen=True)
@@ -106,19 +106,6 @@ class LazyScan:
         taps = _taps(self.shape, self.grid.shape, box, (1, 1, 1))
         restored = _mapped(scores, taps, _needed(box, taps))
         return unturn(restored, self.turned) if self.turned else restored
-
-
-def unturn(array: NDArray[np.float32], step: Turned) -> NDArray[np.float32]:
-    """A view of `(C, z, y, x)` with the axes of `turn` reversed back, then permuted back.
-
-    Example:
-        >>> array, step = np.arange(6.0).reshape(1, 1, 2, 3), Turned((2, 0, 1), (1,))
-        >>> bool((unturn(turn(array, step), step) == array).all())
-        True
-    """
-    index = tuple(slice(None, None, -1) if axis in step.flips else slice(None) for axis in range(3))
-    back = [step.order.index(axis) for axis in range(3)]
-    return array[(slice(None), *index)].transpose(0, *(axis + 1 for axis in back))
 
 
 def _taps(old: Triple, new: Triple, box: Box, orders: Triple) -> dict[int, Taps]:
