@@ -179,7 +179,8 @@ with locked(Path({str(tmp_path)!r})): print('held', flush=True); sys.stdin.read(
     ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         if without:
-            monkeypatch.setattr(lock, "fcntl", None)  # as on network shares without locks
+            monkeypatch.setattr(lock, "fcntl", None)  # as on network shares without locks, and on Windows
+            monkeypatch.delattr(os, "pwrite")
         with pytest.raises(UsageError) as told, locked(tmp_path):
             pass
         assert f"process {holder.pid}" in str(told.value.got)

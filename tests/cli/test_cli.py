@@ -78,6 +78,19 @@ def test_help_lists_every_verb_and_loads_no_torch(tmp_path: Path) -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
+def test_verbs_run_where_modules_of_unix_are_missing(scans: Path, tmp_path: Path) -> None:
+    hidden = (
+        "import os, sys, psutil; sys.modules.update(dict.fromkeys(['fcntl', 'grp', 'pwd', 'resource', 'termios'])); "
+    )
+    # psutil comes first: its part for Linux needs some of them, that for Windows does not.
+    code = hidden + "del os.pwrite, os.pread; from segwright.cli.app import app; app(sys.argv[1:])"
+    words = ["inspect", str(scans), "-o", "dataset.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0 and (tmp_path / "dataset.yaml").exists(), done.stderr
+
+
 @pytest.mark.parametrize("text", ["", "m", "20x", "1h 30m", "-5"])
 def test_times_that_cannot_be_read(text: str) -> None:
     with pytest.raises(UsageError):

@@ -89,7 +89,7 @@ def _taken(path: Path, folder: Path) -> int:
             if os.fstat(file).st_ino == path.stat().st_ino:
                 with suppress(OSError):  # on a full disk the lock has no name, but holds
                     os.ftruncate(file, 0)
-                    os.pwrite(file, json.dumps(_own_name()).encode(), 0)
+                    os.write(file, json.dumps(_own_name()).encode())
                 return file
         except FileNotFoundError:
             pass  # its holder ended, and took the file away, just before it was taken here

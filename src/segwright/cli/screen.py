@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Mapping
 
+import psutil
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
@@ -59,6 +58,7 @@ class Screen:
         self.began = self.spoke = 0.0
         self.pseudo: Mapping[str, float] = {}
         self.waited = 0.0
+        self.most = 0
 
     def __enter__(self) -> Screen:
         if not self.quiet and self.console.is_terminal:
@@ -149,7 +149,8 @@ class Screen:
         parts.append(f"{event.step / passed:.3g} steps/s")
         parts.append(f"data {self.waited / passed * 100:.0f} %")
         if event.fold is not None:  # else others train, and their memory is not this process's
-            parts.append(f"{_peak_gb():.1f} GB")
+            self.most = max(self.most, psutil.Process().memory_info().rss)
+            parts.append(f"{self.most / 2**30:.1f} GB")
         self._advance(event.progress, parts)
 
 
@@ -188,8 +189,3 @@ def _closing(event: End) -> str:
     return text + "".join(
         f", best {name} {value:.3f}" for name, value in best.items() if value is not None and value >= 0
     )
-
-
-def _peak_gb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**30 if sys.platform == "darwin" else 2**20)
