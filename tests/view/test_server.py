@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 import segwright
 from segwright import io
 from segwright.core.errors import GeometryError, UsageError
+from segwright.core.geometry import Geometry
 from segwright.core.inspection import Finding
 from segwright.core.report import Report
 from segwright.core.volume import Volume
@@ -28,6 +29,7 @@ from segwright.evaluation.pairing import read_labels
 from segwright.io.dataset import open_dataset
 from segwright.view.launch import Address, make_viewer
 from segwright.view.listen import Watched, reached_as
+from segwright.view.serializers import state
 from segwright.view.server import build_app
 from segwright.view.session import Session
 from segwright.view.source import open_source
@@ -269,6 +271,39 @@ def test_a_label_of_another_size_is_told_beside_the_scan(volumes, tmp_path):
     assert page.get("/api/cases/0/image/0/0").status_code == 200
     answer = page.get("/api/cases/0/labels/0/0/0")
     assert answer.status_code == 422 and "do not fit" in answer.json()["error"]["what"]
+
+
+def ids_of_cells(count: int) -> Volume:
+    """Squares of scattered numbers, as segmentation of single cells leaves them."""
+    ids = np.zeros((1, 200, 200), np.uint16)
+    for i in range(count):
+        y, x = divmod(i, 10)
+        ids[0, 20 * y + 4 : 20 * y + 16, 20 * x + 4 : 20 * x + 16] = 37 * i + 5
+    return Volume.of(ids, Geometry.from_spacing(ids.shape))
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_numbers_of_objects_open_as_objects(tmp_path, alone):
+    io.write(ids_of_cells(60), tmp_path / "cells.tif")
+    scan = Volume.of(
+        np.random.default_rng(0).integers(0, 255, (1, 200, 200)).astype(np.uint8), ids_of_cells(1).geometry
+    )
+    io.write(scan, tmp_path / "scan.tif")
+    files = [tmp_path / "cells.tif"] if alone else [tmp_path / "scan.tif", [tmp_path / "cells.tif"]]
+    session = Session(open_source(*files))
+    told = state(session)
+    assert told["instances"] and [one["name"] for one in told["structures"]] == ["object"]
+    assert "Labels hold 60 values that number objects." in told["notes"]
+    assert "Every value of the labels is an object of 'object'." in told["notes"]
+    assert told["cases"][0]["labelled"] and session.store.objects(0, 0, 0).total == 60
+
+
+def test_other_lone_files_open_as_scans(volumes, xrays, tmp_path):
+    io.write(ids_of_cells(3), tmp_path / "classes.tif")
+    scans = [volumes / "imagesTr" / "m000_0000.nii.gz", volumes / "labelsTr" / "m000.nii.gz", tmp_path / "classes.tif"]
+    for file in [*scans, next((xrays / "images").iterdir())]:
+        told = state(Session(open_source(file)))
+        assert not told["instances"] and not told["structures"], file
 
 
 def _box(shape):

@@ -11,6 +11,7 @@ from segwright import io
 from segwright.api.lock import NAME as LOCK
 from segwright.api.lock import busy
 from segwright.api.run import Run
+from segwright.core.box import Box
 from segwright.core.case import Case, Dataset, LabelSource, Source, Split
 from segwright.core.errors import LayoutError, SegwrightError, UsageError
 from segwright.core.inspection import Inspection
@@ -18,14 +19,19 @@ from segwright.core.labels import LabelSpace, Structure
 from segwright.core.plan import Plan
 from segwright.io.dataset import open_dataset
 from segwright.io.instances import as_instances, numbers_objects
+from segwright.io.layouts.content import looks_like_label
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.scan import stem_of
-from segwright.io.masks import value_counts, values_of
-from segwright.io.meaning.decide import TELL_APART
+from segwright.io.masks import are_colours, one_plane, value_counts, values_of
+from segwright.io.meaning.decide import TELL_APART, Meaning, decide
+from segwright.io.meaning.facts import facts_of
 from segwright.io.scans import open_images
+from segwright.view.scan import WHOLE_BYTES
 
-#: More values than this are no label.
+#: More values than this are no label of classes.
 MOST_VALUES = 1000
+#: What numbered objects are until they are told apart.
+_OBJECTS = Structure(name="object")
 
 
 #: Documents that a fit keeps before it has a plan, which takes it minutes.
@@ -151,18 +157,28 @@ def _apart(dataset: Dataset) -> tuple[Dataset, list[str]]:
         found = as_instances(dataset, True)
     except SegwrightError as error:
         return dataset, [*dataset.notes, f"Objects are not shown apart: {error.what}"]
-    notes = tuple(re.sub(rf"To tell the \w+ apart, {re.escape(TELL_APART)} ?", "", note) for note in found.notes)
+    together = rf"(; all together they are '\w+')?\. To tell the \w+ apart, {re.escape(TELL_APART)}"
+    notes = tuple(re.sub(together, ".", note) for note in found.notes)
     return found.model_copy(update={"notes": notes}), list(notes)
 
 
 def _of_image(path: Path, labels: list[Path]) -> Opened:
-    """One scan, and its labels: files of one value each are structures, a map of values is the reference."""
+    """One scan, and its labels: files of one value each are structures, a map of values is the reference.
+
+    Values that number objects are told apart, also in a label file that stands alone: it is its own picture then.
+    """
     volume = io.read(path)
+    numbered = _numbered(labels[0] if labels else path)
+    if numbered is not None:
+        labels = labels or [path]
     channels = volume.data.shape[0]
     names = volume.channels or tuple(f"channel {i + 1}" for i in range(channels))
     root = path.resolve().parent
-    found = [(label, _values(label)) for label in labels]
-    sources, space, notes = _meaning(found)
+    if numbered is not None:
+        sources: tuple[LabelSource, ...] = (LabelSource(path=str(labels[0].resolve())),)
+        space, notes = LabelSpace(structures=(_OBJECTS,)), list(numbered.notes)
+    else:
+        sources, space, notes = _meaning([(label, _values(label)) for label in labels])
     case = Case(
         id=safe_id(stem_of(path)),
         images=(Source(path=str(path.resolve())),),
@@ -174,7 +190,31 @@ def _of_image(path: Path, labels: list[Path]) -> Opened:
     dataset = Dataset(
         root=str(root), layout="one scan", channels=names, labels=space, cases=(case,), notes=tuple(notes)
     )
+    dataset, notes = _apart(dataset)
     return Opened(stem_of(path), "image", dataset, extra=extra, notes=notes)
+
+
+def _numbered(path: Path) -> Meaning | None:
+    """What the values of a file say, where it looks like a label and they number objects.
+
+    A plane is looked at first, as nearly all scans give themselves away in it; what is too large to be read whole is
+    taken for no such label.
+    """
+    try:
+        label = io.read_label(path)
+        channels, z, y, x = label.data.shape
+        if channels != 1 or z * y * x * label.data.dtype.itemsize > WHOLE_BYTES:
+            return None
+        if not looks_like_label(label.array(Box((z // 2, 0, 0), (z // 2 + 1, y, x)))):
+            return None
+        array = label.array()
+        if not looks_like_label(array):
+            return None
+        raw = one_plane(array, where=str(path), colours=are_colours(label))
+    except SegwrightError:
+        return None
+    meaning = decide({"": facts_of(raw)}, lambda _: raw)
+    return meaning if meaning.kind == "objects" else None
 
 
 def _values(label: Path) -> list[int]:
