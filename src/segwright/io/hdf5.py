@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import zlib
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +29,12 @@ from segwright.io.protocol import (
     pick_key,
     same_format,
 )
+from segwright.io.unpacking import DEFLATE, unpacker
+
+#: Bytes that filters before a compression add to a chunk; a packed chunk is no longer than an unpacked one by more.
+_ADDED = 4096
+#: Filters that pack.
+_PACKS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SZIP, h5py.h5z.FILTER_LZF}
 
 
 def keys(path: Path) -> tuple[ArrayInfo, ...]:
@@ -73,8 +82,11 @@ def open_array(path: Path, info: ArrayInfo, axes: Axes, name: str) -> Volume:
         chunks, held = store[info.name].chunks, store[info.name].id.get_storage_size()
         attributes = {k: np.array(v) for k, v in store[info.name].attrs.items() if k in {"element_size_um", "affine"}}
 
+    seen: set[tuple[int, ...]] = set()
+
     def part(index: Index) -> NDArray[Any]:
         with h5py.File(path, "r") as opened:
+            refuse_overlong(opened[info.name], index, path, seen)
             array = np.asarray(opened[info.name][index])
         return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
@@ -88,6 +100,83 @@ def open_array(path: Path, info: ArrayInfo, axes: Axes, name: str) -> Volume:
     if chunks:
         header["chunks"] = axes.shape(chunks)[1:]
     return Volume(data, geometry, header=header)
+
+
+def refuse_overlong(item: Any, index: Index, path: Path, seen: set[tuple[int, ...]] | None = None) -> None:
+    """Refuse chunks that unpack to more than a chunk has: HDF5 would follow them until the memory is full.
+
+    Streams of deflate are followed to the first byte too many; of szip, which says how long its result is, that is
+    read; of lzf only the packed length is held against the unpacked one. What plug-ins unpack is not looked at.
+
+    Args:
+        item: The dataset.
+        index: Which part will be read.
+        path: For messages.
+        seen: Chunks that have passed, which are not followed again; grows.
+
+    Raises:
+        ReadError: Names the chunk.
+    """
+    codes, passed = _filters(item) if item.chunks else [], set() if seen is None else seen
+    packed = [code for code in codes if code in _PACKS]
+    if not packed:
+        return
+    most = math.prod(item.chunks) * item.id.get_type().get_size()
+    most += 0 if set(codes) <= {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE} else _ADDED
+    ranges = (range(s.start // n * n, s.stop, n) for s, n in zip(index, item.chunks, strict=True))
+    for place in itertools.product(*ranges):
+        if place in passed:
+            continue
+        info = item.id.get_chunk_info_by_coord(place)
+        if info.byte_offset is not None and (len(packed) > 1 or _is_overlong(item, info, codes, most)):
+            raise ReadError(
+                "A chunk of the array unpacks to more than a chunk has." if len(packed) == 1 else "It is packed twice.",
+                expected=f"at most {most} bytes",
+                got=f"chunk at {place} of {item.name}",
+                where=path,
+                hint="Copy the file again from its source; if it is the same there, take the case out.",
+            )
+        passed.add(place)
+
+
+def refuse_overlong_chunks(path: Path) -> None:
+    """`refuse_overlong` for all of a file that a library reads on its own; costs unpacking it once."""
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            refuse_overlong(item, tuple(slice(0, n) for n in item.shape or ()), path)
+
+    with h5py.File(path, "r") as store:
+        store.visititems(visit)
+
+
+def _filters(item: Any) -> list[int]:
+    """Codes of the filters that chunks went through, the first one first."""
+    told = item.id.get_create_plist()
+    return [told.get_filter(place)[0] for place in range(told.get_nfilters())]
+
+
+def _is_overlong(item: Any, info: Any, codes: list[int], most: int) -> bool:
+    """Whether a chunk, which one filter packs, unpacks to more than `most` bytes."""
+    if info.size > most + most // 64 + _ADDED:
+        return True  # what does not pack is stored as it is
+    code, place = next((code, place) for place, code in enumerate(codes) if code in _PACKS)
+    if info.filter_mask >> place & 1 or code == h5py.h5z.FILTER_LZF:
+        return False
+    if code == h5py.h5z.FILTER_DEFLATE and info.size * DEFLATE <= most:
+        return False
+    data = item.id.read_direct_chunk(info.chunk_offset)[1]
+    if code == h5py.h5z.FILTER_SZIP:
+        return int.from_bytes(data[:4], "little") > most
+    unpack = unpacker("zlib")
+    assert unpack is not None
+    try:
+        unpack(data, most)
+    except (zlib.error, EOFError):
+        return False  # it is damaged, which HDF5 tells
+    except ValueError:
+        return True
+    return False
 
 
 def _geometry(shape: tuple[int, int, int], attributes: dict[str, NDArray[Any]]) -> Geometry:

@@ -1,13 +1,10 @@
-"""N5 datasets (https://github.com/saalfeldlab/n5), sliced block by block; read only (the only door to numcodecs)."""
+"""N5 datasets (https://github.com/saalfeldlab/n5), sliced block by block; read only."""
 
 from __future__ import annotations
 
-import bz2
 import itertools
-import lzma
 import math
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +29,7 @@ from segwright.io.protocol import (
     pick_key,
     reason,
 )
+from segwright.io.unpacking import Unpack, unpacker
 
 _ATTRIBUTES = "attributes.json"
 _NM = {"nm": 1e-6, "nanometer": 1e-6, "um": 1e-3, "µm": 1e-3, "micrometer": 1e-3, "mm": 1.0, "millimeter": 1.0}
@@ -160,61 +158,16 @@ def _lengths(told: Mapping[str, Any], name: str, folder: Path) -> tuple[int, ...
     return tuple(reversed(found or []))
 
 
-def _bounded(make: Callable[[], Any]) -> Callable[[bytes, int], bytes]:
-    """Unpacks by a decompressor of the standard library: at most one byte more than there should be, sums verified."""
-
-    def unpack(data: bytes, most: int) -> bytes:
-        tool = make()
-        found: bytes = tool.decompress(data, most + 1)
-        if len(found) <= most and not tool.eof:
-            found += tool.decompress(getattr(tool, "unconsumed_tail", b""), 1)
-        if len(found) <= most and not tool.eof:
-            raise EOFError("the packed voxels end early")
-        return found
-
-    return unpack
-
-
-def _blosc(data: bytes, most: int) -> Any:
-    """Unpacks Blosc, whose head says how long the result is (bytes 4 to 7)."""
-    import numcodecs
-
-    if int.from_bytes(data[4:8], "little") > most:
-        raise ValueError("more packed voxels than a block has")
-    return numcodecs.get_codec({"id": "blosc"}).decode(data)
-
-
-def _zstd(data: bytes, most: int) -> bytes:
-    """Unpacks Zstandard, whose frame says how long the result is (RFC 8878, section 3.1.1)."""
-    import numcodecs
-
-    mark = data[4]
-    single, dictionary = mark >> 5 & 1, (0, 1, 2, 4)[mark & 3]
-    length, at = (single, 2, 4, 8)[mark >> 6], 5 + (1 - single) + dictionary
-    stated = int.from_bytes(data[at : at + length], "little") + (256 if length == 2 else 0)
-    if length and stated > most:
-        raise ValueError("more packed voxels than a block has")
-    found: bytes = numcodecs.get_codec({"id": "zstd"}).decode(data)
-    return found
-
-
-def _decoder(compression: Mapping[str, Any]) -> Callable[[bytes, int], Any]:
-    """How blocks are unpacked, to no more than a number of bytes by much.
+def _decoder(compression: Mapping[str, Any]) -> Unpack:
+    """How blocks are unpacked, to no more than a number of bytes.
 
     Raises:
         ReadError: A compression that is not read.
     """
     name = str(compression.get("type", "raw"))
-    plain: dict[str, Callable[[bytes, int], Any]] = {
-        "raw": lambda data, most: data,
-        "gzip": _bounded(lambda: zlib.decompressobj(zlib.MAX_WBITS | 32)),  # with either header, as N5 allows
-        "bzip2": _bounded(bz2.BZ2Decompressor),
-        "xz": _bounded(lzma.LZMADecompressor),
-        "blosc": _blosc,
-        "zstd": _zstd,
-    }
-    if name in plain:
-        return plain[name]
+    unpack = (lambda data, most: data) if name == "raw" else unpacker(name)
+    if name in {"raw", "gzip", "bzip2", "xz", "blosc", "zstd"} and unpack is not None:
+        return unpack
     raise ReadError(
         "Blocks are compressed in a way that is not read.",
         expected="raw, gzip, bzip2, xz, blosc or zstd",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +14,8 @@ from typing import Any, Final
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.codec import BytesBytesCodec, Codec
+from zarr.codecs import ShardingCodec
 
 from segwright.core.disk import atomic_path
 from segwright.core.errors import ReadError
@@ -31,10 +35,13 @@ from segwright.io.protocol import (
     reason,
     same_format,
 )
+from segwright.io.unpacking import Unpack, unpacker
 
 _ROOT = "/"
 #: Chunks of an array that are counted when it is opened.
 _COUNTED = 10_000
+#: Bytes that sums and heads of codecs add to a chunk.
+_ADDED = 4096
 _MM = {"nanometer": 1e-6, "micrometer": 1e-3, "millimeter": 1.0, "centimeter": 10.0, "meter": 1000.0}
 _MM |= {"angstrom": 1e-7, "nm": 1e-6, "um": 1e-3, "µm": 1e-3, "mm": 1.0, "cm": 10.0, "m": 1000.0}
 
@@ -198,7 +205,68 @@ def _bad_chunks(array: Any, index: Index) -> Iterator[str]:
 
 def _array(path: Path, name: str) -> Any:
     node = zarr.open(str(path), mode="r")
-    return node if isinstance(node, zarr.Array) else node[name]
+    return _bounded(node if isinstance(node, zarr.Array) else node[name])
+
+
+def _bounded(array: Any) -> Any:
+    """The array, whose chunks (inner ones of shards, too) unpack to no more than their share of it."""
+    opened = array.async_array
+    codecs = [_bounded_codec(codec, array) for codec in opened.codec_pipeline]
+    object.__setattr__(opened, "codec_pipeline", type(opened.codec_pipeline).from_codecs(codecs))  # zarr has no way in
+    return array
+
+
+def _bounded_codec(codec: Any, array: Any) -> Codec:
+    if isinstance(codec, ShardingCodec):
+        return replace(codec, codecs=tuple(_bounded_codec(inner, array) for inner in codec.codecs))
+    if isinstance(codec, BytesBytesCodec):
+        unpack = unpacker(str(codec.to_dict()["name"]).removeprefix("numcodecs."))
+        return codec if unpack is None else _BoundedCodec(codec, unpack)
+    if not hasattr(codec, "compressor"):  # as the one codec of version 2 has
+        return codec
+    most = _most(array.chunks, array.dtype, bool(codec.filters))
+    filters = tuple(_bounded_filter(step, most) for step in codec.filters or ())
+    return replace(codec, compressor=_bounded_filter(codec.compressor, most), filters=filters or None)
+
+
+def _bounded_filter(codec: Any, most: int) -> Any:
+    """A codec of version 2; any may pack, wherever it stands."""
+    unpack = unpacker(getattr(codec, "codec_id", ""))
+    return codec if unpack is None else _BoundedFilter(unpack, most)
+
+
+def _most(shape: Sequence[int], dtype: np.dtype[Any], filtered: bool) -> int:
+    """Bytes that a chunk may have behind a compression: its voxels, and what filters and sums add to them."""
+    voxels = math.prod(shape)
+    return voxels * max(dtype.itemsize, 16) + _ADDED if filtered else voxels * dtype.itemsize
+
+
+@dataclass(frozen=True)
+class _BoundedFilter:
+    """A compression of version 2, for reading."""
+
+    unpack: Unpack
+    most: int
+
+    def decode(self, data: Any) -> bytes:
+        return self.unpack(bytes(data), self.most)
+
+
+@dataclass(frozen=True)
+class _BoundedCodec(BytesBytesCodec):
+    """A compression of version 3, for reading."""
+
+    codec: BytesBytesCodec
+    unpack: Unpack
+    is_fixed_size = False
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        most = _most(chunk_spec.shape, chunk_spec.dtype.to_native_dtype(), False) + _ADDED
+        found = await asyncio.to_thread(self.unpack, chunk_bytes.to_bytes(), most)
+        return chunk_spec.prototype.buffer.from_bytes(found)
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
+        return self.codec.compute_encoded_size(input_byte_length, chunk_spec)
 
 
 def _geometry(

@@ -15,7 +15,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes
 from segwright.io.companions import companion
-from segwright.io.hdf5 import refuse_links
+from segwright.io.hdf5 import refuse_links, refuse_overlong_chunks
 from segwright.io.protocol import Format, decoding, lazy_stored, make_header
 
 _SUFFIXES = (".mgz", ".mgh", ".mnc", ".par")
@@ -43,6 +43,8 @@ def read(path: Path, key: str | None = None) -> Volume:
         _close(image)
 
     def part(index: Index) -> NDArray[Any]:
+        if _is_hdf5(path):
+            refuse_overlong_chunks(path)
         again, _ = _opened(path)
         extra = (0,) * (len(again.shape) - len(shape))
         voxels = np.asarray(again.dataobj[(*index, *extra)]).astype(dtype, copy=False)
@@ -61,15 +63,19 @@ def _opened(path: Path) -> tuple[Any, tuple[str, ...]]:
     if suffix == ".par":
         for voxels in path.parent.glob(f"{path.stem}.[rR][eE][cC]"):
             companion(path, voxels.name)
-    with path.open("rb") as stream:
-        if stream.read(4) == b"\x89HDF":
-            refuse_links(path)
+    if _is_hdf5(path):
+        refuse_links(path)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         options = {"strict_sort": True} if suffix == ".par" else {}
         image: Any = nib.load(path, **options)
     kept = [str(w.message).strip() for w in heard if issubclass(w.category, UserWarning)]
     return image, tuple(dict.fromkeys(text.rstrip(".") + "." for text in kept))
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(4) == b"\x89HDF"
 
 
 def _close(image: Any) -> None:
