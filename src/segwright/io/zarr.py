@@ -210,7 +210,7 @@ def _array(path: Path, name: str) -> Any:
 
 def _bounded(array: Any) -> Any:
     """The array, whose chunks (inner ones of shards, too) unpack to no more than their share of it."""
-    opened = array.async_array
+    opened = array._async_array
     codecs = [_bounded_codec(codec, array) for codec in opened.codec_pipeline]
     object.__setattr__(opened, "codec_pipeline", type(opened.codec_pipeline).from_codecs(codecs))  # zarr has no way in
     return array
