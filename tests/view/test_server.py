@@ -275,27 +275,35 @@ def test_a_label_of_another_size_is_told_beside_the_scan(volumes, tmp_path):
 
 def ids_of_cells(count: int) -> Volume:
     """Squares of scattered numbers, as segmentation of single cells leaves them."""
-    ids = np.zeros((1, 200, 200), np.uint16)
+    ids = np.zeros((1, 200, 840), np.uint16)
     for i in range(count):
-        y, x = divmod(i, 10)
-        ids[0, 20 * y + 4 : 20 * y + 16, 20 * x + 4 : 20 * x + 16] = 37 * i + 5
+        y, x = divmod(i, 84)
+        ids[0, 10 * y + 2 : 10 * y + 8, 10 * x + 2 : 10 * x + 8] = 37 * i + 5
     return Volume.of(ids, Geometry.from_spacing(ids.shape))
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_numbers_of_objects_open_as_objects(tmp_path, alone):
-    io.write(ids_of_cells(60), tmp_path / "cells.tif")
-    scan = Volume.of(
-        np.random.default_rng(0).integers(0, 255, (1, 200, 200)).astype(np.uint8), ids_of_cells(1).geometry
-    )
-    io.write(scan, tmp_path / "scan.tif")
-    files = [tmp_path / "cells.tif"] if alone else [tmp_path / "scan.tif", [tmp_path / "cells.tif"]]
-    session = Session(open_source(*files))
+def beside_a_scan(label: Volume, folder: Path) -> list:
+    """A file of a scan of the label's size, and the label's."""
+    noise = np.random.default_rng(0).integers(0, 255, label.data.shape).astype(np.uint8)
+    io.write(Volume.of(noise, label.geometry), folder / "scan.tif")
+    io.write(label, folder / "cells.tif")
+    return [folder / "scan.tif", [folder / "cells.tif"]]
+
+
+@pytest.mark.parametrize(("count", "alone"), [(60, True), (1200, False)])
+def test_numbers_of_objects_open_as_objects(tmp_path, count, alone):
+    files = beside_a_scan(ids_of_cells(count), tmp_path)
+    session = Session(open_source(*(files[1] if alone else files)))
     told = state(session)
     assert told["instances"] and [one["name"] for one in told["structures"]] == ["object"]
-    assert "Labels hold 60 values that number objects." in told["notes"]
+    assert f"Labels hold {count} values that number objects." in told["notes"]
     assert "Every value of the labels is an object of 'object'." in told["notes"]
-    assert told["cases"][0]["labelled"] and session.store.objects(0, 0, 0).total == 60
+    assert told["cases"][0]["labelled"] and session.store.objects(0, 0, 0).total == count
+
+
+def test_values_beside_a_scan_stay_structures_as_in_an_atlas(tmp_path):
+    told = state(Session(open_source(*beside_a_scan(ids_of_cells(60), tmp_path))))
+    assert not told["instances"] and len(told["structures"]) == 60
 
 
 def test_other_lone_files_open_as_scans(volumes, xrays, tmp_path):

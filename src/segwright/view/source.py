@@ -165,12 +165,24 @@ def _apart(dataset: Dataset) -> tuple[Dataset, list[str]]:
 def _of_image(path: Path, labels: list[Path]) -> Opened:
     """One scan, and its labels: files of one value each are structures, a map of values is the reference.
 
-    Values that number objects are told apart, also in a label file that stands alone: it is its own picture then.
+    Values that number objects are told apart in a label file that stands alone, which is its own picture then, and in
+    one with more values than classes are. Fewer may be either, as one case does not show what recurs: in a brain's
+    atlas each is a structure.
     """
     volume = io.read(path)
-    numbered = _numbered(labels[0] if labels else path)
+    found = [(label, _values(label)) for label in labels]
+    crowded = [label for label, values in found if len(values) > MOST_VALUES]
+    numbered = _numbered(path) if not labels else _numbered(crowded[0]) if crowded == labels else None
     if numbered is not None:
         labels = labels or [path]
+    elif crowded:
+        raise LayoutError(
+            "The file does not look like a label.",
+            expected=f"at most {MOST_VALUES} different values, or numbers of objects",
+            got=f"{len(dict(found)[crowded[0]])} values",
+            where=crowded[0],
+            hint="Give the label after --label and the scan first.",
+        )
     channels = volume.data.shape[0]
     names = volume.channels or tuple(f"channel {i + 1}" for i in range(channels))
     root = path.resolve().parent
@@ -178,7 +190,7 @@ def _of_image(path: Path, labels: list[Path]) -> Opened:
         sources: tuple[LabelSource, ...] = (LabelSource(path=str(labels[0].resolve())),)
         space, notes = LabelSpace(structures=(_OBJECTS,)), list(numbered.notes)
     else:
-        sources, space, notes = _meaning([(label, _values(label)) for label in labels])
+        sources, space, notes = _meaning(found)
     case = Case(
         id=safe_id(stem_of(path)),
         images=(Source(path=str(path.resolve())),),
@@ -220,16 +232,7 @@ def _numbered(path: Path) -> Meaning | None:
 def _values(label: Path) -> list[int]:
     """Non-zero values of a label file."""
     raw = values_of(io.read_label(label), where=str(label))
-    values = [value for value in value_counts(raw) if value]
-    if len(values) > MOST_VALUES:
-        raise LayoutError(
-            "The file does not look like a label.",
-            expected=f"at most {MOST_VALUES} different values",
-            got=f"{len(values)} values",
-            where=label,
-            hint="Give the label after --label and the scan first.",
-        )
-    return values
+    return [value for value in value_counts(raw) if value]
 
 
 def _meaning(found: list[tuple[Path, list[int]]]) -> tuple[tuple[LabelSource, ...], LabelSpace, list[str]]:
