@@ -239,6 +239,46 @@ class TestPlaces:
         save(tmp_path / folder / second, drawing(3, 0, 255))
         assert sorted(areas(open_dataset(tmp_path))) == [(240,)] * 5 + [(480,)]
 
+    @pytest.mark.parametrize(("first", "second"), [("a{}.png", "a3_1.png"), ("a{}_mask.png", "a3_mask_1.png")])
+    def test_a_second_mask_in_a_folder_of_masks_is_united(self, tmp_path: Path, first: str, second: str) -> None:
+        for i in range(6):
+            save(tmp_path / f"images/a{i}.png", picture(i, drawing(i, 1, i == 3)))
+            save(tmp_path / f"masks/{first.format(i)}", drawing(i, 255))
+        save(tmp_path / "masks" / second, drawing(3, 0, 255))
+        dataset = open_dataset(tmp_path)
+        assert sorted(areas(dataset)) == [(240,)] * 5 + [(480,)]
+        assert any("several masks of one structure, which are united: a3" in note for note in dataset.notes)
+
+    @pytest.mark.parametrize(
+        ("image", "mask"),
+        [
+            ("a{}.png", "a{}_mask{}.png"),
+            ("a{}.png", "a{}_mask_{}.png"),
+            ("images/a{}.png", "masks/a{}_mask{}.png"),
+            ("images/a{}.png", "masks/a{}_mask_{}.png"),
+            ("images/a{}.png", "masks/a{}_{}.png"),
+        ],
+    )
+    def test_counted_masks_beside_one_another_are_objects(self, tmp_path: Path, image: str, mask: str) -> None:
+        for i in range(6):
+            count = 1 + i % 3
+            save(tmp_path / image.format(i), picture(i, drawing(i, *[1] * count)))
+            for n in range(count):
+                save(tmp_path / mask.format(i, n + 1), drawing(i, *[255 * (k == n) for k in range(count)]))
+        dataset = open_dataset(tmp_path)
+        assert dataset.labels.names == ("foreground",)
+        assert areas(dataset) == [(240 * (1 + i % 3),) for i in range(6)]
+        assert any("several masks of one structure, which are united" in note for note in dataset.notes)
+
+    def test_a_mask_belongs_to_no_image_whose_name_only_begins_like_its_own(self, tmp_path: Path) -> None:
+        for i in range(1, 7):
+            save(tmp_path / f"a{i}.png", picture(i, drawing(i, 1)))
+            save(tmp_path / f"a{i}_mask.png", drawing(i, 255))
+        save(tmp_path / "a2_mask_1.png", drawing(2, 0, 255))
+        save(tmp_path / "a10_mask.png", drawing(9, 0, 255))
+        dataset = open_dataset(tmp_path)
+        assert sorted(areas(dataset)) == [(240,)] * 5 + [(480,)]
+
 
 class TestFoldersOfMasks:
     """A folder of masks a case: what its files were taken for is told."""

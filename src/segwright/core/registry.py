@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar
 from segwright.core.errors import UnknownNameError, UsageError
 from segwright.core.plan import NetSpec, Triple
 
+Activation = Literal["softmax", "sigmoid"]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -204,6 +206,3 @@ def _imported(code: str) -> Any:
             got=str(error),
             hint=f"Install {package} again in a version that fits this one, or remove it.",
         ) from error
-
-
-Activation = Literal["softmax", "sigmoid"]

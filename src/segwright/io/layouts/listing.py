@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset, LabelSource
+from segwright.core.words import amount, listed
 from segwright.io.layouts.names import channel_sets, match, role, safe_id, structure_name
 from segwright.io.layouts.scan import Item, relative
 
@@ -71,6 +72,18 @@ def _channels_by_name(
     return channel_sets(stems, [item.stem for item in labels])
 
 
+def several(structures: Mapping[str, Sequence[Item]]) -> list[str]:
+    """Images that have more than one mask of a structure; these are united."""
+    twice = (stem for found in structures.values() for stem, n in Counter(i.stem for i in found).items() if n > 1)
+    return list(dict.fromkeys(twice))
+
+
+def told_united(stems: Sequence[str]) -> str:
+    """A note on images with several masks of a structure."""
+    images = amount(len(stems), "image")
+    return f"{images} with several masks of one structure, which are united: {listed(stems, 3)}."
+
+
 def add_structures(cases: Sequence[Case], structures: Mapping[str, Sequence[Item]], root: Path) -> tuple[Case, ...]:
     """The cases with one label file a structure, matched by stem for each structure by itself.
 
@@ -110,7 +123,7 @@ def mask_names(cases: Mapping[str, Sequence[str]]) -> tuple[dict[tuple[str, str]
     structure where names do not come back, or only count the masks of their case.
     """
     bare = {(case, stem): _less(case, stem) for case, stems in cases.items() for stem in stems}
-    if _are_objects([[bare[case, stem] for stem in stems] for case, stems in cases.items()]):
+    if are_objects([[bare[case, stem] for stem in stems] for case, stems in cases.items()]):
         told = "Mask files differ in name or number from case to case, so each is one object; together they are "
         return dict.fromkeys(bare, "foreground"), f"{told}'foreground'."
     names = structure_names(sorted(set(bare.values())))
@@ -123,7 +136,8 @@ def _less(case: str, stem: str) -> str:
     return rest.strip("_-. ") or stem if rest[:1] in set("_-. ") else stem
 
 
-def _are_objects(cases: Sequence[Sequence[str]]) -> bool:
+def are_objects(cases: Sequence[Sequence[str]]) -> bool:
+    """Whether names of masks, by case, are those of objects: they do not come back, or only count those of a case."""
     times = Counter(name for names in cases for name in names)
     total, kinds = times.total(), len(times)
     if len(cases) >= 5 and kinds > 20 and total / kinds < max(2.0, _RECURRING * len(cases)):

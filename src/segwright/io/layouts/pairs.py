@@ -10,10 +10,19 @@ from pathlib import Path
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels, sample
-from segwright.io.layouts.listing import add_structures, draft, mask_names, pair_items, structure_names, unique_ids
+from segwright.io.layouts.listing import (
+    add_structures,
+    draft,
+    mask_names,
+    pair_items,
+    several,
+    structure_names,
+    told_united,
+    unique_ids,
+)
 from segwright.io.layouts.names import CHANNEL_WORDS, match, role, safe_id, site_of, split_of, tokens
 from segwright.io.layouts.scan import Item, items, subfolders
-from segwright.io.layouts.suffix import label_sets
+from segwright.io.layouts.suffix import label_sets, named
 
 #: More folders without a telling name are no kinds of files, but cases.
 _MOST = 12
@@ -211,10 +220,11 @@ def _structure_sets(images: list[Item], folder: Path, found: list[Item], notes: 
     """Several masks an image: a folder a structure (`masks/heart/a.png`) or a case (`masks/a/heart.png`), or by name
     (`masks/a_heart.png`); empty if each image has one mask. What files of a case were taken for goes into `notes`.
     """
-    if len(found) > 1.5 * len(images) and all(item.path.parent == folder for item in found):
+    if len(_names(images, found)) < len(found) and all(item.path.parent == folder for item in found):
         sets = label_sets(images, found)
-        names = structure_names(sets)
-        return {names[name]: inner for name, inner in sets.items()} if len(sets) > 1 else {}
+        many = several(sets)
+        notes += [told_united(many)] if many else []
+        return named(sets) if many or (len(sets) > 1 and len(found) > 1.5 * len(images)) else {}
     if any(item.path.parent == folder for item in found) or any("/" in item.stem for item in images):
         return {}
     children = {child.name: items(child) for child in subfolders(folder)}

@@ -302,8 +302,9 @@ def _shown_ways(
             continue
         width = max(one.shape[1] for one in row)
         page = np.concatenate([np.pad(one, ((0, 4), (0, width - one.shape[1]), (0, 0))) for one in row])
-        out.append(folder / f"{number}-{re.sub('[^a-z]+', '-', str(way))}.png")
-        write_captioned(folder / f"{number}-{re.sub('[^a-z]+', '-', str(way))}.png", page, caption)
+        path = folder / f"{number}-{re.sub('[^a-z]+', '-', str(way))}.png"
+        write_captioned(path, page, caption)
+        out.append(path)
     return out
 
 

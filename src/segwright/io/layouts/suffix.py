@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from filecmp import cmp
 from itertools import combinations
 from pathlib import Path
@@ -11,7 +11,15 @@ from pathlib import Path
 from segwright.core.case import Dataset
 from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels
-from segwright.io.layouts.listing import add_structures, draft, pair_items, structure_names
+from segwright.io.layouts.listing import (
+    add_structures,
+    are_objects,
+    draft,
+    pair_items,
+    several,
+    structure_names,
+    told_united,
+)
 from segwright.io.layouts.names import match, role, strip_roles
 from segwright.io.layouts.scan import Item, items, suffix_of
 
@@ -37,16 +45,13 @@ class Suffix:
         images, labels = _divide(items(folder, depth=2))
         sets = label_sets(images, labels)
         notes = ["Labels lie beside their images and are told apart by name."]
-        if len(sets) == 1 and not _several(next(iter(sets.values()))):
+        many = several(sets)
+        if len(sets) == 1 and not many:
             channels, cases = pair_items(images, next(iter(sets.values())), folder)
         else:
             channels, cases = pair_items(images, (), folder)
-            plain = {"foreground" if len(sets) == 1 else name: found for name, found in sets.items()}
-            names = structure_names(plain)
-            cases = add_structures(cases, {names[name]: found for name, found in plain.items()}, folder)
-        many = [case.id for case in cases if len({source.structure for source in case.label}) < len(case.label)]
-        if many:
-            notes.append(f"{len(many)} images have several masks of one structure, which are united: {many[0]}, ...")
+            cases = add_structures(cases, named(sets), folder)
+        notes += [told_united(many)] if many else []
         return draft(folder, "suffix", cases, channels=channels, notes=notes)
 
 
@@ -102,15 +107,27 @@ def label_sets(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list
     return {"label": matched} if len(matched) * 2 >= len(labels) and len(images) > len(labels) else {}
 
 
+def named(sets: Mapping[str, list[Item]]) -> dict[str, list[Item]]:
+    """Sets of labels by names for people; a single one needs none of its own."""
+    names = dict.fromkeys(sets, "foreground") if len(sets) == 1 else structure_names(sets)
+    return {names[name]: found for name, found in sets.items()}
+
+
 def _by_owner(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[Item]]:
-    """Labels whose name begins with an image's, by what they add."""
+    """Labels whose name begins with an image's, by what they add; all in one where that only counts objects."""
     sets: dict[str, list[Item]] = {}
     stems = sorted((item.stem for item in images), key=len, reverse=True)
     for item in labels:
-        owner = next((stem for stem in stems if item.stem.startswith(stem) and item.stem != stem), None)
+        owner = next((stem for stem in stems if _begins(item.stem, stem)), None)
         if owner is not None:
             added = item.stem[len(owner) :].strip("_-. ")
             sets.setdefault(added, []).append(Item(item.path, owner, item.kind))
+    cases: dict[str, list[str]] = {}
+    for added, found in sets.items():
+        for item in found:
+            cases.setdefault(item.stem, []).append(added)
+    if are_objects(list(cases.values())):
+        return {"": [item for found in sets.values() for item in found]}
     out: dict[str, list[Item]] = {}
     for added, found in sorted(sets.items()):
         bare = re.sub(r"[ _\-.]*\(?\d+\)?$", "", added)
@@ -118,6 +135,7 @@ def _by_owner(images: Sequence[Item], labels: Sequence[Item]) -> dict[str, list[
     return out
 
 
-def _several(found: Sequence[Item]) -> bool:
-    """Whether some image has more than one of these labels."""
-    return len({item.stem for item in found}) < len(found)
+def _begins(label: str, image: str) -> bool:
+    """Whether a label's name is an image's and what was added to it; `a10` is not `a1` and a 0."""
+    rest = label.removeprefix(image)
+    return label.startswith(image) and not (rest[:1].isdigit() and image[-1:].isdigit())
