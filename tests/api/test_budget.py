@@ -22,7 +22,7 @@ from segwright.api.rehearsal import Rehearsal, rehearse
 from segwright.cli.app import app
 from segwright.core.errors import BudgetError
 from segwright.core.events import Progress, Stage, Step
-from segwright.core.plan import PreparePlan
+from segwright.core.plan import PreparePlan, WindowPlan
 from segwright.core.recipe import Recipe
 from segwright.phantoms.write import write_dataset
 from segwright.planning.check import inspect
@@ -250,3 +250,17 @@ def test_a_rehearsal_knows_the_other_targets(make_folder: Callable[..., Path], t
         made = made.model_copy(update={"target": "shares"})
     found = rehearse(dataset, made, inspect(dataset).facts)
     assert made.target == target and found.predict > 0
+
+
+@pytest.mark.parametrize(
+    ("predict", "axes"), [(1.0, (0, 1, 2)), (4.0, (0, 1, 2)), (8.0, (1, 2)), (16.0, (2,)), (33.0, ()), (900.0, ())]
+)
+def test_mirrored_copies_go_where_they_would_take_a_quarter_of_the_time(predict: float, axes: tuple[int, ...]) -> None:
+    """Ten validation cases in 200 s; each axis that is mirrored doubles what one takes."""
+    draft = WindowPlan(size=(1, 64, 64), mirror=(0, 1, 2))
+    whole: Any = SimpleNamespace(window=draft, model_copy=lambda update: SimpleNamespace(window=update["window"]))
+    work = lambda one: replace(WORK, cases=(10,), predict=predict * 2 ** len(one.window.mirror) / 8)  # noqa: E731
+    kept, why = after(0, total=200.0).affordable(whole, work)
+    assert kept == axes
+    assert bool(why) == (axes != (0, 1, 2))
+    assert Budget(None, 0.0).affordable(whole, work) == ((0, 1, 2), "")

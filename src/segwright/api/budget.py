@@ -38,6 +38,8 @@ LEAST_STEPS = 30
 FEW_STEPS = Limits().few_steps
 #: Shares of the budget: at most for the search of post-processing, and kept back for what cannot be foreseen.
 SEARCH, SLACK = 0.15, 0.05
+#: Share above which the prediction of validation cases goes without mirrored copies, one axis after another.
+PREDICTING = 0.25
 #: Seconds for the page and the model folder on a quiet machine, beside the pictures of so many cases.
 CLOSING, DRAWN = 6.0, 12
 #: Share of its seconds that a network gets at least, however late it is.
@@ -95,6 +97,11 @@ def network_seconds(plan: Plan, facts: Fingerprint, measured: Measurement) -> fl
     windows = math.prod(len(window_starts(round(length), edge, overlap)) for length, edge in lengths)
     window = measured.forward_seconds * math.prod(size) / math.prod(plan.sample.patch)
     return (1 + windows) * window * 2 ** len(plan.window.mirror)
+
+
+def with_mirror(plan: Plan, axes: tuple[int, ...]) -> Plan:
+    """A plan that predicts with mirrored copies along other axes, to see what it costs."""
+    return plan.model_copy(update={"window": plan.window.model_copy(update={"mirror": axes})})
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,30 @@ class Budget:
             got=duration(end),
             hint=f"Give minutes={asked(ROOM * end / LATEST[name])} or more, or fewer or smaller scans.",
         )
+
+    def affordable(self, plan: Plan, work: Callable[[Plan], Work]) -> tuple[tuple[int, ...], str]:
+        """Axes of mirrored copies that predictions can be averaged over in the time there is, and why fewer if so.
+
+        Args:
+            plan: With all that it would mirror.
+            work: What follows the training of a plan.
+        """
+        axes = plan.window.mirror
+        if self.total is None:
+            return axes, ""
+        while axes and self._predicting(work(with_mirror(plan, axes))) > PREDICTING * self.total:
+            axes = axes[1:]
+        if axes == plan.window.mirror:
+            return axes, ""
+        before, after = (self._predicting(work(with_mirror(plan, some))) for some in (plan.window.mirror, axes))
+        return axes, (
+            f"{duration(before)} of the {duration(self.total)} there are would go into mirrored copies of validation "
+            f"cases, {duration(after)} without"
+        )
+
+    @staticmethod
+    def _predicting(work: Work) -> float:
+        return sum(work.cases) * work.predict
 
     def allot(self, plan: Plan, measured: Measurement, work: Work, *, at_once: int = 1) -> Allotment:
         """Seconds a network, and how many folds: all of those wanted, or as many as get a useful number of steps.

@@ -73,10 +73,12 @@ SHOWS: dict[str, Show] = {
             "folds": 2,
             "lr": 0.003,
             "patch": (8, 96, 96),
+            "overlap": 0.25,
             "augment": "light",
             "section_faults": False,
         },
         "mitochondria in serial sections of brain tissue, by Res-UNet-R",
+        cases=12,
     ),
     "lobes": Show(
         "lobes-ct",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from segwright.api import planning, transfer
-from segwright.api.budget import Budget, Work
+from segwright.api.budget import Budget, Work, with_mirror
 from segwright.api.disk_space import fit_bytes, needed_by
 from segwright.api.executors import Executor, Serial, executor, refuse_failed
 from segwright.api.explore import Explored, explore
@@ -238,8 +239,8 @@ class Fit:
         if self.budget.total is not None:
             self.listen(Stage("rehearse"))
             one = rehearse(self.dataset, plan, inspection.facts)
-            self.work = Work.of(plan, facts, cases, measured=measured, one=one)
-            context = self._allot(context, plan, measured, wanted, at_once)
+            work = partial(Work.of, facts=facts, cases=cases, measured=measured, one=one)
+            context = self._allot(context, plan, work, measured, wanted, at_once)
         if plan.restore_sections:
             context = replace(context, allotted=replace(context.allotted, mended=reason(self.run.folder / IN_RUN)))
         final = plan_of(advance(context, RULES, "budget"))
@@ -247,15 +248,24 @@ class Fit:
         final.save(self.run.folder / Plan.filename)
 
     def _allot(
-        self, context: Context, plan: Plan, measured: Measurement, wanted: Sequence[int], at_once: int
+        self,
+        context: Context,
+        plan: Plan,
+        work: Callable[[Plan], Work],
+        measured: Measurement,
+        wanted: Sequence[int],
+        at_once: int,
     ) -> Context:
-        """Seconds of each network; fewer folds than wanted are trained if not all fit the budget."""
-        assert self.work is not None
+        """Seconds of each network, and what is done without where not all fits the budget: copies, then folds."""
+        axes, fewer = plan.window.mirror, ""
+        if self.recipe.tta is None and self.given is None:
+            axes, fewer = self.budget.affordable(plan, work)
+        self.work = work(with_mirror(plan, axes))
         found = self.budget.allot(plan, measured, self.work, at_once=at_once)
         if found.warning:
             self.only = wanted[: found.folds * at_once]
             self.work = replace(self.work, cases=self.work.cases[: found.folds])
-        return replace(context, allotted=Allotted(found.seconds, found.reason, found.warning))
+        return replace(context, allotted=Allotted(found.seconds, found.reason, found.warning, mirror=(axes, fewer)))
 
     def reopen(self, *, asked: Iterable[str]) -> None:
         """Go on with the documents of an earlier call; `asked` are recipe fields that must still be the same."""

@@ -69,12 +69,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Allotted:
-    """Seconds of each network, why, and what a person should know; no seconds where steps are counted."""
+    """Seconds of each network, why, and what a person should know; no seconds where steps are counted.
+
+    `mirror` are the axes of mirrored copies that time allows at prediction, and why they are fewer than planned.
+    """
 
     seconds: float | None = None
     reason: str = ""
     warning: str = ""
     mended: str = ""
+    mirror: tuple[tuple[int, ...], str] = ((), "")
 
 
 @dataclass(frozen=True)

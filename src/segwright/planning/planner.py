@@ -243,6 +243,12 @@ def allotment(ctx: Context) -> Decisions:
     return Decision("train.seconds", found.seconds, found.reason, found.warning) if found.reason else ()
 
 
+def copies(ctx: Context) -> Decisions:
+    """Fewer mirrored copies where they would take the time that training needs."""
+    axes, reason = ctx.allotted.mirror
+    return Decision("window.mirror", axes, reason) if reason else ()
+
+
 def mended(ctx: Context) -> Decisions:
     """Which sections were restored."""
     told = ctx.allotted.mended
@@ -269,5 +275,6 @@ RULES: tuple[Rule, ...] = (
     Rule(speed, "measured"),
     Rule(start, "measured"),
     Rule(allotment, "budget"),
+    Rule(copies, "budget"),
     Rule(mended, "budget"),
 )
