@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
+import time
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +19,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from segwright.core.case import Dataset
 from segwright.core.errors import ChoiceError, GeometryError
 from segwright.io.dataset import open_dataset
+from segwright.io.layouts import overlays
 from segwright.io.lie import planes_for
 from segwright.io.load import load_image, load_label
 
@@ -148,6 +151,29 @@ def test_ways_that_cannot_be_told_are_shown_each_with_the_line_that_states_it(tm
         dataset = open_dataset(place)
         label = load_label(dataset, dataset.cases[0], load_image(dataset, dataset.cases[0]).geometry)
         assert np.flatnonzero(label[0].any(axis=(1, 2))).tolist() == [z, z + 1, z + 2]
+    assert not list((tmp_path / "drawn").iterdir())  # the question is answered
+
+
+def test_pictures_of_earlier_questions_do_not_stay(tmp_path, monkeypatch):
+    """Those that the last message points to do; so do recent ones of other data sets."""
+    drawn = tmp_path / "drawn"
+    monkeypatch.setattr(tempfile, "tempdir", str(drawn))
+    for name, age in (("old", 8), ("new", 1)):
+        (drawn / f"segwright-ways-{name}").mkdir(parents=True)
+        os.utime(drawn / f"segwright-ways-{name}", (time.time() - age * 24 * 3600,) * 2)
+    scan, mask = scene(0, 0.0)
+    series(tmp_path / "scans/p0/DICOM", scan, files=DOWN, numbers=COUNTED)
+    numpy_stack(tmp_path / "scans/p0/label.npy", mask)
+    for _ in range(2):
+        with pytest.raises(ChoiceError) as caught:
+            open_dataset(tmp_path / "scans")
+    folders = sorted(path.name for path in drawn.iterdir())
+    assert len(folders) == 2 and "segwright-ways-new" in folders
+    assert all(str(path) in str(caught.value) for path in drawn.rglob("*.png"))
+    assert len(list(drawn.rglob("*.png"))) == 2
+    (drawn / next(name for name in folders if "new" not in name) / "1-position.png").unlink()
+    places = overlays.pictures(str(tmp_path / "scans"), ["a"], [["a"]], iter(()))
+    assert places == [None] and [path.name for path in drawn.iterdir()] == ["segwright-ways-new"]
 
 
 def test_axes_of_a_cube_that_cannot_be_told_are_asked_for(tmp_path):

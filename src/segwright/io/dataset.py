@@ -93,7 +93,7 @@ def _labelled_or_bare(found: Reading, place: Path) -> Dataset:
     if found.dataset is not None:
         if found.guessed:
             refuse_little(found.dataset, found.explains)
-            refuse_strangers(found.dataset)
+            return refuse_strangers(found.dataset)
         return found.dataset
     bare = without_labels(found.place)
     if bare is None:

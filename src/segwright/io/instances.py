@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,6 @@ from segwright.io.masks import is_soft, values_of
 from segwright.io.meaning.decide import TELL_APART
 from segwright.io.sources import volume_of
 
-#: Labels read to learn whether their values number objects.
-_LOOKED_AT = 5
 #: Names that readers give to values nobody named.
 _NAMELESS = ("structure_", "colour_", "foreground")
 
@@ -149,26 +148,19 @@ def _kept(case: Case, name: str) -> Case:
 
 
 def _mask_values(dataset: Dataset) -> tuple[int, ...]:
-    """The value of masks, if the labels looked at are masks; nothing if they hold ids."""
+    """The value of masks, if all labels are masks; nothing as soon as one holds ids. Costs a read of all masks."""
     found: set[int] = set()
-    for raw in _some_labels(dataset):
-        if is_soft(raw):
-            return (255,)
-        values = {int(value) for value in np.unique(raw) if value > 0 and value != dataset.labels.ignore}
+    for raw in _labels(dataset):
+        soft = is_soft(raw)
+        values = {255} if soft else {int(v) for v in np.unique(raw) if v > 0 and v != dataset.labels.ignore}
         found |= values
         if len(values) > 1 or len(found) > 2:
             return ()
     return tuple(sorted(found, reverse=True)) if found <= {1, 255} or len(found) == 1 else ()
 
 
-def _some_labels(dataset: Dataset) -> Sequence[NDArray[Any]]:
-    """Values of a few labels that can be read."""
-    labelled = dataset.labelled
-    arrays = []
-    for case in labelled[:: max(1, len(labelled) // _LOOKED_AT)][:_LOOKED_AT]:
-        path = dataset.path(case.label[0])
-        try:
-            arrays.append(values_of(volume_of(dataset, case.label[0]), where=str(path)))
-        except SegwrightError:
-            continue  # the check names it
-    return arrays
+def _labels(dataset: Dataset) -> Iterator[NDArray[Any]]:
+    """Values of the labels that can be read, one after the other; the check names the others."""
+    for case in dataset.labelled:
+        with suppress(SegwrightError):
+            yield values_of(volume_of(dataset, case.label[0]), where=str(dataset.path(case.label[0])))

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from segwright.core.case import UNLABELLED, Dataset
+from segwright.core.case import GUESS, UNLABELLED, Dataset
 from segwright.core.inspection import CaseFacts, Finding, Inspection
 from segwright.core.words import amount, listed, sizes
+from segwright.io.layouts.channels import HOUNSFIELD
 from segwright.planning.duplicates import gathered
 from segwright.planning.measure import Level, Look, measure
 
@@ -47,6 +48,7 @@ def inspect(
     facts, twice = gathered(facts, labels)
     known = [fact for fact in facts if fact.case in labels]
     findings += [*_structures(dataset, known), *twice, *_geometry(facts), *_intensities(facts)]
+    findings += _modality(dataset, facts)
     findings += _label_table(dataset, known)
     findings = sorted(_condensed(findings), key=lambda finding: _ORDER[finding.level])
     return Inspection(findings=tuple(findings), facts=tuple(facts))
@@ -170,6 +172,20 @@ def _intensities(facts: Sequence[CaseFacts]) -> Iterator[Finding]:
         what = f"Intensities differ in scale by a factor of {spans[high] / spans[low]:.0f} ({low} to {high})."
         hint = "Nothing if the scanner has no fixed units; CT must be in Hounsfield units."
         yield _finding("note", "intensity-scale", what, "", hint)
+
+
+def _modality(dataset: Dataset, facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+    """Volumes of two scanners under one guess: some reach the values of air in Hounsfield units, and others do not."""
+    volumes = [fact for fact in facts if fact.shape[0] > 1 and fact.percentiles]
+    lowest = {fact.case: min(five[0] for five in fact.percentiles) for fact in volumes}
+    reaching = {case for case, low in lowest.items() if low <= HOUNSFIELD}
+    if not dataset.modality_rule.startswith(GUESS) or not 0 < len(reaching) < len(lowest):
+        return
+    for case in sorted(lowest.keys() - reaching if dataset.modality == "ct" else reaching):
+        what = f"Values go down to {lowest[case]:.0f}; the modality was guessed to be {dataset.modality!r}, and "
+        what += f"volumes that it fits {'reach' if dataset.modality == 'ct' else 'do not reach'} {HOUNSFIELD}."
+        hint = "Take the scan out if another scanner made it, or set 'modality' in dataset.yaml."
+        yield _finding("warning", "modality", what, case, hint)
 
 
 def _label_table(dataset: Dataset, facts: Sequence[CaseFacts]) -> list[Finding]:

@@ -14,7 +14,6 @@ from segwright.io.axes import Axes
 from segwright.io.drawing import is_drawn
 from segwright.io.sources import volume_of
 
-_CASES = 12
 #: Orders of axes by number of axes, the likeliest first; what a file is read as comes before them.
 _ORDERS = {2: ("yx",), 3: ("cyx", "yxc", "zyx", "yxz", "xyz"), 4: ("czyx", "zyxc", "zcyx", "yxzc", "yxcz", "xyzc")}
 #: More pages than this are slices of a volume, if the label does not hold as many.
@@ -45,13 +44,13 @@ class Stored(NamedTuple):
 def with_axes(dataset: Dataset) -> Dataset:
     """The dataset with the axes of images and labels stated, where only others than the guessed ones fit together.
 
-    Costs the headers of a dozen cases.
+    Costs the headers of all cases.
     """
     cases = [c for c in dataset.cases if c.label and len(c.images) == 1 and not is_drawn(dataset, c)]
     cases = [c for c in cases if not c.images[0].axes and not c.label[0].axes and c.images[0].plane is None]
     if not cases or dataset.image_axes or dataset.label_axes:
         return dataset
-    pairs = list(_stored_pairs(dataset, cases[:: max(1, len(cases) // _CASES)][:_CASES]))
+    pairs = list(_stored_pairs(dataset, cases))
     chosen = _together(pairs)
     if chosen is None:
         return dataset
@@ -71,7 +70,7 @@ def for_channels(dataset: Dataset, count: int) -> Dataset:
     if dataset.image_axes:
         return dataset
     found = []
-    for case in dataset.cases[:_CASES]:
+    for case in dataset.cases:
         try:
             found += [stored(dataset, source) for source in case.images if source.axes is None]
         except SegwrightError:

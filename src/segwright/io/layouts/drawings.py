@@ -1,7 +1,7 @@
 """Several label folders are not always several structures: a painted copy, another reader, a field of view.
 
-What they are is read from what they hold, over a few cases: whether they fill the same voxels, whether the values of
-one are parts of the values of the other, whether one covers every image alike.
+What they are is read from what they hold: whether they fill the same voxels, whether the values of one are parts of the
+values of the other, whether one covers every image alike. It is decided over a few cases, and has to hold in all.
 """
 
 from __future__ import annotations
@@ -72,9 +72,12 @@ def sift(dataset: Dataset, stated: Sequence[str] = ()) -> tuple[Dataset, Dropped
     for name, better in copies.items():
         _refuse_exception(dataset, name, better[0])
     gone = {} if stated else _fields(names, looks, kinds) | {name: told for name, (_, told) in copies.items()}
+    _refuse_no_fields(dataset, [name for name in gone if name not in copies])
     left = sorted((name for name in names if name not in gone), key=lambda name: (not only_label_words(name), name))
     plain = {name: kind.name for name, kind in kinds.items()}
-    readers = compared(stated, looks) if stated else find_readers(left, looks, plain)
+    twice = stated or find_readers(left, looks, plain)
+    seen = ((case.id, _raws(dataset, _less(case, twice))) for case in dataset.labelled if twice)
+    readers = compared(twice, seen, sure=bool(stated), root=dataset.root)
     if dataset.consensus:
         kept, dropped = _kept(dataset, [*left, ""], gone)
         return all_read(kept, readers), dropped
@@ -95,9 +98,9 @@ def _sift_outlines(dataset: Dataset, stated: Sequence[str]) -> tuple[Dataset, Dr
     words: dict[str, set[str]] = {name: set() for name in names}
     looks = [look for case in sample(twice, _LOOKED_AT) if len(look := _outlined(dataset, case, words)) > 1]
     alike = [name for name in names if words[name] & words[names[0]]]  # structures of other names are no second reading
-    readers = (
-        compared(stated, looks) if stated else find_readers(alike or names[:1], looks, dict.fromkeys(names, "outlines"))
-    )
+    drawn = stated or find_readers(alike or names[:1], looks, dict.fromkeys(names, "outlines"))
+    seen = ((case.id, _outlined(dataset, case, words)) for case in twice if drawn)
+    readers = compared(drawn, seen, sure=bool(stated), root=dataset.root)
     if not readers:
         note = f"Outlines of one image in {' and '.join(names)} are united, in {amount(len(twice), 'case')}."
         return dataset.model_copy(update={"notes": (*dataset.notes, note)}), {}
@@ -202,6 +205,32 @@ def _fields(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, Kin
     return found if len(found) < len(names) else {}
 
 
+def _less(case: Case, names: Sequence[str]) -> Case:
+    """The case with the drawings of some names only."""
+    return case.model_copy(update={"label": tuple(s for s in case.label if s.structure in names)})
+
+
+def _refuse_no_fields(dataset: Dataset, names: Sequence[str]) -> None:
+    """Refuse a field of view that is none in a case that was not looked at before. Costs a read of all masks.
+
+    Raises:
+        LabelError: Names the case.
+    """
+    for case in dataset.labelled if names else ():
+        look = _raws(dataset, case)
+        for name in (name for name in names if name in look):
+            mask, others = look[name] != 0, [look[other] != 0 for other in look if other not in names]
+            inside = "fov" in tokens(name) or all(within(other, mask) for other in others)
+            if mask.mean() < _FIELD or not inside:
+                raise LabelError(
+                    f"The masks in {name!r} are a field of view in most cases, but not in case {case.id!r}.",
+                    expected=f"a mask that covers at least {_FIELD:.0%} of the image, with every structure inside",
+                    got=f"{mask.mean():.0%} of the image" + ("" if inside else ", and a structure beyond it"),
+                    where=dataset.path(next(s for s in case.label if s.structure == name)),
+                    hint=f"Correct that case, or take {name!r} out of the folder.",
+                )
+
+
 def _refuse_exception(dataset: Dataset, copy: str, better: str) -> None:
     """Refuse a copy that is none in a case that was not looked at before. Costs a read of both files of every case.
 
@@ -209,7 +238,7 @@ def _refuse_exception(dataset: Dataset, copy: str, better: str) -> None:
         LabelError: Names the case.
     """
     for case in dataset.labelled:
-        own = case.model_copy(update={"label": tuple(s for s in case.label if s.structure in (copy, better))})
+        own = _less(case, (copy, better))
         both = agreement(copy, better, [_raws(dataset, own)] if own.label else [])
         if both and min(both) < _SAME:
             raise LabelError(

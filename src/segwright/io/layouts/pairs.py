@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import SegwrightError
-from segwright.io.layouts.content import mostly_labels, sample
+from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import (
     add_structures,
     draft,
@@ -169,7 +169,7 @@ def _copied(one: Sequence[Item], other: Sequence[Item]) -> bool:
     """Whether files of equal names are the same files, as where a folder of images was copied."""
     table = {item.path.name: item.path for item in one if item.path.is_file()}
     both = [(table[item.path.name], item.path) for item in other if item.path.name in table and item.path.is_file()]
-    return bool(both) and all(cmp(a, b, shallow=False) for a, b in sample(both))
+    return bool(both) and all(cmp(a, b, shallow=False) for a, b in both)
 
 
 def _arrange(folders: Sequence[Path]) -> Arrangement | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,16 +19,16 @@ from segwright.io.layouts.scan import CONTAINERS, suffix_of
 from segwright.io.masks import are_colours
 from segwright.io.sources import split_planes, volume_of
 
-#: Labels whose planes are counted to learn what is usual.
-_FEW = 9
 #: Files whose arrays may not say what their axes are.
 _UNNAMED_AXES = CONTAINERS | {".npy", ".tif", ".tiff"}
 
 
-def usual_planes(dataset: Dataset, some: Sequence[Case]) -> int:
-    """Planes of most of a few labels, so that a broken one decides nothing."""
-    few = list(some)[:: max(1, len(some) // _FEW)][:_FEW]
-    counts = Counter(_planes(dataset, case) for case in few)
+def usual_planes(dataset: Dataset, cases: Sequence[Case]) -> int:
+    """Planes of most labels, so that a broken one decides nothing. Costs all headers, and the voxels of several planes.
+
+    Labels of another number are read as they stand, which is refused where they hold several planes.
+    """
+    counts = Counter(_planes(dataset, case) for case in cases)
     return max(counts, key=lambda count: (counts[count], count))
 
 
@@ -89,13 +89,21 @@ def _shares_touch(planes: NDArray[np.bool_]) -> bool:
     return True
 
 
-def from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:
-    """A plane a structure; a plane that is what the others leave free, in every case, is background and dropped."""
+def from_planes(dataset: Dataset, cases: Sequence[Case], count: int) -> Dataset:
+    """A plane a structure; a plane that is what the others leave free, in every case, is background and dropped.
+
+    Costs a read of all labels.
+    """
     background, overlap = set(range(count)), False
-    for case in some:
+    odd: set[tuple[str, str | None]] = set()
+    for case in cases:
         array = _plane_stack(dataset, case.label[0])
-        if array is None or array.shape[0] != count:
+        if array is None:
+            continue  # the check says what is wrong
+        if array.shape[0] != count or not _binary(array):
+            odd.add((case.label[0].path, case.label[0].key))  # read as it stands, which refuses it
             continue
+        array = array != 0
         total = array.sum(axis=0)
         background &= {i for i in range(count) if bool((((total - array[i]) > 0) != array[i]).all())}
         rest = [i for i in range(count) if i not in background]
@@ -103,41 +111,34 @@ def from_planes(dataset: Dataset, some: Sequence[Case], count: int) -> Dataset:
     dropped = max(background) if background and count > 1 else None
     kept = [i for i in range(count) if i != dropped]
     names = {plane: f"structure_{rank}" for rank, plane in enumerate(kept, start=1)}
-    odd = {
-        case.id for case in dataset.cases if case.label and _stored_planes(dataset, case.label[0]) not in (count, None)
-    }
-    cases = tuple(case if case.id in odd else _split_planes(case, names) for case in dataset.cases)
+    split = tuple(_split_planes(case, names, odd) for case in dataset.cases)
     note = f"The label holds {amount(count, 'plane')}; each is a structure"
     note += f", but plane {dropped + 1} is what the others leave free: background." if dropped is not None else "."
-    note += " Planes share voxels." if overlap else f" No planes share voxels in {amount(len(some), 'case')} looked at."
+    note += " Planes share voxels." if overlap else f" No planes share voxels in {amount(len(cases), 'case')}."
     structures = tuple(Structure(name=names[plane]) for plane in kept)
-    every = len(some) == sum(bool(case.label) for case in dataset.cases)
-    kind = "exclusive" if not overlap and (every or dropped is not None) else "overlapping"
-    space = LabelSpace.model_validate({"structures": structures, "kind": kind})
-    return dataset.model_copy(update={"cases": cases, "labels": space, "notes": (*dataset.notes, note)})
+    space = LabelSpace.model_validate({"structures": structures, "kind": "overlapping" if overlap else "exclusive"})
+    return dataset.model_copy(update={"cases": split, "labels": space, "notes": (*dataset.notes, note)})
 
 
-def _plane_stack(dataset: Dataset, source: LabelSource) -> NDArray[np.bool_] | None:
+def _plane_stack(dataset: Dataset, source: LabelSource) -> NDArray[Any] | None:
+    """Planes `(K, z, y, x)` of a label; `None` where it cannot be read as planes."""
     try:
         volume = volume_of(dataset, source)
-        volume = split_planes(dataset, source) if volume.data.shape[0] == 1 else volume
-        return volume.array() != 0
+        return (split_planes(dataset, source) if volume.data.shape[0] == 1 else volume).array()
     except SegwrightError:
         return None
 
 
-def _stored_planes(dataset: Dataset, source: LabelSource) -> int | None:
-    """Planes of one label by its header; `None` where it cannot be read as planes, which the check reports."""
-    try:
-        count = volume_of(dataset, source).data.shape[0]
-        return int(count if count > 1 else split_planes(dataset, source).data.shape[0])
-    except SegwrightError:
-        return None
+def _binary(planes: NDArray[Any]) -> bool:
+    """Whether planes are masks; of few planes of bytes, which may be colours, only if they hold one value beside 0."""
+    if len(planes) > 4 or planes.dtype != np.uint8:
+        return True
+    return bool(((planes == 0) | (planes == planes.max())).all())
 
 
-def _split_planes(case: Case, names: Mapping[int, str]) -> Case:
-    """The case with one label source a kept plane."""
-    if not case.label:
+def _split_planes(case: Case, names: Mapping[int, str], odd: Collection[tuple[str, str | None]]) -> Case:
+    """The case with one label source a kept plane, unless its file holds others."""
+    if not case.label or (case.label[0].path, case.label[0].key) in odd:
         return case
     first = case.label[0]
     sources = [first.model_copy(update={"plane": p, "structure": name}) for p, name in names.items()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,19 +37,42 @@ def agreement(a: str, b: str, looks: Sequence[Raws]) -> list[float]:
     return [dice(x, y) for x, y in pairs if x.any() or y.any()]
 
 
-def find_readers(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Drawings of one thing by several people, each with its Dice against the first of the names."""
+def find_readers(names: Sequence[str], looks: Sequence[Raws], kinds: Mapping[str, str]) -> list[str]:
+    """Names of drawings of one thing by several people, after what some cases hold; none or two at least."""
     twice = [name for name in names if _read_twice(names[0], name, agreement(names[0], name, looks), looks)]
-    return compared(twice, looks) if len(twice) > 1 and len({kinds[name] for name in twice}) == 1 else []
+    return twice if len(twice) > 1 and len({kinds[name] for name in twice}) == 1 else []
 
 
-def compared(names: Sequence[str], looks: Sequence[Raws]) -> list[tuple[str, str]]:
-    """Names with their Dice against the first: mean and range."""
-    found = []
-    for name in names:
-        dice = agreement(names[0], name, looks) or [float("nan")]
-        found.append((name, f"{np.mean(dice):.2f} [{min(dice):.2f} to {max(dice):.2f}]"))
-    return found
+def compared(
+    names: Sequence[str], looks: Iterable[tuple[str, Raws]], *, sure: bool, root: str
+) -> list[tuple[str, str]]:
+    """Names of readers with their Dice against the first over all cases: mean and range.
+
+    Args:
+        names: The readers; there may be none.
+        looks: What each case holds, by its id; one is held at a time.
+        sure: Whether a person says that they are readers.
+        root: The data set.
+
+    Raises:
+        LabelError: Nothing but what they drew says that they are readers, and in some case that differs.
+    """
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for case, look in looks:
+        for name in names:
+            both = agreement(names[0], name, [look])
+            found[name] += both
+            if both and not sure and both[0] < _SURELY_READERS and not _same_but_for_reader(names[0], name):
+                raise LabelError(
+                    f"{_quoted([names[0], name])} are drawings of one thing in most cases, but not in case {case!r}.",
+                    expected=f"Dice {_SURELY_READERS} or more in every case, or in few",
+                    got=f"Dice {both[0]:.2f}",
+                    where=root,
+                    hint="Correct that case; if they are drawings of one thing by several readers nevertheless, put "
+                    f"'readers: [{', '.join(names)}]' in dataset.yaml.",
+                )
+    dice = {name: values or [float("nan")] for name, values in found.items()}
+    return [(name, f"{np.mean(d):.2f} [{min(d):.2f} to {max(d):.2f}]") for name, d in dice.items()]
 
 
 def _read_twice(a: str, b: str, agreement: Sequence[float], looks: Sequence[Raws]) -> bool:

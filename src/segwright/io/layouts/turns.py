@@ -10,8 +10,8 @@ from segwright.core.errors import SegwrightError
 from segwright.core.words import amount
 from segwright.io.turns import turn_of, turned_size
 
-#: Formats that may carry a camera's turn, and cases whose headers are looked at.
-_PICTURES, _LOOKED_AT = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}), 1000
+#: Formats that may carry a camera's turn.
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 
 
 def with_turns(dataset: Dataset) -> Dataset:
@@ -21,7 +21,7 @@ def with_turns(dataset: Dataset) -> Dataset:
     """
     labelled = [case for case in dataset.cases if case.label and len(case.images) == 1]
     votes: list[tuple[bool, bool]] = []
-    for case in labelled[:: max(1, len(labelled) // _LOOKED_AT)]:
+    for case in labelled:
         vote = _vote(dataset, case)
         votes += [vote] if vote else []
     if not votes:

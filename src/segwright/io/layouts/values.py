@@ -50,9 +50,11 @@ def with_labels(dataset: Dataset) -> Dataset:
         return from_files(dataset, labelled)
     if dataset.labels.structures:
         return dataset
-    some = all_or_some(dataset, _apart(labelled), _SOME)
-    planes = usual_planes(dataset, some)
-    return from_planes(dataset, some, planes) if planes else _from_values(dataset, some)
+    files = _apart(labelled)
+    planes = usual_planes(dataset, files)
+    if planes:
+        return from_planes(dataset, files, planes)
+    return _from_values(dataset, all_or_some(dataset, files, _SOME))
 
 
 def _apart(cases: Sequence[Case]) -> list[Case]:
