@@ -12,7 +12,7 @@ from segwright import io
 from segwright.core.geometry import Geometry
 from segwright.core.identity import identify, still
 from segwright.core.volume import Volume
-from segwright.io.beside import files_of
+from segwright.io.companions import files_of
 
 SHAPE = (3, 8, 9)
 

@@ -11,7 +11,7 @@ from segwright.core.errors import UsageError
 from segwright.core.events import Listen, Note
 from segwright.core.identity import Identity, identify, still
 from segwright.core.words import listed
-from segwright.io.beside import files_of_case
+from segwright.io.companions import files_of_case
 
 if TYPE_CHECKING:
     from segwright.api.run import Run

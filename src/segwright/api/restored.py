@@ -18,8 +18,8 @@ from segwright.core.identity import identify
 from segwright.core.recipe import Recipe
 from segwright.core.seed import derive_seed
 from segwright.core.words import byte_size
-from segwright.io.beside import files_of_case
 from segwright.io.blocks import whole
+from segwright.io.companions import files_of_case
 from segwright.io.load import load_image
 from segwright.planning.machine import this_machine
 from segwright.restoration.record import RestorationRecord, RestoredStack, RestoredStacks

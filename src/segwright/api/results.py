@@ -16,7 +16,7 @@ from segwright.core.document import Document
 from segwright.core.events import Listen, Note
 from segwright.core.identity import Made, Origin, identify, still
 from segwright.core.words import amount, listed
-from segwright.io.beside import files_of, files_of_case, reading_of
+from segwright.io.companions import files_of, files_of_case, reading_of
 from segwright.io.writers import Resumable, Writer
 
 #: Rows of a call that is under way, one JSON text a line; the document of the call takes them over at its end.

@@ -8,26 +8,21 @@ from pathlib import Path
 from segwright.core.case import Dataset, Decision
 from segwright.core.errors import LayoutError
 from segwright.io.layouts.arrays import with_axes
-from segwright.io.layouts.channels import with_channels
+from segwright.io.layouts.channels import refuse_strangers, with_channels
+from segwright.io.layouts.container import with_keys
 from segwright.io.layouts.drawings import sift
-from segwright.io.layouts.forms import with_grids
 from segwright.io.layouts.groups import with_groups
-from segwright.io.layouts.inventory import set_aside
+from segwright.io.layouts.inventory import nearest, seen, set_aside, tree
 from segwright.io.layouts.judge import refuse_little
-from segwright.io.layouts.keys import with_keys
-from segwright.io.layouts.labeltable import with_table
-from segwright.io.layouts.legends import with_legend
+from segwright.io.layouts.legends import with_legend, with_table
 from segwright.io.layouts.places import with_places
 from segwright.io.layouts.readers import each_reader, joined
-from segwright.io.layouts.scenes import refuse_strangers
-from segwright.io.layouts.series import with_series
-from segwright.io.layouts.tree import nearest, seen, tree
+from segwright.io.layouts.series import with_grids, with_series
 from segwright.io.layouts.turns import with_turns
 from segwright.io.layouts.two import labels_alone, two_places
 from segwright.io.layouts.values import with_labels
-from segwright.io.reading import Reading, reading_of
+from segwright.io.reading import Reading, Stated, reading_of
 from segwright.io.scans import without_labels
-from segwright.io.stated import Stated
 
 
 def open_dataset(path: str | Path, *, layout: str | None = None) -> Dataset:

@@ -13,7 +13,7 @@ from segwright.core.words import amount
 from segwright.io.layouts.arrays import for_channels
 from segwright.io.layouts.container import roles_of_keys
 from segwright.io.layouts.content import is_label, sample
-from segwright.io.layouts.inventory import readable
+from segwright.io.layouts.inventory import readable, seen
 from segwright.io.layouts.listing import draft, pair_items, unique_ids
 from segwright.io.layouts.names import role, safe_id, tokens
 from segwright.io.layouts.patients import unlabelled_leaves
@@ -32,7 +32,6 @@ from segwright.io.layouts.scan import (
 from segwright.io.layouts.sections import SECTIONS, one_stack
 from segwright.io.layouts.series import with_series
 from segwright.io.layouts.stacked import STACKED
-from segwright.io.layouts.tree import seen
 from segwright.io.reading import reading_of
 
 #: Files that list cases, or their labels, and are no scan themselves.

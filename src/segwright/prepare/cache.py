@@ -25,7 +25,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
 from segwright.core.seed import derive
 from segwright.core.trail import Trail
-from segwright.io.beside import files_of_case, reading_of
+from segwright.io.companions import files_of_case, reading_of
 from segwright.prepare.pipeline import Prepared, trail_from_data, trail_to_data
 
 #: Raised whenever what is stored, or how it is made, changes.

@@ -50,7 +50,7 @@ LAYOUTS = Registry(
     {
         "rle": f"{_HERE}.rle:RLE_TABLE",
         "table": f"{_HERE}.table:TABLE",
-        "decathlon": f"{_HERE}.decathlon:DECATHLON",
+        "decathlon": f"{_HERE}.nnunet:DECATHLON",
         "nnunet": f"{_HERE}.nnunet:NNUNET",
         "bids": f"{_HERE}.bids:BIDS",
         "tracking": f"{_HERE}.tracking:TRACKING",

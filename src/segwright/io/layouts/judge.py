@@ -10,10 +10,9 @@ from segwright.core.errors import ChoiceError, LayoutError, Reading, SegwrightEr
 from segwright.core.words import amount
 from segwright.io.layouts import LAYOUTS, Doubting, Layout
 from segwright.io.layouts.content import is_label, sample
-from segwright.io.layouts.inventory import explained, readable
+from segwright.io.layouts.inventory import explained, readable, tree
 from segwright.io.layouts.names import only_label_words, role
 from segwright.io.layouts.scan import suffix_of
-from segwright.io.layouts.tree import tree
 from segwright.io.protocol import reason
 
 #: A reading that explains this share of the files is taken without asking the layouts after it.

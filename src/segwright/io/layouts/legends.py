@@ -1,15 +1,16 @@
-"""Names of label values and colours in files that tools leave beside masks: CVAT, ITK-SNAP, 3D Slicer, FreeSurfer."""
+"""Takes what label files and tables beside them say of their values: names, colours, codes, palettes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from segwright.core.case import Dataset
-from segwright.core.errors import ReadError
+from segwright.core.case import Case, Dataset
+from segwright.core.errors import LabelError, ReadError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.parse import text_of
+from segwright.io.labeltable import FILENAME, applied, is_table, read_table
 from segwright.io.layouts.scan import visible
 from segwright.io.layouts.spreadsheet import Row, rows_of
 
@@ -105,3 +106,73 @@ def _named(space: LabelSpace, entries: list[Entry]) -> LabelSpace | None:
 
 def _shown(colour: int | None) -> str:
     return "" if colour is None else f"#{colour:06X}"
+
+
+#: Numbers and their colour in one file.
+Shown = Mapping[int, tuple[int, int, int]]
+
+
+def shown(palette: Sequence[int], values: Iterable[int]) -> Shown:
+    """The colours of some indices; none where a file paints two of them alike, so that colours mean nothing there.
+
+    Example:
+        >>> shown((0, 0, 0, 255, 0, 0), [1])
+        {1: (255, 0, 0)}
+    """
+    found = {v: tuple(palette[3 * v : 3 * v + 3]) for v in values if 0 <= 3 * v <= len(palette) - 3}
+    return found if len(set(found.values())) == len(found) else {}  # type: ignore[return-value]
+
+
+def refuse_contradictions(files: Mapping[Path, Shown]) -> None:
+    """Refuses indices that stand for other colours from file to file, where all files use the same few colours.
+
+    Palettes that have nothing in common are paint, and say nothing.
+
+    Raises:
+        LabelError: With two files that contradict each other.
+    """
+    first: dict[tuple[int, int, int], tuple[int, Path]] = {}
+    clash: tuple[tuple[int, int, int], int, Path] | None = None
+    for path, colours in files.items():
+        if first and not set(colours.values()) & set(first):
+            return
+        for value, colour in colours.items():
+            known, _ = first.setdefault(colour, (value, path))
+            clash = clash or (None if known == value else (colour, value, path))
+    if clash is None:
+        return
+    colour, value, path = clash
+    known, other = first[colour]
+    raise LabelError(
+        "The palettes of the label files contradict each other: one colour has several numbers.",
+        expected="one number for each colour in all files",
+        got=f"colour #{bytes(colour).hex().upper()} is value {known} in {other.name} and value {value} in {path.name}",
+        where=path,
+        hint="Save the labels in colour (RGB), where colours are read, or number them alike in all files.",
+    )
+
+
+def with_table(dataset: Dataset) -> Dataset:
+    """The dataset with names, colours and codes of the label table in its folder, if there is one.
+
+    Raises:
+        LabelError: The table cannot be read.
+    """
+    path = Path(dataset.root) / FILENAME
+    if not is_table(path):
+        return dataset
+    space, told = applied(dataset.labels, read_table(path))
+    if not told:
+        return dataset
+    renamed = dict(zip(dataset.labels.names, space.names, strict=True))
+    cases = tuple(_renamed(case, renamed) for case in dataset.cases)
+    return dataset.model_copy(update={"cases": cases, "labels": space, "notes": (*dataset.notes, told)})
+
+
+def _renamed(case: Case, names: Mapping[str, str]) -> Case:
+    """The case with its label sources under the names of the table."""
+    label = tuple(
+        one.model_copy(update={"structure": names.get(one.structure, one.structure)}) if one.structure else one
+        for one in case.label
+    )
+    return case.model_copy(update={"label": label})

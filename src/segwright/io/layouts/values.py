@@ -18,12 +18,11 @@ from segwright.core.volume import LazyArray, Volume
 from segwright.io.drawing import is_drawn
 from segwright.io.layouts.container import key_names
 from segwright.io.layouts.content import all_or_some
-from segwright.io.layouts.drawn import with_drawn
+from segwright.io.layouts.legends import Shown, refuse_contradictions, shown
 from segwright.io.layouts.names import role
-from segwright.io.layouts.palettes import Shown, refuse_contradictions, shown
 from segwright.io.layouts.planes import from_planes, usual_planes
 from segwright.io.layouts.scan import suffix_of
-from segwright.io.layouts.structures import from_files
+from segwright.io.layouts.structures import from_files, with_drawn
 from segwright.io.masks import are_colours, as_colours, is_coloured, values_of
 from segwright.io.meaning.decide import Meaning, decide
 from segwright.io.meaning.facts import LabelFacts, facts_of, in_colours

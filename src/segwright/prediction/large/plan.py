@@ -13,7 +13,7 @@ from segwright.core.geometry import Triple
 from segwright.core.identity import digest_of, identify
 from segwright.core.plan import Plan
 from segwright.core.volume import Volume
-from segwright.io.beside import files_of_case
+from segwright.io.companions import files_of_case
 from segwright.io.load import load_image
 from segwright.io.omezarr import CHUNK, level_factors
 from segwright.planning.machine import this_machine, usable_cores
