@@ -28,7 +28,7 @@ import numpy as np
 
 from segwright.api.voting import vote_tables
 from segwright.core.runs import Runs
-from segwright.io.rle import RleTable, open_rle, writing_rle
+from segwright.io.formats.rle.table import RleTable, open_rle, writing_rle
 
 HERE = Path(__file__).resolve().parent
 SIZE, MODELS, THRESHOLD = 2048, 3, 1

@@ -11,7 +11,7 @@ from segwright.api import voting
 from segwright.api.voting import vote_tables, votes_needed
 from segwright.core.errors import LabelError, ReadError, UnknownNameError, UsageError
 from segwright.core.runs import Runs
-from segwright.io.rle import open_rle, write_rle
+from segwright.io.formats.rle.table import open_rle, write_rle
 
 SHAPE = (11, 13)
 

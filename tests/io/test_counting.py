@@ -13,9 +13,9 @@ from PIL import Image
 from segwright import evaluate
 from segwright.core.errors import LabelError, UsageError
 from segwright.core.runs import Runs
-from segwright.io.counting import Counting, Sample, find_counting
 from segwright.io.dataset import open_dataset
 from segwright.io.drawing import read_drawn
+from segwright.io.formats.rle.counting import Counting, Sample, find_counting
 from segwright.io.load import load_image
 
 WAYS = [Counting(down, first, relative) for down in (0, 1) for first, relative in ((0, 0), (1, 0), (0, 1))]

@@ -16,8 +16,9 @@ import segwright
 from segwright import io
 from segwright.api.convert import convert
 from segwright.core.errors import WriteError
-from segwright.io import dicomseg, dicomsegout
 from segwright.io.dataset import open_dataset
+from segwright.io.formats import dicomseg
+from segwright.io.formats.dicomseg import write as dicomsegout
 from segwright.io.load import load_label, read_label
 
 SHAPE = (6, 10, 12)

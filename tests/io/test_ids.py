@@ -25,8 +25,7 @@ from segwright.evaluation.folders import match_folders
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
 from segwright.io.scans import open_images
-from segwright.io.writers import open_writer
-from segwright.io.writers.fit import names_of
+from segwright.io.writers import names_of, open_writer
 
 ROWS, COLUMNS, PLANES = 28, 32, 6
 NAMES = ("cow", "fox 2", "hen_7", "owl")

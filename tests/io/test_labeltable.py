@@ -19,8 +19,8 @@ from segwright.api.convert import convert
 from segwright.core.errors import LabelError
 from segwright.core.events import Note
 from segwright.core.labels import GENERAL_TYPE, LEFT, RIGHT, Code, LabelSpace, Structure
-from segwright.io import dicomsegout
 from segwright.io.dataset import open_dataset
+from segwright.io.formats.dicomseg import write as dicomsegout
 from segwright.io.labeltable import COLUMNS, FILENAME, applied, is_table, read_table, told_codes, write_table
 from segwright.io.load import load_label
 from segwright.io.terms import guess, terms_of

@@ -9,7 +9,7 @@ import pytest
 
 from segwright.core.errors import LabelError, ReadError, UnknownNameError
 from segwright.core.runs import Runs
-from segwright.io.rle import open_rle, write_rle, writing_rle
+from segwright.io.formats.rle.table import open_rle, write_rle, writing_rle
 
 
 @pytest.fixture

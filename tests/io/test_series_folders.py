@@ -14,8 +14,8 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from segwright import io
 from segwright.core.errors import LayoutError, ReadError, SegwrightError
-from segwright.io import dicomseg
 from segwright.io.dataset import open_dataset
+from segwright.io.formats import dicomseg
 from segwright.io.load import load_image, load_label
 from segwright.io.scans import open_images
 

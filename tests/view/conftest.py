@@ -12,7 +12,7 @@ from segwright import io
 from segwright.core.runs import Runs
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
-from segwright.io.rle import write_rle
+from segwright.io.formats.rle.table import write_rle
 from segwright.phantoms.write import write_dataset
 
 

@@ -22,11 +22,10 @@ from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import amount
 from segwright.io.dataset import open_dataset, open_labels
 from segwright.io.drawing import geometry_of
+from segwright.io.formats.rle.table import RunTableWriter
 from segwright.io.layouts.scan import stem_of
 from segwright.io.load import open_source, read_label
-from segwright.io.writers import Writer, known_form, notes_of, open_writer
-from segwright.io.writers.fit import names_of
-from segwright.io.writers.joint import RunTable
+from segwright.io.writers import Writer, known_form, names_of, notes_of, open_writer
 
 
 class Converted(Made):
@@ -143,7 +142,7 @@ def _all(
 
 def _call(writer: Writer, columns: Sequence[str], form: str) -> None:
     """Name the columns of a run-length table; other forms have none."""
-    if not isinstance(writer, RunTable):
+    if not isinstance(writer, RunTableWriter):
         raise UsageError("Only run-length tables have columns.", got=f"--to {form}", hint="Leave out --columns.")
     writer.call(columns)
 

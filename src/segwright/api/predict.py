@@ -21,8 +21,7 @@ from segwright.core.plan import Plan, Triple
 from segwright.core.prediction import Predicted, Prediction, Predictions
 from segwright.core.words import amount
 from segwright.io.scans import open_images
-from segwright.io.writers import Writer, known_form, notes_of, open_writer
-from segwright.io.writers.fit import names_of
+from segwright.io.writers import Writer, known_form, names_of, notes_of, open_writer
 
 if TYPE_CHECKING:
     from segwright.prediction.large.plan import Wish

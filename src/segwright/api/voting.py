@@ -17,7 +17,7 @@ from segwright.core.errors import UnknownNameError, UsageError
 from segwright.core.events import Listen, Note, Stage, silent
 from segwright.core.runs import Runs
 from segwright.core.words import amount
-from segwright.io.rle import Key, RleRow, RleTable, open_rle, writing_rle
+from segwright.io.formats.rle.table import Key, RleRow, RleTable, open_rle, writing_rle
 from segwright.ops.runs import parse_rows, sweep, text_rows
 
 #: Rows of the result voted in one sweep.

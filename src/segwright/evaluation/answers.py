@@ -23,11 +23,11 @@ from segwright.evaluation.pairing import CaseFinder, made_of
 from segwright.io.dataset import open_dataset
 from segwright.io.drawing import geometry_of, is_drawn, read_drawn, to_canonical
 from segwright.io.drawn import Drawn
+from segwright.io.formats.dicomseg.layout import label_files, owners
+from segwright.io.formats.rle.layout import counting_of
 from segwright.io.layouts.container import with_keys
 from segwright.io.layouts.content import mostly_labels
-from segwright.io.layouts.dicomseg import label_files, owners
 from segwright.io.layouts.listing import draft
-from segwright.io.layouts.rle import counting_of
 from segwright.io.layouts.scan import Item, files, stem_of, suffix_of
 from segwright.io.layouts.structures import with_drawn
 from segwright.io.layouts.two import drawn_files

@@ -62,8 +62,8 @@ FORMS = Registry(
     {
         "labelme": "segwright.io.formats.labelme:FORM",
         "coco": "segwright.io.formats.coco:FORM",
-        "rle": "segwright.io.formats.runlabels:FORM",
-        "dicomseg": "segwright.io.dicomseg:FORM",
+        "rle": "segwright.io.formats.rle:FORM",
+        "dicomseg": "segwright.io.formats.dicomseg:FORM",
         "rtstruct": "segwright.io.formats.rtstruct:FORM",
         "segnrrd": "segwright.io.formats.segnrrd:FORM",
         "geojson": "segwright.io.formats.geojson:FORM",

@@ -25,8 +25,8 @@ from segwright.core.runs import Runs
 from segwright.core.words import amount, listed
 from segwright.evaluation.pairing import CaseFinder, Parts, find_labels, read_labels
 from segwright.evaluation.sides import as_written
+from segwright.io.formats.rle.table import open_rle
 from segwright.io.layouts.scan import stem_of
-from segwright.io.rle import open_rle
 from segwright.view.protocol import without_paths
 from segwright.view.source import is_run
 

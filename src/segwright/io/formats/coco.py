@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,11 +12,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError
 from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace
+from segwright.core.prediction import Prediction
 from segwright.core.runs import Runs
 from segwright.io.drawn import Drawn, Entry, Form, corners, json_object, json_of, listed, refuse_size, size_of
 from segwright.io.polygon import trace
+from segwright.io.protocol import encoding
+from segwright.io.terms import terms_of
+from segwright.io.writers import Joint, planes_of
 
 _CURE = "Export the file again."
 
@@ -200,6 +207,58 @@ def _counts(mask: NDArray[Any]) -> list[int]:
     runs = Runs.of_mask(np.asarray(mask).T)
     edges = np.stack([runs.starts, runs.ends], axis=1).reshape(-1)
     return [int(n) for n in np.diff(np.concatenate([[0], edges, [np.asarray(mask).size]]))]
+
+
+class CocoWriter(Joint):
+    """`annotations.json`: an object for each structure that an image shows."""
+
+    default = "annotations.json"
+
+    def __init__(self, place: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
+        super().__init__(place, space, names)
+        self.images: list[dict[str, Any]] = []
+        self.objects: list[dict[str, Any]] = []
+
+    def _content(self, item: Prediction, name: str) -> dict[str, Any]:
+        masks = planes_of(item, "COCO")
+        shapes = {structure: segmentation(mask) for structure, mask in masks.items() if mask.any()}
+        return {"size": list(item.geometry.shape[1:]), "shapes": shapes}
+
+    def _hold(self, name: str, content: Any) -> None:
+        number = len(self.images) + 1
+        height, width = content["size"]
+        self.images.append({"id": number, "file_name": name, "height": height, "width": width})
+        for category, structure in enumerate(self.space.names, start=1):
+            if structure in content["shapes"]:
+                head = {"id": len(self.objects) + 1, "image_id": number, "category_id": category}
+                self.objects.append({**head, **content["shapes"][structure]})
+
+    def _fits(self, content: Any) -> bool:
+        return set(content["shapes"]) <= set(self.space.names)
+
+    def _stored(self) -> dict[str, Any]:
+        try:
+            data = json.loads(self.path.read_text(encoding="utf-8"))
+            if [category["name"] for category in data["categories"]] != list(self.space.names):
+                return {}
+            sizes = {image["id"]: [image["height"], image["width"]] for image in data["images"]}
+            contents: dict[Any, dict[str, Any]] = {i: {"size": size, "shapes": {}} for i, size in sizes.items()}
+            for one in data["annotations"]:
+                shape = {key: one[key] for key in one if key not in {"id", "image_id", "category_id"}}
+                contents[one["image_id"]]["shapes"][self.space.names[one["category_id"] - 1]] = shape
+            return {image["file_name"]: contents[image["id"]] for image in data["images"]}
+        except (OSError, ValueError, KeyError, IndexError, TypeError):
+            return {}  # not of this program: written anew
+
+    def _write(self) -> None:
+        categories = [
+            {"id": number, "name": one.name, "supercategory": terms_of(one).category.meaning}
+            for number, one in enumerate(self.space.structures, start=1)
+        ]
+        document = {"info": {}, "licenses": [], "images": self.images, "categories": categories}
+        document["annotations"] = self.objects
+        with encoding(self.path, "COCO"), atomic_path(self.path) as partial:
+            partial.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 FORM: Final = Form("coco", entries, read, known, upright=True)

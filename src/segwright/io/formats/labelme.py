@@ -12,12 +12,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from segwright.core.case import LabelSource
 from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
+from segwright.core.labels import LabelSpace
+from segwright.core.prediction import Prediction
 from segwright.io.drawn import Drawn, Entry, Form, corners, json_object, json_of, listed, refuse_size, size_of
 from segwright.io.image import decoded
 from segwright.io.polygon import trace
+from segwright.io.protocol import encoding
+from segwright.io.writers import path_to_image, planes_of
 
 #: Corners of the polygon that stands for a circle.
 _CIRCLE = 180
@@ -153,6 +158,33 @@ def write(path: Path, masks: Mapping[str, NDArray[Any]], image: str, size: Seque
         text = json.dumps(document(masks, image, size), ensure_ascii=False)
         partial.write_text(text.replace('{"label"', '\n{"label"') + "\n", encoding="utf-8")
     return path
+
+
+class LabelMeWriter:
+    """`<case>.json`: outlines along pixel edges, which read back as the same masks."""
+
+    joint = False
+
+    def __init__(self, folder: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.names = names
+
+    def add(self, item: Prediction) -> tuple[LabelSource, ...]:
+        """Store a case."""
+        masks = planes_of(item, "LabelMe")
+        path = self.folder / f"{item.case}.json"
+        with encoding(path, "LabelMe polygons"):
+            write(path, masks, path_to_image(item, self.folder, self.names), item.geometry.shape[1:])
+        return (LabelSource(path=path.name),)
+
+    def close(self) -> tuple[Path, ...]:
+        """Nothing is shared."""
+        return ()
+
+    def kept(self, case: str) -> tuple[Path, ...]:
+        """The case's file, if it is there."""
+        path = self.folder / f"{case}.json"
+        return (path,) if path.is_file() else ()
 
 
 FORM: Final = Form("labelme", entries, read, known, upright=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import GeometryError, LabelError
 from segwright.core.geometry import Geometry
-from segwright.io.dicomseg import Reference, has_class, opened
 from segwright.io.drawn import Drawn, Entry, Form
+from segwright.io.formats.dicomseg import Reference, has_class, opened
 from segwright.io.grids import has_place
 from segwright.io.polygon import fill
 

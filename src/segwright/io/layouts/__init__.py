@@ -48,14 +48,14 @@ _HERE = "segwright.io.layouts"
 LAYOUTS = Registry(
     "segwright.layouts",
     {
-        "rle": f"{_HERE}.rle:RLE_TABLE",
+        "rle": "segwright.io.formats.rle.layout:RLE_TABLE",
         "table": f"{_HERE}.table:TABLE",
         "decathlon": f"{_HERE}.nnunet:DECATHLON",
         "nnunet": f"{_HERE}.nnunet:NNUNET",
         "bids": f"{_HERE}.bids:BIDS",
         "tracking": f"{_HERE}.tracking:TRACKING",
         "totalsegmentator": f"{_HERE}.totalsegmentator:TOTALSEGMENTATOR",
-        "dicomseg": f"{_HERE}.dicomseg:DICOMSEG",
+        "dicomseg": "segwright.io.formats.dicomseg.layout:DICOMSEG",
         "coco": f"{_HERE}.outlines:COCO",
         "labelme": f"{_HERE}.outlines:LABELME",
         "outlines": f"{_HERE}.outlines:OUTLINES",

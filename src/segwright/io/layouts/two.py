@@ -8,14 +8,14 @@ from pathlib import Path
 from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import LayoutError
-from segwright.io.formats import coco, labelme, runlabels
-from segwright.io.layouts.dicomseg import DICOMSEG, referenced
+from segwright.io.formats import coco, labelme, rle
+from segwright.io.formats.dicomseg.layout import DICOMSEG, referenced
+from segwright.io.formats.rle.layout import masks
 from segwright.io.layouts.listing import add_structures, draft, label_source, pair_items, structure_names, unique_ids
 from segwright.io.layouts.named import files_below, images_below
 from segwright.io.layouts.names import safe_id
 from segwright.io.layouts.outlines import objects, outlined, polygons
 from segwright.io.layouts.pairs import arranged
-from segwright.io.layouts.rle import masks
 from segwright.io.layouts.scan import Item, items, relative, subfolders
 
 
@@ -31,7 +31,7 @@ def two_places(labels: Path, images: Path) -> Dataset:
         found = polygons(images, labels)
     elif coco.FORM in forms:
         found = objects(images, labels)
-    elif runlabels.FORM in forms:
+    elif rle.FORM in forms:
         found = masks(images, documents[0])
     elif any(form is not None and form.paired for form in forms):
         found = outlined(images, labels)

@@ -1,17 +1,21 @@
-"""Masks and maps of values in the formats of scans, on the scan's own grid and with its header."""
+"""Masks, maps of values and arrays of planes, one file a case or a structure; volumes on the grid of their scan."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from segwright import io
 from segwright.core.case import LabelSource
+from segwright.core.disk import atomic_path
 from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
 from segwright.core.volume import Volume
 from segwright.io.layouts.scan import stem_of, visible
-from segwright.io.writers.fit import masks_of
+from segwright.io.protocol import encoding
+from segwright.io.writers import masks_of, planes_of
 
 _WHITE = frozenset({".png", ".bmp", ".tif", ".tiff"})
 
@@ -98,3 +102,39 @@ def folder_name(structure: str) -> str:
     """
     clean = "".join("_" if letter in '/\\:*?"<>|' else letter for letter in structure).strip(". ")
     return clean or "structure"
+
+
+class Arrays:
+    """`<case>.npy`, uint8 of 0 and 1, structures in the order of the label space."""
+
+    joint = False
+    background = False
+
+    def __init__(self, folder: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
+        self.folder = folder
+
+    def add(self, item: Prediction) -> tuple[LabelSource, ...]:
+        """Store a case."""
+        masks = planes_of(item, "An array (H, W, C)")
+        path = self.folder / f"{item.case}.npy"
+        planes = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
+        if self.background:
+            planes = np.concatenate([planes, 1 - planes.max(axis=-1, keepdims=True)], axis=-1)
+        with encoding(path, "NumPy"), atomic_path(path) as partial, partial.open("wb") as stream:
+            np.save(stream, planes, allow_pickle=False)
+        return tuple(LabelSource(path=path.name, plane=i, structure=name) for i, name in enumerate(masks))
+
+    def close(self) -> tuple[Path, ...]:
+        """Nothing is shared."""
+        return ()
+
+    def kept(self, case: str) -> tuple[Path, ...]:
+        """The case's array, if it is there."""
+        path = self.folder / f"{case}.npy"
+        return (path,) if path.is_file() else ()
+
+
+class ArraysWithBackground(Arrays):
+    """The same with a last plane that is 1 where there is no structure."""
+
+    background = True

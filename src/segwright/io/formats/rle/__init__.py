@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.runs import Runs
-from segwright.io.counting import Counting
 from segwright.io.drawn import Drawn, Entry, Form, ReadDrawn, refuse_size
-from segwright.io.rle import RLE_NAMES, open_rle
+from segwright.io.formats.rle.counting import Counting
+from segwright.io.formats.rle.table import RLE_NAMES, open_rle
 
 #: Structure of a table that names images only.
 ONLY = "foreground"

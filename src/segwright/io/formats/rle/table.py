@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError, ReadError, UnknownNameError, UsageError
+from segwright.core.labels import LabelSpace
+from segwright.core.prediction import Prediction
 from segwright.core.runs import Runs
+from segwright.io.protocol import encoding
+from segwright.io.writers import Joint, planes_of
 
 Key = tuple[str, ...]
 
@@ -264,3 +268,54 @@ def _delimiter(path: Path) -> str:
             "Cannot read the table.", got=error.strerror or str(error), where=path, hint="Check the path."
         ) from error
     return max(",;\t", key=lambda sign: first.count(sign.encode()))
+
+
+class RunTableWriter(Joint):
+    """`labels.csv`: a row an image and structure, empty where it is absent; runs along rows, starts from 1."""
+
+    default = "labels.csv"
+    columns: tuple[str, ...] = (*KEYS, RLE)
+
+    def __init__(self, place: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
+        super().__init__(place, space, names)
+        self.rows: list[tuple[tuple[str, str], str]] = []
+
+    def _content(self, item: Prediction, name: str) -> dict[str, str]:
+        masks = planes_of(item, "A run-length table")
+        return {structure: Runs.of_mask(mask).text() for structure, mask in masks.items()}
+
+    def _hold(self, name: str, content: Any) -> None:
+        self.rows += [((name, structure), runs) for structure, runs in content.items()]
+
+    def _fits(self, content: Any) -> bool:
+        return list(content) == list(self.space.names)
+
+    def _stored(self) -> dict[str, Any]:
+        found: dict[str, dict[str, str]] = {}
+        for row in open_rle(self.path, keys=self.columns[:2], rle=self.columns[2]).rows():
+            found.setdefault(row.key[0], {})[row.key[1]] = row.text
+        return {name: content for name, content in found.items() if self._fits(content)}
+
+    def _write(self) -> None:
+        with (
+            encoding(self.path, "a table"),
+            writing_rle(self.path, keys=self.columns[:2], rle=self.columns[2]) as table,
+        ):
+            for key, runs in self.rows:
+                table.add(key, runs)
+
+    def call(self, columns: Sequence[str]) -> None:
+        """Name the columns of image, structure and run lengths.
+
+        Raises:
+            UsageError: Other than three different names.
+        """
+        names = tuple(name.strip() for name in columns)
+        if len(names) != 3 or len(set(names)) != 3 or not all(names):
+            raise UsageError(
+                "A run-length table has three columns.",
+                expected="names such as image_name,class,rle",
+                got=",".join(names),
+                hint="Name the columns of image, structure and run lengths, in this order.",
+            )
+        self.columns = names

@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from segwright import io
 from segwright.core.case import Case, Dataset
 from segwright.core.errors import LabelError, SegwrightError
-from segwright.io.counting import Found, Sample, find_counting
-from segwright.io.formats import runlabels
+from segwright.io.formats import rle
+from segwright.io.formats.rle.counting import Found, Sample, find_counting
+from segwright.io.formats.rle.table import KEYS, RLE
 from segwright.io.layouts.listing import draft
 from segwright.io.layouts.named import cases_of, files_below, images_below
-from segwright.io.rle import KEYS, RLE
-
-#: Cases whose rows are looked at to learn how the table counts.
-_LOOKED_AT = 200
 
 
 class RunTable:
@@ -49,22 +46,22 @@ def _root(place: Path) -> Path:
 
 def _tables(place: Path) -> list[Path]:
     found = [place] if place.is_file() else files_below(place, (".csv", ".tsv"), depth=2)
-    return [path for path in found if io.form_of(path) is runlabels.FORM]
+    return [path for path in found if io.form_of(path) is rle.FORM]
 
 
 def masks(images: Path, table: Path) -> Dataset:
     """Images of one folder with the masks of a table."""
-    pairs = [(table, entry) for entry in runlabels.entries(table)]
+    pairs = [(table, entry) for entry in rle.entries(table)]
     cases, rule, notes = cases_of(images_below(images), pairs, images)
-    image, classes, rle = runlabels.columns_of(table)
-    told = f"columns {', '.join((image, *classes, rle))}"
-    found = _counting(images, table, cases, usual={image, *classes, rle} == {*KEYS, RLE})
+    image, classes, runs = rle.columns_of(table)
+    told = f"columns {', '.join((image, *classes, runs))}"
+    found = _counting(images, table, cases, usual={image, *classes, runs} == {*KEYS, RLE})
     notes.append(f"Labels from {table.name} ({told}); runs count {_in_words(found)}.")
     return draft(images, "rle", cases, notes=notes, group_rule=rule, run_lengths=str(found.counting))
 
 
 def _counting(root: Path, table: Path, cases: Sequence[Case], *, usual: bool) -> Found:
-    """How the table counts, by some of its rows whose images are there.
+    """How the table counts, by its rows whose images are there.
 
     Raises:
         LabelError: Nothing tells, and the table is none of those that are written here, which count along rows.
@@ -83,9 +80,9 @@ def _counting(root: Path, table: Path, cases: Sequence[Case], *, usual: bool) ->
 
 def counting_of(root: Path, table: Path, cases: Sequence[Case]) -> Found:
     """How a table counts that is the label of cases with images; along rows where nothing tells."""
-    texts, samples = runlabels.texts(table), []
+    texts, samples = rle.texts(table), []
     labelled = [case for case in cases if case.label and case.images]
-    for case in labelled[:: max(1, len(labelled) // _LOOKED_AT)]:
+    for case in labelled:
         path = root / case.images[0].path
         try:
             size = io.read(path).geometry.shape

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource
 from segwright.core.errors import SegwrightError
-from segwright.io import dicom, dicomseg
-from segwright.io.dicomseg import Reference
-from segwright.io.formats import rtstruct
+from segwright.io import dicom
+from segwright.io.formats import dicomseg, rtstruct
+from segwright.io.formats.dicomseg import Reference
 from segwright.io.layouts.listing import draft, unique_ids
 from segwright.io.layouts.named import case_id, common_folder, images_below
 from segwright.io.layouts.names import safe_id
