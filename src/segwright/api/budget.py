@@ -192,15 +192,16 @@ class Budget:
             hint=f"Give minutes={asked(ROOM * end / LATEST[name])} or more, or fewer or smaller scans.",
         )
 
-    def affordable(self, plan: Plan, work: Callable[[Plan], Work]) -> tuple[tuple[int, ...], str]:
+    def affordable(self, plan: Plan, work: Callable[[Plan], Work], *, free: bool = True) -> tuple[tuple[int, ...], str]:
         """Axes of mirrored copies that predictions can be averaged over in the time there is, and why fewer if so.
 
         Args:
             plan: With all that it would mirror.
             work: What follows the training of a plan.
+            free: Nobody has asked for these copies.
         """
         axes = plan.window.mirror
-        if self.total is None:
+        if self.total is None or not free:
             return axes, ""
         while axes and self._predicting(work(with_mirror(plan, axes))) > PREDICTING * self.total:
             axes = axes[1:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -240,32 +240,23 @@ class Fit:
             self.listen(Stage("rehearse"))
             one = rehearse(self.dataset, plan, inspection.facts)
             work = partial(Work.of, facts=facts, cases=cases, measured=measured, one=one)
-            context = self._allot(context, plan, work, measured, wanted, at_once)
+            mirror = self.budget.affordable(plan, work, free=self.recipe.tta is None and self.given is None)
+            self.work = work(with_mirror(plan, mirror[0]))
+            context = replace(context, allotted=replace(self._allot(plan, measured, wanted, at_once), mirror=mirror))
         if plan.restore_sections:
             context = replace(context, allotted=replace(context.allotted, mended=reason(self.run.folder / IN_RUN)))
         final = plan_of(advance(context, RULES, "budget"))
         self._tell(f"Warning: {text}." for text in final.warnings if text not in plan.warnings)
         final.save(self.run.folder / Plan.filename)
 
-    def _allot(
-        self,
-        context: Context,
-        plan: Plan,
-        work: Callable[[Plan], Work],
-        measured: Measurement,
-        wanted: Sequence[int],
-        at_once: int,
-    ) -> Context:
-        """Seconds of each network, and what is done without where not all fits the budget: copies, then folds."""
-        axes, fewer = plan.window.mirror, ""
-        if self.recipe.tta is None and self.given is None:
-            axes, fewer = self.budget.affordable(plan, work)
-        self.work = work(with_mirror(plan, axes))
+    def _allot(self, plan: Plan, measured: Measurement, wanted: Sequence[int], at_once: int) -> Allotted:
+        """Seconds of each network; fewer folds than wanted are trained if not all fit the budget."""
+        assert self.work is not None
         found = self.budget.allot(plan, measured, self.work, at_once=at_once)
         if found.warning:
             self.only = wanted[: found.folds * at_once]
             self.work = replace(self.work, cases=self.work.cases[: found.folds])
-        return replace(context, allotted=Allotted(found.seconds, found.reason, found.warning, mirror=(axes, fewer)))
+        return Allotted(found.seconds, found.reason, found.warning)
 
     def reopen(self, *, asked: Iterable[str]) -> None:
         """Go on with the documents of an earlier call; `asked` are recipe fields that must still be the same."""
