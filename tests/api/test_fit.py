@@ -12,9 +12,12 @@ import pytest
 
 import segwright
 from segwright import io
+from segwright.api.run import Judged
 from segwright.core.errors import IntegrityError, UsageError
 from segwright.core.events import End
+from segwright.core.prediction import Predictions
 from segwright.core.volume import Volume
+from segwright.nets.weights import earlier_files
 
 QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu"}
 
@@ -50,6 +53,29 @@ def test_a_fit_learns_an_easy_task(make_folder: Callable[..., Path], tmp_path: P
     assert mean.low <= mean.mean <= mean.high
     again = segwright.evaluate(run.dataset, predictions_of(run, tmp_path / "own"))
     assert again.aggregate("mean", "dice").cases == 8
+    expected = {row.case: row.quality for row in Predictions.load(tmp_path / "own" / Predictions.filename).cases}
+    for row in again.scores:
+        if row.metric == "dice" and row.structure in run.plan.labels.names:
+            known = expected[row.case].structures[row.structure]
+            assert known.expected_dice == pytest.approx(row.value, abs=0.15)
+            assert known.patients == 8 and known.lower is None  # too few for a bound
+
+
+def test_a_run_that_looked_for_no_signals_predicts_and_promises_nothing(
+    make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_folder("exclusive", 2)
+    run = segwright.fit(folder, out=tmp_path / "run", folds=2, **QUICK)
+    assert all(member.earlier for member in run.model.manifest.members)
+    for fold in run.finished:  # as an earlier version left it
+        kept = Judged.load(run.judged_file(fold))
+        assert all(kept.signals.values())
+        kept.model_copy(update={"signals": {}}).save(run.judged_file(fold))
+        for file in earlier_files(run.weights(fold)[0]):
+            file.unlink()
+    again = segwright.fit(folder, out=tmp_path / "run", resume=True, device="cpu")
+    done = segwright.predict(again.model, folder / "images", tmp_path / "out")
+    assert again.model.judgement is None and all(row.quality is None for row in done.cases)
 
 
 def test_exchanged_names_in_one_label_are_told(make_folder: Callable[..., Path], tmp_path: Path) -> None:

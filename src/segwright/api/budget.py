@@ -19,6 +19,7 @@ from segwright.planning.extent import prepared_shape
 from segwright.planning.fingerprint import Fingerprint
 from segwright.planning.limits import Limits
 from segwright.planning.pace import budget_seconds
+from segwright.quality.signals import EARLIER_SHARE
 
 Given = ParamSpec("Given")
 
@@ -88,7 +89,8 @@ class Work:
 
 
 def network_seconds(plan: Plan, facts: Fingerprint, measured: Measurement) -> float:
-    """Seconds of one network on a large case: mirrored copies of its windows, and of one more for what goes on around.
+    """Seconds of one network on a large case: mirrored copies of its windows, and of one more for what goes on around;
+    beside them the passes of earlier weights.
 
     What was measured is the forward pass of a patch; larger windows take longer in proportion.
     """
@@ -96,7 +98,8 @@ def network_seconds(plan: Plan, facts: Fingerprint, measured: Measurement) -> fl
     lengths = zip(prepared_shape(facts, plan.prepare), size, strict=True)
     windows = math.prod(len(window_starts(round(length), edge, overlap)) for length, edge in lengths)
     window = measured.forward_seconds * math.prod(size) / math.prod(plan.sample.patch)
-    return (1 + windows) * window * 2 ** len(plan.window.mirror)
+    passes = (1 + windows) * 2 ** len(plan.window.mirror)
+    return (passes + 1 + EARLIER_SHARE * passes) * window
 
 
 def with_mirror(plan: Plan, axes: tuple[int, ...]) -> Plan:

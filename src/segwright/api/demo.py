@@ -85,6 +85,7 @@ SHOWS: dict[str, Show] = {
         "lung-lobes",
         {"folds": 2, "patch": (32, 64, 64)},
         "five lung lobes in CT with incomplete fissures, by PDV-Net",
+        minutes=5.0,
     ),
     "hand": Show(
         "hand-xray",

@@ -29,6 +29,9 @@ from segwright.metrics.table import score_case
 from segwright.planning.domain import domain_of
 from segwright.postprocess.chain import Chain
 from segwright.postprocess.search import Postprocess, search
+from segwright.quality.judgement import Judgement, unit_of, volumes_of
+from segwright.quality.learn import Known, learn
+from segwright.quality.signals import Signals
 from segwright.report.content import WorstCase
 from segwright.report.html import write
 
@@ -63,6 +66,8 @@ def conclude(run: Run, *, listen: Listen, device: str, deadline: Deadline | None
     weights = {fold: run.weights(fold) for fold in run.finished}
     beside: list[Document] = [domain_of(run.plan, run.dataset, run.inspection.facts)]
     beside += [chosen.chain] if chosen.chain != Chain() else []
+    judgement = _learn_quality(run, cases, chosen.chain, report)
+    beside += [judgement] if judgement else []
     name = title_of(run)
     write_bundle(run.model_folder, plan=run.plan, weights=weights, report=report, beside=beside, name=name)
     calibrate(run, cases)
@@ -122,6 +127,23 @@ def _pairs(cases: list[JudgedCase], chain: Chain) -> Iterator[LabelPair]:
         yield LabelPair(
             case.case, case.group, case.geometry.spacing, case.reference(), case.predicted(chain), case.fold
         )
+
+
+def _learn_quality(run: Run, cases: list[JudgedCase], chain: Chain, report: Report) -> Judgement | None:
+    """What signals of doubt meant for these cases; `None` in runs of earlier versions, which looked for none."""
+    signals = {case: rows for fold in run.finished for case, rows in run.signals(fold).items()}
+    if not cases or not all(signals.get(case.case) for case in cases):
+        return None
+    space, unit = run.plan.labels, unit_of([case.geometry for case in cases])
+    dice = {(row.case, row.structure): row.value for row in report.scores if row.metric == "dice"}
+    known = []
+    for case in cases:
+        volumes = (
+            volumes_of(labels, space, case.geometry, unit) for labels in (case.predicted(chain), case.reference())
+        )
+        scores = {name: dice.get((case.case, name)) for name in space.names}
+        known.append(Known(case.group, Signals.from_data(signals[case.case]), scores, *volumes))
+    return learn(known, space.names, unit)
 
 
 def second_looks(run: Run, cases: list[JudgedCase], chain: Chain, report: Report) -> Iterator[Finding]:

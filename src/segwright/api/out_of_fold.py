@@ -88,9 +88,10 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
     if not waiting:
         return
     done = {case: identify(run.scores_file(case)) for case in set(run.split.folds[fold].validation) - set(waiting)}
+    signals = {case: run.signals(fold)[case] for case in done if case in run.signals(fold)}
     networks = identify(run.weights(fold))
     listen(Stage("validate", fold=fold, cases=len(waiting)))
-    model = Model(run.plan_of(fold), run.weights(fold), device=device)
+    model = Model(run.plan_of(fold), run.weights(fold), device=device, watched=True)
     for case in tracked(waiting, listen, "validate"):
         prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
         assert prediction.scores is not None
@@ -100,7 +101,8 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
             with atomic_path(run.scores_file(case).with_suffix(".json")) as partial:
                 partial.write_text(json.dumps(prediction.provenance["ordered"], indent=1), encoding="utf-8")
         done[case] = identify(run.scores_file(case))
-        Judged(networks=networks, cases=done).save(run.judged_file(fold))
+        signals[case] = prediction.signals.to_data() if prediction.signals else {}
+        Judged(networks=networks, cases=done, signals=signals).save(run.judged_file(fold))
 
 
 _PREFIX = ".kept-"

@@ -184,6 +184,7 @@ class Call:
 
     def _tell(self, row: Predicted) -> None:
         told = [f"unlike the scans of training: {'; '.join(row.outside)}"] if row.outside else []
+        told += [f"look at it: {'; '.join(row.doubts)}"] if row.doubts else []
         for text in (*told, *row.notes, *([row.error] if row.error else [])):
             self.listen(Note(f"{row.case}: {text}"))
 
@@ -218,7 +219,8 @@ def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer, w
     files = tuple(dict.fromkeys(source.path for source in writer.add(prediction)))
     notes, told = _notes(prediction, model.plan), dict(prediction.provenance)
     outside, seconds = tuple(told.pop("outside")), time.perf_counter() - start
-    return Predicted(case=case.id, files=files, seconds=seconds, outside=outside, notes=notes, provenance=told)
+    known: dict[str, Any] = {"outside": outside, "quality": prediction.quality, "notes": notes, "provenance": told}
+    return Predicted(case=case.id, files=files, seconds=seconds, **known)
 
 
 def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from segwright.api.follow import joined
 from segwright.api.restored import IN_RUN, redirected
 from segwright.core.case import Dataset, Split
@@ -31,11 +33,13 @@ class Judged(Document):
     Attributes:
         networks: Content of their weights.
         cases: Content of the scores of each case.
+        signals: Agreement of copies of each answer, see `quality.signals`.
     """
 
     filename: ClassVar[str] = "judged.json"
     networks: Identity
     cases: dict[str, Identity]
+    signals: dict[str, dict[str, list[list[float]]]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,11 @@ class Run:
             return list(validation)
         scores = {case: known.cases.get(case) for case in validation}
         return [case for case, was in scores.items() if was is None or still(was, self.scores_file(case)) is None]
+
+    def signals(self, fold: int) -> dict[str, dict[str, list[list[float]]]]:
+        """Agreement of copies of the answers for a fold's validation cases; empty in runs of earlier versions."""
+        file = self.judged_file(fold)
+        return Judged.load(file).signals if file.exists() else {}
 
     def judged_file(self, fold: int) -> Path:
         """What the scores of a fold's validation cases held when they were written."""

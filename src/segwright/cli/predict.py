@@ -11,7 +11,7 @@ from segwright.cli.options import Device, Json, Quiet, Resume, fold_numbers, num
 from segwright.core.words import amount
 
 if TYPE_CHECKING:
-    from segwright.core.prediction import Predictions
+    from segwright.core.prediction import Predicted, Predictions
 
 Model = Annotated[Path, typer.Argument(help="Model folder, or the folder of a run.")]
 Images = Annotated[Path, typer.Option("-i", "--images", help="Scan, or folder of scans.")]
@@ -86,7 +86,25 @@ def predict(
     emit(done, _closing(done, out), as_json=as_json)
 
 
+#: Scans listed at the end, the most doubtful first.
+_ROWS = 10
+
+
 def _closing(done: Predictions, out: Path) -> str:
-    unlike = len(done.unlike)
-    flagged = f"; {unlike} unlike those of training: see {Path(out, done.filename)}" if unlike else ""
-    return f"{amount(len(done.cases), 'scan')} segmented into {out}{flagged}"
+    flagged = [row for row in done.cases if row.flagged]
+    told = f"; {len(flagged)} to look at: see {Path(out, done.filename)}" if flagged else ""
+    lines = [f"{amount(len(done.cases), 'scan')} segmented into {out}{told}"]
+    known = sorted((row for row in done.cases if row.quality), key=lambda row: (not row.flagged, row.expected))
+    if known:
+        lines += ["", "Dice to expect, and what it exceeds in 9 of 10 scans; the most doubtful first:"]
+        lines += [f"  {_expected(row)}" for row in known[:_ROWS]]
+    return "\n".join(lines)
+
+
+def _expected(row: Predicted) -> str:
+    quality = row.quality
+    bounds = [one.lower for one in quality.structures.values() if one.lower is not None] if quality else []
+    dice = f"{row.expected:.2f}" if quality and quality.expected_dice is not None else "unknown"
+    least = f", at least {min(bounds):.2f}" if bounds else ""
+    look = f"  look at it: {'; '.join(quality.reasons)}" if quality and quality.reasons else ""
+    return f"{row.case}  {dice}{least}{look}"

@@ -20,11 +20,18 @@ class Member(Part):
         fold: Fold whose validation cases it never saw.
         weights: File name inside the model folder.
         sha256: Of that file.
+        earlier: Weights of earlier in training, with the SHA-256 of each; none in models of earlier versions.
     """
 
     fold: int
     weights: str
     sha256: str
+    earlier: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """All its files, with their SHA-256."""
+        return {self.weights: self.sha256, **self.earlier}
 
 
 class Manifest(Document):
@@ -74,7 +81,7 @@ class Manifest(Document):
             if added:
                 raise _changed(folder / added[0], got="a file that the model was written without")
         wanted = [one for one in found.members if folds is None or one.fold in folds]
-        expected = {**found.digests, **{one.weights: one.sha256 for one in wanted}}
+        expected = {**found.digests, **{name: sha for one in wanted for name, sha in one.files.items()}}
         missing = [name for name in expected if not (folder / name).is_file()]
         if missing:
             raise ModelError(
@@ -91,7 +98,9 @@ class Manifest(Document):
 
 
 #: Documents in a model folder that decide what it does, and the manifest of each part of an ensemble.
-DECIDING = ("plan.json", "chain.json", "domain.json", "labels.csv", "ensemble.json", "parts/*/manifest.json")
+DECIDING = (
+    "plan.json", "chain.json", "domain.json", "quality.json", "labels.csv", "ensemble.json", "parts/*/manifest.json",
+)  # fmt: skip
 
 
 def _deciding(folder: Path) -> set[str]:

@@ -16,7 +16,7 @@ from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.core.words import amount
 from segwright.io.labeltable import FILENAME, write_table
-from segwright.nets.weights import read_checked
+from segwright.nets.weights import earlier_files, read_checked
 
 
 def write_bundle(
@@ -127,9 +127,14 @@ def _ensemble_card(manifest: Manifest, combination: Combination) -> str:
 
 
 def _member(fold: int, path: Path, copy: Path) -> Member:
-    read_checked(path, hint="Delete this file and go on with 'segwright fit DATA -o RUN --resume'.")
-    shutil.copyfile(path, copy)
-    return Member(fold=fold, weights=copy.name, sha256=digest_of(copy))
+    pairs = [(path, copy), *zip(earlier_files(path), earlier_files(copy), strict=True)]
+    found = {}
+    for source, target in pairs:
+        if source is path or source.exists():
+            read_checked(source, hint="Delete this file and go on with 'segwright fit DATA -o RUN --resume'.")
+            shutil.copyfile(source, target)
+            found[target.name] = digest_of(target)
+    return Member(fold=fold, weights=copy.name, sha256=found.pop(copy.name), earlier=found)
 
 
 def _scores(report: Report | None) -> dict[str, tuple[float | None, float | None, float | None]]:

@@ -23,14 +23,39 @@ from segwright.nets.pretrained import untrained
 DIGEST = "sha256"
 #: What to do about a file that is not as it was written.
 AGAIN = "Copy the model folder again, or write it anew with 'segwright report RUN'."
+#: Shares of training at which the averaged weights are kept as well: how much an answer still changed tells of doubt.
+EARLIER = (0.70, 0.85)
 _DAMAGED = (SafetensorError, RuntimeError, OSError, ValueError, KeyError)
 
 
-def save_weights(net: nn.Module, path: Path) -> None:
-    """Store weights as safetensors, contiguous and in float32; the file appears only when whole."""
+def earlier_files(path: Path) -> tuple[Path, ...]:
+    """Where the weights of earlier in training lie, beside those that count.
+
+    Example:
+        >>> [file.name for file in earlier_files(Path("weights.safetensors"))]
+        ['weights-at-70.safetensors', 'weights-at-85.safetensors']
+    """
+    return tuple(path.with_name(f"{path.stem}-at-{100 * share:.0f}{path.suffix}") for share in EARLIER)
+
+
+def save_weights(net: nn.Module, path: Path, *, small: bool = False) -> None:
+    """Store weights as safetensors, contiguous; the file appears only when whole.
+
+    Args:
+        net: The network.
+        path: Of the file.
+        small: In half of the bytes (float16), but for tensors that float16 cannot hold.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    if small:
+        tensors = {name: _halved(tensor) for name, tensor in tensors.items()}
     with atomic_path(path) as partial:
         save_file(tensors, partial, metadata={DIGEST: digest_of_tensors(tensors)})
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    half = tensor.half() if tensor.is_floating_point() else tensor
+    return half if bool(torch.isfinite(half).all()) else tensor
 
 
 def load_weights(spec: NetSpec, path: Path, *, hint: str = AGAIN, known: bool = False) -> SlabNet | SurroundNet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ def member(
     activate: Callable[[Tensor], Tensor],
     mirror: Sequence[int] = (),
     orders: Mapping[int, Sequence[int]] | None = None,
+    watch: Watch | None = None,
 ) -> Forward:
     """A network as a forward that returns scores: mirrored copies are averaged after activation, in float32.
 
@@ -26,9 +28,10 @@ def member(
         net: `(B, C, z, y, x)` to logits `(B, K, z', y, x)`.
         activate: Logits to scores.
         mirror: Axes (0 z, 1 y, 2 x) of test-time flips.
-        orders: Axes along which channels change places, see `tta.mirrored`.
+        orders: Axes along which channels change places, see `mirrored`.
+        watch: Shown the scores of each copy, and those of the window as it is.
     """
-    return mirrored(lambda batch: activate(net(batch).float()), mirror, orders)
+    return mirrored(lambda batch: activate(net(batch).float()), mirror, orders, watch)
 
 
 def mean(members: Sequence[Forward], *, exclusive: bool) -> Forward:
@@ -74,13 +77,31 @@ def _average(members: Sequence[Forward], opinion: Callable[[Tensor], Tensor]) ->
 Forward = Callable[[Tensor], Tensor]
 
 
-def mirrored(forward: Forward, axes: Sequence[int], orders: Mapping[int, Sequence[int]] | None = None) -> Forward:
+class Watch(Protocol):
+    """Sees what a member answers."""
+
+    def copy(self, first: Tensor, copy: Tensor) -> None:
+        """Scores `(B, C, z, y, x)` of windows as they are, and of a mirrored copy turned back."""
+        ...
+
+    def answer(self, batch: Tensor, first: Tensor, mean: Tensor, passes: int) -> None:
+        """Windows, their scores as they are and averaged over mirrored copies, and how many passes that took."""
+        ...
+
+
+def mirrored(
+    forward: Forward,
+    axes: Sequence[int],
+    orders: Mapping[int, Sequence[int]] | None = None,
+    watch: Watch | None = None,
+) -> Forward:
     """`forward` averaged over every combination of flips along `axes` (0 z, 1 y, 2 x); without axes, `forward` itself.
 
     Args:
         forward: `(B, C, z, y, x)` to scores `(B, K, z', y, x)`.
         axes: Axes that may be mirrored without changing what a structure is called, but for
         orders: Axes along which structures change places: for each channel, the one that it becomes if flipped.
+        watch: Shown all copies.
 
     Example:
         >>> import torch
@@ -88,19 +109,24 @@ def mirrored(forward: Forward, axes: Sequence[int], orders: Mapping[int, Sequenc
         >>> ramp(torch.ones(1, 1, 1, 1, 2)).ravel().tolist()
         [0.5, 0.5]
     """
-    if not axes:
+    if not axes and watch is None:
         return forward
     flips = [c for count in range(len(set(axes)) + 1) for c in itertools.combinations(sorted(set(axes)), count)]
 
     def averaged(batch: Tensor) -> Tensor:
-        total = forward(batch).float()
+        first = total = forward(batch).float()
         for flip in flips[1:]:
             dims = [axis + 2 for axis in flip]
             scores = forward(batch.flip(dims)).float().flip(dims)
             for axis in reversed(flip):  # training renames along the first axis first, so that is undone last
                 scores = scores[:, list(orders[axis])] if orders and axis in orders else scores
             total = total + scores
-        return total / len(flips)
+            if watch is not None:
+                watch.copy(first, scores)
+        mean = total / len(flips)
+        if watch is not None:
+            watch.answer(batch, first, mean, len(flips))
+        return mean
 
     return averaged
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import segwright
 from segwright.core.case import Case, Dataset
+from segwright.core.document import Document
 from segwright.core.domain import Domain
 from segwright.core.errors import ModelError, UsageError
 from segwright.core.geometry import Geometry
@@ -22,6 +23,7 @@ from segwright.core.identity import digest_of
 from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction as Labelled
+from segwright.core.prediction import Quality
 from segwright.core.trail import Resampled, Trail
 from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import agree, listed
@@ -29,19 +31,24 @@ from segwright.io.load import load_image
 from segwright.io.scans import open_images
 from segwright.io.writers import known_form, open_writer
 from segwright.nets.execution import fused, keep_float32, resolve_device, supports_bfloat16
-from segwright.nets.weights import load_weights
+from segwright.nets.weights import earlier_files, load_weights
 from segwright.ops.appearance import appearance
 from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
 from segwright.prediction import COMBINE
 from segwright.prediction.admit import admit, refuse_coarse, refuse_plane
 from segwright.prediction.ensemble import channel_order, member
 from segwright.prediction.window import Streamed, segment_prepared
+from segwright.prediction.witness import Witness
 from segwright.prepare.pipeline import Prepared, prepare_image
 from segwright.prepare.restore import restore_labels
+from segwright.quality.judgement import Judgement
+from segwright.quality.signals import Signals
 from segwright.targets import build_target, target_info
 
 if TYPE_CHECKING:
     from segwright.targets.protocol import Settling
+
+Stored = TypeVar("Stored", bound=Document)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,7 +62,11 @@ class Prediction(Labelled):
         source: The first image of the case, whose grid and header the result takes.
         scores: Structure scores `(K, z, y, x)`, uint8 where 255 is 1; `None` unless asked for.
         provenance: Model hash, members, flips, version.
+        quality: What can be expected of it; `None` where the model does not know.
+        signals: Agreement of copies of the answer, where these were watched.
     """
+
+    signals: Signals | None = None
 
     def save(self, folder: str | Path, suffix: str | None = None) -> tuple[Path, ...]:
         """Write it as `predict` does; returns the files.
@@ -86,6 +97,8 @@ class Model:
         tta: Average over the plan's mirrored copies.
         combine: `mean` of the members' scores, or `vote`.
         domain: What it learnt from; `None` in models of earlier versions.
+        judgement: What signals of doubt mean for it; `None` in models of earlier versions, or of too few cases.
+        watched: Signals of doubt are looked for; always where there is a judgement.
 
     Example:
         >>> Model.load("no/such/folder")
@@ -101,6 +114,8 @@ class Model:
     tta: bool = True
     combine: str = "mean"
     domain: Domain | None = None
+    judgement: Judgement | None = None
+    watched: bool = False
     _memo: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -142,14 +157,14 @@ class Model:
         _refuse_other_folds(folds, manifest, folder)
         if not members:
             raise ModelError("The model has no member.", where=folder, hint="Copy the whole folder again.")
-        chain_file = folder / Chain.filename
         return cls(
             plan=Plan.load(folder / Plan.filename),
             weights=[folder / one.weights for one in members],
-            chain=Chain.load(chain_file) if chain_file.exists() else None,
+            chain=_beside(folder, Chain),
             manifest=manifest,
             device=device,
-            domain=Domain.load(folder / Domain.filename) if (folder / Domain.filename).exists() else None,
+            domain=_beside(folder, Domain),
+            judgement=_beside(folder, Judgement),
             **options,
         )
 
@@ -165,10 +180,25 @@ class Model:
         mirror = self.plan.window.mirror if self.tta else ()
         space, exchange = self.plan.labels, self.plan.exchange
         orders = {a: channel_order(pairs, target.channels, len(space.structures)) for a, pairs in exchange.items()}
-        members = [member(self._runner(path), target.activate, mirror, orders) for path in self.weights]
+        members = []
+        for number, path in enumerate(self.weights):
+            watch = self.witness.member(number, self._earlier(path, target.activate)) if self.witness else None
+            members.append(member(self._runner(path), target.activate, mirror, orders, watch))
         ordered = target_info(self.plan.target).ordered  # these have other channels too
         one_channel = space.kind == "exclusive" and not ordered
         return COMBINE.load(self.combine)(members, exclusive=one_channel)
+
+    @cached_property
+    def witness(self) -> Witness | None:
+        """What looks for signals of doubt, if anything does."""
+        watched = self.watched or self.judgement is not None
+        return Witness(build_target(self.plan.target, self.plan.labels).structure_scores) if watched else None
+
+    def _earlier(self, path: Path, activate: Callable[[Tensor], Tensor]) -> list[Callable[[Tensor], Tensor]]:
+        """A member's weights earlier in training, as far as they were kept."""
+        told = None if self.manifest is None else {name for one in self.manifest.members for name in one.earlier}
+        files = [file for file in earlier_files(path) if (file.exists() if told is None else file.name in told)]
+        return [member(self._runner(file), activate) for file in files]
 
     def _runner(self, path: Path) -> Callable[[Tensor], Tensor]:
         net = load_member(self.plan, path, known=self.manifest is not None).to(self.torch_device)
@@ -186,7 +216,8 @@ class Model:
     def identity(self) -> str:
         """Changes with anything that changes results: plan, post-processing, weights, what it learnt from."""
         known = {} if self.manifest is None else {one.weights: one.sha256 for one in self.manifest.members}
-        documents = [one.content_hash() if one else "" for one in (self.plan, self.chain, self.domain)]
+        parts = (self.plan, self.chain, self.domain, *([self.judgement] if self.judgement else []))
+        documents = [one.content_hash() if one else "" for one in parts]
         weights = [known.get(Path(path).name) or digest_of(Path(path)) for path in self.weights]
         return hashlib.sha256(repr([documents, weights]).encode()).hexdigest()[:16]
 
@@ -219,6 +250,8 @@ class Model:
         """
         volume = load_image(dataset, case)
         prepared, outside = self._received(volume, strict=strict)
+        if self.witness:
+            self.witness.begin()
         if self._finds_objects_at_its_scale(prepared) and not keep_scores:
             labels, result = self._objects(prepared)
         else:
@@ -234,8 +267,24 @@ class Model:
             "outside": list(outside),
             **result.told,
         }
-        scores = result.scores if keep_scores else None
-        return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance)
+        scores, signals = result.scores if keep_scores else None, self.witness.signals if self.witness else None
+        quality = self.expected(signals, labels, volume.geometry, outside)
+        return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance, quality, signals)
+
+    def expected(
+        self, signals: Signals | None, labels: NDArray[Any], geometry: Geometry, outside: Sequence[str]
+    ) -> Quality | None:
+        """What can be expected of labels `(P, z, y, x)`; `None` where the model does not know.
+
+        Args:
+            signals: Seen while they were predicted.
+            labels: Canonical, after post-processing.
+            geometry: Their grid.
+            outside: In what the scan is unlike those of training.
+        """
+        if self.judgement is None or signals is None:
+            return None
+        return self.judgement.judge(signals, labels, self.plan.labels, geometry).also(outside)
 
     def _streamed(self, prepared: Prepared, *, keep_scores: bool) -> Streamed:
         """Labels, and scores where they were asked for or post-processing needs them, on the source grid."""
@@ -281,6 +330,12 @@ class Model:
                 "Expected one scan.", got=f"{len(dataset.cases)} cases", where=image, hint="Use segwright.predict."
             )
         return self.segment(dataset, dataset.cases[0], keep_scores=keep_scores, strict=strict)
+
+
+def _beside(folder: Path, kind: type[Stored]) -> Stored | None:
+    """A document of a model folder, if it is there."""
+    file = folder / kind.filename
+    return kind.load(file) if file.exists() else None
 
 
 def _all_scores(scores: NDArray[Any]) -> NDArray[Any]:

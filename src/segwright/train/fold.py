@@ -26,7 +26,7 @@ from segwright.nets import build
 from segwright.nets.execution import keep_float32
 from segwright.nets.pretrained import read
 from segwright.nets.transfer import start_logits, take_over
-from segwright.nets.weights import save_weights
+from segwright.nets.weights import EARLIER, earlier_files, save_weights
 from segwright.sample.prefetch import EveryNth
 from segwright.sample.zoom import Zoomed
 from segwright.train import OPTIMISERS
@@ -166,7 +166,8 @@ class FoldRun:
 
         Files: `log.jsonl`, `last.ckpt` (to resume), `weights.safetensors` (the average at the end), and
         `best.safetensors` (the average at its best pseudo-Dice, or pseudo-AP of objects), which `weights.safetensors`
-        equals if the plan keeps the best.
+        equals if the plan keeps the best; `weights-at-70.safetensors` and such, the average at these shares of the
+        budget, small.
 
         Raises:
             TrainingError: The loss stayed infinite or NaN for many steps in a row.
@@ -214,6 +215,8 @@ class FoldRun:
     def _start(self, *, attempt: int, spent: float = 0.0, rate: float = 1.0) -> TrainState:
         """A fresh member; each attempt has its own initial weights; `rate` is a share of the plan's learning rate."""
         plan, self.losses = self.plan, []
+        for file in earlier_files(self.folder / "weights.safetensors") if attempt and self.leads else ():
+            file.unlink(missing_ok=True)
         torch.manual_seed(derive_seed(plan.seed, "weights", self.fold, attempt) % 2**63)
         net = build(plan.net)
         if plan.train.start:
@@ -280,6 +283,7 @@ class FoldRun:
             if (restart := self._restart(step)) is not None:
                 return restart
             self._keep_best(step)
+        self._keep_earlier(step)
         self._tell(_rounded(step, phase.clock.remaining(step.step)))
         if time.perf_counter() - phase.saved > CHECKPOINT_EVERY:
             self._save()
@@ -314,6 +318,12 @@ class FoldRun:
             state.extra["best_step"] = state.step
             if self.leads:
                 save_weights(state.average.net, self.folder / "best.safetensors")
+
+    def _keep_earlier(self, step: Step) -> None:
+        """Remember the weights at shares of the budget."""
+        for share, file in zip(EARLIER, earlier_files(self.folder / "weights.safetensors"), strict=True):
+            if self.leads and step.progress >= share and not file.exists():
+                save_weights(self.state.average.net, file, small=True)
 
     def _finish(self) -> End:
         state = self.state
