@@ -97,6 +97,20 @@ def test_strict_refuses_with_exit_code_and_reason_and_goes_on_with_the_others(vo
     assert rows["usual"].files and not rows["usual"].error
 
 
+def test_flagged_results_are_kept_apart_with_an_exit_code_of_their_own(volumes, tmp_path: Path) -> None:
+    images, model = volumes
+    new, out = changed(images, tmp_path / "new", "coarse", coarse), tmp_path / "out"
+    changed(images, new, "usual", lambda volume: volume)
+    words = ["predict", str(model), "-i", str(new), "-o", str(out), "--device", "cpu"]
+    assert CliRunner().invoke(app, [*words, "--refuse-flagged"]).exit_code == 3
+    assert (out / "flagged/coarse.nii.gz").exists() and not (out / "coarse.nii.gz").exists()
+    assert (out / "usual.nii.gz").exists()
+    again = CliRunner().invoke(app, [*words, "--resume", "--quiet"])
+    rows = {row.case: row for row in Predictions.load(out / Predictions.filename).cases}
+    assert again.exit_code == 0 and rows["coarse"].files == ("coarse.nii.gz",)
+    assert rows["usual"].provenance["kept"] and "kept" not in rows["coarse"].provenance
+
+
 @pytest.mark.parametrize("value", [np.nan, 5.0], ids=["nan", "constant"])
 def test_a_scan_that_shows_nothing_is_an_error_of_its_own(value: float, volumes, tmp_path: Path) -> None:
     images, model = volumes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -35,6 +35,7 @@ class PredictOptions(TypedDict, total=False):
         tta: Mirror each scan as training did, and average; as planned by default.
         combine: How members are put together: a row of the table of combinations.
         strict: Refuse scans that are unlike those the model learnt from.
+        refuse_flagged: Keep results that a person should look at in a folder of their own, `flagged/`.
         workers: Processes on this machine that share a large scan.
         scheduler: Address of a running dask scheduler whose workers share it.
         memory: Bytes for all workers together; a share of what is free, if not given.
@@ -47,6 +48,7 @@ class PredictOptions(TypedDict, total=False):
     tta: bool | None
     combine: str
     strict: bool
+    refuse_flagged: bool
     workers: int
     scheduler: str | None
     memory: float | None
@@ -84,7 +86,8 @@ def predict(  # noqa: PLR0913  # the flags of a command
         resume: Keep results of an earlier call that are whole and were made from the same scans by the same model and
             options; it is told which are made again, and why.
         listen: Progress events.
-        options: `tta`, `combine`; `strict` refuses scans that are unlike those of training; for volumes larger than
+        options: `tta`, `combine`; `strict` refuses scans that are unlike those of training, `refuse_flagged` keeps
+            results that a person should look at in `flagged/`; for volumes larger than
             memory, or to share one among workers: `workers`, `scheduler`, `memory` (bytes), `scores`, `instances`; all
             are explained with `PredictOptions`.
 
@@ -122,9 +125,16 @@ def predict(  # noqa: PLR0913  # the flags of a command
 _GO_ON = "Then run the same command with --resume: results that are there are kept."
 
 
+#: Folder of results that a person should look at, where these are kept apart.
+FLAGGED = "flagged"
+
+
 def _unwanted(wish: Wish, row: Predicted) -> str:
     """Why an earlier result is not wanted though it holds."""
-    return "--strict refuses scans unlike those of training" if wish.strict and row.outside else ""
+    if wish.strict and row.outside:
+        return "--strict refuses scans unlike those of training"
+    apart = any(name.startswith(f"{FLAGGED}/") for name in row.files)
+    return "flagged results lie elsewhere now" if apart != (wish.refuse_flagged and row.flagged) else ""
 
 
 @dataclass
@@ -150,9 +160,10 @@ class Call:
         self.listen(Stage("predict", cases=len(self.dataset.cases)))
         for case in tracked(self.dataset.cases, self.listen, "predict"):
             self.rows.append(self._one(case))
-        writer.close()
-        for note in notes_of(writer):
-            self.listen(Note(note))
+        for one in (writer, *([self.apart] if "apart" in vars(self) else [])):
+            one.close()
+            for note in notes_of(one):
+                self.listen(Note(note))
         result = Predictions(cases=self.results.finish(self.rows))
         result.save(folder / Predictions.filename)
         self.results.end()
@@ -168,10 +179,7 @@ class Call:
             return row
         origin = self.results.made_from(case)
         try:
-            if self._by_blocks(case):
-                row = self._blocks(case)
-            else:
-                row = _predict_whole(self.model, self.seen, self.seen.case(case.id), self.results.writer, self.wish)
+            row = self._blocks(case) if self._by_blocks(case) else self._whole(self.seen.case(case.id))
             row = row.model_copy(update={"image": image, "notes": (*row.notes, *self.mended.get(case.id, ()))})
         except UsageError:
             raise
@@ -181,6 +189,24 @@ class Call:
             row = Predicted(case=case.id, error=str(error))
         self._tell(row)
         return self.results.note(row, origin)
+
+    @cached_property
+    def apart(self) -> Writer:
+        """Stores results that a person should look at, where these are kept apart."""
+        space, names = self.model.plan.labels, names_of(self.dataset, self.dataset.cases)
+        return open_writer(self.suffix, self.results.folder / FLAGGED, space, names)
+
+    def _whole(self, case: Case) -> Predicted:
+        """One scan in memory."""
+        start = time.perf_counter()
+        prediction = self.model.segment(self.seen, case, strict=self.wish.strict)
+        notes, told = _notes(prediction, self.model.plan), dict(prediction.provenance)
+        known: dict[str, Any] = {"outside": tuple(told.pop("outside")), "quality": prediction.quality, "notes": notes}
+        row = Predicted(case=case.id, provenance=told, **known)
+        apart = self.wish.refuse_flagged and row.flagged
+        writer, place = (self.apart, f"{FLAGGED}/") if apart else (self.results.writer, "")
+        files = tuple(dict.fromkeys(place + source.path for source in writer.add(prediction)))
+        return row.model_copy(update={"files": files, "seconds": time.perf_counter() - start})
 
     def _tell(self, row: Predicted) -> None:
         told = [f"unlike the scans of training: {'; '.join(row.outside)}"] if row.outside else []
@@ -210,17 +236,6 @@ class Call:
         places = [[self.results.folder / name for name in row.files] for row in self.rows]
         sizes = [sum(place.stat().st_size for place in some if place.is_file()) for some in places]
         return sum(sizes) / len(sizes) * len(self.dataset.cases) if any(sizes) else None
-
-
-def _predict_whole(model: Model, dataset: Dataset, case: Case, writer: Writer, wish: Wish) -> Predicted:
-    """One scan in memory."""
-    start = time.perf_counter()
-    prediction = model.segment(dataset, case, strict=wish.strict)
-    files = tuple(dict.fromkeys(source.path for source in writer.add(prediction)))
-    notes, told = _notes(prediction, model.plan), dict(prediction.provenance)
-    outside, seconds = tuple(told.pop("outside")), time.perf_counter() - start
-    known: dict[str, Any] = {"outside": outside, "quality": prediction.quality, "notes": notes, "provenance": told}
-    return Predicted(case=case.id, files=files, seconds=seconds, **known)
 
 
 def _notes(prediction: Prediction, plan: Plan) -> tuple[str, ...]:
@@ -256,6 +271,9 @@ def _tell_unrecorded(model: Model, wish: Wish, listen: Listen) -> None:
     if not model.sealed:
         text = "The model was written by an earlier version, without digests: changes to its plan cannot be seen."
         listen(Note(text))
+    if model.judgement is None:
+        why = "it was made by an earlier version or without folds, or combines several models"
+        listen(Note(f"The model does not know what its masks are worth, so no Dice to expect is told: {why}."))
     if model.records:
         return
     what = "The model does not say what it learnt from, as it was made by an earlier version"

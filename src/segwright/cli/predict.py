@@ -37,6 +37,9 @@ Scores = Annotated[str, typer.Option("--scores", help="Keep scores too: uint8 or
 
 
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse scans that are unlike those of training.")]
+Refuse = Annotated[
+    bool, typer.Option("--refuse-flagged", help="Keep results to look at in flagged/, and end with exit code 3.")
+]
 
 
 def predict(
@@ -51,6 +54,7 @@ def predict(
     vote: Annotated[bool, typer.Option("--vote", help="The same as --combine vote: the majority of members.")] = False,
     resume: Resume = False,
     strict: Strict = False,
+    refuse_flagged: Refuse = False,
     workers: Workers = 0,
     scheduler: Scheduler = None,
     memory: Memory = None,
@@ -76,6 +80,7 @@ def predict(
             listen=screen.listen,
             tta=tta,
             strict=strict,
+            refuse_flagged=refuse_flagged,
             combine="vote" if vote else combine,
             workers=workers,
             scheduler=scheduler,
@@ -84,6 +89,8 @@ def predict(
             instances=instances,
         )
     emit(done, _closing(done, out), as_json=as_json)
+    if refuse_flagged and any(row.flagged for row in done.cases):
+        raise typer.Exit(3)
 
 
 #: Scans listed at the end, the most doubtful first.

@@ -53,6 +53,7 @@ class Wish:
         instances: Number the connected components of the labels.
         block: Voxels `(z, y, x)` a block, instead of what memory allows.
         strict: Refuse scans that are unlike those the model learnt from.
+        refuse_flagged: Keep results that a person should look at apart from the others.
         hands: Blocks that the workers of the scheduler do at once, found by asking it.
     """
 
@@ -63,6 +64,7 @@ class Wish:
     instances: bool = False
     block: Triple | None = None
     strict: bool = False
+    refuse_flagged: bool = False
     hands: int = 0
 
     @property
