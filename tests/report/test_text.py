@@ -85,6 +85,14 @@ def test_lengths_without_spacing_are_headed_with_voxels():
     assert scored(["", "in voxels: spacing unknown"]) == "mm or voxels"
 
 
+@pytest.mark.parametrize(("mean", "digits"), [(7.5, 2), (0.4, 2), (0.045, 3), (0.000072, 6), (0.0, 2)])
+def test_lengths_of_microscopy_are_not_rounded_away(mean: float, digits: int) -> None:
+    known = {"cases": 3, "groups": 3, "missing": 0, "median": mean, "std": 0.0, "low": mean, "high": mean}
+    rows = tuple(Aggregate(structure="cell", metric=name, mean=mean, **known) for name in ("hd95", "dice"))
+    shown = {one.name: one.digits for one in columns_of(Report(scores=(), aggregates=rows))}
+    assert shown == {"hd95": digits, "dice": 3}
+
+
 def test_findings_are_grouped_with_errors_first():
     findings = [Finding(level="note", code="n", what="Mapped.")]
     findings += [Finding(level="error", code="e", what="Broken.", where=f"case {i}", hint="Mend it.") for i in range(9)]

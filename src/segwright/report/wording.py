@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,7 +76,8 @@ def column(name: str) -> Column:
 def columns_of(report: Report, names: Iterable[str] | None = None) -> list[Column]:
     """The metrics a report holds, in the order of `names` or of the metrics table; others stay at the end.
 
-    A length is headed with voxels where the scores say that spacing was unknown.
+    A length is headed with voxels where the scores say that spacing was unknown, and has as many digits as lengths of
+    microscopy need.
     """
     held = dict.fromkeys([row.metric for row in report.aggregates] + [row.metric for row in report.scores])
     usual = {name: index for index, name in enumerate([*OBJECT_METRICS, *METRICS])}
@@ -85,7 +86,15 @@ def columns_of(report: Report, names: Iterable[str] | None = None) -> list[Colum
     for score in report.scores:
         if score.value is not None and score.structure != "mean":
             voxels.setdefault(score.metric, set()).add(score.note == VOXEL_NOTE)
-    return [_with_unit(column(name), voxels.get(name, set())) for name in chosen if name in held]
+    means = {name: [row.mean for row in report.aggregates if row.metric == name and row.mean] for name in held}
+    shown = [_with_unit(column(name), voxels.get(name, set())) for name in chosen if name in held]
+    return [replace(one, digits=_digits(one, means[one.name])) for one in shown]
+
+
+def _digits(known: Column, means: Sequence[float]) -> int:
+    """Digits of a length, two of which are not 0 in the smallest mean."""
+    least = min(map(abs, means), default=1.0)
+    return known.digits if not known.unit or least >= 0.1 else max(known.digits, 1 - math.floor(math.log10(least)))
 
 
 def _with_unit(known: Column, voxels: set[bool]) -> Column:
