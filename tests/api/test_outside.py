@@ -18,7 +18,7 @@ from segwright.cli.app import app
 from segwright.core.domain import Domain
 from segwright.core.errors import DataError, DomainError, ModelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.core.prediction import Predictions
+from segwright.core.prediction import Predictions, Quality
 from segwright.core.report import Report
 from segwright.core.volume import Volume
 from segwright.export.bundle import write_bundle
@@ -187,3 +187,13 @@ def test_the_viewer_lists_flagged_results(volumes, tmp_path: Path) -> None:
     assert {finding.level for finding in told["case00"]} == {"warning"}
     assert "Unlike the scans that the model learnt from: its voxels are" in told["case00"][0].what
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())["cases"][0]["outside"]
+    file = tmp_path / "out" / Predictions.filename
+    row = Predictions.load(file).cases[0]
+    doubt = Quality(
+        flagged=True, reasons=(*row.outside, "not found, and in every scan of training: a"), expected_dice=0.4
+    )
+    Predictions(cases=(row.model_copy(update={"quality": doubt}),)).save(file)
+    told = findings_of(Session(open_source(images.parent), [tmp_path / "out"]))["case00"]
+    assert [one.code for one in told].count("unlike-training") == len(row.outside)
+    doubtful = "Doubtful: not found, and in every scan of training: a. A Dice of 0.40 is to be expected."
+    assert [one.what for one in told if one.code == "doubtful"] == [doubtful]

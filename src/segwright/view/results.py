@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from segwright.core.errors import LabelError, LayoutError, SegwrightError, Usage
 from segwright.core.geometry import Geometry
 from segwright.core.inspection import Finding
 from segwright.core.labels import LabelSpace
-from segwright.core.prediction import Predictions
+from segwright.core.prediction import Predicted, Predictions
 from segwright.core.report import Report
 from segwright.core.runs import Runs
 from segwright.core.words import amount, listed
@@ -179,25 +179,26 @@ def _files(found: dict[str, Parts], dataset: Dataset, name: str, place: Path) ->
         )
     strangers = sorted(stem for stem in found if not finder.find(stem))
     notes = [f"{amount(len(strangers), 'file')} of no case left out: {listed(strangers, 5)}."] if strangers else []
-    return Files(name, "folder", parts, dataset.labels, notes, _unlike(place, finder))
+    return Files(name, "folder", parts, dataset.labels, notes, _doubts(place, finder))
 
 
-def _unlike(place: Path, finder: CaseFinder) -> list[Finding]:
-    """What `predict` said of scans that are unlike those of training, where the folder holds its list."""
+def _doubts(place: Path, finder: CaseFinder) -> list[Finding]:
+    """What `predict` said against its results, where the folder holds its list."""
     file = place / Predictions.filename
-    if not file.exists():
-        return []
+    rows = Predictions.load(file).cases if file.exists() else ()
+    return [finding for row in rows if (case := finder.find(row.case)) for finding in _doubts_of(row, case)]
+
+
+def _doubts_of(row: Predicted, case: str) -> Iterator[Finding]:
+    """Of one case: in what its scan is unlike those of training, and in what its answer is."""
     hint = "Look at this result with care: the model has not learnt from such scans."
-    return [
-        Finding(level="warning", code="unlike-training", what=_sentence(text), where=case, hint=hint)
-        for row in Predictions.load(file).cases
-        if (case := finder.find(row.case))
-        for text in row.outside
-    ]
-
-
-def _sentence(text: str) -> str:
-    return f"Unlike the scans that the model learnt from: {text}."
+    for text in row.outside:
+        what = f"Unlike the scans that the model learnt from: {text}."
+        yield Finding(level="warning", code="unlike-training", what=what, where=case, hint=hint)
+    dice = f" A Dice of {row.expected:.2f} is to be expected." if row.quality and row.quality.expected_dice else ""
+    for text in row.doubts:
+        what = f"Doubtful: {text}.{dice}"
+        yield Finding(level="warning", code="doubtful", what=what, where=case, hint="Look at it before it is used.")
 
 
 def refuse_empty_space(space: LabelSpace) -> None:
