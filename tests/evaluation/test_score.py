@@ -125,6 +125,18 @@ def test_reasons_are_told_once_with_the_cases_they_struck() -> None:
     assert note.endswith("c0, c1, c2, c3, c4 and 2 more: no file; c7: another grid.")
 
 
+def test_borders_of_microscopy_are_not_all_within_a_millimetre() -> None:
+    reference = np.pad(pair("a").reference, ((0, 0), (0, 0), (0, 0), (0, 9)))
+    shifted = {"reference": reference, "prediction": np.roll(reference, 4, axis=-1)}
+    found = {step: evaluate_pairs([pair("a", spacing=(step,) * 3, **shifted)], SPACE) for step in (1.0, 4e-6)}
+    values = {step: report.aggregate("mean", "surface_dice").mean for step, report in found.items()}
+    hd95 = {step: report.aggregate("mean", "hd95").mean for step, report in found.items()}
+    assert hd95[4e-6] == pytest.approx(4e-6 * hd95[1.0]) and 0 < values[1.0] <= values[4e-6] < 1
+    assert any("border voxels within 2 pixels of" in note for note in found[4e-6].notes)
+    wide = evaluate_pairs([pair("a", spacing=(4e-6,) * 3, **shifted)], SPACE, tolerance=1.0)
+    assert wide.aggregate("mean", "surface_dice").mean == 1.0 and any("within 1 mm of" in note for note in wide.notes)
+
+
 @pytest.mark.parametrize(
     ("spacings", "empty", "said", "reach"),
     [

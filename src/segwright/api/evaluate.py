@@ -44,7 +44,7 @@ def evaluate(  # noqa: PLR0913  # the flags of a command
     *,
     space: LabelSpace | Literal["instances"] | None = None,
     metrics: Sequence[str] = (),
-    tolerance: float = 1.0,
+    tolerance: float | None = None,
     out: str | Path | None = None,
     listen: Listen = silent,
 ) -> Report:
@@ -57,7 +57,7 @@ def evaluate(  # noqa: PLR0913  # the flags of a command
         space: Meaning of label values; from the dataset, or from the values present in the references, if not given;
             `"instances"` if they number objects, which is found out by itself where they can mean nothing else.
         metrics: Rows of the metrics tables; the usual ones, and those of other packages, if none is given.
-        tolerance: Of surface Dice, in mm.
+        tolerance: Of surface Dice, in mm; 1, or two pixels where these are below 0.05 mm, if not given.
         out: Also write the report as `.json`, `.csv` or `.html`.
         listen: Progress events.
 

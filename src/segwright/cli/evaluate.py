@@ -18,7 +18,9 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option("-m", "--metric", help="Score only this, e.g. dice; may be repeated.", show_default=False),
 ]
-Tolerance = Annotated[float, typer.Option("--tolerance", help="Of surface Dice, in mm.")]
+Tolerance = Annotated[
+    float | None, typer.Option("--tolerance", help="Of surface Dice, in mm; default: 1, or two of the smallest pixels.")
+]
 
 Instances = Annotated[bool, typer.Option("--instances", help="Values number objects: score objects found.")]
 
@@ -29,7 +31,7 @@ def evaluate(
     out: Out = None,
     instances: Instances = False,
     metrics: Metrics = None,
-    tolerance: Tolerance = 1.0,
+    tolerance: Tolerance = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:

@@ -94,7 +94,7 @@ class Recipe(Document):
         restore_sections: Mend spoiled sections of each stack before learning, and before predicting.
         tta: Mirror at test time.
         postprocess: Search post-processing on out-of-fold predictions.
-        tolerance: Surface Dice tolerance in mm (voxels where spacing is unknown).
+        tolerance: Surface Dice tolerance in mm (voxels where spacing is unknown); 1, or two pixels of microscopes.
         seed: Of everything random.
         limits: Numbers that planning compares with, stated otherwise: `{thick_slices: 4}`.
     """
@@ -152,7 +152,7 @@ class Recipe(Document):
     restore_sections: bool = False
     tta: bool | None = None
     postprocess: bool = True
-    tolerance: float = Field(default=1.0, gt=0)
+    tolerance: float | None = Field(default=None, gt=0)
     seed: int = 0
     limits: dict[str, float] = Field(default_factory=dict)
 
@@ -228,6 +228,6 @@ class RecipeFields(TypedDict, total=False):
     restore_sections: bool
     tta: bool | None
     postprocess: bool
-    tolerance: float
+    tolerance: float | None
     seed: int
     limits: dict[str, float]

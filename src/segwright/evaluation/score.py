@@ -22,7 +22,7 @@ from segwright.metrics import usual_metrics
 from segwright.metrics.contingency import Contingency
 from segwright.metrics.metric import VOXEL_NOTE
 from segwright.metrics.objects import Ranked, average_precision, match
-from segwright.metrics.pair import NOTES
+from segwright.metrics.pair import NOTES, PIXELS, SMALL, USUAL
 from segwright.metrics.table import load_metric, score_case, scored_names
 
 #: Notes that begin so mark cases that could not be scored at all.
@@ -71,19 +71,19 @@ class Judge:
     Attributes:
         space: Meaning of the labels.
         metrics: Rows of the metrics tables; none for the usual ones.
-        tolerance: Of surface Dice, in mm (voxels where spacing is unknown).
+        tolerance: Of surface Dice, in mm (voxels where spacing is unknown); the usual one of each pair if not given.
         tables: Overlaps of objects of the cases scored so far.
     """
 
     space: LabelSpace
     metrics: tuple[str, ...] = ()
-    tolerance: float = 1.0
+    tolerance: float | None = None
     tables: dict[str, Contingency] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         for name in self.metrics:
             load_metric(name)
-        if self.tolerance <= 0:
+        if self.tolerance is not None and self.tolerance <= 0:
             raise UsageError("The surface Dice tolerance must be positive.", got=self.tolerance)
 
     @property
@@ -141,7 +141,7 @@ def evaluate_pairs(
     space: LabelSpace,
     *,
     metrics: Sequence[str] = (),
-    tolerance: float = 1.0,
+    tolerance: float | None = None,
     title: str = "",
 ) -> Report:
     """Score cases one after the other, so that an iterator which loads them holds one pair in memory.
@@ -214,13 +214,19 @@ def _by_unit(rows: Sequence[Score]) -> tuple[set[str], set[str]]:
     return {row.case for row in measured} - unknown, unknown
 
 
-def _tolerance(rows: Sequence[Score], reach: float) -> str:
+def _tolerance(rows: Sequence[Score], stated: float | None) -> str:
     """The tolerance of surface Dice with its unit, which is voxels where the spacing is unknown."""
     known, unknown = _by_unit(rows)
+    reach = USUAL if stated is None else stated
     voxels = f"{reach:g} {agree(reach == 1, 'voxel', 'voxels')}"
     if not unknown:
-        return f"{reach:g} mm"
+        return f"{PIXELS} pixels" if stated is None and _microscopic(rows) else f"{reach:g} mm"
     return f"{reach:g} mm ({voxels} where the spacing is unknown)" if known else voxels
+
+
+def _microscopic(rows: Sequence[Score]) -> bool:
+    """Whether pixels are below those for which 1 mm is usual: distances between voxels' borders are no smaller."""
+    return any(row.metric == "hd95" and 0 < (row.value or 0) < SMALL for row in rows if row.note != VOXEL_NOTE)
 
 
 def _by_reason(failed: Mapping[str, str]) -> str:

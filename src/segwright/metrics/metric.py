@@ -61,7 +61,7 @@ class Metric:
         prediction: NDArray[np.bool_],
         *,
         spacing: Spacing | None = None,
-        tolerance: float = 1.0,
+        tolerance: float | None = None,
     ) -> float | None:
         """The value for two masks `(z, y, x)`; `None` where undefined. Lengths in mm if `spacing` is known."""
         return self.of(Pair(reference, prediction, spacing=spacing, tolerance=tolerance))[0]

@@ -15,6 +15,21 @@ from segwright.core.geometry import Spacing
 from segwright.ops.components import enclosing_box
 from segwright.ops.distance import border, border_distances, counting_axes, step_lengths
 
+#: Usual tolerance of surface Dice in mm; of scans with smaller pixels than this (in mm), as microscopes make them, so
+#: many of these, as every border lies within 1 mm of every other there.
+USUAL, SMALL, PIXELS = 1.0, 0.05, 2
+
+
+def usual_tolerance(spacing: Spacing | None) -> float:
+    """Tolerance of surface Dice in mm, or in voxels where spacing is unknown.
+
+    Example:
+        >>> usual_tolerance((3.0, 0.7, 0.7)), usual_tolerance(None), usual_tolerance((5e-5, 4e-6, 4e-6))
+        (1.0, 1.0, 8e-06)
+    """
+    least = min((edge for edge in spacing or () if edge is not None), default=USUAL)
+    return PIXELS * least if least < SMALL else USUAL
+
 
 class Pair:
     """Two masks of one structure and what metrics ask of them, computed when first asked.
@@ -23,7 +38,7 @@ class Pair:
         reference: `(z, y, x)`, true inside.
         prediction: `(z, y, x)`.
         spacing: mm a voxel; where an axis that counts is unknown, lengths are in voxels.
-        tolerance: For surface Dice, in the unit of the distances.
+        tolerance: For surface Dice, in the unit of the distances; `usual_tolerance` if not given.
         shape: Shape of the scan, if the masks are crops of it already: it decides whether a plane is measured as one.
 
     Raises:
@@ -36,7 +51,7 @@ class Pair:
         prediction: NDArray[np.bool_],
         *,
         spacing: Spacing | None = None,
-        tolerance: float = 1.0,
+        tolerance: float | None = None,
         shape: Sequence[int] | None = None,
     ) -> None:
         if reference.shape != prediction.shape or reference.ndim != 3:
@@ -48,7 +63,7 @@ class Pair:
             )
         self.shape = tuple(shape or reference.shape)
         self.lengths, self.physical = step_lengths(self.shape, spacing)
-        self.tolerance = tolerance
+        self.tolerance = usual_tolerance(spacing) if tolerance is None else tolerance
         if shape is None:
             box = enclosing_box(reference, prediction)
             where = box.slices if box else (slice(0, 0),) * 3

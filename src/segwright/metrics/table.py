@@ -47,7 +47,7 @@ def score_case(
     *,
     spacing: Spacing | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
-    tolerance: float = 1.0,
+    tolerance: float | None = None,
 ) -> list[CaseScore]:
     """Score every structure and region of a case.
 
@@ -59,7 +59,7 @@ def score_case(
         prediction: Canonical labels `(P, z, y, x)` on the same grid.
         spacing: mm a voxel `(z, y, x)`; `None` where unknown, then lengths and tolerance are in voxels.
         metrics: Rows of the metrics table.
-        tolerance: For surface Dice, in mm.
+        tolerance: For surface Dice, in mm; `usual_tolerance` if not given.
 
     Raises:
         GeometryError: The arrays differ in shape, or do not have the planes of the label space.

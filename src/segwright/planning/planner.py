@@ -7,6 +7,7 @@ from itertools import pairwise
 from segwright.core.errors import PlanError
 from segwright.core.recipe import PartChoice
 from segwright.core.words import amount
+from segwright.metrics.pair import usual_tolerance
 from segwright.planning import memory, sizing
 from segwright.planning.extent import prepared_shape
 from segwright.planning.pipeline import Context, Decision, Decisions, Rule
@@ -25,7 +26,7 @@ def identity(ctx: Context) -> Decisions:
         "modality": facts.modality,
         "labels": facts.labels,
         "postprocess": recipe.postprocess,
-        "tolerance": recipe.tolerance,
+        "tolerance": recipe.tolerance or usual_tolerance(facts.spacing),
         "seed": recipe.seed,
         "prepare.voxel": facts.voxel,
     }
