@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 #: Parts in the order in which they run.
-PARTS = [name for name in ("files", "runs", "server") if (HERE / f"faults_{name}.py").exists()]
+PARTS = [name for name in ("files", "bombs", "runs", "server") if (HERE / f"faults_{name}.py").exists()]
 
 
 def main(words: list[str]) -> int:

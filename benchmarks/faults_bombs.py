@@ -5,6 +5,7 @@ A bomb must be refused within two seconds and 300 MB beyond what the imports tak
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import io as bytes_io
 import json
@@ -30,6 +31,7 @@ import zarr
 from faults_samples import _slice
 from PIL import Image
 
+RESULTS = Path(__file__).with_name("results") / "faults_bombs.json"
 SECONDS, BYTES, PATIENCE = 2.0, 300 << 20, 600.0
 
 
@@ -182,14 +184,48 @@ def dicom(rows: int, columns: int, frames: int, syntax: str = "") -> Callable[[P
     return write
 
 
-def label_bomb(path: Path) -> None:
-    """A folder whose scan is small and whose label claims 1500 voxels a side."""
-    for kind in ("images", "labels"):
-        (path / kind).mkdir(parents=True)
-    for name in "ab":
-        nib.save(nib.Nifti1Image(np.arange(4096, dtype=np.int16).reshape(16, 16, 16), np.eye(4)), path / "images" / f"{name}.nii.gz")
-    shutil.copy(path / "images" / "a.nii.gz", path / "labels" / "b.nii.gz")
-    nii_gz(1500, 1500, 1500)(path / "labels" / "a.nii.gz")
+def zarr3(shape: tuple[int, ...], chunks: tuple[int, ...], held: int, shard: bool = False) -> Callable[[Path], None]:
+    """A Zarr of version 3 whose only chunk unpacks to `held` bytes, whatever its array says."""
+
+    def write(path: Path) -> None:
+        shards = chunks if shard else None
+        inner = tuple(max(1, n // 4) for n in chunks) if shard else chunks
+        tool = [{"name": "gzip", "configuration": {"level": 9}}]
+        zarr.create_array(str(path), shape=shape, chunks=inner, shards=shards, compressors=tool, dtype="uint8", zarr_format=3)
+        file = path.joinpath("c", *"0" * len(shape))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        packed = gzip.compress(bytes(1 << 28), 9) * (held >> 28)
+        file.write_bytes(packed)
+
+    return write
+
+
+def hdf5_chunk(held: int) -> Callable[[Path], None]:
+    """An HDF5 whose only chunk unpacks to `held` bytes, though it has 64 voxels a side."""
+
+    def write(path: Path) -> None:
+        tool = zlib.compressobj(9)
+        packed = b"".join(tool.compress(bytes(1 << 24)) for _ in range(held >> 24)) + tool.flush()
+        with h5py.File(path, "w") as store:
+            item = store.create_dataset("image", shape=(64,) * 3, chunks=(64,) * 3, dtype="u1", compression="gzip")
+            item.id.write_direct_chunk((0, 0, 0), packed)
+
+    return write
+
+
+def label_of(side: int) -> Callable[[Path], None]:
+    """A folder whose scan is small and whose label is nearly empty and of `side` voxels a side."""
+
+    def write(path: Path) -> None:
+        for kind in ("images", "labels"):
+            (path / kind).mkdir(parents=True)
+        scan = nib.Nifti1Image(np.arange(4096, dtype=np.int16).reshape(16, 16, 16), np.eye(4))
+        for name in "ab":
+            nib.save(scan, path / "images" / f"{name}.nii.gz")
+        shutil.copy(path / "images" / "a.nii.gz", path / "labels" / "b.nii.gz")
+        nii_gz(side, side, side)(path / "labels" / "a.nii.gz")
+
+    return write
 
 
 def real_ct(path: Path) -> None:
@@ -221,7 +257,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "PNG, all of its pixels": ("a.png", png(30_000, 0, filled=True)),
     "nii.gz of 1500^3": ("a.nii.gz", nii_gz(1500, 1500, 1500)),
     "nii.gz of 1000^3": ("a.nii.gz", nii_gz(1000, 1000, 1000)),
-    "nii.gz, float64": ("a.nii.gz", nii_gz(500, 500, 500, code=64)),
+    "nii.gz, float64 of 600^3": ("a.nii.gz", nii_gz(600, 600, 600, code=64)),
     "nii.gz that goes on": ("a.nii.gz", nii_endless),
     "nrrd of 1500^3": ("a.nrrd", nrrd),
     "mha of 1500^3": ("a.mha", mha),
@@ -248,11 +284,20 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "DICOM of 10^9 frames": ("a.dcm", dicom(16, 20, 10**9)),
     "DICOM, packed, 65535 x 65535": ("a.dcm", dicom(65535, 65535, 1, "1.2.840.10008.1.2.4.90")),
     "DICOM, packed, 10^6 frames": ("a.dcm", dicom(512, 512, 10**6, "1.2.840.10008.1.2.5")),
-    "label of 1500^3 on a scan of 16^3": ("set", label_bomb),
+    "Zarr 3, a chunk that unpacks to 4 GB": ("a.zarr", zarr3((64,) * 3, (64,) * 3, 1 << 32)),
+    "Zarr 3, a shard that unpacks to 4 GB": ("a.zarr", zarr3((64,) * 3, (64,) * 3, 1 << 32, shard=True)),
+    "HDF5, a chunk that unpacks to 4 GB": ("a.h5", hdf5_chunk(1 << 32)),
+    "label of 1500^3 on a scan of 16^3": ("set", label_of(1500)),
+    "label of 540^3 on a scan of 16^3": ("set", label_of(540)),
+    "label of 560^3 on a scan of 16^3": ("set", label_of(560)),
 }  # fmt: skip
 #: What may also be read: the claim is small, only the way of storing is odd.
 HARMLESS = {"GIF of 100000 frames"}
-REAL = {"CT of 512 x 512 x 800": ("a.nii.gz", real_ct), "label of 512 x 512 x 600, nearly empty": ("set", real_label)}
+REAL = {
+    "CT of 512 x 512 x 800": ("a.nii.gz", real_ct),
+    "label of 512 x 512 x 600, nearly empty": ("set", real_label),
+    "volume of 500^3 float64, as empty as a label": ("a.nii.gz", nii_gz(500, 500, 500, code=64)),
+}
 
 
 def _read(pipe: Connection) -> None:
@@ -336,7 +381,30 @@ def explode(only: str = "") -> list[dict[str, Any]]:
     return found
 
 
+def main(words: list[str] | None = None) -> int:
+    """Read every bomb; 1 where any crashed, hung, was read for right, or cost too much."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="Names in which this pattern is found; other rows are kept.")
+    parser.add_argument("-o", "--output", type=Path, default=None)
+    arguments = parser.parse_args(words)
+    place = arguments.output or RESULTS
+    before = json.loads(place.read_text(encoding="utf-8"))["bombs"] if arguments.only and place.exists() else []
+    rows = {row["name"]: row for row in [*before, *explode(arguments.only)]}
+    bombs = [rows[name] for name in BOMBS | REAL if name in rows]
+    total = {
+        "tried": len(bombs),
+        "refused": sum(bomb["got"].startswith("refused") for bomb in bombs),
+        "crashed": sum(bomb["got"].startswith("crashed") for bomb in bombs),
+        "hung": sum(bomb["got"] == "hung" for bomb in bombs),
+        "not held": sum(not bomb["held"] for bomb in bombs),
+    }
+    text = json.dumps({"seconds": SECONDS, "MB": BYTES >> 20, "total": total, "bombs": bombs}, indent=1)
+    place.write_text(text + "\n", encoding="utf-8")
+    print(", ".join(f"{count} {name}" for name, count in total.items()))
+    return int(bool(total["not held"]))
+
+
 if __name__ == "__main__":
     import sys
 
-    explode(sys.argv[1] if len(sys.argv) > 1 else "")
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 import segwright
 from segwright import io
 from segwright.api.instances import arranged
-from segwright.core.errors import LabelError, PlanError
+from segwright.cli.ensemble import ensemble_summary
+from segwright.core.errors import DataError, LabelError, PlanError, UsageError
 from segwright.core.geometry import Geometry
+from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
@@ -19,6 +22,8 @@ from segwright.io.load import load_image, load_label
 from segwright.metrics.calibration import Calibration
 from segwright.phantoms.write import write_dataset
 from segwright.planning.blocks import arrange
+from segwright.postprocess.ensemble import blend
+from segwright.prediction.model import Model
 
 QUICK = {"width": 4, "levels": 2, "batch": 2, "device": "cpu", "augment": "off", "precision": "float32"}
 
@@ -90,6 +95,39 @@ def test_one_stack_is_judged_in_blocks(tmp_path, ids):
         assert np.array_equal(found[0] > 0, labels[start:stop] > 0) and found.max() == 4
     again = segwright.fit(tmp_path / "em", out=tmp_path / "run", resume=True, folds=2)
     assert again.finished == run.finished
+
+
+def test_runs_of_objects_become_one_model(tmp_path):
+    """Equal runs are the run; others are mixed by how well objects are found, or refused by what differs."""
+    write_stack(tmp_path / "em", ids=True)
+    runs = [tmp_path / name for name in ("one", "two", "twin", "flow", "cut")]
+    for seed, run in enumerate(runs[:2]):
+        segwright.fit(tmp_path / "em", out=run, instances=True, folds=2, steps=12, seed=seed, lr=0.01, **QUICK)
+    for run in runs[2:]:
+        shutil.copytree(runs[0], run)
+    made = segwright.ensemble(runs[:2], tmp_path / "both", device="cpu")
+    row = made.structures[0]
+    assert made.cases == 2 and sum(row.weights) == pytest.approx(1)
+    assert {gain.measure for gain in made.gains} == {"object F1"} and {gain.measure for gain in made.finished} == {"PQ"}
+    told = ensemble_summary(made)
+    assert "object F1 out of fold" in told and "mean PQ over one" in told and "Dice" not in told
+    image = tmp_path / "em" / "raw"
+    model = Model.load(tmp_path / "both", device="cpu")
+    parts = [Model.load(run, device="cpu").predict(image, keep_scores=True) for run in runs[:2]]
+    whole = model.predict(image, keep_scores=True)
+    assert np.array_equal(whole.scores, blend([part.scores for part in parts], model.shares))
+    same = segwright.ensemble([runs[0], runs[2]], tmp_path / "same", device="cpu")
+    assert same.structures[0].alone == (same.structures[0].equal,) * 2 and same.finished[0].mean == 0
+    assert np.array_equal(Model.load(tmp_path / "same", device="cpu").predict(image).labels, parts[0].labels)
+    with pytest.raises(UsageError, match="Objects cannot be voted on"):
+        segwright.ensemble(runs[:2], tmp_path / "vote", vote=True)
+    plan = Plan.load(runs[0] / Plan.filename)
+    plan.model_copy(update={"target": "flow"}).save(runs[3] / Plan.filename)
+    with pytest.raises(DataError, match="differ in target, so their scores do not mean the same"):
+        segwright.ensemble([runs[0], runs[3]], tmp_path / "e")
+    plan.model_copy(update={"prepare": plan.prepare.model_copy(update={"crop": True})}).save(runs[4] / Plan.filename)
+    with pytest.raises(DataError, match="differ in working grid"):
+        segwright.ensemble([runs[0], runs[4]], tmp_path / "e")
 
 
 def test_blocks_cover_a_stack_once_and_keep_their_distance():

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import segwright
-from segwright.api import out_of_fold
+from segwright.api import finalize, out_of_fold
 from segwright.api.finalize import conclude
 from segwright.api.out_of_fold import Shelf
+from segwright.core.labels import LabelSpace
+from segwright.core.report import Floor, Report
 from segwright.postprocess.chain import Chain
 
 
@@ -41,6 +44,20 @@ def test_a_shelf_goes_with_its_last_user_and_takes_along_what_was_left(tmp_path:
     assert not gone.exists() and len(list(tmp_path.iterdir())) == 1
     del shelf
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("passed", [True, False, None])
+def test_a_model_no_better_than_one_mask_doubts_no_label(passed: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that finds nothing differs from sound labels everywhere."""
+    space = LabelSpace(structures=[{"name": "a"}])
+    facts = [SimpleNamespace(shape=(1, 4, 4), volumes={"a": 4})]
+    run = SimpleNamespace(plan=SimpleNamespace(labels=space), inspection=SimpleNamespace(facts=facts))
+    none = np.zeros((1, 1, 4, 4), np.int16)
+    case = SimpleNamespace(case="c", reference=lambda: none, predicted=lambda chain: none, scores=lambda: none)
+    floor = None if passed is None else Floor(score=0.4, gain=0.0, low=-0.1, high=0.1, passed=passed)
+    monkeypatch.setattr(finalize, "doubts", lambda judged, space, **usual: [judged.case])
+    found = finalize.second_looks(run, [case], Chain(), Report(title="", scores=(), aggregates=(), floor=floor))
+    assert list(found) == ([] if passed is False else ["c"])
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -17,10 +17,12 @@ import pytest
 from rich.console import Console
 from typer.main import get_command
 
+import segwright
 from segwright.cli.app import app
-from segwright.cli.screen import Screen, fitting
+from segwright.cli.screen import Screen, _title, fitting
 from segwright.core.events import Note, Progress, Stage, Step
 
+SOURCE = Path(segwright.__file__).parent
 SERVERS = {"view"}  # stay until they are stopped; they have no result to print
 
 
@@ -82,6 +84,14 @@ def test_a_single_fold_is_not_counted_among_others() -> None:
     with Screen("Opening the data", console=shown) as screen:
         screen.listen(Stage("train", fold=3, turn=1, turns=1, seconds=None))
     assert shown.file.getvalue().splitlines()[1] == "Training fold 3"
+
+
+def test_every_stage_has_a_title_that_says_what_is_done() -> None:
+    """A name of the code alone says little, and `measure` is about structures, whatever else is timed."""
+    named = {name for file in SOURCE.rglob("*.py") for name in re.findall(r'Stage\("([a-z-]+)"', file.read_text())}
+    said = {name: _title(Stage(name)) for name in named - {"train"}}
+    assert len(said) > 10 and not [name for name, title in said.items() if title == name]
+    assert "machine" not in said["measure"] and "machine" in said["speed"]
 
 
 def test_quiet_shows_nothing() -> None:

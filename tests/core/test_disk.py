@@ -21,6 +21,9 @@ FULL = Path("/dev/full")
         OSError(errno.EDQUOT, "Disk quota exceeded"),
         OSError("4096 requested and 1024 written"),
         RuntimeError("[enforce fail at inline_container.cc:858] . PytorchStreamWriter failed writing file data/0"),
+        RuntimeError(
+            "Can't decrement id ref count (file write failed: errno = 28, error message = 'No space left on device')"
+        ),
         RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
     ],
 )

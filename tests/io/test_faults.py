@@ -21,6 +21,7 @@ from PIL import Image
 from segwright import io
 from segwright.core.errors import ReadError, SegwrightError, UsageError
 from segwright.core.runs import Runs
+from segwright.core.volume import Volume
 from segwright.io import checksums, claims
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
@@ -241,6 +242,20 @@ def test_a_label_is_held_against_its_scan_before_it_is_decoded(tmp_path):
     case = dataset.cases[0]
     with pytest.raises(SegwrightError, match="far more voxels than its image"):
         load_label(dataset, case, load_image(dataset, case).geometry)
+
+
+def test_a_large_label_is_held_against_its_scan_where_its_values_are_looked_up(tmp_path, monkeypatch):
+    """A folder is opened by the values of its labels, before any is read for a case."""
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    for name in "ab":
+        nifti(tmp_path / "images" / f"{name}.nii.gz")
+        nifti(tmp_path / "labels" / f"{name}.nii.gz", (VOXELS > 100).astype(np.uint8))
+    nifti(tmp_path / "labels" / "a.nii.gz", np.zeros((40, 41, 42), np.uint8))
+    decoded, array = [], Volume.array
+    monkeypatch.setattr(Volume, "array", lambda self, *box: (decoded.append(self.geometry.shape), array(self, *box))[1])
+    monkeypatch.setattr(claims, "LARGE", 1000)
+    assert open_dataset(tmp_path).labels.structures and decoded and (40, 41, 42) not in decoded
 
 
 # ------------------------------------------------------------------------------------------------ other files

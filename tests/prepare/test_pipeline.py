@@ -13,7 +13,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import Normalisation, PreparePlan
 from segwright.core.trail import Cropped, Resampled, Trail, Turned, turn
 from segwright.core.volume import Volume
-from segwright.prepare.pipeline import Prepared, prepare_image, prepare_label, target_shape
+from segwright.prepare.pipeline import Prepared, interpolation_orders, prepare_image, prepare_label, target_shape
 from segwright.prepare.restore import ScoreRestorer, restore_labels
 
 EXCLUSIVE = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])
@@ -25,6 +25,17 @@ TURNS = [
     for count in range(4)
     for flips in itertools.combinations(range(3), count)
 ]
+
+
+@pytest.mark.parametrize(("thickness", "order"), [(1.0, 3), (2.9, 3), (3.0, 3), (3.1, 1), (12.0, 1)])
+def test_cubic_interpolation_ends_where_slices_are_three_times_as_thick(thickness: float, order: int) -> None:
+    """Beyond that it would ring: a bright slice would draw dark ones beside it."""
+    assert interpolation_orders(Geometry.from_spacing((4, 8, 8), (thickness, 1.0, 1.0))) == (order, 3, 3)
+    stack = np.zeros((5, 8, 8))
+    stack[2] = 100.0
+    plan = PreparePlan(spacing=(thickness / 2, 1.0, 1.0), normalise=KEEP)
+    made = prepare_image(Volume.of(stack, Geometry.from_spacing(stack.shape, (thickness, 1.0, 1.0))), plan).array
+    assert (made.min() < -1) == (order == 3)
 
 
 def world_grid(kind: str, shape: tuple[int, int, int] = (14, 24, 20)) -> Geometry:

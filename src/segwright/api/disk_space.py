@@ -12,11 +12,13 @@ from segwright.core.plan import Plan
 from segwright.nets import net_info
 from segwright.planning.forecast import SLOTS
 from segwright.planning.memory import parameter_count
+from segwright.prediction.objects import objects_at_scale
 from segwright.prepare.pipeline import target_shape
 
 #: Copies of a network that each of a fold's keeps: itself and its average, to resume from, the weights of its end and
-#: of its best, and those in the model folder; beside them the numbers of its optimiser, as many a weight.
-COPIES = 5
+#: of its best, and those in the model folder; two of earlier in training, of half the bytes, in both places. Beside
+#: them the numbers of its optimiser, as many a weight.
+COPIES = 7
 #: Copies of itself and its average in the checkpoint before the last, which goes when its training ends.
 BEFORE = 2
 #: Bytes of a prepared voxel beside those of its channels: canonical labels.
@@ -34,8 +36,9 @@ def fit_bytes(plan: Plan, inspection: Inspection, split: Split) -> float:
         geometry = Geometry.from_spacing(fact.shape, fact.spacing)
         prepared = math.prod(target_shape(geometry, plan.prepare))
         total += prepared * (4 * len(plan.channels) + LABEL_BYTES * plan.labels.planes)
-        kept = scores + JUDGED_BYTES * plan.labels.planes
-        total += math.prod(fact.shape) * kept * (fact.case in judged)
+        if fact.case in judged:
+            total += math.prod(fact.shape) * (scores + JUDGED_BYTES * plan.labels.planes)
+            total += prepared * scores * (objects_at_scale(plan) and prepared != math.prod(fact.shape))
     slots = SLOTS.get(plan.train.optimiser.name, 2)
     copies = (COPIES + slots) * plan.train.members * len(split.folds) + BEFORE + slots
     return total + 4.0 * copies * _parameters(plan)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segwright.api.ensemble_runs import JointCase, Team
 from segwright.api.finalize import dice
+from segwright.api.instances import choose_decoder, mixed_objects
 from segwright.api.lock import locked_beside
 from segwright.core.disk import told_when_full
 from segwright.core.document import Document, Part
@@ -29,23 +30,26 @@ from segwright.export.bundle import write_ensemble
 from segwright.postprocess.chain import Chain, apply_to_scores
 from segwright.postprocess.ensemble import Scores, Weighed, Weighing, blend, equal_weights, weigh
 from segwright.postprocess.search import Postprocess, search
+from segwright.prediction.objects import find_objects, usual_chain
 
 Weights = Literal["auto", "equal"]
 
 
 class PartGain(Part):
-    """Dice of the ensemble less that of something else, paired by case; the interval is over patients.
+    """What the ensemble reaches less what something else does, paired by case; the interval is over patients.
 
     Attributes:
         over: What it is compared with.
-        mean: Mean difference of Dice (mean over structures).
+        mean: Mean difference (mean over structures).
         low, high: 95 % interval; `None` for a single patient.
+        measure: What is counted.
     """
 
     over: str
     mean: float
     low: float | None
     high: float | None
+    measure: str = "Dice"
 
 
 class Ensembled(Document):
@@ -124,7 +128,7 @@ def ensemble(
 def _made(team: Team, out: Path, wish: tuple[Weights, bool], device: str, listen: Listen) -> Ensembled:
     """The ensemble of runs that were opened."""
     weights, vote = wish
-    team.check()
+    team.check(vote=vote)
     notes = []
     cases = team.cases(vote, device, listen)
     left = team.unjudged(cases)
@@ -137,17 +141,19 @@ def _made(team: Team, out: Path, wish: tuple[Weights, bool], device: str, listen
         return _write(team, out, equal_weights(len(team.runs), len(space.names)), vote, notes=tuple(notes))
     notes += team.notes()
     listen(Stage(f"Weighing {amount(len(team.runs), 'model')} on {amount(len(cases), 'out-of-fold case')}"))
-    found = weigh(cases, space, search=weights == "auto")
+    plan = team.runs[0].plan
+    found = weigh(cases, space, search=weights == "auto", values_of=mixed_objects(plan) if space.instances else None)
     blended = [BlendedCase(case, found.weights) for case in cases]
-    chosen = Postprocess()
+    chosen = Postprocess(chain=usual_chain(plan.target))
     if not vote and all(run.plan.postprocess for run in team.runs):
         listen(Stage("postprocess", cases=len(blended)))
-        chosen = search(blended, space, score=dice)
+        objects = space.instances
+        chosen = choose_decoder(blended, plan, listen=listen) if objects else search(blended, space, score=dice)
     listen(Stage("report"))
     report = evaluate_pairs(
         (_pair(case, chosen.chain) for case in blended),
         space,
-        tolerance=team.runs[0].plan.tolerance,
+        tolerance=plan.tolerance,
         title=f"Ensemble of {', '.join(team.names)}",
     )
     return _write(team, out, found.weights, vote, Judgement(found, report, chosen, cases), tuple(notes))
@@ -166,7 +172,8 @@ class Judgement:
         """Over equal weights, and over each part alone; all without post-processing."""
         found, groups = self.weighing, [case.group for case in self.cases]
         rows = [("equal weights", found.equal), *zip(names, found.alone, strict=True)]
-        return tuple(_gain(name, found.honest - values, groups) for name, values in rows)
+        measure = "object F1" if self.cases[0].judged[0].run.plan.labels.instances else "Dice"
+        return tuple(_gain(name, found.honest - values, groups, measure) for name, values in rows)
 
 
 def _refuse_other_folder(out: Path) -> None:
@@ -176,25 +183,31 @@ def _refuse_other_folder(out: Path) -> None:
 
 
 def _pair(case: BlendedCase, chain: Chain) -> LabelPair:
-    space = case.joint.judged[0].run.plan.labels
-    labels = apply_to_scores(chain, case.scores(), space, geometry=case.geometry)
-    return LabelPair(case.case, case.group, case.geometry.spacing, case.reference(), labels, case.fold)
+    first = case.joint.judged[0]
+    plan, scores = first.run.plan, case.scores()
+    if plan.labels.instances:
+        labels = find_objects(chain, scores, plan, first.place)
+    else:
+        labels = apply_to_scores(chain, scores, plan.labels, geometry=first.geometry)
+    return LabelPair(case.case, case.group, first.geometry.spacing, first.reference(), labels, case.fold)
 
 
-def _gain(over: str, change: NDArray[np.float64], groups: Sequence[str]) -> PartGain:
+def _gain(over: str, change: NDArray[np.float64], groups: Sequence[str], measure: str) -> PartGain:
     """Mean with its interval over patients."""
     low, high = mean_interval(change, groups, bounds=difference_range("dice"))
     several = len(set(groups)) > 1
-    return PartGain(over=over, mean=float(change.mean()), low=low if several else None, high=high if several else None)
+    ends = {"low": low, "high": high} if several else {"low": None, "high": None}
+    return PartGain(over=over, mean=float(change.mean()), **ends, measure=measure)
 
 
 def _finished(team: Team, report: Report) -> tuple[PartGain, ...]:
     """The finished ensemble against each finished run."""
     rows = []
+    metric, measure = ("pq", "PQ") if team.space.instances else ("dice", "Dice")
     for run, name in zip(team.runs, team.names, strict=True):
-        row = compare(run.report, report, only_common=True).row(MEAN, "dice")
+        row = compare(run.report, report, only_common=True).row(MEAN, metric)
         if row is not None and row.mean is not None:
-            rows.append(PartGain(over=name, mean=row.mean, low=row.low, high=row.high))
+            rows.append(PartGain(over=name, mean=row.mean, low=row.low, high=row.high, measure=measure))
     return tuple(rows)
 
 

@@ -22,6 +22,7 @@ from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.words import listed
 from segwright.postprocess.ensemble import Scores, votes_of
+from segwright.postprocess.search import OutOfFold
 from segwright.targets import TARGETS, target_info
 
 
@@ -53,19 +54,30 @@ class JointCase:
         return self.judged[0].fold
 
     @property
+    def orientation(self) -> str | None:
+        """Axis codes on which the networks saw the scan."""
+        return self.judged[0].orientation
+
+    @property
     def geometry(self) -> Geometry:
-        """The scan's own grid."""
-        return self.judged[0].geometry
+        """The scan's own grid; for objects that of the scores, which are decoded there."""
+        return self._mixed[0].geometry
+
+    @property
+    def _mixed(self) -> Sequence[OutOfFold]:
+        """The runs' cases on the grid where their scores are mixed."""
+        objects = self.judged[0].run.plan.labels.instances
+        return [one.at_scale() for one in self.judged] if objects else self.judged
 
     def opinions(self) -> list[Scores]:
         """Scores of each run, or its final labels as votes."""
         if not self.votes:
-            return [one.scores() for one in self.judged]
+            return [one.scores() for one in self._mixed]
         return [votes_of(one.predicted(final_chain(one.run)), one.run.plan.labels) for one in self.judged]
 
     def reference(self) -> NDArray[Any]:
         """Canonical labels."""
-        return self.judged[0].reference()
+        return self._mixed[0].reference()
 
 
 @dataclass(frozen=True)
@@ -94,11 +106,16 @@ class Team:
         short = [run.folder.resolve().name for run in self.runs]
         return tuple(f"{name}-{i}" if short.count(name) > 1 else name for i, name in enumerate(short))
 
-    def check(self) -> None:
+    def check(self, *, vote: bool) -> None:
         """Refuse runs that cannot be mixed."""
         first = self.runs[0]
+        if vote and self.space.instances:
+            raise UsageError(
+                "Objects cannot be voted on: their numbers mean nothing to another run.",
+                hint="Leave out --vote; the scores that objects are decoded from are averaged then.",
+            )
         for run, name in zip(self.runs, self.names, strict=True):
-            if not target_info(run.plan.target).per_structure:
+            if not run.plan.labels.instances and not target_info(run.plan.target).per_structure:
                 raise DataError(
                     f"Run {name} cannot be part of an ensemble: its network does not give one score a structure.",
                     expected=" or ".join(name for name in TARGETS if target_info(name).per_structure),
@@ -107,6 +124,9 @@ class Team:
                 )
             _refuse_difference("structures", first, run, lambda r: (r.plan.labels.kind, *r.plan.labels.names))
             _refuse_difference("channels", first, run, lambda r: r.plan.channels)
+            if self.space.instances:
+                _refuse_difference("target, so their scores do not mean the same", first, run, lambda r: r.plan.target)
+                _refuse_difference("working grid, on which objects are found", first, run, _working_grid)
             _refuse_difference("kind of scan", first, run, lambda r: "planes" if r.plan.flat else "volumes")
             if not (run.model_folder / Manifest.filename).exists():
                 raise UsageError(
@@ -138,7 +158,7 @@ class Team:
         """What to say of labelled cases that some run trained on but never judged; they could leak into the choice."""
         judged = {case.case for case in cases}
         for run, name in zip(self.runs, self.names, strict=True):
-            known = {case for fold in run.split.folds for case in (*fold.train, *fold.validation)}
+            known = {c for fold in run.split.folds for c in (*fold.train, *fold.validation) if not _only_learnt(run, c)}
             own = {case for fold in run.finished for case in run.split.folds[fold].validation}
             missing = sorted((known | {c for r in self.runs for c in _validated(r)}) - own)
             if missing and (set(missing) - judged):
@@ -162,6 +182,11 @@ class Team:
         if len(roots) > 1:
             found.append(f"The runs name different data folders: {', '.join(sorted(roots))}; the first is read.")
         return found
+
+
+def _only_learnt(run: Run, case: str) -> bool:
+    """Whether a case is some sections of a stack that train a fold; each of them is judged as part of another case."""
+    return run.dataset.case(case).sections is not None and all(case not in f.validation for f in run.split.folds)
 
 
 def _validated(run: Run) -> set[str]:
@@ -206,6 +231,11 @@ def _refuse_other_content(first: Run, other: Run, shared: Sequence[str]) -> None
             where=other.folder,
             hint="Make an ensemble of runs on the same data.",
         )
+
+
+def _working_grid(run: Run) -> dict[str, Any]:
+    """What decides the grid that a run's networks see a scan on."""
+    return run.plan.prepare.model_dump(include={"orientation", "crop", "spacing", "kept", "voxel", "fit"})
 
 
 def _refuse_difference(what: str, first: Run, other: Run, of: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.api.instances import choose_decoder, usual_chain
+from segwright.api.instances import choose_decoder
 from segwright.api.out_of_fold import JudgedCase, Shelf, predict_out_of_fold
 from segwright.api.report_context import calibrate, content, title_of
 from segwright.api.run import Run
@@ -29,6 +29,7 @@ from segwright.metrics.table import score_case
 from segwright.planning.domain import domain_of
 from segwright.postprocess.chain import Chain
 from segwright.postprocess.search import Postprocess, search
+from segwright.prediction.objects import usual_chain
 from segwright.quality.judgement import Judgement, unit_of, volumes_of
 from segwright.quality.learn import Known, learn
 from segwright.quality.signals import Signals
@@ -89,11 +90,10 @@ def dice(reference: NDArray[np.bool_], prediction: NDArray[np.bool_], *, spacing
 
 def _search(run: Run, cases: list[JudgedCase], listen: Listen, deadline: Deadline | None) -> Postprocess:
     if not cases or not run.plan.postprocess:
-        chain = usual_chain(run.plan) if run.plan.labels.instances else Chain()
-        return Postprocess(chain=chain, notes=("Post-processing was not searched.",))
+        return Postprocess(chain=usual_chain(run.plan.target), notes=("Post-processing was not searched.",))
     listen(Stage("postprocess", cases=len(cases)))
     if run.plan.labels.instances:
-        chosen = choose_decoder(cases, run.plan, listen=listen, deadline=deadline)
+        chosen = choose_decoder([case.at_scale() for case in cases], run.plan, listen=listen, deadline=deadline)
         chosen.save(run.postprocess_file)
         return chosen
     chosen = search(cases, run.plan.labels, score=dice, deadline=deadline)
@@ -174,7 +174,7 @@ def final_chain(run: Run) -> Chain:
     """The post-processing a run ended with."""
     if run.postprocess_file.exists():
         return Postprocess.load(run.postprocess_file).chain
-    return usual_chain(run.plan) if run.plan.labels.instances else Chain()
+    return usual_chain(run.plan.target)
 
 
 def drawn_case(case: JudgedCase, chain: Chain) -> WorstCase:

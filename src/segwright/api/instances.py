@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from segwright.core.case import Case, Dataset, Fold, Split
 from segwright.core.deadline import Deadline
 from segwright.core.events import Listen, counted
+from segwright.core.labels import LabelSpace
 from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount
@@ -20,12 +21,12 @@ from segwright.io.load import load_image
 from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import f1, match
 from segwright.planning.blocks import BLOCK_DEPTH, ENDS, LEAST_DEPTH, arrange
-from segwright.postprocess.instances.search import search_decoder, usual_decoder
+from segwright.postprocess.ensemble import JointCase, ValuesOf, blend
+from segwright.postprocess.instances.decoders import decode_objects
+from segwright.postprocess.instances.search import middle, search_decoder
 from segwright.postprocess.search import OutOfFold, Postprocess
+from segwright.prediction.objects import usual_chain
 from segwright.targets import target_info
-
-if TYPE_CHECKING:
-    from segwright.postprocess.chain import Chain
 
 
 def arranged(dataset: Dataset, recipe: Recipe) -> tuple[Dataset, Split | None]:
@@ -91,12 +92,11 @@ def choose_decoder(
     cases: Sequence[OutOfFold], plan: Plan, *, listen: Listen, deadline: Deadline | None = None
 ) -> Postprocess:
     """The decoder that finds most objects on out-of-fold predictions; the usual one if none was to be searched."""
-    rows = target_info(plan.target).decoders
     if not cases or not plan.postprocess:
-        return Postprocess(chain=usual_decoder(rows[0]), notes=("The decoder was not searched.",))
+        return Postprocess(chain=usual_chain(plan.target), notes=("The decoder was not searched.",))
     return search_decoder(
         cases,
-        rows,
+        target_info(plan.target).decoders,
         score=found_share,
         structure=plan.labels.names[0],
         progress=counted(listen, "postprocess"),
@@ -104,9 +104,19 @@ def choose_decoder(
     )
 
 
-def usual_chain(plan: Plan) -> Chain:
-    """What turns a plan's scores into objects when nothing was chosen."""
-    return usual_decoder(target_info(plan.target).decoders[0])
+def mixed_objects(plan: Plan) -> ValuesOf:
+    """How well objects are found in mixtures of runs of a plan's target, by its usual decoder; see `found_share`."""
+    decoder, orientation = usual_chain(plan.target).decoder, plan.prepare.orientation
+
+    def values_of(case: JointCase, space: LabelSpace, weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        reference = case.reference()
+        box = middle(reference.shape[1:])
+        part = (slice(None), *box.slices)
+        opinions, truth, grid = [one[part] for one in case.opinions()], reference[part], case.geometry.crop(box)
+        found = (decode_objects(decoder, blend(opinions, row), grid, orientation) for row in weights)
+        return np.array([found_share(truth[0], ids[0], (0,)) for ids in found])
+
+    return values_of
 
 
 def found_share(reference: NDArray[Any], prediction: NDArray[Any], sizes: Sequence[int]) -> NDArray[np.float64]:

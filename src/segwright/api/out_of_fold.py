@@ -22,8 +22,13 @@ from segwright.core.disk import atomic_path
 from segwright.core.events import Listen, Stage, tracked
 from segwright.core.geometry import Geometry
 from segwright.core.identity import identify
+from segwright.core.trail import Trail
 from segwright.io.load import load_image, load_label
 from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.postprocess.search import OutOfFold
+from segwright.prediction.objects import find_objects
+from segwright.prepare.pipeline import prepare_label, trail_from_data, trail_to_data
+from segwright.prepare.restore import restore_scores
 
 
 @dataclass
@@ -57,10 +62,23 @@ class JudgedCase:
         """Axis codes on which the network saw the scan."""
         return self.run.plan.prepare.orientation
 
-    def scores(self) -> NDArray[np.uint8]:
-        """Structure scores `(K, z, y, x)`, 255 is 1; mapped from disk."""
-        mapped: NDArray[np.uint8] = np.load(self.run.scores_file(self.case or ""), mmap_mode="r")
+    @cached_property
+    def place(self) -> Geometry | Trail:
+        """Where the scores lie that were kept: on the scan's own grid, or at the end of the way from it."""
+        file = _trail_file(self.run, self.case)
+        return trail_from_data(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else self.geometry
+
+    def stored(self) -> NDArray[np.uint8]:
+        """The scores as the networks gave them, on `place`; mapped from disk."""
+        mapped: NDArray[np.uint8] = np.load(self.run.scores_file(self.case), mmap_mode="r")
         return mapped
+
+    def scores(self) -> NDArray[np.uint8]:
+        """Scores `(K, z, y, x)` on the scan's own grid, 255 is 1."""
+        place = self.place
+        if not isinstance(place, Trail):
+            return self.stored()
+        return self._kept("scores", lambda: restore_scores(self.stored(), place))
 
     def reference(self) -> NDArray[Any]:
         """Canonical labels `(P, z, y, x)`."""
@@ -69,15 +87,54 @@ class JudgedCase:
 
     def predicted(self, chain: Chain) -> NDArray[Any]:
         """Canonical labels of the out-of-fold scores after post-processing."""
-        space, geometry, orientation = self.run.plan.labels, self.geometry, self.orientation
+        plan = self.run.plan
 
         def make() -> NDArray[Any]:
-            return apply_to_scores(chain, self.scores(), space, geometry=geometry, orientation=orientation)
+            if plan.labels.instances:
+                return find_objects(chain, self.stored(), plan, self.place)
+            return apply_to_scores(chain, self.scores(), plan.labels, geometry=self.geometry)
 
         return self._kept(chain.to_json(), make)
 
+    def at_scale(self) -> OutOfFold:
+        """The case on the grid of the scores that were kept, where objects are to be found."""
+        return AtScale(self, self.place) if isinstance(self.place, Trail) else self
+
     def _kept(self, name: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         return self.shelf.keep(f"{self.case} {name}", make) if self.shelf else make()
+
+
+@dataclass
+class AtScale:
+    """A case as `postprocess.search.OutOfFold` on the grid that the network works on.
+
+    Attributes:
+        judged: The case.
+        trail: Way to that grid.
+    """
+
+    judged: JudgedCase
+    trail: Trail
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.judged, name)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The working grid."""
+        return self.trail.target
+
+    def scores(self) -> NDArray[np.uint8]:
+        """All channels of the target, 255 is 1."""
+        return self.judged.stored()
+
+    def reference(self) -> NDArray[Any]:
+        """Canonical labels."""
+        return prepare_label(self.judged.reference(), self.trail, self.judged.run.plan.labels)
+
+
+def _trail_file(run: Run, case: str) -> Path:
+    return run.scores_file(case).with_suffix(".trail.json")
 
 
 def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> None:
@@ -93,16 +150,26 @@ def predict_out_of_fold(run: Run, fold: int, *, device: str, listen: Listen) -> 
     listen(Stage("validate", fold=fold, cases=len(waiting)))
     model = Model(run.plan_of(fold), run.weights(fold), device=device, watched=True)
     for case in tracked(waiting, listen, "validate"):
-        prediction = model.segment(run.dataset, run.dataset.case(case), keep_scores=True)
-        assert prediction.scores is not None
+        found = model.scored(run.dataset, run.dataset.case(case))
+        assert found.result.scores is not None
+        _keep_trail(_trail_file(run, case), found.trail)
         with atomic_path(run.scores_file(case)) as partial, partial.open("wb") as file:
-            np.save(file, prediction.scores)
-        if "ordered" in prediction.provenance:
+            np.save(file, found.result.scores)
+        if "ordered" in found.provenance:
             with atomic_path(run.scores_file(case).with_suffix(".json")) as partial:
-                partial.write_text(json.dumps(prediction.provenance["ordered"], indent=1), encoding="utf-8")
+                partial.write_text(json.dumps(found.provenance["ordered"], indent=1), encoding="utf-8")
         done[case] = identify(run.scores_file(case))
-        signals[case] = prediction.signals.to_data() if prediction.signals else {}
+        signals[case] = found.signals.to_data() if found.signals else {}
         Judged(networks=networks, cases=done, signals=signals).save(run.judged_file(fold))
+
+
+def _keep_trail(file: Path, trail: Trail | None) -> None:
+    """Store the way to the grid of a case's scores, which are not there yet; none where they lie on the scan's own."""
+    if trail is None:
+        file.unlink(missing_ok=True)
+        return
+    with atomic_path(file) as partial:
+        partial.write_text(json.dumps(trail_to_data(trail)), encoding="utf-8")
 
 
 _PREFIX = ".kept-"

@@ -20,7 +20,7 @@ from segwright.evaluation.score import Judge, LabelPair
 from segwright.evaluation.second_look import Judged, doubts
 from segwright.io.load import load_image, load_label
 from segwright.metrics.calibration import ScoredVoxels, calibration
-from segwright.postprocess.chain import Chain, apply_to_scores
+from segwright.postprocess.chain import apply_to_scores
 from segwright.report.content import WorstCase
 from segwright.report.pictures import picture
 
@@ -164,10 +164,9 @@ def _searched(stand: StandIn, plan: Plan) -> None:
 
 def _judged(stand: StandIn, plan: Plan) -> NDArray[Any]:
     """Everything that a report says of a case; returns its labels after post-processing."""
-    from segwright.api.instances import usual_chain
+    from segwright.prediction.objects import usual_chain
 
-    space = plan.labels
-    chain = usual_chain(plan) if space.instances else Chain()
+    space, chain = plan.labels, usual_chain(plan.target)
     prediction = apply_to_scores(chain, stand.kept, space, geometry=stand.geometry)
     pair = LabelPair(stand.case, stand.group, stand.geometry.spacing, stand.labels, prediction, stand.fold)
     Judge(space, tolerance=plan.tolerance).score(pair)

@@ -159,7 +159,10 @@ class Run:
         return all(file.exists() for file in self.weights(fold))
 
     def scores_file(self, case: str) -> Path:
-        """Out-of-fold structure scores of a case: uint8 `(K, z, y, x)` on its own grid, 255 is 1."""
+        """Out-of-fold scores of a case: uint8 `(K, z, y, x)`, 255 is 1, on its own grid.
+
+        Where objects are decoded on another, a `.trail.json` of that name leads there.
+        """
         return self.folder / "out-of-fold" / f"{case}.npy"
 
     @property

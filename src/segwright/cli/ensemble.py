@@ -12,7 +12,7 @@ from segwright.cli.options import Device, Json, Quiet
 from segwright.core.words import amount
 
 if TYPE_CHECKING:
-    from segwright.api.ensemble import Ensembled
+    from segwright.api.ensemble import Ensembled, PartGain
     from segwright.api.voting import Voted
 
 Inputs = Annotated[list[Path], typer.Argument(help="Folders of runs; or CSV tables of run-length masks.")]
@@ -164,18 +164,19 @@ def ensemble_summary(made: Ensembled) -> str:
     if made.structures:
         lines += ["", *_dice_table(made)]
         lines += ["", f"Weights: {made.why}. {amount(made.cases, 'case')}, before post-processing:"]
-        lines += [f"  {_gain_text(row.over, row.mean, row.low, row.high)}" for row in made.gains]
+        lines += [f"  {_gain_text(row)}" for row in made.gains]
         lines += ["Finished ensemble against finished runs:"]
-        lines += [f"  {_gain_text(row.over, row.mean, row.low, row.high)}" for row in made.finished]
+        lines += [f"  {_gain_text(row)}" for row in made.finished]
     lines += [f"Note: {note}" for note in made.notes]
     return "\n".join([*lines, "", f"Model    {made.out}", f"Predict  segwright predict {made.out} -i new/ -o out/"])
 
 
 def _dice_table(made: Ensembled) -> list[str]:
-    """Dice of each structure by each run, by equal weights, and the weights taken; then why."""
+    """Dice (of objects F1) of each structure by each run, by equal weights, and the weights taken; then why."""
     from segwright.report.text import aligned, wrapped
 
-    head = ["Dice out of fold", *(part.name for part in made.combination.parts), "equal", "weights"]
+    measure = made.gains[0].measure if made.gains else "Dice"
+    head = [f"{measure} out of fold", *(part.name for part in made.combination.parts), "equal", "weights"]
     rows = [
         [row.structure, *(f"{value:.4f}" for value in (*row.alone, row.equal)), _shares(row.weights)]
         for row in made.structures
@@ -191,6 +192,7 @@ def _shares(weights: Sequence[float]) -> str:
     return " : ".join(f"{weight:.2f}" for weight in weights)
 
 
-def _gain_text(over: str, mean: float, low: float | None, high: float | None) -> str:
-    interval = f"  (95 %: {low:+.4f} to {high:+.4f})" if low is not None and high is not None else ""
-    return f"{mean:+.4f} mean Dice over {over}{interval}"
+def _gain_text(row: PartGain) -> str:
+    known = row.low is not None and row.high is not None
+    interval = f"  (95 %: {row.low:+.4f} to {row.high:+.4f})" if known else ""
+    return f"{row.mean:+.4f} mean {row.measure} over {row.over}{interval}"

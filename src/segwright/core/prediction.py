@@ -13,6 +13,7 @@ from segwright.core.document import Document, Part
 from segwright.core.geometry import Geometry
 from segwright.core.identity import Made
 from segwright.core.labels import LabelSpace
+from segwright.core.trail import Trail
 from segwright.core.volume import Volume
 
 
@@ -73,6 +74,8 @@ class Prediction:
         scores: Structure scores `(K, z, y, x)`, uint8 where 255 is 1; `None` unless asked for.
         provenance: Model hash, members, flips, version.
         quality: What can be expected of it; `None` where that is not known.
+        trail: Way from the source's grid to that of the scores, where they lie on another: objects are decoded on the
+            grid that the network works on.
     """
 
     case: str
@@ -82,6 +85,7 @@ class Prediction:
     scores: NDArray[Any] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
+    trail: Trail | None = None
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.labels.shape[1:]))

@@ -44,6 +44,11 @@ class Trail:
     target: Geometry
     steps: tuple[tuple[SpatialStep, Geometry], ...] = field(default=())
 
+    @property
+    def resampled(self) -> bool:
+        """Whether voxel counts changed on the way."""
+        return any(isinstance(step, Resampled) for step, _ in self.steps)
+
 
 def turn_for(geometry: Geometry, orientation: str | None) -> Turned | None:
     """The turn from a grid's own axes to an orientation, if any; single planes are not turned."""

@@ -32,6 +32,10 @@ _PACKED = 150
 _SMALL, _LIMIT = 64 << 20, 3000
 #: Pieces of an array that are read at once if each has fewer voxels than `_TINY`.
 _PIECES, _TINY = 50_000, 4096
+#: A label may have more voxels than its image by this factor: it is then refused for its shape, or laid by its place.
+ROOM = 4
+#: Labels of more voxels are held against their image even where only their values are asked for.
+LARGE = 32 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
 _expected: ContextVar[int] = ContextVar("voxels a label may have", default=0)

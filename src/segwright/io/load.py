@@ -17,7 +17,7 @@ from segwright.core.labels import IGNORE, LabelSpace
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount, size
 from segwright.io.blocks import block_of, planes_of, whole
-from segwright.io.claims import expecting
+from segwright.io.claims import ROOM, expecting
 from segwright.io.consensus import agreed
 from segwright.io.drawing import is_drawn, read_drawn, refuse_broken, to_canonical
 from segwright.io.grids import onto_grid
@@ -27,8 +27,6 @@ from segwright.io.masks import are_colours, binary, one_plane, settle, value_cou
 from segwright.io.sources import planes_of_source, volume_of
 from segwright.io.turns import stored, turn_of, upright
 
-#: A label may have more voxels than its image: it is then refused for its shape, or laid by its place.
-_ROOM = 4
 _LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as image viewers weigh colours
 
 
@@ -220,7 +218,7 @@ class _Arrays:
         if self._last is None or self._last[0] != name:
             volume = planes_of_source(self.dataset, source)
             voxels = math.prod(self._grid().shape)
-            if math.prod(volume.geometry.shape) > _ROOM * voxels:
+            if math.prod(volume.geometry.shape) > ROOM * voxels:
                 raise GeometryError(
                     "The label claims far more voxels than its image has.",
                     expected=size(self._grid().shape),
@@ -228,7 +226,7 @@ class _Arrays:
                     where=self.dataset.path(source),
                     hint="Give the label that was drawn on this image.",
                 )
-            with expecting(_ROOM * voxels):
+            with expecting(ROOM * voxels):
                 self._last = (name, volume.array(), volume)
         return self._last[1], self._last[2]
 

@@ -36,6 +36,25 @@ def renumber(ids: NDArray[Any]) -> tuple[Ids, NDArray[Any]]:
     return table[inverse].reshape(ids.shape), np.concatenate([[0], known[known > 0]]).astype(ids.dtype)
 
 
+def in_order(ids: NDArray[Any]) -> NDArray[Any]:
+    """Ids 1 to n in the order of the objects' first voxels, so that numbers do not depend on how they were found.
+
+    Example:
+        >>> in_order(np.array([[[0, 7, 3, 7]]])).tolist()
+        [[[0, 1, 2, 1]]]
+    """
+    flat, old = renumber(ids)
+    seen, order = np.arange(len(old)) == 0, []
+    for plane in flat.reshape(-1, *ids.shape[-2:]):
+        values, first = np.unique(plane, return_index=True)
+        values = values[np.argsort(first)]
+        order.append(values[~seen[values]])
+        seen[values] = True
+    table = np.zeros(len(old), ids.dtype)
+    table[np.concatenate(order)] = np.arange(1, len(old))
+    return table[flat]
+
+
 def mask_objects(mask: NDArray[np.bool_], connectivity: int = 26) -> Ids:
     """The connected components of a mask `(z, y, x)` as ids from 1."""
     return label_components(mask, connectivity)[0].astype(np.uint32, copy=False)

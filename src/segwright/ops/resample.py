@@ -202,17 +202,21 @@ def resample_labels(
     closest = resample(labels, shape, order=0)
     if nearest:
         return closest
-    planes = [_largest_share(p, shape, 0.0) if space.exclusive else _largest_share(p, shape, 0.5) for p in labels]
+    taps = [axis_taps(old, new) for old, new in zip(labels.shape[1:], shape, strict=True)]
+    planes = [largest_share(plane, taps, 0.0 if space.exclusive else 0.5) for plane in labels]
     result = np.stack(planes).astype(labels.dtype)
     result[closest == IGNORE] = IGNORE
     return result
 
 
-def _largest_share(plane: NDArray[Any], shape: Sequence[int], threshold: float) -> NDArray[Any]:
-    """The value with the largest resampled share, or 0 where no share exceeds `threshold`."""
-    taps = [axis_taps(plane.shape[a], shape[a]) for a in range(3)]
-    winner = np.zeros(tuple(shape), dtype=plane.dtype)
-    best = np.full(tuple(shape), threshold, dtype=np.float32)
+def largest_share(plane: NDArray[Any], taps: Sequence[Taps], threshold: float = 0.0) -> NDArray[Any]:
+    """The value of `(z, y, x)` with the largest share under maps of the axes, or 0 where none exceeds `threshold`.
+
+    On a tie the smaller value wins. Costs grow with the largest value: number ids without gaps first.
+    """
+    shape = [len(table.index) for table in taps]
+    winner = np.zeros(shape, dtype=plane.dtype)
+    best = np.full(shape, threshold, dtype=np.float32)
     boxes = find_objects(np.maximum(plane, 0))
     whole = tuple(slice(0, n) for n in plane.shape)
     for value, box in enumerate([None if threshold else whole, *boxes]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from segwright.core.document import Part
 from segwright.core.errors import GeometryError
+from segwright.core.geometry import Geometry
 from segwright.core.labels import LabelSpace
 from segwright.postprocess.choice import choose, measure, nested_gain, remains
 from segwright.postprocess.decode import FULL, decode
@@ -19,6 +20,7 @@ from segwright.postprocess.decode import FULL, decode
 #: Up to this many parts every mixture in steps of a quarter is tried.
 GRID_PARTS, STEPS = 4, 4
 Table = NDArray[np.float64]
+Scores = NDArray[np.uint8]
 
 
 class JointCase(Protocol):
@@ -32,15 +34,25 @@ class JointCase(Protocol):
     def fold(self) -> int | None:
         """Fold that left it out."""
 
+    @property
+    def geometry(self) -> Geometry:
+        """Grid of the arrays."""
+
     def opinions(self) -> list[Scores]:
-        """Scores `(K, z, y, x)` of each part, 255 is 1."""
+        """Scores `(K, z, y, x)` of each part, 255 is 1; of objects all channels of their target."""
 
     def reference(self) -> NDArray[Any]:
         """Canonical labels `(P, z, y, x)`."""
 
 
+#: `(case, space, weights)` to `(options, K)`: what each blend is worth for each structure, larger is better.
+ValuesOf = Callable[[JointCase, LabelSpace, Sequence[Table]], Table]
+
+
 class Weighed(Part):
     """How one structure is put together, with mean Dice over cases (1 where it is absent and none was predicted).
+
+    Of objects the mean of F1 at IoU 0.5 and 0.75 stands in place of Dice, here and in what follows.
 
     Attributes:
         structure: Its name.
@@ -101,7 +113,9 @@ def mixtures(parts: int) -> Table:
     return np.array(list(kept))
 
 
-def weigh(cases: Sequence[JointCase], space: LabelSpace, *, search: bool = True) -> Weighing:
+def weigh(
+    cases: Sequence[JointCase], space: LabelSpace, *, search: bool = True, values_of: ValuesOf | None = None
+) -> Weighing:
     """Try mixtures, keep equal shares unless others are better by the rule of post-processing.
 
     A mixture is kept for a structure if its mean paired gain over patients exceeds one standard error, at least 60 %
@@ -112,10 +126,12 @@ def weigh(cases: Sequence[JointCase], space: LabelSpace, *, search: bool = True)
         cases: With opinions of members that did not see them.
         space: Meaning of the labels.
         search: Otherwise shares are equal, and only measured.
+        values_of: What blends of a case are worth; Dice unless given.
     """
+    values_of = values_of or _values_of
     parts = len(cases[0].opinions())
     options = mixtures(parts) if search else mixtures(parts)[: parts + 1]
-    values = np.stack([_values_of(case, space, [_alike(row, space) for row in options]) for case in cases], axis=-1)
+    values = np.stack([values_of(case, space, [_alike(row, space) for row in options]) for case in cases], axis=-1)
     groups, folds = [case.group for case in cases], [case.fold for case in cases]
     rows, picks = [], []
     for k, name in enumerate(space.names):
@@ -129,7 +145,7 @@ def weigh(cases: Sequence[JointCase], space: LabelSpace, *, search: bool = True)
         why = "equal shares: no mixture is better" if search else "equal shares, as asked: no others were tried"
         return Weighing(kept, tuple(rows), alone, equal, equal, equal, why)
     weights = options[picks].T
-    chosen, honest = _judged(cases, space, values, options, weights)
+    chosen, honest = _judged(cases, space, values_of, values, options, weights)
     gain = float((honest - equal).mean())
     if gain <= 0:
         rows = [_returned(row, f"all shares together gain {gain:+.4f} on folds left out") for row in rows]
@@ -198,9 +214,9 @@ def _decide(
 
 
 def _judged(
-    cases: Sequence[JointCase], space: LabelSpace, values: Table, options: Table, weights: Table
+    cases: Sequence[JointCase], space: LabelSpace, values_of: ValuesOf, values: Table, options: Table, weights: Table
 ) -> tuple[Table, Table]:
-    """Dice of each case with the chosen shares, and with those chosen without its fold."""
+    """Value of each case with the chosen shares, and with those chosen without its fold."""
     groups = [case.group for case in cases]
     left_out = {}
     for fold in {case.fold for case in cases}:
@@ -208,7 +224,7 @@ def _judged(
         rest = [group for group, one in zip(groups, seen, strict=True) if one]
         picks = [choose((plane - plane[0])[:, seen], rest) or 0 for plane in values.transpose(1, 0, 2)]
         left_out[fold] = options[picks].T
-    both = np.array([_values_of(case, space, [weights, left_out[case.fold]]).mean(axis=1) for case in cases])
+    both = np.array([values_of(case, space, [weights, left_out[case.fold]]).mean(axis=1) for case in cases])
     return both[:, 0], both[:, 1]
 
 
@@ -217,15 +233,13 @@ def _returned(row: Weighed, why: str) -> Weighed:
     return row.model_copy(update={"weights": (1 / parts,) * parts, "reason": f"equal: {why}"})
 
 
-Scores = NDArray[np.uint8]
-
-
 def blend(opinions: Sequence[Scores], weights: NDArray[np.float64], *, votes: bool = False) -> Scores:
     """The weighted mean of scores `(K, z, y, x)`, uint8 where 255 is 1.
 
     Args:
         opinions: Scores of each part, on one grid.
-        weights: `(parts, K)`: share of each part in each structure; the shares of a structure sum to 1.
+        weights: `(parts, K)`: share of each part in each structure, or `(parts, 1)` for all alike; the shares of a
+            structure sum to 1.
         votes: The scores are votes (0 or 255): round down, so that half of the votes is no majority.
 
     Raises:
@@ -240,6 +254,7 @@ def blend(opinions: Sequence[Scores], weights: NDArray[np.float64], *, votes: bo
     if len(shapes) != 1:
         raise GeometryError("The opinions lie on different grids.", got=" and ".join(map(str, sorted(shapes))))
     mixed = np.empty(opinions[0].shape, np.uint8)
+    weights = np.broadcast_to(weights, (len(opinions), len(mixed)))
     for k in range(len(mixed)):
         total = np.zeros(mixed.shape[1:], np.float32)
         for one, weight in zip(opinions, weights[:, k], strict=True):

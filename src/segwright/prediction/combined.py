@@ -21,6 +21,7 @@ from segwright.core.plan import Plan
 from segwright.postprocess.chain import Chain, apply_to_scores
 from segwright.postprocess.ensemble import blend, votes_of
 from segwright.prediction.model import Model, Prediction
+from segwright.prediction.objects import find_objects, usual_chain
 
 
 @dataclass
@@ -49,11 +50,11 @@ class CombinedModel(Model):
         parts = [Model.load(_whole(folder, part), device=device, folds=folds, **options) for part in combination.parts]
         first = parts[0].plan
         for part, model in zip(combination.parts, parts, strict=True):
-            if (model.plan.labels.names, model.plan.labels.kind) != (first.labels.names, first.labels.kind):
+            if _meaning(model.plan) != _meaning(first):
                 raise ModelError(
                     "The parts of the ensemble segment different structures.",
-                    expected=", ".join(first.labels.names),
-                    got=", ".join(model.plan.labels.names),
+                    expected=" ".join(_meaning(first)),
+                    got=" ".join(_meaning(model.plan)),
                     where=folder / part.folder,
                     hint="Make the ensemble anew with 'segwright ensemble'.",
                 )
@@ -122,29 +123,38 @@ class CombinedModel(Model):
         """Segment one case: every part on its own grid, mixed on the scan's."""
         assert self.combination is not None
         space, votes = self.plan.labels, self.combination.combine == "vote"
-        answers, opinions = [], []
+        told: list[dict[str, Any]] = []
+        opinions: list[NDArray[np.uint8]] = []
         for part in self.parts:
-            answer = part.segment(dataset, case, keep_scores=not votes, strict=strict)
-            opinions.append(votes_of(answer.labels, space) if votes else _scores(answer))
-            answers.append(answer)
-        scores = blend(opinions, self.shares, votes=votes)
-        source = answers[0].source
-        labels = apply_to_scores(self.chain or Chain(), scores, space, geometry=source.geometry)
+            if votes:
+                voted = part.segment(dataset, case, strict=strict)
+                source, trail, provenance = voted.source, voted.trail, voted.provenance
+                opinions.append(votes_of(voted.labels, space))
+            else:
+                source, result, trail, provenance, _ = part.scored(dataset, case, strict=strict)
+                assert result.scores is not None
+                opinions.append(result.scores)
+            told.append(provenance)
+        scores, chain = blend(opinions, self.shares, votes=votes), self.chain or usual_chain(self.plan.target)
+        if space.instances:
+            labels = find_objects(chain, scores, self.plan, trail or source.geometry)
+        else:
+            labels = apply_to_scores(chain, scores, space, geometry=source.geometry)
         provenance = {
             "segwright": segwright.__version__,
             "combine": self.combination.combine,
-            "parts": [answer.provenance for answer in answers],
+            "parts": told,
             "weights": self.combination.weights,
             "postprocess": self.chain is not None,
-            "repaired_voxels": max(answer.provenance.get("repaired_voxels", 0) for answer in answers),
-            "outside": list(dict.fromkeys(text for answer in answers for text in answer.provenance["outside"])),
+            "repaired_voxels": max(one.get("repaired_voxels", 0) for one in told),
+            "outside": list(dict.fromkeys(text for one in told for text in one["outside"])),
         }
-        return Prediction(case.id, labels, space, source, scores if keep_scores else None, provenance)
+        return Prediction(case.id, labels, space, source, scores if keep_scores else None, provenance, trail=trail)
 
 
-def _scores(answer: Prediction) -> NDArray[np.uint8]:
-    assert answer.scores is not None
-    return answer.scores
+def _meaning(plan: Plan) -> tuple[str, ...]:
+    """What scores of a plan's networks are about."""
+    return (plan.labels.kind, *plan.labels.names, *([f"by {plan.target}"] if plan.labels.instances else []))
 
 
 def _whole(folder: Path, part: EnsemblePart) -> Path:

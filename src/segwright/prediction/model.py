@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from segwright.core.model import Combination, Manifest
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction as Labelled
 from segwright.core.prediction import Quality
-from segwright.core.trail import Resampled, Trail
+from segwright.core.trail import Trail
 from segwright.core.volume import LazyArray, Volume
 from segwright.core.words import agree, listed
 from segwright.io.load import load_image
@@ -33,14 +33,14 @@ from segwright.io.writers import known_form, open_writer
 from segwright.nets.execution import fused, keep_float32, resolve_device, supports_bfloat16
 from segwright.nets.weights import earlier_files, load_weights
 from segwright.ops.appearance import appearance
-from segwright.postprocess.chain import Chain, ChainStep, apply, apply_to_scores
+from segwright.postprocess.chain import Chain, apply, apply_to_scores
 from segwright.prediction import COMBINE
 from segwright.prediction.admit import admit, refuse_coarse, refuse_plane
 from segwright.prediction.ensemble import channel_order, member
+from segwright.prediction.objects import find_objects, objects_at_scale, usual_chain
 from segwright.prediction.window import Streamed, segment_prepared
 from segwright.prediction.witness import Witness
 from segwright.prepare.pipeline import Prepared, prepare_image
-from segwright.prepare.restore import restore_labels
 from segwright.quality.judgement import Judgement
 from segwright.quality.signals import Signals
 from segwright.targets import build_target, target_info
@@ -64,6 +64,8 @@ class Prediction(Labelled):
         provenance: Model hash, members, flips, version.
         quality: What can be expected of it; `None` where the model does not know.
         signals: Agreement of copies of the answer, where these were watched.
+        trail: Way from the source's grid to that of the scores, where they lie on another: objects are decoded on the
+            grid that the network works on.
     """
 
     signals: Signals | None = None
@@ -82,6 +84,24 @@ class Prediction(Labelled):
         writer = open_writer(known_form(suffix), folder, self.space)
         written = [Path(folder, source.path) for source in writer.add(self)]
         return tuple(dict.fromkeys([*written, *writer.close()]))
+
+
+class Scored(NamedTuple):
+    """What networks say of a case.
+
+    Attributes:
+        source: Its scan.
+        result: Scores, where they were wanted, and labels without post-processing.
+        trail: Way to the grid of both; `None` where that is the scan's own.
+        provenance: As of a `Prediction`.
+        signals: As of a `Prediction`.
+    """
+
+    source: Volume
+    result: Streamed
+    trail: Trail | None
+    provenance: dict[str, Any]
+    signals: Signals | None
 
 
 @dataclass
@@ -248,15 +268,27 @@ class Model:
             DomainError: It is a single plane where depth is needed, of voxels far too large, or `strict` and unlike the
                 training scans.
         """
+        source, result, trail, provenance, signals = self.scored(dataset, case, keep_scores=keep_scores, strict=strict)
+        if self.plan.labels.instances and result.scores is not None:
+            chain = self.chain or usual_chain(self.plan.target)
+            labels = find_objects(chain, result.scores, self.plan, trail or source.geometry)
+        else:
+            labels = self._finish(result, source.geometry)
+        scores = result.scores if keep_scores else None
+        quality = self.expected(signals, labels, source.geometry, provenance["outside"])
+        space = self.plan.labels
+        return Prediction(case.id, labels, space, source, scores, provenance, quality, trail=trail, signals=signals)
+
+    def scored(self, dataset: Dataset, case: Case, *, keep_scores: bool = True, strict: bool = False) -> Scored:
+        """What the networks say of one case, before post-processing and before objects are found; see `segment`."""
         volume = load_image(dataset, case)
         prepared, outside = self._received(volume, strict=strict)
+        trail = prepared.trail if objects_at_scale(self.plan) and prepared.trail.resampled else None
+        if trail:
+            prepared = Prepared(prepared.array, Trail(trail.target, trail.target), prepared.repaired)
         if self.witness:
             self.witness.begin()
-        if self._finds_objects_at_its_scale(prepared) and not keep_scores:
-            labels, result = self._objects(prepared)
-        else:
-            result = self._streamed(prepared, keep_scores=keep_scores)
-            labels = self._finish(result, volume.geometry)
+        result = self._streamed(prepared, keep_scores=keep_scores)
         provenance = {
             "segwright": segwright.__version__,
             "plan": self.plan.content_hash(),
@@ -267,9 +299,8 @@ class Model:
             "outside": list(outside),
             **result.told,
         }
-        scores, signals = result.scores if keep_scores else None, self.witness.signals if self.witness else None
-        quality = self.expected(signals, labels, volume.geometry, outside)
-        return Prediction(case.id, labels, self.plan.labels, volume, scores, provenance, quality, signals)
+        signals = self.witness.signals if self.witness else None
+        return Scored(volume, result, trail, provenance, signals)
 
     def expected(
         self, signals: Signals | None, labels: NDArray[Any], geometry: Geometry, outside: Sequence[str]
@@ -296,22 +327,8 @@ class Model:
             prepared, self.forward, plan=self.plan, decode=target.decode, settle=settle, keep=keep if want else None
         )
 
-    def _finds_objects_at_its_scale(self, prepared: Prepared) -> bool:
-        """Whether objects are to be decoded before the way back: decoders count voxels, as they were in training."""
-        resampled = any(isinstance(step, Resampled) for step, _ in prepared.trail.steps)
-        return self.plan.labels.instances and self.plan.prepare.kept is not None and resampled
-
-    def _objects(self, prepared: Prepared) -> tuple[NDArray[Any], Streamed]:
-        """Objects found at the scale of training, on the source grid."""
-        grid = prepared.trail.target
-        result = self._streamed(Prepared(prepared.array, Trail(grid, grid), prepared.repaired), keep_scores=False)
-        return restore_labels(self._finish(result, grid), prepared.trail, self.plan.labels), result
-
     def _finish(self, result: Streamed, geometry: Geometry) -> NDArray[Any]:
-        """Labels after the chosen post-processing; objects are decoded by their target's usual decoder if none was."""
-        if self.plan.labels.instances and result.scores is not None:
-            chain, orientation = self.chain or usual_chain(self.plan.target), self.plan.prepare.orientation
-            return apply_to_scores(chain, result.scores, self.plan.labels, geometry=geometry, orientation=orientation)
+        """Labels of structures after the chosen post-processing."""
         if self.chain is None:
             return result.labels
         if self.chain.needs_scores and result.scores is not None:
@@ -341,17 +358,6 @@ def _beside(folder: Path, kind: type[Stored]) -> Stored | None:
 def _all_scores(scores: NDArray[Any]) -> NDArray[Any]:
     """Every channel: objects are decoded from more than one score a structure."""
     return scores
-
-
-def usual_chain(target: str) -> Chain:
-    """Post-processing that only turns a target's scores into objects, by its usual decoder; none for structures.
-
-    Example:
-        >>> print(usual_chain("flow"))
-        follow_flow()
-    """
-    rows = target_info(target).decoders
-    return Chain(decoder=ChainStep(name=rows[0])) if rows else Chain()
 
 
 def _refuse_other_folds(folds: Sequence[int] | None, manifest: Manifest, folder: Path) -> None:

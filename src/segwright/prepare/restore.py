@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from segwright.core.errors import GeometryError
 from segwright.core.labels import LabelSpace
-from segwright.core.trail import Resampled, Trail
-from segwright.ops.resample import axis_taps, resample_labels, resample_slab
+from segwright.core.trail import Trail
+from segwright.ops.resample import axis_taps, resample, resample_labels, resample_slab
 from segwright.prepare.pipeline import unresampled
 
 Decode = Callable[[NDArray[np.float32]], NDArray[Any]]
@@ -31,6 +31,20 @@ def restore_labels(labels: NDArray[Any], trail: Trail, space: LabelSpace) -> NDA
     restored = np.zeros((labels.shape[0], *trail.source.shape), dtype=labels.dtype)
     view = unresampled(restored, trail)
     view[...] = resample_labels(labels, view.shape[1:], space=space)
+    return restored
+
+
+def restore_scores(scores: NDArray[np.uint8], trail: Trail) -> NDArray[np.uint8]:
+    """Scores `(K, z, y, x)` of the prepared grid, resampled linearly, on the trail's source grid; 0 outside the crop.
+
+    Raises:
+        GeometryError: The scores do not lie on the trail's target grid.
+    """
+    _same_shape(scores.shape[1:], trail.target.shape)
+    restored = np.zeros((len(scores), *trail.source.shape), np.uint8)
+    view = unresampled(restored, trail)
+    for plane, out in zip(scores, view, strict=True):
+        out[...] = np.rint(resample(plane[None].astype(np.float32), view.shape[1:])[0])
     return restored
 
 
@@ -69,7 +83,7 @@ class ScoreRestorer:
         self._view = unresampled(self._labels, trail)
         self._shape = self._view.shape[1:]
         self._prepared = trail.target.shape
-        if not any(isinstance(step, Resampled) for step, _ in trail.steps):
+        if not trail.resampled:
             _same_shape(self._shape, self._prepared)
         self.scores: NDArray[np.uint8] | None = None
         self._keep = keep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segwright.core.case import Case, Dataset, Decision, LabelSource
+from segwright.core.case import Case, Dataset, Decision
 from segwright.core.errors import LabelError, SegwrightError
 from segwright.core.labels import LabelSpace, Structure
 from segwright.core.volume import LazyArray, Volume
+from segwright.io import claims
 from segwright.io.drawing import is_drawn
 from segwright.io.layouts.container import key_names
 from segwright.io.layouts.content import all_or_some
@@ -102,7 +104,7 @@ def _facts(dataset: Dataset, some: Sequence[Case]) -> dict[str, LabelFacts]:
 
 
 def _facts_of(dataset: Dataset, case: Case) -> LabelFacts | None:
-    label = _label(dataset, case.label[0])
+    label = _label(dataset, case)
     if label is None:
         return None
     return facts_of(_one(dataset, case, label), colour=is_coloured(label.array(), colours=are_colours(label)))
@@ -117,16 +119,26 @@ def _shown(dataset: Dataset, case: Case, facts: LabelFacts) -> Shown:
     return shown(palette, sorted(facts.values))
 
 
-def _label(dataset: Dataset, source: LabelSource) -> Volume | None:
-    """A label with its voxels in memory, `None` where they mean nothing (the check says so)."""
-    path = dataset.path(source)
+def _label(dataset: Dataset, case: Case) -> Volume | None:
+    """A label with its voxels in memory, `None` where they mean nothing or are far too many (the check says so)."""
+    path = dataset.path(case.label[0])
     try:
-        label = volume_of(dataset, source)
+        label = volume_of(dataset, case.label[0])
+        if _outsized(dataset, case, label):
+            return None
         label = replace(label, data=LazyArray.of(label.array()))
         values_of(label, where=str(path))
     except SegwrightError:
         return None
     return label
+
+
+def _outsized(dataset: Dataset, case: Case, label: Volume) -> bool:
+    """Whether a large label claims far more voxels than the image it belongs to; nothing is decoded to tell."""
+    voxels = math.prod(label.geometry.shape)
+    if voxels <= claims.LARGE or not case.images or case.label[0].plane is not None:
+        return False
+    return voxels > claims.ROOM * math.prod(volume_of(dataset, case.images[0]).geometry.shape)
 
 
 def _one(dataset: Dataset, case: Case, label: Volume) -> NDArray[Any]:
@@ -136,7 +148,7 @@ def _one(dataset: Dataset, case: Case, label: Volume) -> NDArray[Any]:
 def _values(dataset: Dataset, some: Sequence[Case], case_id: str, facts: Mapping[str, LabelFacts]) -> NDArray[Any]:
     """The values of one case again, as its facts were taken."""
     case = next(case for case in some if case.id == case_id)
-    label = _label(dataset, case.label[0])
+    label = _label(dataset, case)
     raw = np.zeros((1, 1, 1), np.uint8) if label is None else _one(dataset, case, label)
     return as_colours(raw) if facts[case_id].colour else raw
 

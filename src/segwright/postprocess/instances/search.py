@@ -95,11 +95,6 @@ def search_decoder(
     )
 
 
-def usual_decoder(name: str) -> Chain:
-    """Post-processing that only decodes, with the decoder's own numbers."""
-    return Option(name, {}).chain()
-
-
 def _options(decoders: Sequence[str]) -> Iterator[Option]:
     """For each decoder its usual numbers and those worth trying, sizes left open."""
     for name in decoders:
@@ -123,7 +118,7 @@ def _usual(options: Sequence[Option], decoder: str) -> int:
 def _values_of(case: OutOfFold, options: Sequence[Option], score: SizeScorer) -> NDArray[np.float64]:
     """Score of every option and size on one case."""
     scores, reference = case.scores(), case.reference()
-    box = _middle(reference.shape[1:])
+    box = middle(reference.shape[1:])
     scores, reference = scores[(slice(None), *box.slices)], reference[(slice(None), *box.slices)]
     geometry: Geometry = case.geometry.crop(box)
     rows = []
@@ -133,7 +128,7 @@ def _values_of(case: OutOfFold, options: Sequence[Option], score: SizeScorer) ->
     return np.stack(rows)
 
 
-def _middle(shape: Sequence[int]) -> Box:
+def middle(shape: Sequence[int]) -> Box:
     """All planes of the middle of a scan, as much as may be looked at."""
     z, y, x = shape
     share = min(1.0, (MOST_VOXELS / (z * y * x)) ** 0.5)

@@ -71,15 +71,38 @@ class Bench:
         weights = [Path(path) for path in job.weights]
         return Model(job.plan, weights, device=job.device, tta=job.tta, combine=job.combine)
 
-    def blocks(self, shape: Triple | None = None) -> Blocks:
-        """The blocks of the scan, or of a smaller level of a result."""
-        return Blocks(shape or self.job.shape, self.job.block)
+    @property
+    def working(self) -> bool:
+        """Whether scores stay on the grid that the network works on, and objects are found there."""
+        return self.job.working is not None
+
+    @cached_property
+    def grid(self) -> Geometry:
+        """The grid on which scores are made and objects found: the scan's own, or the one the network works on."""
+        return self.geometry if self.job.working is None else self.scan.grid.resample(self.job.working)
+
+    def blocks(self, level: int | None = None) -> Blocks:
+        """The blocks of the grid of scores and objects, or of a level of the results."""
+        if level is None:
+            return Blocks(self.grid.shape, self._at_work(self.job.block))
+        return Blocks(self.level_shape(level), self.job.block)
+
+    def _at_work(self, size: Triple) -> Triple:
+        """A size on the scan's own grid as about the same part of the grid of objects, in whole chunks."""
+        if self.job.working is None:
+            return size
+        order = self.scan.turned.order if self.scan.turned else (0, 1, 2)
+        ends = zip(order, self.job.working, self.scan.grid.shape, strict=True)
+        z, y, x = (size[a] // self.job.chunk[a] * max(1, round(self.job.chunk[a] * m / n)) for a, m, n in ends)
+        return z, y, x
 
     def pieces(self, index: int) -> list[Box]:
-        """A block in pieces of a chunk's depth along the axis in which windows pass over it."""
-        box, deep = self.blocks().box(index), self.scan.deep
-        size = [self.job.chunk[axis] if axis == deep else n for axis, n in enumerate(box.shape)]
-        return [piece.shift(box.start) for piece in tile(box.shape, size)]
+        """A block in boxes of the turned (or working) grid, a chunk deep each, in the order in which windows pass."""
+        box, deep = self.blocks().box(index), 0 if self.working else self.scan.deep
+        chunk = self._at_work(self.job.chunk)
+        size = [chunk[axis] if axis == deep else n for axis, n in enumerate(box.shape)]
+        parts = [piece.shift(box.start) for piece in tile(box.shape, size)]
+        return sorted(parts if self.working else map(self.scan.to_turned, parts), key=lambda part: part.start)
 
     @property
     def has_labels(self) -> bool:
@@ -87,9 +110,11 @@ class Bench:
         return self.job.instances != "decoder"
 
     @property
-    def keeps_scores(self) -> bool:
-        """Whether scores are stored, as a result or for the objects."""
-        return bool(self.job.scores or self.job.instances)
+    def scores(self) -> str:
+        """Store of the scores that are kept, as a result or for the objects; empty where none are."""
+        if self.working:
+            return "working"
+        return "scores" if self.job.scores or self.job.instances else ""
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -97,8 +122,13 @@ class Bench:
         names = ["labels"] if self.has_labels else []
         return (*names, *(["instances"] if self.job.instances else []), *(["scores"] if self.job.scores else []))
 
+    @property
+    def numbered(self) -> str:
+        """Store of the final ids on the grid of objects."""
+        return "numbered" if self.working else "instances"
+
     def store(self, name: str) -> Path:
-        """Folder of a store: `labels`, `scores`, `parts`, `instances`."""
+        """Folder of a store: `labels`, `scores`, `parts`, `instances`; `working`, `numbered` on the working grid."""
         return self.folder / f"{name}.zarr"
 
     def pyramid(self, name: str) -> Pyramid:
@@ -107,19 +137,19 @@ class Bench:
         planes, dtype, names = space.planes, np.dtype(np.uint8), space.names
         if name == "labels" and space.exclusive:
             dtype = space.to_values(np.zeros((1, 1, 1, 1), np.int16)).dtype
-        if name == "scores":
+        if name in {"scores", "working"}:
             decoder = self.job.instances == "decoder"
             planes = self.target.channels if decoder else len(space.structures)
             dtype = np.dtype(self.job.scores or "uint8")
             names = () if decoder else names
-        if name in {"parts", "instances"}:
+        if name in {"parts", "numbered", "instances"}:
             planes, dtype = (space.planes if self.has_labels else 1), self._id_type(name)
         if planes == 1:
             names = ()
-        levels = self.job.levels if name in self.results else self.job.levels[:1]
-        return Pyramid(
-            planes, dtype, self.geometry, self.job.chunk, levels, names, self.receipt(name), self.job.version
-        )
+        result = name in self.results
+        grid, chunk = (self.geometry, self.job.chunk) if result else (self.grid, self._at_work(self.job.chunk))
+        levels = self.job.levels if result else self.job.levels[:1]
+        return Pyramid(planes, dtype, grid, chunk, levels, names, self.receipt(name), self.job.version)
 
     def level_shape(self, level: int) -> Triple:
         """Voxels `(z, y, x)` of a level of any result."""
@@ -168,7 +198,7 @@ class Bench:
         """Score `(P, ...)` of each voxel's own structure; of a decoder's objects, the first channel's."""
         from segwright.io.omezarr import read_level
 
-        scores = read_level(self.store("scores"), box)
+        scores = read_level(self.store(self.scores), box)
         if not self.has_labels:
             chosen = scores[:1]
         elif self.job.plan.labels.exclusive:

@@ -47,6 +47,7 @@ class Job(Document):
         instances: Where objects come from: `components` of the labels, the model's `decoder`, or nowhere.
         decoder: Row of the decoders' table.
         decoder_params: Its numbers.
+        working: Voxels of the grid that the network works on, where scores are decoded there and not on the scan's own.
         version: Zarr format of the results.
         outside: In what the scan is unlike those of training.
         inputs: Content of the scan's files; `None` in jobs of earlier versions.
@@ -73,6 +74,7 @@ class Job(Document):
     instances: Literal["", "components", "decoder"] = ""
     decoder: str = ""
     decoder_params: dict[str, Any] = Field(default_factory=dict)
+    working: Triple | None = None
     version: int = 2
     outside: tuple[str, ...] = ()
     inputs: Identity | None = None
@@ -87,6 +89,7 @@ class Job(Document):
         """Changes with anything about the model or the wish that changes the result."""
         parts = [self.plan.content_hash(), self.chain.content_hash() if self.chain else "", *self.sha256]
         wish = [self.tta, self.combine, self.scores, self.instances, self.decoder, self.decoder_params]
+        wish += [self.working] if self.working else []
         return hashlib.sha256(json.dumps([parts, wish], sort_keys=True).encode()).hexdigest()[:12]
 
     @property

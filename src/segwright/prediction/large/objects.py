@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from segwright.core.box import Box
 from segwright.core.disk import atomic_path
 from segwright.core.geometry import Geometry, Triple
+from segwright.core.trail import turn_for
 from segwright.io.omezarr import read_level, unit_of, write_box
 from segwright.ops.components import connected_ids
+from segwright.ops.instances import renumber
 from segwright.ops.windows import COLUMNS, Parts, final_numbers, measure_parts, meetings, no_parts, unite
 from segwright.postprocess.instances import DECODERS, build_decoder
 from segwright.postprocess.instances.decoders import Decoder, decode_turned
@@ -36,7 +38,7 @@ def find_objects(bench: Bench, index: int) -> dict[str, Any]:
     labels = bench.canonical(read_level(bench.store("labels"), box)) if bench.has_labels else own
     scores = bench.structure_score(labels, box)
     parts = [
-        measure_parts(plane, len(kinds), start=box.start, shape=bench.job.shape, scores=values)
+        measure_parts(plane, len(kinds), start=box.start, shape=bench.grid.shape, scores=values)
         for plane, values in zip(own, scores, strict=True)
     ]
     whole = Parts.joined(parts).merged(np.tile(np.arange(len(kinds)), len(parts)), len(kinds))
@@ -45,7 +47,6 @@ def find_objects(bench: Bench, index: int) -> dict[str, Any]:
     for offset, other in bench.blocks().neighbours(index):
         shared = _shared(bench, index, other).shift([-a for a in near.start])
         shells[_name("shell", offset)] = cores[(slice(None), *shared.slices)]
-    thick = _thickness(bench)
     thick, inner = _thickness(bench), cores[inside]
     faces = {f"low{a}": _side(inner, a, slice(0, thick[a])) for a in range(3)}
     faces |= {f"high{a}": _side(inner, a, slice(max(0, inner.shape[a + 1] - thick[a]), None)) for a in range(3)}
@@ -78,15 +79,15 @@ def _components(bench: Bench, box: Box) -> tuple[Box, NDArray[Any], NDArray[np.i
 def _decoded(bench: Bench, box: Box) -> tuple[Box, NDArray[Any], NDArray[np.int64]]:
     """Objects of the model's decoder; small ones stay until their whole size is known."""
     margin = [2 * t for t in _thickness(bench)]  # what is compared with neighbours lies a halo inside
-    near = box.grow(margin).clip(bench.job.shape)
+    near = box.grow(margin).clip(bench.grid.shape)
     ids = _decode(bench, near, unfiltered(build_decoder(bench.job.decoder, **bench.job.decoder_params)))
     return near, ids, np.zeros(int(ids.max(initial=0)), np.int64)
 
 
 def _decode(bench: Bench, near: Box, decoder: Decoder) -> NDArray[np.uint32]:
-    scores = read_level(bench.store("scores"), near)
+    scores = read_level(bench.store(bench.scores), near)
     values = scores.astype(np.float32) / np.float32(255 if scores.dtype == np.uint8 else 1)
-    return decode_turned(decoder, values, bench.geometry, bench.job.plan.prepare.orientation)
+    return decode_turned(decoder, values, bench.grid, bench.job.plan.prepare.orientation)
 
 
 def _cores(bench: Bench, near: Box, ids: NDArray[np.uint32]) -> NDArray[np.uint32]:
@@ -146,18 +147,52 @@ def number_objects(bench: Bench, index: int) -> dict[str, Any]:
     box = bench.blocks().box(index)
     table = np.load(bench.folder / "numbers" / f"{index}.npy")
     ids = table[read_level(bench.store("parts"), box)]
-    write_box(bench.store("instances"), ids.astype(bench.pyramid("instances").dtype), box)
+    write_box(bench.store(bench.numbered), ids.astype(bench.pyramid("instances").dtype), box)
     return {}
+
+
+def bring_back(bench: Bench, index: int) -> dict[str, Any]:
+    """Objects (and scores that were asked for) of the working grid on a block of the scan's own, and their facts."""
+    box, scan = bench.blocks(0).box(index), bench.scan
+    turned = scan.to_turned(box)
+    near = scan.needed(turned)
+    ids, known = renumber(read_level(bench.store("numbered"), near)[0])
+    own = scan.restore_ids(ids, turned)
+    write_box(bench.store("instances"), known[own].astype(bench.pyramid("instances").dtype)[None], box)
+    if bench.job.scores:
+        scores = read_level(bench.store("working"), near)
+        restored = scan.restore(scores.astype(np.float32), turned)
+        write_box(bench.store("scores"), restored if scores.dtype != np.uint8 else np.rint(restored), box)
+    parts = measure_parts(own, len(known) - 1, start=box.start, shape=bench.job.shape)
+    with atomic_path(bench.folder / "back" / f"{index}.npz") as partial, partial.open("wb") as file:
+        np.savez_compressed(file, ids=known[1:], **parts.columns())  # type: ignore[arg-type]
+    return {}
+
+
+def _listed(bench: Bench) -> Parts:
+    """Facts of all objects on the scan's own grid, in the order of their numbers; scores are those objects came of."""
+    with np.load(bench.folder / "objects.npz") as stored:
+        found = Parts(**{name: stored[name] for name in COLUMNS})
+    if not bench.working:
+        return found
+    ids, parts = [np.zeros(0, np.int64)], [no_parts(0)]
+    for file in (bench.folder / "back").glob("*.npz"):
+        with np.load(file) as stored:
+            ids.append(stored["ids"].astype(np.int64) - 1)
+            parts.append(Parts(**{name: stored[name] for name in COLUMNS}))
+    back = Parts.joined(parts).merged(np.concatenate(ids), len(found))
+    mean = found.score / np.maximum(found.voxels, 1)
+    return replace(back, score=mean * back.voxels, kind=found.kind)
 
 
 def write_table(bench: Bench, path: Path) -> int:
     """Store one row an object as CSV: id, structure, voxels, volume, box, centre and mean score.
 
     Returns:
-        Rows.
+        Rows; objects of which no voxel is left on the scan's own, coarser grid have none.
     """
-    with np.load(bench.folder / "objects.npz") as stored:
-        objects = Parts(**{name: stored[name] for name in COLUMNS})
+    objects = _listed(bench)
+    there = np.flatnonzero(objects.voxels)
     geometry, names = bench.geometry, bench.job.plan.labels.names
     unit, volume = _volume(geometry)
     head = ["id", "structure", "voxels", unit, "z_start", "y_start", "x_start", "z_stop", "y_stop", "x_stop"]
@@ -165,14 +200,14 @@ def write_table(bench: Bench, path: Path) -> int:
     with atomic_path(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow([*head, "z_centre", "y_centre", "x_centre", "score"])
-        for row in range(len(objects)):
+        for row in there.tolist():
             voxels = int(objects.voxels[row])
             size = "" if volume is None else f"{voxels * volume:.6g}"
             box = [*objects.low[row].tolist(), *objects.high[row].tolist()]
             place = [f"{value:.2f}" for value in centres[row]]
             structure = names[objects.kind[row]] if names else ""
             table.writerow([row + 1, structure, voxels, size, *box, *place, f"{objects.score[row] / voxels:.4f}"])
-    return len(objects)
+    return len(there)
 
 
 def _volume(geometry: Geometry) -> tuple[str, float | None]:
@@ -197,7 +232,7 @@ def _thickness(bench: Bench) -> Triple:
     if bench.has_labels:
         return 1, 1, 1
     halo = build_decoder(bench.job.decoder, **bench.job.decoder_params).halo
-    turned = bench.scan.turned
+    turned = turn_for(bench.grid, bench.job.plan.prepare.orientation)
     z, y, x = (max(1, halo[turned.order.index(axis) if turned else axis]) for axis in range(3))
     return z, y, x
 

@@ -23,8 +23,9 @@ from segwright.prediction.large.box import DEEP
 from segwright.prediction.large.grid import LARGEST, block_size
 from segwright.prediction.large.job import Job
 from segwright.prediction.large.scan import LazyScan
-from segwright.prediction.large.survey import BOXES, Survey, survey
+from segwright.prediction.large.survey import BOXES, survey
 from segwright.prediction.model import Model
+from segwright.prediction.objects import objects_at_scale, usual_chain
 from segwright.prepare.pipeline import seen_grid, target_shape
 from segwright.targets import build_target, target_info
 
@@ -104,7 +105,8 @@ def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
     seen = survey(volume, model.plan.prepare.normalise, model.plan.seed)
     few, domain = seen.boxes < BOXES, model.domain
     outside = admit(volume, seen.appearance, model.plan, domain=domain, strict=wish.strict, whole=few)
-    chunk, block = _block(model, volume, seen, wish, params)
+    scan = LazyScan(volume, model.plan.prepare, seen)
+    chunk, block = _block(model, scan, wish, bool(wish.instances or decoder))
     hashes = {} if model.manifest is None else {one.weights: one.sha256 for one in model.manifest.members}
     return Job(
         case=case.id,
@@ -127,6 +129,7 @@ def plan_job(model: Model, dataset: Dataset, case: Case, wish: Wish) -> Job:
         instances="decoder" if decoder else "components" if wish.instances else "",
         decoder=decoder,
         decoder_params=params,
+        working=scan.shape if decoder and objects_at_scale(model.plan) and scan.shape != scan.grid.shape else None,
         version=int(volume.header.get("zarr_format", 2)),
         outside=outside,
         inputs=identify(files_of_case(alone, case)),
@@ -137,10 +140,9 @@ def _decoder(model: Model) -> tuple[str, dict[str, Any]]:
     """Row and numbers of the decoder that makes the model's objects; empty for a model of structures."""
     if not model.plan.labels.instances:
         return "", {}
-    chosen = model.chain.decoder if model.chain else None
-    if chosen is not None:
-        return chosen.name, dict(chosen.params)
-    return target_info(model.plan.target).decoders[0], {}
+    chosen = (model.chain.decoder if model.chain else None) or usual_chain(model.plan.target).decoder
+    assert chosen is not None
+    return chosen.name, dict(chosen.params)
 
 
 def refusal(model: Model) -> str:
@@ -152,9 +154,9 @@ def refusal(model: Model) -> str:
     return ""
 
 
-def _block(model: Model, volume: Volume, seen: Survey, wish: Wish, decoder: dict[str, Any]) -> tuple[Triple, Triple]:
+def _block(model: Model, scan: LazyScan, wish: Wish, instances: bool) -> tuple[Triple, Triple]:
     """Chunk and block of the results."""
-    shape = volume.geometry.shape
+    shape = scan.volume.geometry.shape
     if wish.block is not None:
         wanted = [min(b, n) for b, n in zip(wish.block, shape, strict=True)]
         z, y, x = (min(c, w) for c, w in zip(CHUNK, wanted, strict=True))
@@ -170,8 +172,7 @@ def _block(model: Model, volume: Volume, seen: Survey, wish: Wish, decoder: dict
             got=f"{wish.budget / workers / 2**30:.2g} GB",
             hint="Allow more with --memory, or use fewer workers.",
         )
-    scan = LazyScan(volume, model.plan.prepare, seen)
-    cost = _Cost(model, scan, bool(wish.instances or decoder))
+    cost = _Cost(model, scan, instances)
     margin = tuple(2 * m for m in cost.margin)
     largest = min(LARGEST, math.prod(shape) // (BLOCKS_EACH * workers))
     return (z, y, x), block_size(shape, (z, y, x), margin, cost=cost, memory=memory, largest=largest)  # type: ignore[arg-type]
@@ -212,5 +213,5 @@ class _Cost:
         voxels = math.prod(size) / size[self.deep]
         sums = voxels * min(size[self.deep], self.window + 2 * chunk) * math.prod(self.ratio) * self.outputs * 4
         piece = voxels * chunk * (self.outputs * (5 if self.resampled else 1) + 6)
-        objects = math.prod(size) * (self.outputs * 6 + 32) if self.instances else 0.0
+        objects = math.prod(size) * max(1, math.prod(self.ratio)) * (self.outputs * 6 + 32) if self.instances else 0.0
         return max(read + image + sums + piece + self.forward, objects)

@@ -87,16 +87,19 @@ def _steps(bench: Bench) -> list[tuple[str, int]]:
     steps = [("predict", count)]
     if bench.job.instances:
         steps += [("objects", count), ("join", 1), ("numbers", count)]
+    if bench.working:
+        steps += [("back", bench.blocks(0).count)]
     for name in bench.results:
-        levels = range(1, len(bench.job.levels))
-        steps += [(f"{name}-{level}", bench.blocks(bench.level_shape(level)).count) for level in levels]
+        steps += [(f"{name}-{level}", bench.blocks(level).count) for level in range(1, len(bench.job.levels))]
     return steps
 
 
 def _make_stores(bench: Bench) -> None:
     """Make the empty stores that are not there yet."""
-    wanted = ["labels"] * bench.has_labels + ["scores"] * bench.keeps_scores + ["parts"] * bool(bench.job.instances)
-    for name in wanted:
+    wanted = ["labels"] * bench.has_labels + ["scores"] * bool(bench.job.scores)
+    for name in dict.fromkeys([*wanted, bench.scores, *["parts"] * bool(bench.job.instances)]):
+        if not name:
+            continue
         if not bench.store(name).exists():
             omezarr.create(bench.store(name), bench.pyramid(name))
 
@@ -112,7 +115,8 @@ def _join(bench: Bench, listen: Listen) -> None:
         listen(Progress("join objects", done[0], blocks.count))
 
     join_objects(bench, told)
-    omezarr.create(bench.store("instances"), bench.pyramid("instances"))
+    for name in dict.fromkeys([bench.numbered, "instances"]):
+        omezarr.create(bench.store(name), bench.pyramid(name))
     bench.record.finish("join", 0, {})
 
 
@@ -178,9 +182,15 @@ def _failures(bench: Bench, steps: Sequence[str]) -> list[tuple[str, str]]:
     told = []
     for step in steps:
         for index, error in sorted(bench.record.failed(step).items()):
-            box = bench.blocks(bench.level_shape(int(step.partition("-")[2] or 0))).box(index)
+            box = bench.blocks(_level_of(step)).box(index)
             told.append((f"{step} of voxels {box.start} to {box.stop}", error))
     return told
+
+
+def _level_of(step: str) -> int | None:
+    """Level of the results that a step's blocks lie on; `None` for those of the grid of objects."""
+    level = "0" if step == "back" else step.partition("-")[2]
+    return int(level) if level else None
 
 
 def _first(left: dict[int, str]) -> str:
@@ -200,4 +210,5 @@ _TITLES = {
     "predict": "Predicting block by block",
     "objects": "Finding objects in each block",
     "numbers": "Numbering objects",
+    "back": "Bringing objects back to the scan's voxels",
 }

@@ -13,7 +13,7 @@ from segwright.core.geometry import Geometry, Triple
 from segwright.core.plan import PreparePlan
 from segwright.core.trail import Turned, turn, turn_for, unturn
 from segwright.core.volume import Volume
-from segwright.ops.resample import Taps, axis_taps
+from segwright.ops.resample import Taps, axis_taps, largest_share
 from segwright.prediction.large.survey import Survey
 from segwright.prepare.pipeline import interpolation_orders, seen_grid, target_shape
 
@@ -106,6 +106,15 @@ class LazyScan:
         taps = _taps(self.shape, self.grid.shape, box, (1, 1, 1))
         restored = _mapped(scores, taps, _needed(box, taps))
         return unturn(restored, self.turned) if self.turned else restored
+
+    def restore_ids(self, ids: NDArray[np.uint32], box: Box) -> NDArray[np.uint32]:
+        """Ids of `needed(box)`, without gaps, on that box of the scan's own grid `(z, y, x)`, as `resample_labels`."""
+        lengths = zip(self.shape, self.grid.shape, strict=True)
+        maps = (axis_taps(old, new, order=0 if old == new else 1) for old, new in lengths)
+        rows = [table.rows(a, b) for table, a, b in zip(maps, box.start, box.stop, strict=True)]
+        start = self.needed(box).start
+        restored = largest_share(ids, [table.shift(a) for table, a in zip(rows, start, strict=True)])
+        return unturn(restored[None], self.turned)[0] if self.turned else restored
 
 
 def _taps(old: Triple, new: Triple, box: Box, orders: Triple) -> dict[int, Taps]:

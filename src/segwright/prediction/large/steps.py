@@ -19,7 +19,7 @@ from segwright.ops.resample import shrink_labels, shrink_scores
 from segwright.prediction.ensemble import Forward
 from segwright.prediction.large.bench import Bench, opened
 from segwright.prediction.large.box import count_windows, predict_boxes
-from segwright.prediction.large.objects import find_objects, number_objects
+from segwright.prediction.large.objects import bring_back, find_objects, number_objects
 
 #: Seconds between two notes of how far a block is.
 TELL = 2.0
@@ -53,15 +53,14 @@ def _action(step: str) -> Callable[[Bench, int], dict[str, Any]]:
     name, _, level = step.partition("-")
     if level:
         return lambda bench, index: shrink(bench, name, int(level), index)
-    return {"predict": predict, "objects": find_objects, "numbers": number_objects}[name]
+    return {"predict": predict, "objects": find_objects, "numbers": number_objects, "back": bring_back}[name]
 
 
 def predict(bench: Bench, index: int) -> dict[str, Any]:
     """Scores and labels of a block, stored piece by piece as windows pass."""
     plan, scan = bench.job.plan, bench.scan
-    pieces = sorted(map(scan.to_turned, bench.pieces(index)), key=lambda piece: piece.start)
-    repaired: list[int] = []
-    needed = [scan.needed(piece) for piece in pieces]
+    pieces, repaired = bench.pieces(index), list[int]()
+    needed = pieces if bench.working else [scan.needed(piece) for piece in pieces]
     total = count_windows(scan.shape, needed, plan.window, plan.net.divisor)
     rows = predict_boxes(
         partial(scan.read, repaired=repaired),
@@ -72,9 +71,9 @@ def predict(bench: Bench, index: int) -> dict[str, Any]:
         net=(plan.net.context, plan.net.divisor),
     )
     for piece, found in zip(pieces, rows, strict=True):
-        scores, box = scan.restore(found, piece), scan.to_source(piece)
-        if bench.keeps_scores:
-            write_box(bench.store("scores"), bench.stored_scores(scores), box)
+        scores, box = (found, piece) if bench.working else (scan.restore(found, piece), scan.to_source(piece))
+        if bench.scores:
+            write_box(bench.store(bench.scores), bench.stored_scores(scores), box)
         if bench.has_labels:
             write_box(bench.store("labels"), bench.stored_labels(bench.labels_of(scores)), box)
     return {"repaired": sum(repaired)} if any(repaired) else {}
@@ -99,7 +98,7 @@ def _told(forward: Forward, tell: Callable[[int], None]) -> Forward:
 def shrink(bench: Bench, name: str, level: int, index: int) -> dict[str, Any]:
     """A block of a smaller level of a result, from the level before, a chunk's depth at a time."""
     pyramid = bench.pyramid(name)
-    whole = bench.blocks(pyramid.shape(level)).box(index)
+    whole = bench.blocks(level).box(index)
     factor: Triple = tuple(b // a for a, b in zip(*pyramid.levels[level - 1 : level + 1], strict=True))
     for part in tile(whole.shape, (pyramid.chunk[0], *whole.shape[1:])):
         box = part.shift(whole.start)
