@@ -15,9 +15,9 @@ from segwright import io
 from segwright.api.run import Judged
 from segwright.core.errors import IntegrityError, UsageError
 from segwright.core.events import End
+from segwright.core.model import earlier_files
 from segwright.core.prediction import Predictions
 from segwright.core.volume import Volume
-from segwright.nets.weights import earlier_files
 
 QUICK = {"steps": 3, "width": 4, "levels": 2, "batch": 2, "device": "cpu"}
 

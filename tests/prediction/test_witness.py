@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from segwright.nets.weights import EARLIER, earlier_files, read_checked, save_weights
+from segwright.core.model import EARLIER, earlier_files
+from segwright.nets.weights import read_checked, save_weights
 from segwright.prediction.ensemble import member
 from segwright.prediction.witness import Witness
 from segwright.quality.signals import EARLIER_SHARE

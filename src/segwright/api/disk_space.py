@@ -8,6 +8,7 @@ from pathlib import Path
 from segwright.core.case import Split
 from segwright.core.geometry import Geometry
 from segwright.core.inspection import Inspection
+from segwright.core.model import EARLIER
 from segwright.core.plan import Plan
 from segwright.nets import net_info
 from segwright.planning.forecast import SLOTS
@@ -16,9 +17,9 @@ from segwright.prediction.objects import objects_at_scale
 from segwright.prepare.pipeline import target_shape
 
 #: Copies of a network that each of a fold's keeps: itself and its average, to resume from, the weights of its end and
-#: of its best, and those in the model folder; two of earlier in training, of half the bytes, in both places. Beside
-#: them the numbers of its optimiser, as many a weight.
-COPIES = 7
+#: of its best, and those in the model folder; in half of the bytes those of earlier, in the fold's and the model's
+#: folder; beside them the numbers of its optimiser, as many a weight.
+COPIES = 5 + len(EARLIER)
 #: Copies of itself and its average in the checkpoint before the last, which goes when its training ends.
 BEFORE = 2
 #: Bytes of a prepared voxel beside those of its channels: canonical labels.

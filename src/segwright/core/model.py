@@ -12,6 +12,19 @@ from segwright.core.document import Document, Part
 from segwright.core.errors import ModelError
 from segwright.core.identity import digest_of
 
+#: Shares of training at which the averaged weights are kept as well: how much an answer still changed tells of doubt.
+EARLIER = (0.70, 0.85)
+
+
+def earlier_files(path: Path) -> tuple[Path, ...]:
+    """Where the weights of earlier in training lie, beside those that count.
+
+    Example:
+        >>> [file.name for file in earlier_files(Path("weights.safetensors"))]
+        ['weights-at-70.safetensors', 'weights-at-85.safetensors']
+    """
+    return tuple(path.with_name(f"{path.stem}-at-{100 * share:.0f}{path.suffix}") for share in EARLIER)
+
 
 class Member(Part):
     """One trained network of an ensemble.

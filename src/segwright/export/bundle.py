@@ -11,12 +11,12 @@ import segwright
 from segwright.core.disk import atomic_path
 from segwright.core.document import Document
 from segwright.core.identity import digest_of
-from segwright.core.model import Combination, Manifest, Member
+from segwright.core.model import Combination, Manifest, Member, earlier_files
 from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.core.words import amount
 from segwright.io.labeltable import FILENAME, write_table
-from segwright.nets.weights import earlier_files, read_checked
+from segwright.nets.weights import read_checked
 
 
 def write_bundle(

@@ -23,19 +23,7 @@ from segwright.nets.pretrained import untrained
 DIGEST = "sha256"
 #: What to do about a file that is not as it was written.
 AGAIN = "Copy the model folder again, or write it anew with 'segwright report RUN'."
-#: Shares of training at which the averaged weights are kept as well: how much an answer still changed tells of doubt.
-EARLIER = (0.70, 0.85)
 _DAMAGED = (SafetensorError, RuntimeError, OSError, ValueError, KeyError)
-
-
-def earlier_files(path: Path) -> tuple[Path, ...]:
-    """Where the weights of earlier in training lie, beside those that count.
-
-    Example:
-        >>> [file.name for file in earlier_files(Path("weights.safetensors"))]
-        ['weights-at-70.safetensors', 'weights-at-85.safetensors']
-    """
-    return tuple(path.with_name(f"{path.stem}-at-{100 * share:.0f}{path.suffix}") for share in EARLIER)
 
 
 def save_weights(net: nn.Module, path: Path, *, small: bool = False) -> None:

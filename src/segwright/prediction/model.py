@@ -20,7 +20,7 @@ from segwright.core.domain import Domain
 from segwright.core.errors import ModelError, UsageError
 from segwright.core.geometry import Geometry
 from segwright.core.identity import digest_of
-from segwright.core.model import Combination, Manifest
+from segwright.core.model import Combination, Manifest, earlier_files
 from segwright.core.plan import Plan
 from segwright.core.prediction import Prediction as Labelled
 from segwright.core.prediction import Quality
@@ -31,7 +31,7 @@ from segwright.io.load import load_image
 from segwright.io.scans import open_images
 from segwright.io.writers import known_form, open_writer
 from segwright.nets.execution import fused, keep_float32, resolve_device, supports_bfloat16
-from segwright.nets.weights import earlier_files, load_weights
+from segwright.nets.weights import load_weights
 from segwright.ops.appearance import appearance
 from segwright.postprocess.chain import Chain, apply, apply_to_scores
 from segwright.prediction import COMBINE

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from segwright.core.disk import atomic_path
 from segwright.core.errors import TrainingError
 from segwright.core.events import End, ListenTraining, Note, Restart, Step, TrainEvent, silent
+from segwright.core.model import EARLIER, earlier_files
 from segwright.core.plan import Plan
 from segwright.core.seed import derive, derive_seed
 from segwright.losses.combine import current
@@ -26,7 +27,7 @@ from segwright.nets import build
 from segwright.nets.execution import keep_float32
 from segwright.nets.pretrained import read
 from segwright.nets.transfer import start_logits, take_over
-from segwright.nets.weights import EARLIER, earlier_files, save_weights
+from segwright.nets.weights import save_weights
 from segwright.sample.prefetch import EveryNth
 from segwright.sample.zoom import Zoomed
 from segwright.train import OPTIMISERS
