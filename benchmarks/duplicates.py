@@ -24,7 +24,7 @@ from segwright.core.case import Dataset
 from segwright.core.inspection import CaseFacts
 from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image
-from segwright.planning.likeness import sketch, twins
+from segwright.planning.duplicates import sketch, twins
 
 SETS = ("teeth", "chest", "spine-masks", "spine-dicom", "hippocampus", "abdomen-mri", "vertebrae-mr", "lung-lobes",
         "tumour-mri")  # fmt: skip

@@ -29,8 +29,8 @@ from segwright.nets import build
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.targets import build_target
-from segwright.train.average import WeightAverage
-from segwright.train.clock import Clock
+from segwright.train.state import WeightAverage
+from segwright.train.optim import Clock
 from segwright.train.fabric import make_fabric
 from segwright.train.fold import train_step
 from segwright.train.optim import adamw

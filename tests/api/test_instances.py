@@ -21,7 +21,7 @@ from segwright.io.dataset import open_dataset
 from segwright.io.load import load_image, load_label
 from segwright.metrics.calibration import Calibration
 from segwright.phantoms.write import write_dataset
-from segwright.planning.blocks import arrange
+from segwright.planning.split import arrange
 from segwright.postprocess.ensemble import blend
 from segwright.prediction.model import Model
 

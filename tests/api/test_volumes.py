@@ -11,7 +11,7 @@ import zarr
 
 import segwright
 from segwright.core.errors import UsageError
-from segwright.report.objects import objects_table
+from segwright.report.text import objects_table
 
 
 def volume(path: Path, shift: int) -> Path:

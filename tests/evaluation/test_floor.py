@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segwright.core.labels import LabelSpace
-from segwright.evaluation.floor import constant_scores, filled, floor_of, told
+from segwright.evaluation.compare import constant_scores, filled, floor_of, told
 from segwright.evaluation.interval import mean_interval
 
 ONE = LabelSpace(structures=[{"name": "a"}])

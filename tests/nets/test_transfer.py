@@ -10,7 +10,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import NetSpec, Plan
 from segwright.nets import NETS, build
 from segwright.nets.transfer import encoder_names, take_over
-from segwright.train.frozen import Frozen
+from segwright.train.parts import Frozen
 
 
 def plan(names=("a", "b"), *, kind="exclusive", channels=1, **spec):

@@ -13,8 +13,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from segwright.core.case import Case, Dataset, LabelSource, Source
 from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
-from segwright.planning.duplicates import gathered
-from segwright.planning.likeness import sketch, twins
+from segwright.planning.duplicates import gathered, sketch, twins
 from segwright.planning.split import make_split
 
 #: A common build, of which each scan is a variation: as anatomy is.

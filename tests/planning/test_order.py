@@ -15,9 +15,9 @@ from segwright.core.labels import LabelSpace
 from segwright.core.recipe import Recipe
 from segwright.core.seed import derive
 from segwright.io.dataset import open_dataset
+from segwright.planning.case_facts import centres_and_forms
 from segwright.planning.check import inspect
 from segwright.planning.fingerprint import Fingerprint, fingerprint
-from segwright.planning.forms import centres_and_forms
 from segwright.planning.machine import Machine
 from segwright.planning.order import Order, covered_shares, order_of, shared_voxels
 from segwright.planning.rules import order

@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
-from segwright.planning.outliers import UNUSUAL, oddities
-from segwright.planning.pieces import CRUMB, piece_counts
+from segwright.planning.case_facts import CRUMB, piece_counts
+from segwright.planning.exploration import UNUSUAL, oddities
 
 
 def fact(number: int, **other) -> CaseFacts:

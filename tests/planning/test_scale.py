@@ -11,8 +11,7 @@ from segwright.core.inspection import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.plan import PreparePlan
 from segwright.core.recipe import Recipe
-from segwright.planning.extent import prepared_shape, prepared_steps
-from segwright.planning.fingerprint import Fingerprint, fingerprint
+from segwright.planning.fingerprint import Fingerprint, fingerprint, prepared_shape, prepared_steps
 from segwright.planning.machine import Machine
 from segwright.planning.rules import space
 

@@ -12,8 +12,8 @@ from tests.planning.test_planner import facts as fingerprint_facts
 from segwright.core.inspection import CaseFacts
 from segwright.core.labels import LabelSpace
 from segwright.core.recipe import Recipe
+from segwright.planning.case_facts import centres_and_forms
 from segwright.planning.fingerprint import turn
-from segwright.planning.forms import centres_and_forms
 from segwright.planning.rules import sides as rule
 from segwright.planning.sides import Sides, sides_of
 

@@ -11,8 +11,7 @@ import pytest
 from segwright.core.report import Score
 from segwright.metrics.calibration import Calibration, StructureCalibration
 from segwright.report.comparison import Contest, Contestant, ContestContent, PairedDifference, write_contest
-from segwright.report.evaluation import write_evaluation
-from segwright.report.html import write
+from segwright.report.html import write, write_evaluation
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

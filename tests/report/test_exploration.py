@@ -17,11 +17,10 @@ from segwright.core.labels import LabelSpace
 from segwright.core.volume import Volume
 from segwright.planning.check import inspect
 from segwright.planning.explore import Explorer
-from segwright.report.brief import exploration_text
 from segwright.report.content import ExplorationContent
 from segwright.report.exploration import render_exploration, write_exploration
-from segwright.report.explored import contact_sheet, explored_page
-from segwright.report.spreads import spread_plot
+from segwright.report.explored import contact_sheet, explored_page, spread_plot
+from segwright.report.text import exploration_text
 
 spec = importlib.util.spec_from_file_location("html_checks", Path(__file__).with_name("test_html.py"))
 html_checks = importlib.util.module_from_spec(spec)

@@ -14,8 +14,7 @@ from segwright.core.inspection import Finding, Inspection
 from segwright.core.report import Report
 from segwright.postprocess.chain import Chain, ChainStep
 from segwright.postprocess.search import Candidate, Postprocess
-from segwright.report.evaluation import render_evaluation, write_evaluation
-from segwright.report.html import render, write
+from segwright.report.html import render, render_evaluation, write, write_evaluation
 
 VOID = {"meta", "input", "br", "link", "img", "hr"}
 LONG = "left_superior_" + "very_" * 40 + "long_lobe"

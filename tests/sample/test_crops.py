@@ -11,7 +11,7 @@ from segwright.core.labels import LabelSpace
 from segwright.core.plan import CropPlan
 from segwright.core.recipe import Recipe
 from segwright.planning.recipe_book import load_recipe
-from segwright.planning.rules.sampling import crops
+from segwright.planning.rules.patches import crops
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.sample.policies import crop_box

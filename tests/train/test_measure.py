@@ -14,8 +14,7 @@ from segwright.core.plan import Plan
 from segwright.nets import build
 from segwright.nets.execution import keep_float32
 from segwright.train import measure as measure_module
-from segwright.train.measure import Candidate, Cost, measure
-from segwright.train.selftest import failing_convolutions
+from segwright.train.measure import Candidate, Cost, failing_convolutions, measure
 
 CPU = torch.device("cpu")
 

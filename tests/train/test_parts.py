@@ -15,11 +15,10 @@ from segwright.core.events import Step
 from segwright.sample.case import SampleCase
 from segwright.sample.patches import Patches
 from segwright.train import SCHEDULES
-from segwright.train.ahead import Ahead
-from segwright.train.average import WeightAverage
-from segwright.train.clock import Clock
 from segwright.train.log import EventLog, read_events
-from segwright.train.optim import parameter_groups, with_warmup
+from segwright.train.optim import Clock, parameter_groups, with_warmup
+from segwright.train.parts import Ahead
+from segwright.train.state import WeightAverage
 
 
 @pytest.mark.parametrize(

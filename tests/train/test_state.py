@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from segwright.core.errors import ModelError
-from segwright.train.average import WeightAverage
-from segwright.train.state import BEFORE, TrainState
+from segwright.train.state import BEFORE, TrainState, WeightAverage
 
 
 def state(step: int = 0) -> TrainState:

@@ -27,7 +27,7 @@ from segwright.core.plan import Plan
 from segwright.core.report import Report, Score
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
-from segwright.report.evaluation import write_evaluation
+from segwright.report.html import write_evaluation
 from segwright.view.launch import make_viewer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -15,10 +15,10 @@ from segwright.core.plan import Plan
 from segwright.core.recipe import Recipe
 from segwright.core.words import amount, duration
 from segwright.ops.windows import window_starts
-from segwright.planning.extent import prepared_shape
-from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.fingerprint import Fingerprint, prepared_shape
 from segwright.planning.limits import Limits
 from segwright.planning.pace import budget_seconds
+from segwright.planning.views import with_mirror
 from segwright.quality.signals import EARLIER_SHARE
 
 Given = ParamSpec("Given")
@@ -100,11 +100,6 @@ def network_seconds(plan: Plan, facts: Fingerprint, measured: Measurement) -> fl
     window = measured.forward_seconds * math.prod(size) / math.prod(plan.sample.patch)
     passes = (1 + windows) * 2 ** len(plan.window.mirror)
     return (passes + 1 + EARLIER_SHARE * passes) * window
-
-
-def with_mirror(plan: Plan, axes: tuple[int, ...]) -> Plan:
-    """A plan that predicts with mirrored copies along other axes, to see what it costs."""
-    return plan.model_copy(update={"window": plan.window.model_copy(update={"mirror": axes})})
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def _write(
     notes: tuple[str, ...] = (),
 ) -> Ensembled:
     """The model folder with what was found."""
-    from segwright.report.evaluation import write_evaluation
+    from segwright.report.html import write_evaluation
 
     parts = tuple(
         EnsemblePart(

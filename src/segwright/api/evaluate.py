@@ -102,7 +102,7 @@ def _save(report: Report, task: Matched, path: Path, listen: Listen) -> None:
         to_csv(report, path)
     else:
         from segwright.api.report_context import typed_command
-        from segwright.report.evaluation import write_evaluation
+        from segwright.report.html import write_evaluation
 
         listen(Stage("report"))
         worst = _worst(report, task, listen)

@@ -20,7 +20,7 @@ from segwright.core.events import Listen, Stage, tracked
 from segwright.core.inspection import Finding
 from segwright.core.report import Report
 from segwright.evaluation.aggregate import MEAN
-from segwright.evaluation.floor import filled, floor_of, told
+from segwright.evaluation.compare import filled, floor_of, told
 from segwright.evaluation.score import LabelPair, evaluate_pairs
 from segwright.evaluation.second_look import Judged, doubts
 from segwright.export.bundle import write_bundle

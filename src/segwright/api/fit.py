@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from segwright.api import planning, transfer
-from segwright.api.budget import Budget, Work, with_mirror
+from segwright.api.budget import Budget, Work
 from segwright.api.disk_space import fit_bytes, needed_by
 from segwright.api.executors import Executor, Serial, executor, refuse_failed
 from segwright.api.explore import Explored, explore
@@ -41,6 +41,7 @@ from segwright.planning.pace import Pace, StepTimer, budget_seconds
 from segwright.planning.pipeline import Allotted, Context, Measured, advance, plan_of
 from segwright.planning.planner import RULES
 from segwright.planning.split import check_split, make_split
+from segwright.planning.views import with_mirror
 
 if TYPE_CHECKING:
     import torch

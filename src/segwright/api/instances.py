@@ -20,7 +20,7 @@ from segwright.io.instances import as_instances
 from segwright.io.load import load_image
 from segwright.metrics.contingency import Contingency
 from segwright.metrics.objects import f1, match
-from segwright.planning.blocks import BLOCK_DEPTH, ENDS, LEAST_DEPTH, arrange
+from segwright.planning.split import BLOCK_DEPTH, ENDS, LEAST_DEPTH, arrange
 from segwright.postprocess.ensemble import JointCase, ValuesOf, blend
 from segwright.postprocess.instances.decoders import decode_objects
 from segwright.postprocess.instances.search import middle, search_decoder

@@ -232,7 +232,7 @@ def _try(source: Source, plan: Plan, file: Path, freeze: float) -> Any:
     from segwright.nets import build
     from segwright.nets.pretrained import read, untrained
     from segwright.nets.transfer import take_over
-    from segwright.train.frozen import Frozen
+    from segwright.train.parts import Frozen
 
     net = build(untrained(plan.net))
     taken = take_over(net, read(file), plan, source.plan)

@@ -50,8 +50,7 @@ def evaluate(
             out=out,
             listen=screen.listen,
         )
-    from segwright.report.objects import objects_table, of_objects
-    from segwright.report.text import score_table
+    from segwright.report.text import objects_table, of_objects, score_table
 
     written = f"\n\nReport   {out}" if out is not None else ""
     table = objects_table(report) if of_objects(report) else score_table(report)

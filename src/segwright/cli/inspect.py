@@ -45,8 +45,7 @@ def inspect(
             write_page(explored, dataset, page, listen=screen.listen)
     from segwright.cli.summary import describe_dataset
     from segwright.core.case import UNLABELLED
-    from segwright.report.brief import exploration_text
-    from segwright.report.text import findings_table
+    from segwright.report.text import exploration_text, findings_table
 
     found = explored.inspection
     kept = _keep(dataset, out) + (f"\nPage written to {page}." if page is not None else "")

@@ -13,8 +13,8 @@ from segwright.core.case import GUESS, UNLABELLED, Dataset
 from segwright.core.inspection import CaseFacts, Finding, Inspection
 from segwright.core.words import amount, listed, sizes
 from segwright.io.layouts.channels import HOUNSFIELD
+from segwright.planning.case_facts import Level, Look, measure
 from segwright.planning.duplicates import gathered
-from segwright.planning.measure import Level, Look, measure
 
 _T = TypeVar("_T")
 _SPACING_FACTOR = 3.0

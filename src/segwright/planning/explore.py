@@ -17,14 +17,15 @@ from segwright.core.inspection import CaseFacts, Inspection
 from segwright.core.labels import LabelSpace
 from segwright.core.words import amount
 from segwright.planning.exploration import (
+    UNUSUAL,
     CaseView,
     ChannelView,
     Exploration,
     OverlapView,
     Spread,
     StructureView,
+    oddities,
 )
-from segwright.planning.outliers import UNUSUAL, oddities
 
 #: Voxels over which intensities are taken; larger images are thinned, structures that become too few are not.
 _ENOUGH, _FEW = 2_000_000, 50

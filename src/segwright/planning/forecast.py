@@ -11,8 +11,7 @@ from segwright.core.plan import NetSpec, Plan, Triple, WindowPlan
 from segwright.core.words import amount
 from segwright.planning import memory as formula
 from segwright.planning import traced
-from segwright.planning.extent import prepared_shape
-from segwright.planning.fingerprint import Fingerprint
+from segwright.planning.fingerprint import Fingerprint, prepared_shape
 from segwright.planning.limits import Limits
 from segwright.planning.machine import Machine
 

@@ -9,10 +9,10 @@ from segwright.core.recipe import PartChoice
 from segwright.core.words import amount
 from segwright.metrics.pair import usual_tolerance
 from segwright.planning import memory, sizing
-from segwright.planning.extent import prepared_shape
+from segwright.planning.fingerprint import prepared_shape
 from segwright.planning.pipeline import Context, Decision, Decisions, Rule
-from segwright.planning.rules import growth, large, network, order, sides, space, training
-from segwright.planning.rules.sampling import crops, faults, sought
+from segwright.planning.rules import network, order, patches, sides, space, training
+from segwright.planning.rules.patches import crops, faults, sought
 from segwright.targets import target_info
 
 
@@ -115,18 +115,18 @@ def sampling(ctx: Context) -> Decisions:
         Decision("sample.foreground", *training.foreground(recipe, facts)),
         Decision("sample.seek", *sought(recipe, facts.labels)),
         Decision("sample.stages", stages, why),
-        Decision("sample.zooms", large.zooms(recipe, any(ctx.net.surround))),
+        Decision("sample.zooms", network.zooms(recipe, any(ctx.net.surround))),
         Decision("sample.crops", crops(recipe, facts.labels)),
     )
 
 
-def _stages(ctx: Context) -> tuple[growth.Stages, str]:
+def _stages(ctx: Context) -> tuple[patches.Stages, str]:
     """Patches before the last one, rounded up to what the network takes.
 
     Raises:
         PlanError: Their shares do not rise from 0 to below 1.
     """
-    stages = growth.stages(ctx.recipe, ctx.patch)
+    stages = patches.stages(ctx.recipe, ctx.patch)
     if any(a >= b for a, b in pairwise([0.0, *(share for share, _ in stages), 1.0])):
         hint = "Write e.g. stages=[[0.6,[32,64,64]]]: until 60 % of the budget, patches of that size."
         got = str([share for share, _ in stages])

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from segwright.core.plan import NetSpec, Triple
 from segwright.planning import traced
-from segwright.planning.extent import patches_held, prepared_shape, prepared_steps
+from segwright.planning.fingerprint import patches_held, prepared_shape, prepared_steps
 from segwright.planning.pace import budget_seconds
 from segwright.planning.pipeline import Context, Decision, Decisions
-from segwright.planning.rules import growth, large, network, order, training
+from segwright.planning.rules import network, order, patches, training
 
 
 def patch(ctx: Context) -> Decisions:
@@ -31,12 +31,12 @@ def _patch(ctx: Context, extent: network.Steps, steps: network.Steps) -> tuple[T
     if not recipe.growth or recipe.patch is not None:
         along = order.axis(recipe, ctx.facts)
         return network.patch(recipe, extent, steps, slab=flat, machine=machine, row=along)
-    size = growth.source(recipe, extent, flat)
+    size = patches.source(recipe, extent, flat)
     most = math.inf if machine.has_gpu and ctx.known else float(network.most_voxels(ctx.limits, machine))
-    return growth.patch(recipe, size, steps, most=most, room=_room(ctx))
+    return patches.patch(recipe, size, steps, most=most, room=_room(ctx))
 
 
-def _room(ctx: Context) -> growth.Room:
+def _room(ctx: Context) -> patches.Room:
     """The share of memory for a step that a published network takes on a patch; others are narrowed to fit."""
     if ctx.known is None:
         return lambda size: 0.0
@@ -96,12 +96,12 @@ def _sized(ctx: Context, members: int) -> _Sized:
     if ctx.known is not None and recipe.norm is None:
         norm, why["net.norm"] = ctx.known.setting.norm, "as in the network's source"
     extent = prepared_shape(ctx.facts, ctx.prepare)
-    (around, factor), why["net.surround"] = large.surround(recipe, size, extent, flat)
+    (around, factor), why["net.surround"] = network.surround(recipe, size, extent, flat)
     net, why["net.widths"] = _widest(ctx, {"surround": around, "reduction": factor}, batch, members)
     net, accumulate = net.model_copy(update={**_channels(ctx), "norm": norm}), recipe.accumulate
     if recipe.batch is None:
         there = ctx.limits.step_comfort * (machine.gpu_memory or machine.memory)
-        net, batch, times, why["train.accumulate"] = large.thrift(
+        net, batch, times, why["train.accumulate"] = network.thrift(
             net, size, batch, budget=there, needs=ctx.costs.of_step
         )
         accumulate *= times

@@ -40,3 +40,8 @@ def fold_plan(plan: Plan, facts: Sequence[CaseFacts]) -> Plan:
 def member_plan(plan: Plan, member: int) -> Plan:
     """The plan of one of a fold's networks: the same but for what is random; the first has the run's own seed."""
     return plan.model_copy(update={"seed": derive_seed(plan.seed, "member", member)}) if member else plan
+
+
+def with_mirror(plan: Plan, axes: tuple[int, ...]) -> Plan:
+    """A plan that predicts with mirrored copies along other axes, to see what it costs."""
+    return plan.model_copy(update={"window": plan.window.model_copy(update={"mirror": axes})})

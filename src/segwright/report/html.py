@@ -1,8 +1,8 @@
-"""The page of a run: one HTML file that needs no network, no scripts and no other file."""
+"""The pages of a run and of a bare evaluation: one HTML file that needs no network, no scripts and no other file."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ import jinja2
 import segwright
 from segwright.core.disk import atomic_path
 from segwright.core.events import Note
+from segwright.core.labels import LabelSpace
 from segwright.core.plan import NetSpec
 from segwright.core.report import Report
 from segwright.core.words import amount, duration
 from segwright.report import plots, tables
-from segwright.report.content import RunContent
+from segwright.report.content import RunContent, WorstCase
 from segwright.report.explored import explored_page
-from segwright.report.gaps import gaps
 from segwright.report.pictures import drawn
-from segwright.report.reliability import reliability, unmeasured
+from segwright.report.plots import reliability, unmeasured
+from segwright.report.tables import gaps
 from segwright.report.wording import (
     MISSING,
     Column,
@@ -166,3 +167,53 @@ def model_line(net: NetSpec, patch: Sequence[int]) -> str:
     """A network in a few words."""
     sees = {0: "3-D", 1: "2-D"}.get(net.slab, f"2.5-D, {net.slab} slices")
     return f"{sees}, {len(net.widths)} levels, {net.widths[0]}–{max(net.widths)} channels, patch {shape(patch)}"
+
+
+def render_evaluation(
+    report: Report,
+    *,
+    labels: LabelSpace | None = None,
+    worst: Iterable[WorstCase] = (),
+    receipt: Mapping[str, Any] | None = None,
+    viewer: str = "",
+) -> str:
+    """Score table, distributions and all cases as one page in the style of a run's page.
+
+    Args:
+        report: What to show; its title is the heading.
+        labels: Gives the structures their colours.
+        worst: Cases to draw, worst first; taken one by one. Needs `labels`.
+        receipt: Versions, command and the like; may nest one level.
+        viewer: Command that opens references and predictions in the viewer; `--case` is added.
+    """
+    columns = columns_of(report)
+    colours = {} if labels is None else {name: colour(labels, i) for i, name in enumerate(labels.names)}
+    groups = {score.group for score in report.scores}
+    pictures = [drawn(case, labels) for case in worst] if labels is not None else []
+    return template("evaluation.html").render(
+        **score_context(report, columns, colours),
+        title=report.title or "Evaluation",
+        headline=headline(report, columns),
+        tiles=[
+            ("cases", _counted(report), amount(len(groups), "group")),
+            ("structures", str(len({s.structure for s in report.scores} - {"mean"})), "scored"),
+            ("metrics", str(len(columns)), "each case and structure"),
+        ],
+        worst=pictures,
+        compared=True,
+        viewer=viewer,
+        structure_count=0 if labels is None else len(labels.structures),
+        receipt=tables.receipt_rows(receipt or {}),
+    )
+
+
+def write_evaluation(report: Report, path: str | Path, **content: Any) -> Path:
+    """Render to `path`, with what `render_evaluation` takes; the file appears only when whole."""
+    return write_text(render_evaluation(report, **content), path)
+
+
+def _counted(report: Report) -> str:
+    """How many cases were scored, of how many."""
+    every = {score.case for score in report.scores}
+    scored = {score.case for score in report.scores if score.value is not None}
+    return str(len(every)) if scored == every else f"{len(scored)} of {len(every)}"

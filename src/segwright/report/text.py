@@ -1,4 +1,4 @@
-"""The same tables as plain text for a terminal or a log, at most 80 columns wide."""
+"""Tables and explorations as plain text for a terminal or a log, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from segwright.core.plan import Plan
 from segwright.core.report import Report
 from segwright.core.words import amount, byte_size, duration, listed
 from segwright.metrics import METRICS
+from segwright.planning.exploration import Exploration, Spread
 from segwright.planning.limits import Limits
+from segwright.report.explored import range_text
 from segwright.report.tables import finding_groups, plan_sections
-from segwright.report.wording import MISSING, Column, columns_of, interval, number, structures_of
+from segwright.report.wording import MISSING, Column, columns_of, interval, number, percent, significant, structures_of
 
 WIDTH = 80
 
@@ -189,3 +191,113 @@ def wrapped(text: str, *, start: int = 0, hang: int | None = None) -> list[str]:
     """Lines of at most 80 columns, the first indented by `start`, the others by `hang`."""
     hang = start if hang is None else hang
     return textwrap.wrap(text, WIDTH, initial_indent=" " * start, subsequent_indent=" " * hang, break_on_hyphens=False)
+
+
+#: Lines of each table; the page and the JSON document hold the rest.
+_STRUCTURES, _PAIRS, _ODD = 40, 8, 6
+
+
+def exploration_text(found: Exploration) -> str:
+    """Structures, overlaps and unusual cases."""
+    parts = [_structures(found), _overlaps(found), _unusual(found)]
+    parts += ["\n".join(line for note in found.notes for line in wrapped(note))]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _structures(found: Exploration) -> str:
+    if not found.labelled or not found.structures:
+        return ""
+    head = ["structure", "cases", "share", found.size_unit, "[5 - 95 %]", "intensity", "at edge"]
+    rows = [
+        [
+            view.name,
+            str(view.cases),
+            percent(view.share.median) if view.share else MISSING,
+            significant(view.size.median) if view.size else MISSING,
+            f"[{range_text(view.size).replace(' – ', ' - ')}]" if range_text(view.size) else "",
+            _brightness(view.intensity[0] if view.intensity else None),
+            str(view.at_edge) if view.at_edge else "",
+        ]
+        for view in found.structures[:_STRUCTURES]
+    ]
+    lines = aligned([head, *rows])
+    return "\n".join([*lines, *_left_out(len(found.structures), _STRUCTURES, "structures")])
+
+
+def _brightness(spread: Spread | None) -> str:
+    return MISSING if spread is None else significant(spread.median)
+
+
+def _overlaps(found: Exploration) -> str:
+    if not found.overlaps:
+        return "No two structures share a voxel." if found.overlapping and found.labelled else ""
+    head = ["overlap", "cases", "voxels", "of the smaller", "at most"]
+    rows = [
+        [
+            f"{row.first} + {row.second}",
+            str(row.cases),
+            f"{row.voxels:,}",
+            percent(row.of_smaller.median),
+            percent(row.of_smaller.high),
+        ]
+        for row in found.overlaps[:_PAIRS]
+    ]
+    return "\n".join([*aligned([head, *rows]), *_left_out(len(found.overlaps), _PAIRS, "pairs")])
+
+
+def _unusual(found: Exploration) -> str:
+    odd = [row for row in found.rows if row.why]
+    if not odd:
+        return ""
+    lines = [f"Unusual cases ({len(odd)} of {found.cases})"]
+    for row in odd[:_ODD]:
+        lines += wrapped(f"{row.case}: {'; '.join(row.why)}", start=2, hang=4)
+    return "\n".join([*lines, *_left_out(len(odd), _ODD, "cases")])
+
+
+def _left_out(total: int, shown: int, what: str) -> list[str]:
+    more = total - shown
+    return [f"  and {more} more {what}; --report and --json show all"] if more > 0 else []
+
+
+#: Metrics at one IoU threshold, with their headings.
+_AT = {"accuracy": "accuracy", "ap": "AP", "f1": "F1"}
+#: Metrics at IoU 0.5 or over many thresholds.
+_OVERALL = {
+    "ap": "AP over thresholds",
+    "object_precision": "precision",
+    "object_recall": "recall",
+    "pq": "PQ",
+    "sq": "SQ",
+}
+_REST = {
+    "iou": "foreground IoU",
+    "rand_error": "adapted Rand error",
+    "voi_split": "VOI split",
+    "voi_merge": "VOI merge",
+}
+
+
+def objects_table(report: Report) -> str:
+    """One line an IoU threshold, then the measures without one, then the notes."""
+    values = {row.metric: row.value for row in report.scores if row.structure == "objects"}
+    marks = sorted({name.rpartition("_")[2] for name in values if name.startswith("accuracy_")})
+    rows = [["objects at IoU", *_AT.values()]]
+    rows += [[f"0.{mark}", *(_number(values.get(f"{name}_{mark}")) for name in _AT)] for mark in marks]
+    rest = [_told(values, names) for names in (_OVERALL, _REST)]
+    single = [[row.structure, row.metric, _number(row.value)] for row in report.scores if row.structure != "objects"]
+    lines = [*aligned(rows), "", *rest, *(["", *aligned(single)] if single else [])]
+    return "\n".join([*lines, "", *(line for note in report.notes for line in wrapped(note))])
+
+
+def _told(values: dict[str, float | None], names: dict[str, str]) -> str:
+    return " · ".join(f"{heading} {_number(values[name])}" for name, heading in names.items() if name in values)
+
+
+def of_objects(report: Report) -> bool:
+    """Whether a report scores the objects of two volumes."""
+    return any(row.structure == "objects" for row in report.scores)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

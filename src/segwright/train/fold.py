@@ -31,17 +31,14 @@ from segwright.nets.weights import save_weights
 from segwright.sample.prefetch import EveryNth
 from segwright.sample.zoom import Zoomed
 from segwright.train import OPTIMISERS
-from segwright.train.ahead import Ahead
-from segwright.train.average import WeightAverage
-from segwright.train.clock import Clock
 from segwright.train.collapse import verdict
 from segwright.train.fabric import make_fabric
-from segwright.train.frozen import Frozen
 from segwright.train.log import EventLog, NoLog
 from segwright.train.memory import memory_guard
-from segwright.train.parts import FoldData, Parts, parts_of, patches_of, timeline
+from segwright.train.optim import Clock
+from segwright.train.parts import Ahead, FoldData, Frozen, Parts, parts_of, patches_of, timeline
 from segwright.train.pseudo import PseudoDice
-from segwright.train.state import BEFORE, TrainState
+from segwright.train.state import BEFORE, TrainState, WeightAverage
 
 #: Seconds between checkpoints: what a kill can cost.
 CHECKPOINT_EVERY = 30.0

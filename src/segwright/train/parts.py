@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from segwright.augment.compose import Augmenter
+from segwright.core.errors import PlanError
 from segwright.core.plan import Plan, SamplePlan, Triple
 from segwright.core.registry import Registry
 from segwright.core.seed import derive_seed
 from segwright.losses import bind_loss
+from segwright.nets.transfer import encoder_names
 from segwright.sample.case import SampleCase
-from segwright.sample.patches import Patches
+from segwright.sample.patches import Batch, Patches
+from segwright.sample.prefetch import Prefetch, Source, prefetch
 from segwright.targets import build_target
 from segwright.train import SCHEDULES
 from segwright.train.optim import Schedule, with_warmup
@@ -144,3 +149,75 @@ def inner(label: Tensor, context: Triple) -> Tensor:
     for axis, side in enumerate(context, start=2):
         label = label.narrow(axis, side, label.shape[axis] - 2 * side)
     return label
+
+
+class Ahead:
+    """The same batches as `patches.at`, asked for in order, with the next two cut ahead where `device` is not a CPU.
+
+    Use as a context manager, so that the background thread ends with the training.
+    """
+
+    def __init__(self, patches: Source, device: torch.device) -> None:
+        self.patches = patches
+        self.device = device
+        self._running: Prefetch | None = None
+        self._next = -1
+
+    def at(self, step: int) -> Batch:
+        """The batch of a step; out of order, the thread starts anew from there."""
+        if self.device.type == "cpu":
+            return self.patches.at(step)
+        if self._running is None or step != self._next:
+            self.close()
+            self._running = prefetch(self.patches, step, then=Batch.pin if self.device.type == "cuda" else None)
+        number, batch = next(self._running)
+        self._next = number + 1
+        return batch
+
+    def close(self) -> None:
+        """End the background thread."""
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class Frozen:
+    """Parameters that get no gradient until a share of the budget is spent.
+
+    Statistics of batch norm still follow the new images; weights do not move.
+
+    Args:
+        net: Network whose parameters are meant.
+        until: Share of the budget.
+        names: Parameters that may be frozen, such as those that were taken over; only those of the encoder are.
+
+    Raises:
+        PlanError: There is something to wait for, but nothing to freeze.
+    """
+
+    def __init__(self, net: nn.Module, until: float, names: Iterable[str]) -> None:
+        self.until = until
+        wanted = encoder_names(net) & set(names) if until > 0 else set()
+        if until > 0 and not wanted:
+            raise PlanError(
+                "There is no encoder that could be frozen.",
+                expected="a network with a part named encoder, whose weights were taken over",
+                hint="Leave out freeze.",
+            )
+        self.parameters = [parameter for name, parameter in net.named_parameters() if name in wanted]
+        self.still = False
+
+    def at(self, progress: float) -> None:
+        """Freeze or thaw as the progress asks."""
+        still = progress < self.until
+        if still != self.still:
+            self.still = still
+            for parameter in self.parameters:
+                parameter.requires_grad_(not still)
+                parameter.grad = None

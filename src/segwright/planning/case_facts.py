@@ -18,10 +18,9 @@ from segwright.core.volume import Volume
 from segwright.core.words import amount
 from segwright.io.load import load_image, read_label
 from segwright.ops.appearance import appearance
-from segwright.planning.forms import centres_and_forms
-from segwright.planning.likeness import sketch
+from segwright.ops.components import connected_ids
+from segwright.planning.duplicates import sketch
 from segwright.planning.order import covered_shares, shared_voxels
-from segwright.planning.pieces import piece_counts
 
 #: Order statistics of larger images are taken over a regular subset of at least this many voxels.
 _ENOUGH = 2_000_000
@@ -229,3 +228,81 @@ def _digest(array: NDArray[Any]) -> str:
     for part in array:
         state.update(np.ascontiguousarray(part).view(np.uint8).data)
     return state.hexdigest()
+
+
+#: Larger labels are measured over every n-th voxel of each axis, so that about this many remain.
+ENOUGH = 2_000_000
+
+Centre = tuple[float, float, float]
+#: Standard deviations along z, y and x in voxels; correlations zy, zx and yx; skewness along z, y and x.
+Form = tuple[float, float, float, float, float, float, float, float, float]
+
+
+def centres_and_forms(label: NDArray[Any], space: LabelSpace) -> tuple[dict[str, Centre], dict[str, Form]]:
+    """Mean voxel index and form of each structure present in a canonical label `(P, z, y, x)`.
+
+    A voxel counts as a cube, so that a flat structure has a thickness too. Costs one pass a structure over at most
+    about two million voxels.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])
+        >>> centres_and_forms(np.array([[[[1, 1, 0, 2]]]]), space)[0]
+        {'a': (0.0, 0.0, 0.5), 'b': (0.0, 0.0, 3.0)}
+    """
+    step = max(1, round((label[0].size / ENOUGH) ** (1 / max(1, sum(n > 1 for n in label.shape[1:])))))
+    thin = label[:, ::step, ::step, ::step]
+    centres, forms = {}, {}
+    for index, name in enumerate(space.names):
+        where = np.nonzero(space.mask(thin, index))
+        if len(where[0]):
+            middle = [float(axis.mean()) for axis in where]
+            z, y, x = (value * step for value in middle)
+            centres[name] = (z, y, x)
+            forms[name] = _form([axis - at for axis, at in zip(where, middle, strict=True)], step)
+    return centres, forms
+
+
+def _form(offsets: list[NDArray[Any]], step: int) -> Form:
+    """Of voxels by their offsets from the middle, `step` voxels apart."""
+    spread = [float(np.sqrt(axis @ axis / len(axis) + 1 / 12)) for axis in offsets]
+    unit = [axis / size for axis, size in zip(offsets, spread, strict=True)]
+    joint = [float(unit[a] @ unit[b] / len(unit[a])) for a, b in ((0, 1), (0, 2), (1, 2))]
+    skew = [float((axis * axis) @ axis / len(axis)) for axis in unit]
+    z, y, x, *rest = (round(value, 4) for value in (*(size * step for size in spread), *joint, *skew))
+    zy, zx, yx, skew_z, skew_y, skew_x = rest
+    return z, y, x, zy, zx, yx, skew_z, skew_y, skew_x
+
+
+#: Pieces smaller than this share of a structure's largest are crumbs and not counted.
+CRUMB = 0.05
+
+
+def piece_counts(label: NDArray[Any], space: LabelSpace) -> dict[str, int]:
+    """Connected pieces of each structure present in a canonical label `(P, z, y, x)`, crumbs left out.
+
+    Instances are told apart by their labels already, so nothing is counted for them.
+
+    Example:
+        >>> space = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])
+        >>> piece_counts(np.array([[[[1, 0, 1, 2]]]]), space)
+        {'a': 2, 'b': 1}
+    """
+    if space.instances:
+        return {}
+    found = {}
+    for index, plane in enumerate(label):
+        for number, sizes in _sizes(plane if plane.min(initial=0) >= 0 else np.maximum(plane, 0)).items():
+            name = space.names[number - 1 if space.exclusive else index]
+            found[name] = int(np.count_nonzero(sizes >= CRUMB * sizes.max()))
+    return {name: found[name] for name in space.names if name in found}
+
+
+def _sizes(plane: NDArray[Any]) -> dict[int, NDArray[np.int64]]:
+    """Voxels of every piece of each value but 0 of a plane `(z, y, x)`; slice by slice, as indices are 64 bits wide."""
+    pieces = connected_ids(plane)
+    count = int(pieces.max(initial=0))
+    sizes, values = np.zeros((2, count + 1), np.int64)
+    for part, labels in zip(pieces, plane, strict=True):
+        sizes += np.bincount(part.ravel(), minlength=count + 1)
+        values[part] = labels
+    return {int(value): sizes[1:][values[1:] == value] for value in np.unique(values[1:])}
