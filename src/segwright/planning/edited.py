@@ -16,7 +16,7 @@ from segwright.planning.rules import order, training
 from segwright.targets import TARGETS, suitable_targets
 
 #: Fields of a plan that a recipe has as well, so that a run's recipe says the same.
-SHARED = ("folds", "seed", "postprocess", "restore_sections", "tolerance")
+SHARED = ("folds", "seed", "postprocess", "restore_sections")
 
 
 def recipe_of(plan: Plan) -> Recipe:
