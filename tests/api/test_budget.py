@@ -89,6 +89,14 @@ def test_too_little_for_the_smallest_sensible_run_is_refused_with_a_budget_that_
         after(passed, 0.7 * proposed[0]).allot(plan(), measured(0.5), WORK)  # nor is it far too much
 
 
+def test_a_network_gets_thirty_steps_or_none() -> None:
+    """Of 1000 s, 80.5 are kept for ten cases; a step takes half a second."""
+    work = replace(WORK, cases=(10,))
+    assert after(902).allot(plan(), measured(0.5), work).seconds == pytest.approx(17.5)
+    with pytest.raises(BudgetError, match="too short"):
+        after(906).allot(plan(), measured(0.5), work)  # 27 steps are left
+
+
 def test_a_late_fold_gets_what_is_left() -> None:
     first = after(200).allot(plan(), measured(0.1), WORK).seconds
     planned = plan(seconds=first)

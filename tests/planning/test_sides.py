@@ -122,6 +122,11 @@ def test_structures_that_change_sides_from_case_to_case_have_none() -> None:
     assert measure(flips=(1, 3, 5, 7)).flips[2].pairs == ()
 
 
+def test_one_case_in_twenty_may_lie_the_other_way_round() -> None:
+    assert measure(cases=24, flips=(3,)).flips[2].pairs == ((0, 1),)
+    assert measure(cases=24, flips=(3, 9, 15)).flips[2].pairs == ()
+
+
 def test_shapes_that_are_no_mirror_images_are_no_twins() -> None:
     same_tilt = {**BODY, "b": ((1, 2, 14), (6, 4, 3), 0.5)}  # moved over, not flipped over
     assert measure(same_tilt).flips[2].pairs == ()

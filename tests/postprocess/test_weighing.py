@@ -10,7 +10,7 @@ import pytest
 from segwright.core.errors import GeometryError
 from segwright.core.labels import LabelSpace
 from segwright.postprocess.decode import decode
-from segwright.postprocess.ensemble import _decide, blend, equal_weights, mixtures, votes_of, weigh
+from segwright.postprocess.ensemble import _decide, _judged, blend, equal_weights, mixtures, votes_of, weigh
 
 OVERLAPPING = LabelSpace(structures=[{"name": "a"}, {"name": "b"}], kind="overlapping")
 EXCLUSIVE = LabelSpace(structures=[{"name": "a"}, {"name": "b"}])
@@ -94,6 +94,20 @@ def test_parts_alike_keep_equal_shares(space):
     assert np.allclose(found.weights, 0.5)
     assert np.array_equal(found.honest, found.equal)
     assert all(row.reason.startswith("equal") for row in found.rows)
+
+
+def test_a_case_is_judged_with_shares_that_its_own_fold_did_not_choose():
+    """The second mixture gains in the first fold alone, so only the other fold's cases are judged with it."""
+    cases = [Case(f"p{i}", int(i >= 5), [], np.zeros(0)) for i in range(7)]
+    gains = np.array([0.3] * 5 + [-0.01] * 2)
+    options, asked = np.array([[0.5, 0.5], [1.0, 0.0]]), []
+
+    def values_of(case, space, shares):
+        asked.append(shares[1][:, 0].tolist())
+        return np.zeros((2, 1))
+
+    _judged(cases, OVERLAPPING, values_of, np.stack([np.zeros((1, 7)), gains[None]]), options, options[:1].T)
+    assert asked == [[0.5, 0.5]] * 5 + [[1.0, 0.0]] * 2
 
 
 def test_one_fold_cannot_confirm_and_equal_can_be_asked_for():
