@@ -313,7 +313,7 @@ def _read(pipe: Connection) -> None:
     from segwright.io.load import load_image, load_label
 
     for suffix in ("dcm", "nii.gz", "png", "n5", "h5", "npz", "mat", "tif", "mha"):
-        io.READERS.load(io.SUFFIXES.get(f".{suffix}", "nifti"))  # imports are not counted
+        io.READERS.load(io.by_suffix().get(f".{suffix}", "nifti"))  # imports are not counted
     assert h5py and scipy.io and tifffile and pydicom.pixels
     Path("/proc/self/clear_refs").write_text("5")
     before, begun = _peak(), time.monotonic()

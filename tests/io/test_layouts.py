@@ -22,7 +22,7 @@ from segwright.core.geometry import Geometry
 from segwright.core.recipe import Recipe
 from segwright.core.volume import Volume
 from segwright.io.dataset import open_dataset
-from segwright.io.layouts import LAYOUTS, content
+from segwright.io.layouts import LAYOUTS, content, fits
 from segwright.io.layouts.groups import guess_groups
 from segwright.io.layouts.names import match
 from segwright.io.layouts.scan import Item, numbered
@@ -465,11 +465,11 @@ def test_edited_interpretation_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_each_layout_keeps_the_contract(name: str, tmp_path: Path) -> None:
     layout = LAYOUTS.load(name)
     assert layout.looks_like
-    assert layout.matches(tmp_path) is False
+    assert fits(layout, tmp_path) is False
     (tmp_path / "dataset.json").write_text("{broken")
     (tmp_path / "x.png").write_bytes(b"no picture")
     (tmp_path / "sub-1").mkdir()
-    assert layout.matches(tmp_path) is False
+    assert fits(layout, tmp_path) is False
 
 
 class TestValues:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 from segwright.core.errors import ReadError, WriteError
-from segwright.core.registry import Registry
 from segwright.core.volume import Volume
 from segwright.io.companions import is_detached
 from segwright.io.drawn import Form
+from segwright.io.formats import FORMS, READERS, by_suffix, drawn_suffixes, forms_of_suffix, sniff, suffix_of
 from segwright.io.protocol import ArrayInfo, Format, decoding, encoding, smallest
-from segwright.io.sniff import SUFFIXES, suffix_of
-from segwright.io.sniff import sniff as _sniff
 
 __all__ = [
     "FORMS",
@@ -37,87 +34,15 @@ __all__ = [
     "write",
 ]
 
-#: Format families; each row is a `Format`. Other packages add rows under the entry point `segwright.readers`.
-READERS = Registry(
-    "segwright.readers",
-    {
-        "nifti": "segwright.io.nifti:FORMAT",
-        "itk": "segwright.io.itk:FORMAT",
-        "dicom": "segwright.io.dicom:FORMAT",
-        "image": "segwright.io.image:FORMAT",
-        "tiff": "segwright.io.tiff:FORMAT",
-        "zarr": "segwright.io.zarr:FORMAT",
-        "n5": "segwright.io.n5:FORMAT",
-        "hdf5": "segwright.io.hdf5:FORMAT",
-        "npy": "segwright.io.npy:FORMAT",
-        "matlab": "segwright.io.matlab:FORMAT",
-        "sections": "segwright.io.sections:FORMAT",
-        "neuro": "segwright.io.formats.neuro:FORMAT",
-    },
-)
-
-#: Forms of labels that name their structures; each row is a `drawn.Form`. Tried in order.
-FORMS = Registry(
-    "segwright.forms",
-    {
-        "labelme": "segwright.io.formats.labelme:FORM",
-        "coco": "segwright.io.formats.coco:FORM",
-        "rle": "segwright.io.formats.rle:FORM",
-        "dicomseg": "segwright.io.formats.dicomseg:FORM",
-        "rtstruct": "segwright.io.formats.rtstruct:FORM",
-        "segnrrd": "segwright.io.formats.segnrrd:FORM",
-        "geojson": "segwright.io.formats.geojson:FORM",
-        "via": "segwright.io.formats.via:FORM",
-        "cvat": "segwright.io.formats.cvat:FORM",
-        "yolo": "segwright.io.formats.yolo:FORM",
-        "imagej": "segwright.io.formats.imagej:FORM",
-    },
-)
-#: Suffixes that files of built-in forms have; DICOM files may have none.
-_DICOM = frozenset({".dcm", ".dicom", ".ima"})
-_DRAWN = {
-    ".json": ("labelme", "coco", "via", "geojson"),
-    **dict.fromkeys((".csv", ".tsv"), ("rle",)),
-    **dict.fromkeys((".nrrd", ".nhdr", ".seg.nrrd", ".seg.nhdr"), ("segnrrd",)),
-    ".geojson": ("geojson",),
-    ".xml": ("cvat",),
-    ".txt": ("yolo",),
-    **dict.fromkeys((".roi", ".zip"), ("imagej",)),
-}
-
-
-def drawn_suffixes() -> tuple[str, ...]:
-    """Suffixes of files in which built-in forms may lie."""
-    return tuple(_DRAWN)
-
 
 def form_of(path: str | Path) -> Form | None:
     """The form of a file of labels that name their structures; `None` for scans and masks."""
     place = Path(path)
-    suffix = suffix_of(place)
-    names = _DRAWN.get(suffix) or (("dicomseg", "rtstruct") if suffix not in SUFFIXES or suffix in _DICOM else ())
-    added = tuple(name for name in FORMS if name not in FORMS.builtin)
-    for name in (*added, *names):
+    for name in forms_of_suffix(suffix_of(place)):
         form: Form = FORMS.load(name)
         if form.known(place):
             return form
     return None
-
-
-@cache
-def _added() -> dict[str, str]:
-    """Suffixes that plug-in rows claim; theirs win over built-in ones."""
-    rows = [name for name in READERS if name not in READERS.builtin]
-    return {suffix: name for name in rows for suffix in READERS.load(name).suffixes}
-
-
-def sniff(path: str | Path) -> str | None:
-    """Row of `READERS` that opens a file or folder, or `None`; looks at content before suffix.
-
-    A folder of two or more plain images counts as `sections`: whether they are one volume or independent
-    pictures is for the caller to know.
-    """
-    return _added().get(suffix_of(path)) or _sniff(path)
 
 
 def is_readable(path: str | Path) -> bool:
@@ -150,7 +75,7 @@ def _format(path: Path) -> Format:
             where=path,
             hint="Point to the file or folder of one scan.",
         )
-    known = ", ".join(sorted(SUFFIXES))
+    known = ", ".join(sorted(by_suffix()))
     raise ReadError(
         "No reader knows this file.",
         expected=known,
@@ -276,7 +201,7 @@ def write(volume: Volume, path: str | Path, *, like: Volume | None = None) -> Pa
     """
     path = Path(path)
     source = like if like is not None else volume
-    name = SUFFIXES.get(suffix_of(path)) or _added().get(suffix_of(path))
+    name = by_suffix().get(suffix_of(path))
     if not suffix_of(path) and source.header.get("format") == "sections":
         name = "sections"
     if name is None:

@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 
 from segwright.core.case import Case, Dataset, Source
 from segwright.core.errors import ReadError
-from segwright.io.sniff import suffix_of
+from segwright.io.formats import suffix_of
 
 _HEADER = 1 << 24
 _WHOLE = "Replace the file by a whole copy, or take the case out of the dataset."

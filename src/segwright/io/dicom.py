@@ -18,9 +18,9 @@ from segwright.core.errors import ReadError
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.core.words import amount
 from segwright.io.dicomheads import CUT, Files, head_of, is_scout, owner_of
+from segwright.io.formats import sniff
 from segwright.io.frames import Frame, Stack, stack
 from segwright.io.protocol import MENDED, Format, Stored, decoding, lazy, make_header, reason
-from segwright.io.sniff import sniff
 
 # Odd values in header fields that are not needed must not stop or delay reading.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -321,4 +321,4 @@ def _inverted(pixels: NDArray[Any], bits: int, signed: bool) -> NDArray[Any]:
     return top - (pixels & top)
 
 
-FORMAT: Final = Format("dicom", (".dcm", ".ima", ".dicom"), read)
+FORMAT: Final = Format("dicom", read)

@@ -281,6 +281,4 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
             item.attrs["affine"] = geometry.affine
 
 
-FORMAT: Final = Format(
-    "hdf5", (".h5", ".hdf5", ".hdf"), read, write, writes=(".h5", ".hdf5", ".hdf"), keys=keys, arranged=read
-)
+FORMAT: Final = Format("hdf5", read, write, writes=(".h5", ".hdf5", ".hdf"), keys=keys, arranged=read)

@@ -18,8 +18,8 @@ from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.alpha import flattened
 from segwright.io.claims import admit
+from segwright.io.formats import suffix_of
 from segwright.io.protocol import RGB, Format, Stored, decoding, lazy, make_header
-from segwright.io.sniff import suffix_of
 from segwright.io.turns import IGNORED
 
 _DTYPES: dict[str, type] = {"1": np.uint8, "L": np.uint8, "P": np.uint8, "I": np.int32, "F": np.float32}
@@ -230,7 +230,6 @@ def write_captioned(path: Path, picture: NDArray[np.uint8], captions: Sequence[s
 
 FORMAT: Final = Format(
     "image",
-    (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".pgm", ".ppm"),
     read,
     write,
     writes=(".png", ".bmp"),

@@ -16,8 +16,8 @@ from segwright.core.errors import ReadError
 from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.companions import voxel_files
+from segwright.io.formats import suffix_of
 from segwright.io.protocol import Format, Stored, decoding, lazy, make_header, same_format, surplus
-from segwright.io.sniff import suffix_of
 
 sitk: Any = SimpleITK
 # ITK prints what it corrects to standard error; what matters is found by the checks below.
@@ -255,7 +255,6 @@ def _save(image: Any, path: Path, grid: dict[str, str]) -> None:
 
 FORMAT: Final = Format(
     "itk",
-    (".nrrd", ".nhdr", ".mha", ".mhd", ".gipl", ".gipl.gz"),
     read,
     write,
     writes=(".nrrd", ".nhdr", ".mha", ".mhd"),

@@ -144,4 +144,4 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
         )
 
 
-FORMAT: Final = Format("matlab", (".mat",), read, write, writes=(".mat",), keys=keys, arranged=read)
+FORMAT: Final = Format("matlab", read, write, writes=(".mat",), keys=keys, arranged=read)

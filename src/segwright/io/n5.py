@@ -199,4 +199,4 @@ def _geometry(
     return Geometry.from_spacing(shape), ()
 
 
-FORMAT: Final = Format("n5", (".n5",), read, keys=keys, arranged=read)
+FORMAT: Final = Format("n5", read, keys=keys, arranged=read)

@@ -20,8 +20,8 @@ from segwright.core.volume import Index, LazyArray, Volume
 from segwright.io.axes import Axes
 from segwright.io.checksums import unpacked, verify
 from segwright.io.companions import companion
+from segwright.io.formats import suffix_of
 from segwright.io.protocol import MENDED, Format, Stored, decoding, lazy, make_header, same_format, surplus
-from segwright.io.sniff import suffix_of
 
 Matrix = NDArray[np.float64]
 
@@ -328,6 +328,4 @@ def _fresh(geometry: Geometry, pair: bool) -> Any:
     return raw
 
 
-FORMAT: Final = Format(
-    "nifti", (".nii", ".nii.gz", ".hdr", ".img"), read, write, writes=(".nii", ".nii.gz", ".hdr", ".img")
-)
+FORMAT: Final = Format("nifti", read, write, writes=(".nii", ".nii.gz", ".hdr", ".img"))

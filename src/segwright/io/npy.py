@@ -127,4 +127,4 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
             np.save(stream, voxels, allow_pickle=False)
 
 
-FORMAT: Final = Format("npy", (".npy", ".npz"), read, write, writes=(".npy", ".npz"), keys=keys, arranged=read)
+FORMAT: Final = Format("npy", read, write, writes=(".npy", ".npz"), keys=keys, arranged=read)

@@ -58,7 +58,6 @@ class Format:
 
     Attributes:
         name: Row name; also `header["format"]` of its volumes.
-        suffixes: Lower-case suffixes it claims, compound ones included.
         read: Opens a source.
         write: Stores an array; `None` where the format is not written.
         writes: Suffixes it can write without loss.
@@ -67,11 +66,11 @@ class Format:
         planes: Axes of an array that holds a structure or channel a plane.
         labels: Opens a source as a label: the numbers that are stored, without what a header says about display;
             `None` where `read` gives these anyway.
+        suffixes: Lower-case suffixes that a row of another package claims; built-in ones say theirs in the table.
         coarser: Opens the smaller copies that a file keeps of an array, finest first; `None` where there are none.
     """
 
     name: str
-    suffixes: tuple[str, ...]
     read: ReadFile
     write: WriteFile | None = None
     writes: tuple[str, ...] = ()
@@ -80,6 +79,7 @@ class Format:
     planes: str = "yxc"
     coarser: Callable[[Path, str | None], tuple[Volume, ...]] | None = None
     labels: ReadFile | None = None
+    suffixes: tuple[str, ...] = ()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from segwright.core.document import Document
 from segwright.core.errors import LayoutError, UsageError
 from segwright.core.parse import LARGEST_YAML, parse_yaml, text_of
 from segwright.core.words import amount
-from segwright.io.layouts import LAYOUTS, Layout
+from segwright.io.layouts import LAYOUTS, Layout, fits
 from segwright.io.layouts.inventory import seen
 from segwright.io.layouts.judge import choose, opened, proposals
 from segwright.io.layouts.names import role
@@ -161,7 +161,7 @@ def _read(place: Path, layout: str | None) -> Reading:
 
 def _as_told(place: Path, layout: str) -> Dataset:
     row: Layout = LAYOUTS.load(layout)
-    if not row.matches(place):
+    if not fits(row, place):
         raise LayoutError(
             f"The folder is not arranged as {layout!r}.",
             expected=row.looks_like,

@@ -10,6 +10,7 @@ from segwright import io
 from segwright.core.case import UNLABELLED, Case, Dataset, Source
 from segwright.core.errors import LayoutError, ReadError
 from segwright.core.words import amount
+from segwright.io.layouts import fits
 from segwright.io.layouts.arrays import for_channels
 from segwright.io.layouts.container import roles_of_keys
 from segwright.io.layouts.content import is_label, sample
@@ -135,9 +136,9 @@ def _scans(place: Path, channels: tuple[str, ...], flat: bool) -> tuple[Case, ..
     """Cases for prediction."""
     if is_single(place):
         return (Case(id=safe_id(stem_of(place)), images=(Source(path=place.name),), group=""),)
-    if STACKED.matches(place):
+    if fits(STACKED, place):
         return tuple(case.model_copy(update={"label": ()}) for case in STACKED.open(place).cases)
-    if not flat and SECTIONS.matches(place):
+    if not flat and fits(SECTIONS, place):
         return tuple(case.model_copy(update={"label": ()}) for case in SECTIONS.open(place).cases)
     if not flat and sections_item(place) is not None and one_stack(files(place)):
         return (Case(id=safe_id(place.name), images=(Source(path="."),), group=""),)

@@ -15,8 +15,8 @@ from segwright.core.geometry import Geometry
 from segwright.core.volume import Index, Volume
 from segwright.core.words import amount, size
 from segwright.io import image, tiff
+from segwright.io.formats import sniff
 from segwright.io.protocol import Format, decoding, lazy, make_header, same_format
-from segwright.io.sniff import sniff
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
@@ -105,4 +105,4 @@ def write(path: Path, array: NDArray[Any], geometry: Geometry, like: Volume | No
             image.write(partial / f"{Path(name).stem}.png", array[:, z : z + 1], geometry, None)
 
 
-FORMAT: Final = Format("sections", (), read, write, writes=("",))
+FORMAT: Final = Format("sections", read, write, writes=("",))

@@ -21,8 +21,8 @@ from segwright.core.parse import parse_xml
 from segwright.core.volume import Index, Volume
 from segwright.io.axes import Axes, stated_axes
 from segwright.io.companions import companion
+from segwright.io.formats import suffix_of
 from segwright.io.protocol import MENDED, RGB, Format, Stored, decoding, lazy, make_header, same_format
-from segwright.io.sniff import suffix_of
 from segwright.io.tiffpixels import PLAIN, Samples, look_of, samples_of
 
 _LOG = logging.getLogger("tifffile")
@@ -285,7 +285,6 @@ def _as_tags(geometry: Geometry) -> dict[str, Any]:
 
 FORMAT: Final = Format(
     "tiff",
-    (".tif", ".tiff", ".ome.tif", ".ome.tiff"),
     read,
     write,
     writes=(".tif", ".tiff", ".ome.tif", ".ome.tiff"),

@@ -331,7 +331,6 @@ def _metadata(axes: Axes, geometry: Geometry) -> dict[str, Any]:
 
 FORMAT: Final = Format(
     "zarr",
-    (".zarr", ".ome.zarr"),
     read,
     write,
     writes=(".zarr", ".ome.zarr"),

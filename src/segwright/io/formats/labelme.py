@@ -16,13 +16,12 @@ from segwright.core.case import LabelSource
 from segwright.core.disk import atomic_path
 from segwright.core.errors import LabelError, ReadError
 from segwright.core.geometry import Geometry
-from segwright.core.labels import LabelSpace
 from segwright.core.prediction import Prediction
 from segwright.io.drawn import Drawn, Entry, Form, corners, json_object, json_of, listed, refuse_size, size_of
 from segwright.io.image import decoded
 from segwright.io.polygon import trace
 from segwright.io.protocol import encoding
-from segwright.io.writers import path_to_image, planes_of
+from segwright.io.writers import FileEach, path_to_image, planes_of
 
 #: Corners of the polygon that stands for a circle.
 _CIRCLE = 180
@@ -160,31 +159,18 @@ def write(path: Path, masks: Mapping[str, NDArray[Any]], image: str, size: Seque
     return path
 
 
-class LabelMeWriter:
+class LabelMeWriter(FileEach):
     """`<case>.json`: outlines along pixel edges, which read back as the same masks."""
 
-    joint = False
-
-    def __init__(self, folder: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
-        self.folder = folder
-        self.names = names
+    suffix = ".json"
 
     def add(self, item: Prediction) -> tuple[LabelSource, ...]:
         """Store a case."""
         masks = planes_of(item, "LabelMe")
-        path = self.folder / f"{item.case}.json"
+        path = self.file(item.case)
         with encoding(path, "LabelMe polygons"):
             write(path, masks, path_to_image(item, self.folder, self.names), item.geometry.shape[1:])
         return (LabelSource(path=path.name),)
-
-    def close(self) -> tuple[Path, ...]:
-        """Nothing is shared."""
-        return ()
-
-    def kept(self, case: str) -> tuple[Path, ...]:
-        """The case's file, if it is there."""
-        path = self.folder / f"{case}.json"
-        return (path,) if path.is_file() else ()
 
 
 FORM: Final = Form("labelme", entries, read, known, upright=True)

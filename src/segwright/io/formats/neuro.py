@@ -18,7 +18,6 @@ from segwright.io.companions import companion
 from segwright.io.hdf5 import refuse_links, refuse_overlong_chunks
 from segwright.io.protocol import Format, decoding, lazy_stored, make_header
 
-_SUFFIXES = (".mgz", ".mgh", ".mnc", ".par")
 _FAMILIES = {".mgz": "FreeSurfer MGZ", ".mgh": "FreeSurfer MGH", ".mnc": "MINC", ".par": "PAR/REC"}
 
 
@@ -93,4 +92,4 @@ def _type(image: Any) -> np.dtype[Any]:
     return np.dtype(np.float32)
 
 
-FORMAT: Final = Format("neuro", _SUFFIXES, read)
+FORMAT: Final = Format("neuro", read)

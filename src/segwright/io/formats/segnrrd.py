@@ -20,8 +20,8 @@ from segwright.core.geometry import Geometry
 from segwright.core.labels import Structure
 from segwright.io import itk
 from segwright.io.drawn import Drawn, Entry, Form
+from segwright.io.formats import suffix_of
 from segwright.io.grids import has_place, onto_grid, within
-from segwright.io.sniff import suffix_of
 
 #: A header may list hundreds of segments with their codes.
 _LONGEST_HEADER = 1 << 24

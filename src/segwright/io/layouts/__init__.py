@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from segwright.core.case import Dataset
+from segwright.core.errors import SegwrightError
 from segwright.core.registry import Registry
 
 
@@ -26,12 +27,20 @@ class Layout(Protocol):
     looks_like: str
 
     def matches(self, folder: Path) -> bool:
-        """Whether the folder is arranged so; must be quick and must not raise."""
+        """Whether the folder is arranged so; must be quick. What cannot be read is not arranged so: see `fits`."""
         ...
 
     def open(self, folder: Path) -> Dataset:
         """The folder as cases; paths relative to `folder`."""
         ...
+
+
+def fits(row: Layout, place: Path) -> bool:
+    """Whether a place is arranged as a layout says; not where looking into it fails."""
+    try:
+        return row.matches(place)
+    except (SegwrightError, OSError):
+        return False
 
 
 @runtime_checkable
@@ -65,6 +74,6 @@ LAYOUTS = Registry(
         "suffix": f"{_HERE}.suffix:SUFFIX",
         "stacked": f"{_HERE}.stacked:STACKED",
         "container": f"{_HERE}.container:CONTAINER",
-        "parts": f"{_HERE}.parts:PARTS",
+        "parts": f"{_HERE}.pairs:PARTS",
     },
 )

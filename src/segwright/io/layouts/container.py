@@ -25,10 +25,7 @@ class Container:
 
     def matches(self, folder: Path) -> bool:
         """Whether the first file that can be read has keys for both."""
-        try:
-            return _first_roles(_files(folder)) is not None
-        except (SegwrightError, OSError):
-            return False
+        return _first_roles(_files(folder)) is not None
 
     def open(self, folder: Path) -> Dataset:
         """Keys are judged in the first file that can be read, and looked for in all."""

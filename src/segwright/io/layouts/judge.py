@@ -8,7 +8,7 @@ from pathlib import Path
 from segwright.core.case import Dataset, Decision
 from segwright.core.errors import ChoiceError, LayoutError, Reading, SegwrightError
 from segwright.core.words import amount
-from segwright.io.layouts import LAYOUTS, Doubting, Layout
+from segwright.io.layouts import LAYOUTS, Doubting, Layout, fits
 from segwright.io.layouts.content import is_label, sample
 from segwright.io.layouts.inventory import explained, readable, tree
 from segwright.io.layouts.names import only_label_words, role
@@ -50,7 +50,7 @@ def proposals(place: Path) -> list[Proposal]:
     found: list[Proposal] = []
     for name in LAYOUTS:
         row: Layout = LAYOUTS.load(name)
-        if not row.matches(place):
+        if not fits(row, place):
             continue
         if getattr(row, "stated", False):
             return [Proposal(name, opened(row, place), 1.0)]

@@ -25,10 +25,7 @@ class Outlines:
 
     def matches(self, folder: Path) -> bool:
         """Whether there is such a file, and there are images."""
-        try:
-            return bool(documents(folder)) and bool(images_below(_root(folder)))
-        except (SegwrightError, OSError):
-            return False
+        return bool(documents(folder)) and bool(images_below(_root(folder)))
 
     def open(self, folder: Path) -> Dataset:
         """One case an image; a class a structure."""
@@ -74,10 +71,7 @@ class LabelMe:
 
     def matches(self, folder: Path) -> bool:
         """Whether most of a few JSON files hold shapes, and there are images."""
-        try:
-            return bool(_polygon_files(folder)) and bool(images_below(folder))
-        except (SegwrightError, OSError):
-            return False
+        return bool(_polygon_files(folder)) and bool(images_below(folder))
 
     def open(self, folder: Path) -> Dataset:
         """One case an image; a class a structure."""
@@ -134,10 +128,7 @@ class Coco:
 
     def matches(self, folder: Path) -> bool:
         """Whether there is a COCO file, and there are images."""
-        try:
-            return bool(_coco_files(folder)) and bool(images_below(_root(folder)))
-        except (SegwrightError, OSError):
-            return False
+        return bool(_coco_files(folder)) and bool(images_below(_root(folder)))
 
     def open(self, folder: Path) -> Dataset:
         """One case an image; a category a structure."""

@@ -1,4 +1,4 @@
-"""Sibling folders of images and labels whose file names match, under any names and in any mix of formats."""
+"""Sibling folders of images and labels whose file names match; and several such sets, a site, split or patient each."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from filecmp import cmp
 from pathlib import Path
+from typing import TypeVar
 
-from segwright.core.case import Case, Dataset
-from segwright.core.errors import SegwrightError
+from segwright.core.case import Case, Dataset, Source
+from segwright.core.labels import LabelSpace
+from segwright.core.words import listed
 from segwright.io.layouts.content import mostly_labels
+from segwright.io.layouts.inventory import readable
+from segwright.io.layouts.judge import choose, proposals
 from segwright.io.layouts.listing import (
     add_structures,
     draft,
@@ -26,6 +30,11 @@ from segwright.io.layouts.suffix import label_sets, named
 
 #: More folders without a telling name are no kinds of files, but cases.
 _MOST = 12
+#: More data sets than this are patients, which other layouts read; each is opened to look.
+_MOST_SETS = 64
+#: Few data sets are sites or splits; more are patients, and none of them may cross folds.
+_FEW = 4
+_Source = TypeVar("_Source", bound=Source)
 
 
 @dataclass
@@ -50,25 +59,11 @@ class Pairs:
 
     def matches(self, folder: Path) -> bool:
         """Whether some siblings pair up."""
-        try:
-            return bool(_parts(folder))
-        except (SegwrightError, OSError):
-            return False
+        return bool(_parts(folder))
 
     def open(self, folder: Path) -> Dataset:
         """Pair the siblings; parts such as train and test are put together and named in the notes."""
-        parts = _parts(folder)
-        notes: list[str] = []
-        cases: list[Case] = []
-        channels: tuple[str, ...] = ()
-        for name, arrangement in parts.items():
-            channels, found = _cases(arrangement, folder)
-            several = len(parts) > 1
-            cases += [c.model_copy(update={"id": safe_id(f"{name}_{c.id}")}) if several else c for c in found]
-            notes += [_told(arrangement, folder, name), *arrangement.notes]
-        if len(parts) > 1:
-            notes.append(f"The parts {', '.join(parts)} were put together; folds are made anew from all of them.")
-        return draft(folder, "pairs", unique_ids(cases), channels=channels, notes=notes)
+        return _together(folder, "pairs", {name: _drafted(one, folder, name) for name, one in _parts(folder).items()})
 
 
 PAIRS = Pairs()
@@ -286,6 +281,12 @@ def _with_channels(cases: Sequence[Case], folders: Sequence[Sequence[Item]], roo
     return tuple(out)
 
 
+def _drafted(arrangement: Arrangement, root: Path, part: str) -> Dataset:
+    channels, cases = _cases(arrangement, root)
+    notes = [_told(arrangement, root, part), *arrangement.notes]
+    return draft(root, "pairs", cases, channels=channels, notes=notes)
+
+
 def _told(arrangement: Arrangement, root: Path, part: str) -> str:
     """One sentence on which folders were taken."""
     images = ", ".join(f.relative_to(root).as_posix() for f in arrangement.images)
@@ -296,3 +297,94 @@ def _told(arrangement: Arrangement, root: Path, part: str) -> str:
     else:
         labels = "files of each structure: " + ", ".join(arrangement.structures)
     return f"Images from {images}; labels from {labels}." + (f" Part: {part}." if part != "all" else "")
+
+
+class Parts:
+    """Each subfolder is arranged as a data set; equal file names in two of them are two cases."""
+
+    looks_like = "a folder a site or split, each arranged as one of these (siteA/images, siteA/masks, siteB/...)"
+
+    def matches(self, folder: Path) -> bool:
+        """Whether the folders that hold scans are data sets, most of them of several cases."""
+        return bool(_sets(folder))
+
+    def open(self, folder: Path) -> Dataset:
+        """The cases of all parts, the part's name in front of their ids."""
+        found = _sets(folder)
+        patients = len(found) > _FEW and not any(split_of(name) for name in found)
+        return _together(folder, "parts", found, patients=patients)
+
+
+PARTS = Parts()
+
+
+def _sets(folder: Path) -> dict[str, Dataset]:
+    """Subfolders that are data sets; none unless all that hold scans are."""
+    children = [child for child in subfolders(folder) if child.is_dir()]
+    if not 2 <= len(children) <= _MOST_SETS:
+        return {}
+    found: dict[str, Dataset] = {}
+    for child in children:
+        chosen = choose(proposals(child))
+        part = chosen.dataset if chosen else None
+        if part is not None and any(case.images and case.label for case in part.cases):
+            found[child.name] = part
+        elif split_of(child.name) != "test" and readable(child):
+            return {}
+    several = sum(len(part.cases) > 1 or part.layout == "pairs" for part in found.values())
+    enough = several * 2 >= len(found) if len(found) > 1 else bool(found) and bool(split_of(next(iter(found))))
+    return found if enough else {}
+
+
+def _together(folder: Path, layout: str, parts: Mapping[str, Dataset], *, patients: bool = False) -> Dataset:
+    """The cases of several parts, of which a single one stays as it is; else its name stands before their ids.
+
+    Equal file names in two parts are two cases. With `patients`, each part is one, whom no fold parts.
+    """
+    whole = list(parts.values())
+    notes = list(dict.fromkeys(note for part in whole for note in part.notes))
+    cases = [case for part in whole for case in part.cases]
+    below = layout == "parts"
+    if below or len(whole) > 1:
+        cases = [_named(c, name, below=below, patient=patients) for name, part in parts.items() for c in part.cases]
+        told = "each is taken for a patient." if patients else "folds are made anew from all of them."
+        notes.append(f"The parts {listed(parts, 12)} were put together; {told}")
+    spaces = [part.labels for part in whole if part.labels.structures]
+    channels = {part.channels for part in whole}
+    same = bool(spaces) and len(spaces) == len(whole) and all(space == spaces[0] for space in spaces)
+    return draft(
+        folder,
+        layout,
+        unique_ids(_alike(cases)),
+        channels=channels.pop() if len(channels) == 1 else (),
+        labels=spaces[0] if same else LabelSpace(),
+        notes=notes,
+        group_rule="the folder of the patient" if patients else "",
+    )
+
+
+def _named(case: Case, part: str, *, below: bool, patient: bool) -> Case:
+    """A case with the name of its part before its id and group; its sources as seen from the folder above, if below."""
+    told: dict[str, object] = {"id": safe_id(f"{part}_{case.id}")}
+    told["group"] = safe_id(part) if patient else safe_id(f"{part}_{case.group}") if case.group else ""
+    if below:
+        told["images"] = tuple(_below(source, part) for source in case.images)
+        told["label"] = tuple(_below(source, part) for source in case.label)
+    return case.model_copy(update=told)
+
+
+def _alike(cases: Sequence[Case]) -> list[Case]:
+    """The cases with the only structure named in all of them, where some parts have several masks of it an image."""
+    named = {source.structure for case in cases for source in case.label}
+    if len(named) != 2 or None not in named:
+        return list(cases)
+    name = next(name for name in named if name)
+    return [
+        case.model_copy(update={"label": tuple(s.model_copy(update={"structure": name}) for s in case.label)})
+        for case in cases
+    ]
+
+
+def _below(source: _Source, part: str) -> _Source:
+    path = source.path if Path(source.path).is_absolute() else f"{part}/{source.path}" if source.path != "." else part
+    return source.model_copy(update={"path": path})

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segwright.core.case import Case, Dataset
-from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import draft, label_source, structure_names, unique_ids
 from segwright.io.layouts.names import role, safe_id, strip_roles
@@ -24,11 +23,8 @@ class Patients:
 
     def matches(self, folder: Path) -> bool:
         """Whether names come back over subfolders and some of them are labels."""
-        try:
-            leaves = _leaves(folder)
-            return bool(leaves) and bool(_roles(leaves)[1])
-        except (SegwrightError, OSError):
-            return False
+        leaves = _leaves(folder)
+        return bool(leaves) and bool(_roles(leaves)[1])
 
     def open(self, folder: Path) -> Dataset:
         """One case a folder; names that most folders have are channels or labels."""

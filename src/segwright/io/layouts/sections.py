@@ -31,10 +31,7 @@ class Sections:
 
     def matches(self, folder: Path) -> bool:
         """Whether siblings are stacks with equal numbers and neighbouring planes resemble each other."""
-        try:
-            return bool(_stacks(folder))
-        except (SegwrightError, OSError):
-            return False
+        return bool(_stacks(folder))
 
     def doubtful(self, folder: Path) -> bool:
         """Whether the planes may as well be single images: too few to tell by how they resemble each other."""

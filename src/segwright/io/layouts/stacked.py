@@ -9,7 +9,6 @@ import numpy as np
 
 from segwright import io
 from segwright.core.case import Case, Dataset, LabelSource, Source
-from segwright.core.errors import SegwrightError
 from segwright.io.layouts.container import key_role
 from segwright.io.layouts.listing import draft, unique_ids
 from segwright.io.layouts.names import match, safe_id, strip_roles
@@ -34,11 +33,8 @@ class Stacked:
 
     def matches(self, folder: Path) -> bool:
         """Whether one file holds several pairs of image and label, or a pair of many pictures that are no slices."""
-        try:
-            found = _files(folder)
-            return bool(found) and all(_many(item.path, _pairs(item.path)) for item in found)
-        except (SegwrightError, OSError):
-            return False
+        found = _files(folder)
+        return bool(found) and all(_many(item.path, _pairs(item.path)) for item in found)
 
     def open(self, folder: Path) -> Dataset:
         """One case a pair of arrays, or one a plane of them."""

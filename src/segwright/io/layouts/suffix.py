@@ -9,7 +9,6 @@ from itertools import combinations
 from pathlib import Path
 
 from segwright.core.case import Dataset
-from segwright.core.errors import SegwrightError
 from segwright.io.layouts.content import mostly_labels
 from segwright.io.layouts.listing import (
     add_structures,
@@ -33,12 +32,9 @@ class Suffix:
 
     def matches(self, folder: Path) -> bool:
         """Whether labels by name find their images."""
-        try:
-            images, labels = _divide(items(folder, depth=2))
-            sets = label_sets(images, labels)
-            return bool(sets)
-        except (SegwrightError, OSError):
-            return False
+        images, labels = _divide(items(folder, depth=2))
+        sets = label_sets(images, labels)
+        return bool(sets)
 
     def open(self, folder: Path) -> Dataset:
         """Pairs by name; several labels an image are structures named by what else the name says, or parts of one."""

@@ -69,6 +69,28 @@ def notes_of(writer: Writer) -> tuple[str, ...]:
     return tuple(getattr(writer, "notes", ()))
 
 
+class FileEach:
+    """One file a case, named after it."""
+
+    joint = False
+    suffix = ""
+
+    def __init__(self, folder: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
+        self.folder, self.space, self.names = folder, space, names
+
+    def file(self, case: str) -> Path:
+        """The file of a case."""
+        return self.folder / f"{case}{self.suffix}"
+
+    def close(self) -> tuple[Path, ...]:
+        """Nothing is shared."""
+        return ()
+
+    def kept(self, case: str) -> tuple[Path, ...]:
+        """The case's file, if it is there."""
+        return (self.file(case),) if self.file(case).is_file() else ()
+
+
 class Joint(ABC):
     """A file that is written when all cases are known; cases of one image name would be mixed up and are refused.
 

@@ -15,7 +15,7 @@ from segwright.core.prediction import Prediction
 from segwright.core.volume import Volume
 from segwright.io.layouts.scan import stem_of, visible
 from segwright.io.protocol import encoding
-from segwright.io.writers import masks_of, planes_of
+from segwright.io.writers import FileEach, masks_of, planes_of
 
 _WHITE = frozenset({".png", ".bmp", ".tif", ".tiff"})
 
@@ -104,34 +104,22 @@ def folder_name(structure: str) -> str:
     return clean or "structure"
 
 
-class Arrays:
+class Arrays(FileEach):
     """`<case>.npy`, uint8 of 0 and 1, structures in the order of the label space."""
 
-    joint = False
+    suffix = ".npy"
     background = False
-
-    def __init__(self, folder: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
-        self.folder = folder
 
     def add(self, item: Prediction) -> tuple[LabelSource, ...]:
         """Store a case."""
         masks = planes_of(item, "An array (H, W, C)")
-        path = self.folder / f"{item.case}.npy"
+        path = self.file(item.case)
         planes = np.stack(list(masks.values()), axis=-1).astype(np.uint8)
         if self.background:
             planes = np.concatenate([planes, 1 - planes.max(axis=-1, keepdims=True)], axis=-1)
         with encoding(path, "NumPy"), atomic_path(path) as partial, partial.open("wb") as stream:
             np.save(stream, planes, allow_pickle=False)
         return tuple(LabelSource(path=path.name, plane=i, structure=name) for i, name in enumerate(masks))
-
-    def close(self) -> tuple[Path, ...]:
-        """Nothing is shared."""
-        return ()
-
-    def kept(self, case: str) -> tuple[Path, ...]:
-        """The case's array, if it is there."""
-        path = self.folder / f"{case}.npy"
-        return (path,) if path.is_file() else ()
 
 
 class ArraysWithBackground(Arrays):

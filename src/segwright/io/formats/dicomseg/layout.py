@@ -27,10 +27,7 @@ class DicomSeg:
 
     def matches(self, folder: Path) -> bool:
         """Whether there is a SEG or RTSTRUCT, and a DICOM image."""
-        try:
-            return bool(label_files(folder)) and bool(_images(folder)[0])
-        except (SegwrightError, OSError):
-            return False
+        return bool(label_files(folder)) and bool(_images(folder)[0])
 
     def holds_labels(self, folder: Path) -> bool:
         """Whether there is a SEG or RTSTRUCT."""

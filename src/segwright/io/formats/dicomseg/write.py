@@ -27,7 +27,7 @@ from segwright.core.volume import Volume
 from segwright.io.labeltable import FILENAME, told_codes, write_table
 from segwright.io.protocol import encoding
 from segwright.io.terms import terms_of
-from segwright.io.writers import masks_of
+from segwright.io.writers import FileEach, masks_of
 
 #: Attributes a segmentation copies from its images and that older exports leave out; the standard lets them be empty.
 _MAY_LACK = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
@@ -35,20 +35,20 @@ _MAY_LACK = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "Acce
 _CURE = "Write another format, such as .nii.gz or png."
 
 
-class DicomSegWriter:
+class DicomSegWriter(FileEach):
     """`<case>.dcm` with a segment a structure; scans must be DICOM."""
 
-    joint = False
+    suffix = ".dcm"
 
     def __init__(self, folder: Path, space: LabelSpace, names: Mapping[str, str]) -> None:
-        self.folder, self.space = folder, space
+        super().__init__(folder, space, names)
         self.colours = [space.colour(index) for index in range(len(space.structures))]
         self.terms = [terms_of(structure) for structure in space.structures]
         self.notes = tuple(told_codes(space))
 
     def add(self, item: Prediction) -> tuple[LabelSource, ...]:
         """Store a case."""
-        path = self.folder / f"{item.case}.dcm"
+        path = self.file(item.case)
         told = item.provenance  # labels that were converted have none
         model = f"{told.get('segwright', '')} {told.get('plan', '')}".strip() or "unnamed" if told else ""
         write(path, masks_of(item), item.source, self.colours, self.terms, model=model)
@@ -57,11 +57,6 @@ class DicomSegWriter:
     def close(self) -> tuple[Path, ...]:
         """What the segments are, with their codes, as a table to correct."""
         return (write_table(self.space, self.folder / FILENAME),)
-
-    def kept(self, case: str) -> tuple[Path, ...]:
-        """The case's file, if it is there."""
-        path = self.folder / f"{case}.dcm"
-        return (path,) if path.is_file() else ()
 
 
 def write(

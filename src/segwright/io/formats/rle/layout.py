@@ -27,10 +27,7 @@ class RunTable:
 
     def matches(self, folder: Path) -> bool:
         """Whether there is exactly one such table, and there are images."""
-        try:
-            return len(_tables(folder)) == 1 and bool(images_below(_root(folder)))
-        except (SegwrightError, OSError):
-            return False
+        return len(_tables(folder)) == 1 and bool(images_below(_root(folder)))
 
     def open(self, folder: Path) -> Dataset:
         """One case an image; a class a structure."""
